@@ -1,0 +1,60 @@
+"""Every bound, once, with the name of its one guard.
+
+A value is handed down from the composition root; nothing reads these from a global.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is taken in, how long work may last, and what may come out."""
+
+    path_bytes: Annotated[int, Meta(ge=256, le=65536)] = 8192
+    """Longest path with its query, in bytes. Guard: dialects, before any parsing."""
+
+    operations: Annotated[int, Meta(ge=1, le=100)] = 30
+    """Most operations in a plan. Guard: Catalogue."""
+
+    source_bytes: Count = 50 * 1024 * 1024
+    """Largest original, in bytes. Guard: sources, while streaming; faces, while reading a body."""
+
+    source_redirects: Annotated[int, Meta(ge=0, le=20)] = 5
+    """Most redirects that are followed. Guard: sources.http."""
+
+    source_seconds: Seconds = 10.0
+    """Longest time to fetch an original, redirects included. Guard: sources."""
+
+    source_side: Annotated[int, Meta(ge=1, le=1_000_000)] = 65_535
+    """Longest side of an original, in pixels. Guard: decode, from the header."""
+
+    source_pixels: Count = 50_000_000
+    """Most pixels in one frame. Guard: decode, from the header."""
+
+    source_pixels_held: Count = 25_000_000
+    """The same where the codec holds the whole frame: AVIF, HEIF, interlaced PNG. Guard: decode."""
+
+    source_pixels_total: Count = 100_000_000
+    """Most pixels in all frames together. Guard: decode, from the header."""
+
+    source_frames: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    """Most frames or pages. Guard: decode, from the header."""
+
+    result_side: Annotated[int, Meta(ge=1, le=65_535)] = 8192
+    """Longest side of a result, in pixels. Guard: render, after each operation."""
+
+    result_pixels: Count = 40_000_000
+    """Most pixels of a result, all frames together. Guard: render, after each operation."""
+
+    result_bytes: Count = 50 * 1024 * 1024
+    """Largest result, in bytes. Guard: render, after encoding."""
+
+    render_seconds: Seconds = 10.0
+    """Longest time one render may take. Guard: pool, by ending the process."""
+
+    total_seconds: Seconds = 30.0
+    """Longest time one request may take in all. Guard: service."""
