@@ -66,14 +66,15 @@ def covering(natural: Size, frame: Size) -> Size:
 
 def completed(natural: Size, width: int | None, height: int | None) -> Size:
     """The frame meant by a width, a height, or both; a missing side follows from the other."""
-    if width is None and height is None:
-        return natural
-    if height is None:
-        assert width is not None
-        return Size(width, proportion(natural.height, width, natural.width))
-    if width is None:
-        return Size(proportion(natural.width, height, natural.height), height)
-    return Size(width, height)
+    match width, height:
+        case None, None:
+            return natural
+        case int(), None:
+            return Size(width, proportion(natural.height, width, natural.width))
+        case None, int():
+            return Size(proportion(natural.width, height, natural.height), height)
+        case int(), int():
+            return Size(width, height)
 
 
 def largest_window(picture: Size, ratio: Size) -> Size:

@@ -1,0 +1,62 @@
+"""Bytes behind a file descriptor: what an original is, from the socket to the renderer.
+
+An original is streamed into anonymous memory (or lies in a file of the cache) and handed to the
+render process as a descriptor that is mapped there: it is never copied through a pipe. The
+descriptor is closed when the last reference goes; many flights may share one blob.
+"""
+
+import mmap
+import os
+import weakref
+from collections.abc import Buffer
+
+
+class Blob:
+    """Immutable bytes behind a descriptor that this object owns."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Take over an open descriptor of a file that nobody will write to any more."""
+        self.descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+        weakref.finalize(self, os.close, descriptor)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def view(self) -> Buffer:
+        """The bytes, mapped read-only; the mapping outlives the blob."""
+        if not self.size:
+            return b""  # an empty file cannot be mapped
+        return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
+
+    def read(self) -> bytes:
+        """The bytes, copied."""
+        return os.pread(self.descriptor, self.size, 0)
+
+
+class BlobWriter:
+    """Bytes on their way into a blob, in anonymous memory."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.memfd_create("original", os.MFD_CLOEXEC)
+        self._close = weakref.finalize(self, os.close, self._descriptor)
+        self.size = 0
+
+    def write(self, chunk: Buffer) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            written = os.write(self._descriptor, rest)
+            rest = rest[written:]
+            self.size += written
+
+    def finish(self) -> Blob:
+        """The blob; the writer is used up."""
+        self._close.detach()
+        return Blob(self._descriptor)
+
+
+def blob(data: Buffer) -> Blob:
+    """A blob of bytes that are at hand."""
+    writer = BlobWriter()
+    writer.write(data)
+    return writer.finish()

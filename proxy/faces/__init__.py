@@ -1,0 +1,1 @@
+"""HTTP APIs. A file here is a face: an ASGI app that turns its wire into a job and back."""

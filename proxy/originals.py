@@ -1,0 +1,86 @@
+"""What a rendition is made of: where an original lies, and its bytes once they are here."""
+
+import hashlib
+
+from msgspec import Struct, field
+
+from proxy.blob import Blob
+
+
+class Address(Struct, frozen=True):
+    """Where an original lies.
+
+    ``text`` is an ``http(s)://`` URL, verbatim, or ``NAME:path`` for a source that the operator
+    configured. ``version`` is the link word ``v``: another version is another original.
+    """
+
+    text: str
+    version: str = ""
+
+    @property
+    def scheme(self) -> str:
+        """What stands before the first colon: it says which source to ask."""
+        return self.text.partition(":")[0]
+
+    @property
+    def key(self) -> str:
+        return digest(b"address", self.text.encode(), self.version.encode())
+
+
+class Upload(Struct, frozen=True):
+    """An original that came with the request itself. Equal bytes are the same original."""
+
+    body: bytes
+
+    @property
+    def scheme(self) -> str:
+        return "upload"
+
+    @property
+    def key(self) -> str:
+        return digest(b"upload", self.body)
+
+
+Reference = Address | Upload
+
+
+class Validators(Struct, frozen=True):
+    """What a source said that lets it be asked again "has this changed?"; empty where it did not."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+
+class Facts(Struct, frozen=True):
+    """What a source said beside the bytes.
+
+    ``lifetime`` is in seconds, None where the source said nothing; ``last_modified`` in the
+    validators is the HTTP date as it came; ``tags`` are the source's own purge tags.
+    """
+
+    validators: Validators = field(default_factory=Validators)
+    lifetime: float | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Original(Struct, frozen=True):
+    """The bytes as they lie at the source, with their SHA-256 in hexadecimal."""
+
+    body: Blob
+    digest: str
+    facts: Facts = field(default_factory=Facts)
+
+
+class Unchanged(Struct, frozen=True):
+    """The source says: what you have is still right."""
+
+    facts: Facts
+
+
+def digest(*parts: bytes) -> str:
+    """SHA-256 over length-prefixed parts, in hexadecimal: no two lists of parts share a digest."""
+    hashed = hashlib.sha256()
+    for part in parts:
+        hashed.update(len(part).to_bytes(8, "big"))
+        hashed.update(part)
+    return hashed.hexdigest()

@@ -1,0 +1,18 @@
+"""Where originals are fetched from. A file here is a source; the scheme of an address picks one."""
+
+from typing import Protocol
+
+from proxy.originals import Original, Reference, Unchanged, Validators
+
+
+class Source(Protocol):
+    """Fetches originals; knows one outside thing and nothing of plans, caches or HTTP answers."""
+
+    async def fetch(
+        self, reference: Reference, validators: Validators | None = None
+    ) -> Original | Unchanged:
+        """The original, or word that the one with these validators is still right.
+
+        Raises a SourceError of the fitting kind, or BadSource for an address that is none.
+        """
+        ...
