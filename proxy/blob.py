@@ -8,7 +8,9 @@ descriptor is closed when the last reference goes; many flights may share one bl
 import mmap
 import os
 import weakref
-from collections.abc import Buffer
+
+
+Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 
 class Blob:
