@@ -9,7 +9,6 @@ import mmap
 import os
 import weakref
 
-
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 

@@ -33,7 +33,7 @@ class BadLink(RequestError):
 class BadPlan(RequestError):
     """An operation, a parameter or their number is wrong.
 
-    ``operation`` is the position in the plan, from 0, and ``field`` the parameter's name, where known.
+    ``operation`` is the position in the plan, from 0, ``field`` the parameter's name, where known.
     """
 
     def __init__(

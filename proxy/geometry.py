@@ -53,7 +53,9 @@ def within(natural: Size, frame: Size) -> Size:
     if natural.width * frame.height >= natural.height * frame.width:
         height = proportion(natural.height, frame.width, natural.width)
         return Size(frame.width, min(frame.height, height))
-    return Size(min(frame.width, proportion(natural.width, frame.height, natural.height)), frame.height)
+    return Size(
+        min(frame.width, proportion(natural.width, frame.height, natural.height)), frame.height
+    )
 
 
 def covering(natural: Size, frame: Size) -> Size:
@@ -61,20 +63,20 @@ def covering(natural: Size, frame: Size) -> Size:
     if natural.width * frame.height >= natural.height * frame.width:
         width = proportion(natural.width, frame.height, natural.height)
         return Size(max(frame.width, width), frame.height)
-    return Size(frame.width, max(frame.height, proportion(natural.height, frame.width, natural.width)))
+    return Size(
+        frame.width, max(frame.height, proportion(natural.height, frame.width, natural.width))
+    )
 
 
 def completed(natural: Size, width: int | None, height: int | None) -> Size:
     """The frame meant by a width, a height, or both; a missing side follows from the other."""
-    match width, height:
-        case None, None:
-            return natural
-        case int(), None:
-            return Size(width, proportion(natural.height, width, natural.width))
-        case None, int():
-            return Size(proportion(natural.width, height, natural.height), height)
-        case int(), int():
-            return Size(width, height)
+    if width is not None and height is not None:
+        return Size(width, height)
+    if width is not None:
+        return Size(width, proportion(natural.height, width, natural.width))
+    if height is not None:
+        return Size(proportion(natural.width, height, natural.height), height)
+    return natural
 
 
 def largest_window(picture: Size, ratio: Size) -> Size:
@@ -83,7 +85,7 @@ def largest_window(picture: Size, ratio: Size) -> Size:
 
 
 def anchored(window: Size, picture: Size, x: float, y: float) -> Box:
-    """The window placed inside the picture; (0, 0) is top left, (0.5, 0.5) the middle, (1, 1) bottom right."""
+    """The window placed inside the picture: (0, 0) is top left, (1, 1) is bottom right."""
     left = round((picture.width - window.width) * x)
     top = round((picture.height - window.height) * y)
     return Box(left, top, window.width, window.height)

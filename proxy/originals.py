@@ -45,7 +45,7 @@ Reference = Address | Upload
 
 
 class Validators(Struct, frozen=True):
-    """What a source said that lets it be asked again "has this changed?"; empty where it did not."""
+    """What a source said that lets it be asked "has this changed?"; empty where it said nothing."""
 
     etag: str = ""
     last_modified: str = ""

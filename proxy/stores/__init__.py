@@ -1,6 +1,6 @@
 """Where results are kept. A file here is a store.
 
-A store may forget but never fail: whatever goes wrong on disk is logged there and looks like a miss.
+A store may forget but never fail: what goes wrong on disk is logged there and looks like a miss.
 """
 
 from typing import Literal, Protocol

@@ -1,0 +1,84 @@
+"""The formats: what they are called, what they can do, and how their first bytes look."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Name = Literal["jpeg", "png", "webp", "avif", "heif", "gif", "tiff", "bmp", "ico", "svg"]
+
+
+class Format(Struct, frozen=True):
+    """What a format can do. ``shown`` says that every current browser shows it."""
+
+    name: Name
+    media_type: str
+    alpha: bool
+    animated: bool
+    lossy: bool
+    shown: bool
+
+
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        Format("jpeg", "image/jpeg", alpha=False, animated=False, lossy=True, shown=True),
+        Format("png", "image/png", alpha=True, animated=False, lossy=False, shown=True),
+        Format("webp", "image/webp", alpha=True, animated=True, lossy=True, shown=True),
+        Format("avif", "image/avif", alpha=True, animated=False, lossy=True, shown=True),
+        Format("heif", "image/heif", alpha=True, animated=False, lossy=True, shown=False),
+        Format("gif", "image/gif", alpha=True, animated=True, lossy=False, shown=True),
+        Format("tiff", "image/tiff", alpha=True, animated=False, lossy=False, shown=False),
+        Format("bmp", "image/bmp", alpha=True, animated=False, lossy=False, shown=False),
+        Format("ico", "image/x-icon", alpha=True, animated=False, lossy=False, shown=False),
+        Format("svg", "image/svg+xml", alpha=True, animated=False, lossy=False, shown=False),
+    )
+}
+
+_MAGIC: tuple[tuple[bytes, Name], ...] = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\x00", "tiff"),
+    (b"MM\x00*", "tiff"),
+    (b"II+\x00", "tiff"),
+    (b"MM\x00+", "tiff"),
+    (b"BM", "bmp"),
+    (b"\x00\x00\x01\x00", "ico"),
+)
+
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
+
+
+def sniff(head: bytes) -> Format | None:
+    """The format that the first bytes (64 are enough but for SVG: 1024) announce, or None.
+
+    Only the bytes count: neither a name nor a header from outside is ever asked.
+    """
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return FORMATS[name]
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return FORMATS["webp"]
+    if head[4:8] == b"ftyp":
+        return _sniff_heif(head)
+    if _looks_like_svg(head):
+        return FORMATS["svg"]
+    return None
+
+
+def _sniff_heif(head: bytes) -> Format | None:
+    """ISO/IEC 14496-12: a major brand, a version, then compatible brands, four bytes each."""
+    box = head[: min(len(head), int.from_bytes(head[:4], "big"))]
+    brands = [box[8:12], *(box[at : at + 4] for at in range(16, len(box), 4))]
+    if _AVIF_BRANDS.intersection(brands):
+        return FORMATS["avif"]
+    if _HEIF_BRANDS.intersection(brands):
+        return FORMATS["heif"]
+    return None
+
+
+def _looks_like_svg(head: bytes) -> bool:
+    text = head[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith((b"<svg", b"<?xml", b"<!DOCTYPE svg", b"<!--")) and b"<svg" in text

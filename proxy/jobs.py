@@ -1,0 +1,31 @@
+"""A job: which original, and what shall become of it. Equal wishes are equal keys."""
+
+from msgspec import Struct, field
+
+from proxy.originals import Reference, digest
+from proxy.plan import Plan
+
+EPOCH = b"1"
+"""Bumped when pixels change for equal plans, so that nothing rendered before is served again."""
+
+
+class Delivery(Struct, frozen=True):
+    """What a link says about its answer and not about the pixels: no part of the key.
+
+    ``expires`` is in Unix seconds; ``labels`` are words that the rendition can be purged by.
+    """
+
+    expires: int | None = None
+    filename: str = ""
+    labels: tuple[str, ...] = ()
+
+
+class Job(Struct, frozen=True):
+    source: Reference
+    plan: Plan = field(default_factory=Plan)
+    delivery: Delivery = field(default_factory=Delivery)
+
+    @property
+    def key(self) -> str:
+        """What the rendition is kept under: SHA-256 in hexadecimal."""
+        return digest(EPOCH, self.plan.text.encode(), self.source.key.encode())

@@ -1,0 +1,112 @@
+"""What travels down the fold, and what comes out at its end."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import pyvips
+from msgspec import Struct, structs
+
+from proxy.focus.evidence import Focus
+from proxy.formats import Name
+from proxy.geometry import Size
+
+
+class Packaging(Struct, frozen=True):
+    """How the picture shall be written, once every operation is done.
+
+    ``format`` "auto" means the best one of ``offer`` (what the asker takes beyond jpeg, png and
+    gif) for this picture. ``quality`` is 1 to 100, None for the format's default;
+    ``max_bytes`` bounds the file. ``keep`` names the metadata that stays.
+    """
+
+    format: Name | Literal["auto"]
+    quality: int | None = None
+    max_bytes: int | None = None
+    offer: tuple[Name, ...] = ()
+    keep: tuple[Literal["copyright"], ...] = ()
+
+
+class Animation(Struct, frozen=True):
+    """Milliseconds each frame is shown, and how often the whole is played; 0 is for ever."""
+
+    delays: tuple[int, ...]
+    loop: int = 0
+
+
+class Eye(Protocol):
+    """Sees where the subject of a picture is."""
+
+    def look(self, image: pyvips.Image) -> Focus:
+        """The evidence in an 8-bit sRGB image, upright, with or without alpha, of any size."""
+        ...
+
+
+class Picture(Struct, frozen=True):
+    """An image on its way through the plan.
+
+    ``image`` is 8-bit sRGB, upright, with three bands or four (straight alpha); the frames of an
+    animation stand below each other, each as tall as ``image.height / frames``. ``natural`` is the
+    size that one frame stands for: the raster may be smaller where the decoder shrank it while
+    loading, and is exactly that size from the first operation on that has changed it.
+    ``focus`` is what is known of the subject of this very frame; None until somebody looked.
+    """
+
+    image: pyvips.Image
+    natural: Size
+    packaging: Packaging
+    eye: Eye
+    focus: Focus | None = None
+    animation: Animation | None = None
+    decided: str = ""
+
+    @property
+    def frames(self) -> int:
+        return len(self.animation.delays) if self.animation else 1
+
+    @property
+    def raster(self) -> Size:
+        """The size of one frame as it lies in memory."""
+        return Size(self.image.width, self.image.height // self.frames)
+
+    def recoloured(self, image: pyvips.Image) -> "Picture":
+        """The same frame with other pixels in it: everything that is known of it still holds."""
+        return structs.replace(self, image=image)
+
+    def reframed(self, image: pyvips.Image) -> "Picture":
+        """Another frame: what was known of the subject's place no longer holds."""
+        size = Size(image.width, image.height // self.frames)
+        return structs.replace(self, image=image, natural=size, focus=None)
+
+    def scaled(self, image: pyvips.Image) -> "Picture":
+        """The whole frame at another size: the subject is where it was, relative to the frame."""
+        size = Size(image.width, image.height // self.frames)
+        return structs.replace(self, image=image, natural=size)
+
+    def each(self, change: Callable[[pyvips.Image], pyvips.Image]) -> pyvips.Image:
+        """The image with ``change`` done to every frame by itself; all results are one size."""
+        if self.frames == 1:
+            return change(self.image)
+        height = self.raster.height
+        return pyvips.Image.arrayjoin(
+            [
+                change(self.image.crop(0, at * height, self.image.width, height))
+                for at in range(self.frames)
+            ],
+            across=1,
+        )
+
+    def packaged(self, **changes: object) -> "Picture":
+        """The same picture, to be written differently."""
+        return structs.replace(self, packaging=structs.replace(self.packaging, **changes))
+
+
+class Rendition(Struct, frozen=True):
+    """A finished image.
+
+    ``decided`` says what placed a subject-aware window (``face`` … ``center``), empty without one.
+    """
+
+    body: bytes
+    format: Name
+    size: Size
+    decided: str = ""
