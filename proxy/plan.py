@@ -7,7 +7,6 @@ or a sentence saying why not. A field's name may be given without its unit (``wi
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -19,10 +18,9 @@ from proxy.formats import Name
 from proxy.geometry import Size
 from proxy.originals import Address
 from proxy.picture import Picture
+from proxy.typed import Misfit, converted, from_text
 
 _UNITS = ("_in_px", "_in_degrees", "_in_percent", "_in_bytes")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 
 
 def _snake_case(name: str) -> str:
@@ -186,7 +184,7 @@ class Catalogue:
                 raise BadPlan(f"{name} takes at most {len(names)} values, not {len(words)}")
             elif word:
                 values[names[at]] = word
-        return _converted(kind, {key: _read(kind, key, value) for key, value in values.items()})
+        return _converted(kind, {key: from_text(kind, key, value) for key, value in values.items()})
 
     def schemas(self) -> dict[str, Any]:
         """JSON Schema of every operation by its class name, as OpenAPI components."""
@@ -224,46 +222,9 @@ def _by_true_names(kind: type[Operation], values: Mapping[str, Any]) -> dict[str
     return renamed
 
 
-def _read(kind: type[Operation], name: str, word: str) -> object:
-    """The word as the JSON value that its field asks for; what does not fit stays text.
-
-    msgspec's own lax reading would take "2e2" for 200.
-    """
-    kinds = _json_kinds(kind)[name]
-    if "number" in kinds and _NUMBER.fullmatch(word):
-        return float(word)
-    if "integer" in kinds and _INTEGER.fullmatch(word):
-        return int(word)
-    if "boolean" in kinds and word in ("true", "false"):
-        return word == "true"
-    if "array" in kinds:
-        return word.split(",")
-    return word
-
-
-@cache
-def _json_kinds(kind: type[Operation]) -> dict[str, frozenset[str]]:
-    schema = msgspec.json.schema(kind)
-    properties = schema["$defs"][kind.__name__]["properties"]
-    return {
-        name: frozenset(option.get("type", "string") for option in (about.get("anyOf") or [about]))
-        for name, about in properties.items()
-    }
-
-
-_AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?:\.(?P<field>\w+))?.*`)?", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
-
-
 def _converted(kind: type[Operation], values: Mapping[str, Any]) -> Operation:
     name = name_of(kind)
     try:
-        return msgspec.convert({"type": name, **values}, kind)
-    except msgspec.ValidationError as error:
-        if missing := _MISSING.match(str(error)):
-            field = missing["field"]
-            raise BadPlan(f"{name}: {field} is missing", field=field) from error
-        match = _AT.fullmatch(str(error))
-        what, field = (match["what"], match["field"]) if match else (str(error), None)
-        sentence = f"{what[:1].lower()}{what[1:]}"
-        raise BadPlan(f"{name}: {field + ': ' if field else ''}{sentence}", field=field) from error
+        return converted(kind, {"type": name, **values})
+    except Misfit as error:
+        raise BadPlan(f"{name}: {error}", field=error.field or None) from error

@@ -1,0 +1,91 @@
+"""Text and decoded JSON become typed, bounded values, or a sentence saying why not.
+
+Links, JSON bodies and settings ask the same question; this is the one answer.
+"""
+
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+S = TypeVar("S", bound=Struct)
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?:\.(?P<field>\w+))?.*`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
+
+
+class Misfit(Exception):
+    """A value does not fit its field; ``field`` is empty where the fault is the whole's."""
+
+    def __init__(self, sentence: str, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+def from_text(kind: type[Struct], field: str, text: str) -> object:
+    """The text as the JSON value that the field asks for; what does not fit stays text.
+
+    Numbers are plain decimals, booleans ``true`` and ``false``, lists are divided by commas.
+    msgspec's own lax reading would take "2e2" for 200.
+    """
+    options = _options(kind)[field]
+    lists = [option for option in options if option.get("type") == "array"]
+    if lists:
+        items = _item_types(lists[0])
+        return [_scalar(part.strip(), items) for part in text.split(",")] if text else []
+    return _scalar(text, {option.get("type", "string") for option in options})
+
+
+def _scalar(text: str, types: AbstractSet[str]) -> object:
+    if "number" in types and _NUMBER.fullmatch(text):
+        return float(text)
+    if "integer" in types and _INTEGER.fullmatch(text):
+        return int(text)
+    if "boolean" in types and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
+def _item_types(about: Mapping[str, Any]) -> AbstractSet[str]:
+    items = about.get("items") or (about.get("prefixItems") or [{}])[0]
+    return {items.get("type", "string")}
+
+
+def converted(kind: type[S], values: Mapping[str, Any]) -> S:
+    """The struct with these values. Raises Misfit, naming the field and the bound."""
+    try:
+        return msgspec.convert(_whole(values, kind), kind)
+    except msgspec.ValidationError as error:
+        if missing := _MISSING.match(str(error)):
+            raise Misfit(f"{missing['field']} is missing", missing["field"]) from error
+        match = _AT.fullmatch(str(error))
+        what, field = (match["what"], match["field"]) if match else (str(error), None)
+        sentence = what[:1].lower() + what[1:]
+        raise Misfit(f"{field}: {sentence}" if field else sentence, field or "") from error
+
+
+def _whole(values: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    """The values with whole floats as integers where integers are asked: JSON has one number."""
+    options = _options(kind)
+    return {
+        name: int(value)
+        if isinstance(value, float)
+        and value.is_integer()
+        and any(option.get("type") == "integer" for option in options.get(name, ()))
+        else value
+        for name, value in values.items()
+    }
+
+
+@cache
+def _options(kind: type[Struct]) -> dict[str, tuple[dict[str, Any], ...]]:
+    """For each field the JSON Schemas of the values it may have."""
+    schema = msgspec.json.schema(kind)
+    properties = schema["$defs"][kind.__name__]["properties"]
+    return {name: tuple(about.get("anyOf") or [about]) for name, about in properties.items()}
