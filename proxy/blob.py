@@ -21,6 +21,13 @@ class Blob:
         self.size = os.fstat(descriptor).st_size
         weakref.finalize(self, os.close, descriptor)
 
+    @classmethod
+    def of(cls, data: Buffer) -> "Blob":
+        """A blob of bytes that are at hand."""
+        writer = BlobWriter()
+        writer.write(data)
+        return writer.finish()
+
     def __len__(self) -> int:
         return self.size
 
@@ -54,10 +61,3 @@ class BlobWriter:
         """The blob; the writer is used up."""
         self._close.detach()
         return Blob(self._descriptor)
-
-
-def blob(data: Buffer) -> Blob:
-    """A blob of bytes that are at hand."""
-    writer = BlobWriter()
-    writer.write(data)
-    return writer.finish()

@@ -1,6 +1,7 @@
 """What a rendition is made of: where an original lies, and its bytes once they are here."""
 
 import hashlib
+from functools import cached_property
 
 from msgspec import Struct, field
 
@@ -27,10 +28,15 @@ class Address(Struct, frozen=True):
         return digest(b"address", self.text.encode(), self.version.encode())
 
 
-class Upload(Struct, frozen=True):
+class Upload(Struct, frozen=True, dict=True):
     """An original that came with the request itself. Equal bytes are the same original."""
 
     body: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, in hexadecimal."""
+        return hashlib.sha256(self.body).hexdigest()
 
     @property
     def scheme(self) -> str:
@@ -38,7 +44,7 @@ class Upload(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        return digest(b"upload", self.body)
+        return digest(b"upload", self.digest.encode())
 
 
 Reference = Address | Upload

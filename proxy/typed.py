@@ -31,15 +31,25 @@ class Misfit(Exception):
 def from_text(kind: type[Struct], field: str, text: str) -> object:
     """The text as the JSON value that the field asks for; what does not fit stays text.
 
-    Numbers are plain decimals, booleans ``true`` and ``false``, lists are divided by commas.
+    Numbers are plain decimals, booleans ``true`` and ``false``, lists are divided by commas,
+    tables are JSON objects.
     msgspec's own lax reading would take "2e2" for 200.
     """
-    options = _options(kind)[field]
-    lists = [option for option in options if option.get("type") == "array"]
-    if lists:
-        items = _item_types(lists[0])
-        return [_scalar(part.strip(), items) for part in text.split(",")] if text else []
-    return _scalar(text, {option.get("type", "string") for option in options})
+    asked = options(kind)[field]
+    for option in asked:
+        if option.get("type") == "array":
+            items = _item_types(option)
+            return [_scalar(part.strip(), items) for part in text.split(",")] if text else []
+        if option.get("type") == "object":
+            return _table(text)
+    return _scalar(text, {option.get("type", "string") for option in asked})
+
+
+def _table(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
 
 
 def _scalar(text: str, types: AbstractSet[str]) -> object:
@@ -72,20 +82,29 @@ def converted(kind: type[S], values: Mapping[str, Any]) -> S:
 
 def _whole(values: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
     """The values with whole floats as integers where integers are asked: JSON has one number."""
-    options = _options(kind)
+    about = options(kind)
     return {
         name: int(value)
         if isinstance(value, float)
         and value.is_integer()
-        and any(option.get("type") == "integer" for option in options.get(name, ()))
+        and any(option.get("type") == "integer" for option in about.get(name, ()))
         else value
         for name, value in values.items()
     }
 
 
 @cache
-def _options(kind: type[Struct]) -> dict[str, tuple[dict[str, Any], ...]]:
-    """For each field the JSON Schemas of the values it may have."""
+def options(kind: type[Struct]) -> dict[str, tuple[dict[str, Any], ...]]:
+    """For each field the JSON Schemas of the values it may have.
+
+    What is said of the field as a whole (that it is ``writeOnly``, say) stands in each of them.
+    """
     schema = msgspec.json.schema(kind)
     properties = schema["$defs"][kind.__name__]["properties"]
-    return {name: tuple(about.get("anyOf") or [about]) for name, about in properties.items()}
+    return {
+        name: tuple(
+            {**{key: value for key, value in about.items() if key != "anyOf"}, **option}
+            for option in about.get("anyOf") or [{}]
+        )
+        for name, about in properties.items()
+    }

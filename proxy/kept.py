@@ -1,0 +1,114 @@
+"""What is kept beside the bytes, and how it is written into the head of a store's entry.
+
+A *record* says how things stand at a source; it is one for all sizes of an original, so that one
+question to the source renews them all. A rendition is right as long as it was made of the original
+that the record names.
+"""
+
+import time
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct, field
+
+from proxy.blob import Blob
+from proxy.focus.evidence import Focus
+from proxy.formats import Name
+from proxy.geometry import Size
+from proxy.originals import Facts, Original, digest
+from proxy.picture import Rendition
+from proxy.stores import Entry
+
+T = TypeVar("T")
+
+
+class Record(Struct, frozen=True):
+    """How things stand at a source. ``asked_at`` is in Unix seconds, ``lifetime`` in seconds."""
+
+    digest: str
+    facts: Facts
+    asked_at: float
+    lifetime: float
+
+
+class _RenditionHead(Struct, frozen=True):
+    format: Name
+    size: Size
+    decided: str
+    etag: str
+    original: str
+    made_at: float
+
+
+class KeptRendition(Struct, frozen=True):
+    """A rendition as it lies in the store; ``original`` is the digest of what it was made of."""
+
+    rendition: Rendition
+    etag: str
+    original: str
+    made_at: float = field(default_factory=time.time)
+
+
+class _OriginalHead(Struct, frozen=True):
+    digest: str
+    facts: Facts
+
+
+def finished(rendition: Rendition, original: str) -> KeptRendition:
+    """A rendition just made of the original with this digest."""
+    return KeptRendition(rendition, f'"{digest(rendition.body)[:32]}"', original)
+
+
+def rendition_entry(kept: KeptRendition, labels: tuple[str, ...], cost: float) -> Entry:
+    made = kept.rendition
+    head = _RenditionHead(
+        made.format, made.size, made.decided, kept.etag, kept.original, kept.made_at
+    )
+    return Entry(made.body, msgspec.msgpack.encode(head), labels, cost)
+
+
+def kept_rendition(entry: Entry | None) -> KeptRendition | None:
+    if entry is None or (head := _decoded(entry.head, _RenditionHead)) is None:
+        return None
+    body = entry.body.read() if isinstance(entry.body, Blob) else entry.body
+    rendition = Rendition(body, head.format, head.size, head.decided)
+    return KeptRendition(rendition, head.etag, head.original, head.made_at)
+
+
+def original_entry(original: Original, labels: tuple[str, ...], cost: float) -> Entry:
+    head = _OriginalHead(original.digest, original.facts)
+    return Entry(original.body, msgspec.msgpack.encode(head), labels, cost)
+
+
+def kept_original(entry: Entry | None) -> Original | None:
+    if entry is None or (head := _decoded(entry.head, _OriginalHead)) is None:
+        return None
+    body = entry.body if isinstance(entry.body, Blob) else Blob.of(entry.body)
+    return Original(body, head.digest, head.facts)
+
+
+def record_entry(record: Record, labels: tuple[str, ...]) -> Entry:
+    return Entry(b"", msgspec.msgpack.encode(record), labels)
+
+
+def kept_record(entry: Entry | None) -> Record | None:
+    return None if entry is None else _decoded(entry.head, Record)
+
+
+def focus_entry(focus: Focus, labels: tuple[str, ...], cost: float) -> Entry:
+    return Entry(msgspec.msgpack.encode(focus), b"", labels, cost)
+
+
+def kept_focus(entry: Entry | None) -> Focus | None:
+    if entry is None:
+        return None
+    body = entry.body.read() if isinstance(entry.body, Blob) else entry.body
+    return _decoded(body, Focus)
+
+
+def _decoded(data: bytes, kind: type[T]) -> T | None:
+    """None for what an older version wrote in another form: it is simply not there."""
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,116 @@
+"""Settings come from the environment and a file, and every mistake is told by name."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from msgspec import Meta, Struct, field
+
+from proxy.limits import Limits
+from proxy.settings import BadSettings, Settings, described, load, meanings
+
+
+class Lamp(Struct, frozen=True, forbid_unknown_fields=True):
+    """A section as an engine would declare it."""
+
+    watts: Annotated[int, Meta(ge=1, le=100)] = 60
+    """How bright it is."""
+
+    rooms: tuple[str, ...] = ()
+    """Where it
+    may stand."""
+
+    dimmed: bool = False
+    """Whether it is dimmed."""
+
+    codes: Annotated[
+        tuple[Annotated[str, Meta(min_length=4)], ...], Meta(extra_json_schema={"writeOnly": True})
+    ] = ()
+    """What opens it."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    """What it is called, by whom."""
+
+
+class House(Settings, frozen=True):
+    lamp: Lamp = field(default_factory=Lamp)
+
+
+def lamp(**environment: str) -> Lamp:
+    settings = load(environment, House).settings
+    assert isinstance(settings, House)
+    return settings.lamp
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert load({}).settings == Settings()
+
+
+def test_the_environment_is_read_by_section_and_name() -> None:
+    assert lamp(
+        FRAMEKEEP_LAMP_WATTS="40",
+        FRAMEKEEP_LAMP_ROOMS="hall, attic",
+        FRAMEKEEP_LAMP_DIMMED="true",
+        FRAMEKEEP_LAMP_NAMES='{"me": "sun"}',
+    ) == Lamp(watts=40, rooms=("hall", "attic"), dimmed=True, names={"me": "sun"})
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "house.toml"
+    file.write_text('[lamp]\nwatts = 40\nrooms = ["hall"]\n\n[lamp.names]\nme = "sun"\n')
+    assert lamp(FRAMEKEEP_CONFIG=str(file), FRAMEKEEP_LAMP_WATTS="25") == Lamp(
+        watts=25, rooms=("hall",), names={"me": "sun"}
+    )
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "house.toml"
+    file.write_text("colour = 1\n[lamp]\nheight = 4\n")
+    with pytest.raises(BadSettings) as caught:
+        lamp(
+            FRAMEKEEP_CONFIG=str(file),
+            FRAMEKEEP_LAMP_WATTS="bright",
+            FRAMEKEEP_LAMP_DIMMED="yes",
+            FRAMEKEEP_LIMITS_SOURCE_BYTES="0",
+            FRAMEKEEP_LAMPS="1",
+        )
+    assert sorted(str(caught.value).splitlines()) == sorted(
+        [
+            f"{file}: 'colour' must stand in a [section]",
+            f"{file}: [lamp] has no setting 'height'",
+            "FRAMEKEEP_LAMPS is no setting; `framekeep config` lists them all",
+            "FRAMEKEEP_LAMP_WATTS='bright': expected `int`, got `str`",
+            "FRAMEKEEP_LAMP_DIMMED='yes': expected `bool`, got `str`",
+            "FRAMEKEEP_LIMITS_SOURCE_BYTES=0: expected `int` >= 1",
+        ]
+    )
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"FRAMEKEEP_CONFIG=.*gone\.toml"):
+        lamp(FRAMEKEEP_CONFIG=str(tmp_path / "gone.toml"))
+    (tmp_path / "bad.toml").write_text("[lamp")
+    with pytest.raises(BadSettings, match="this is no TOML"):
+        lamp(FRAMEKEEP_CONFIG=str(tmp_path / "bad.toml"))
+
+
+def test_settings_are_described_and_secrets_are_counted() -> None:
+    loaded = load({"FRAMEKEEP_LAMP_CODES": "open,shut", "FRAMEKEEP_LAMP_WATTS": "5"}, House)
+    rows = {row.variable: row for row in described(loaded)}
+    watts = rows["FRAMEKEEP_LAMP_WATTS"]
+    assert (watts.form, watts.default, watts.value) == ("integer >= 1, <= 100", "60", "5")
+    assert (watts.origin, watts.meaning) == ("environment", "How bright it is.")
+    assert rows["FRAMEKEEP_LAMP_CODES"].value == "(2 set)"
+    assert rows["FRAMEKEEP_LAMP_ROOMS"].meaning == "Where it may stand."
+    assert rows["FRAMEKEEP_LAMP_ROOMS"].origin == "default"
+
+
+def test_a_bad_secret_is_not_shown() -> None:
+    with pytest.raises(BadSettings) as caught:
+        lamp(FRAMEKEEP_LAMP_CODES="1234,xyz")
+    assert str(caught.value) == "FRAMEKEEP_LAMP_CODES: expected `str` of length >= 4"
+
+
+@pytest.mark.parametrize("kind", [Limits])
+def test_every_setting_has_words(kind: type[Struct]) -> None:
+    assert set(meanings(kind)) == set(kind.__struct_fields__)
