@@ -1,0 +1,228 @@
+"""The native link: ``/{signature}/{step}/{step}/…/{source}``.
+
+Rules, in the order in which they are kept:
+
+1. A link has a bounded length.
+2. A source written ``https:/x``, as proxies that merge slashes leave it, is ``https://x`` again.
+3. The signature is checked on the raw bytes of all that follows it. Nobody unsigned gets further.
+4. Steps are divided at ``/``, ``:`` and ``=`` first and percent-decoded then, so that a value may
+   hold anything. The source is the rest of the link from the first segment that is no step.
+5. What is wrong is refused with the segment, the reason and the bound.
+"""
+
+import re
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Collection, Mapping
+from urllib.parse import quote
+
+from proxy.dialects.spelling import decoded, shown
+from proxy.dialects.steps import WORDS, Steps, Wish
+from proxy.errors import BadLink, BadPlan, BadSignature, BadSource, LinkExpired
+from proxy.jobs import Job
+from proxy.originals import Address
+from proxy.plan import Catalogue, Plan, written
+from proxy.signing import Keyring
+
+_MERGED = re.compile(rb"(/https?:/)(/?)", re.IGNORECASE)
+_SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
+_WEB = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
+_RAW_WEB = re.compile(r"https?:/", re.IGNORECASE)
+
+# What reaches us as it was written, through browsers, proxies and CDNs: no dot segments, which
+# clients resolve, no empty segments, which proxies merge, no lonely question mark, which is lost.
+_TRAVELS = re.compile(r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|\?$", re.IGNORECASE)
+
+
+class Native:
+    """Reads links and writes them."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        keyring: Keyring,
+        *,
+        sources: Collection[str] = (),
+        presets: Mapping[str, str] | None = None,
+        allow_unsigned: bool = False,
+        path_bytes: int = 8192,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``sources`` are the names of configured sources; ``presets`` are steps by name.
+
+        Raises ValueError where a name means two things, or a preset is wrong or holds itself.
+        """
+        taken = {*WORDS, *catalogue.operations, "b64", "http", "https", "upload"}
+        for name in sources:
+            if name in taken:
+                raise ValueError(f"a source cannot be named {name!r}: links use that word")
+        self._sources = frozenset(sources)
+        self._keyring = keyring
+        self._allow_unsigned = allow_unsigned
+        self._path_bytes = path_bytes
+        self._now = now
+        self._steps = Steps(catalogue, presets or {})
+
+    def read(self, path: bytes) -> Job:
+        """The job that a raw path, with its query string if it has one, asks for.
+
+        Raises:
+            BadLink, BadPlan, BadSource: naming the segment, the reason and the bound.
+            BadSignature: before anything of the above is looked at, but for the length.
+            LinkExpired: the link was good until a moment that has passed.
+        """
+        if len(path) > self._path_bytes:
+            raise BadLink(f"a link has at most {self._path_bytes} bytes, not {len(path)}")
+        signed = _unmerged(path)
+        self._verify(signed)
+        try:
+            text = signed.decode()
+        except UnicodeDecodeError:
+            raise BadLink("the link is not UTF-8; percent-encode what is not ASCII") from None
+        wish, address = self._parse(text)
+        if wish.expires is not None and self._now() >= wish.expires:
+            raise LinkExpired(f"the link was good until {_moment(wish.expires)}")
+        return Job(Address(address, wish.version), Plan(tuple(wish.operations)), wish.delivery)
+
+    def write(self, job: Job) -> str:
+        """The link, signed by the newest key; unsigned where there are no keys.
+
+        Presets are written as the steps that they stand for. Raises BadSource for an upload.
+        """
+        if not isinstance(job.source, Address):
+            raise BadSource("an upload has no link")
+        delivery = job.delivery
+        steps = [
+            *([f"v:{quote(job.source.version, safe='')}"] if job.source.version else ()),
+            *([f"expires:{delivery.expires}"] if delivery.expires is not None else ()),
+            *([f"filename:{quote(delivery.filename, safe='')}"] if delivery.filename else ()),
+            *(
+                f"tag:{quote(label.removeprefix('tag:'), safe='')}"
+                for label in delivery.labels
+                if label.startswith("tag:")
+            ),
+            *(written(operation) for operation in job.plan),
+        ]
+        rest = "/" + "/".join((*steps, self._source_word(job.source.text)))
+        signature = self._keyring.sign(rest.encode()) if len(self._keyring) else "_"
+        return f"/{signature}{rest}"
+
+    def _verify(self, path: bytes) -> None:
+        end = path.find(b"/", 1)
+        signature = path[1:end] if end > 0 else path[1:]
+        rest = path[end:] if end > 0 else b""
+        if signature == b"_":
+            if not self._allow_unsigned:
+                raise BadSignature("unsigned links are not accepted here")
+        elif not _SIGNATURE.fullmatch(signature):
+            raise BadSignature(
+                "the signature segment is missing: a link is /{signature}/{step}/…/{source}"
+            )
+        elif not self._keyring.verifies(signature, rest):
+            raise BadSignature("the signature is wrong: the link was not signed here, or changed")
+
+    def _parse(self, path: str) -> tuple[Wish, str]:
+        wish = Wish()
+        start = path.find("/", 1) + 1
+        number = 2
+        while 0 < start < len(path):
+            end = path.find("/", start)
+            segment = path[start:] if end < 0 else path[start:end]
+            try:
+                address = self._source(segment, path[start:])
+                if address:
+                    return wish, address
+                self._steps.read_into(wish, segment)
+            except BadPlan as error:
+                raise BadPlan(
+                    f"segment {number} ({shown(segment)}): {error}",
+                    operation=len(wish.operations),
+                    field=error.field,
+                ) from error
+            except (BadLink, BadSource) as error:
+                raise type(error)(f"segment {number} ({shown(segment)}): {error}") from error
+            start = end + 1
+            number += 1
+        raise BadLink(f"segment {number}: the source is missing; it stands last in a link")
+
+    def _source(self, segment: str, rest: str) -> str:
+        """The address if the source begins at this segment, else an empty text."""
+        if _RAW_WEB.match(rest):
+            return self._address(rest)
+        head, colon, _ = segment.partition(":")
+        name = decoded(head)
+        if name == "b64" and colon:
+            return self._address(_from_base64(_alone(rest).removeprefix(f"{head}:")))
+        if name in self._sources:
+            path = decoded(_without_query(rest)[len(head) + 1 :]) if colon else ""
+            return self._address(f"{name}:{path}")
+        if not colon and ":" in name:
+            return self._address(decoded(_alone(rest)))
+        return ""
+
+    def _address(self, text: str) -> str:
+        """The address in its one spelling. Raises BadSource where it is none."""
+        if web := _WEB.fullmatch(text):
+            return f"{web[1].lower()}://{web[2]}"
+        name, _, path = text.partition(":")
+        if name in self._sources:
+            if not path:
+                raise BadSource(f"a path is missing: {name}:PATH")
+            return text
+        raise BadSource(
+            "a source is http(s)://…, the same percent-encoded, b64:… or NAME:path with the name "
+            "of a configured source"
+        )
+
+    def _source_word(self, text: str) -> str:
+        web = _WEB.fullmatch(text)
+        if web and web[1] == web[1].lower():
+            if _TRAVELS.fullmatch(text) and not _FRAGILE.search(web[2]):
+                return text
+            return _base64(text)
+        name, _, path = text.partition(":")
+        if web or name not in self._sources or not path:
+            raise BadSource("the address is not written as a link's source is")
+        if _FRAGILE.search(path.replace("?", "")):
+            return _base64(text)
+        return f"{name}:{quote(path, safe='/')}"
+
+
+def _unmerged(path: bytes) -> bytes:
+    """The path with the second slash of its source's ``http(s)://``."""
+    first = _MERGED.search(path)
+    if first is None or first[2]:
+        return path
+    return path[: first.end()] + b"/" + path[first.end() :]
+
+
+def _alone(rest: str) -> str:
+    """The rest of the link, which must be one segment without a query string."""
+    if "/" in rest:
+        raise BadSource("nothing may follow an encoded source")
+    return _without_query(rest)
+
+
+def _without_query(rest: str) -> str:
+    if "?" in rest:
+        raise BadSource("only a http(s) source written out has a query string; write ? as %3F")
+    return rest
+
+
+def _from_base64(word: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", word):
+        raise BadSource("b64: takes base64url without padding")
+    try:
+        return urlsafe_b64decode(word + "=" * (-len(word) % 4)).decode()
+    except (Base64Error, UnicodeDecodeError):
+        raise BadSource("b64: does not decode to UTF-8 text") from None
+
+
+def _base64(text: str) -> str:
+    return "b64:" + urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
