@@ -7,6 +7,7 @@ or a sentence saying why not. A field's name may be given without its unit (``wi
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -110,9 +111,9 @@ def _word(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return repr(int(value)) if value.is_integer() else f"{value:.12f}".rstrip("0")
+            return str(int(value)) if value.is_integer() else f"{Decimal(repr(value)):f}"
         case tuple():
-            return quote(",".join(str(part) for part in value), safe=",")
+            return ",".join(_word(part) for part in value)
         case _:
             return quote(str(value), safe="")
 

@@ -91,9 +91,7 @@ def _numbers(
     least, most = -999 if lower is None else lower, 20_000 if upper is None else upper
     if isinstance(kind, msgspec.inspect.IntType):
         return st.integers(int(least), int(most)).filter(lambda whole: whole not in _open(kind))
-    # Nine decimals are more than any picture can show, and are what links carry.
-    numbers = st.floats(least, most).map(lambda number: round(number, 9))
-    return numbers.filter(lambda number: number not in _open(kind))
+    return st.floats(least, most).filter(lambda number: number not in _open(kind))
 
 
 def _open(

@@ -15,7 +15,10 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Collection, Mapping
+from typing import Annotated
 from urllib.parse import quote
+
+from msgspec import Meta, Struct
 
 from proxy.dialects.spelling import decoded, shown
 from proxy.dialects.steps import WORDS, Steps, Wish
@@ -34,6 +37,22 @@ _RAW_WEB = re.compile(r"https?:/", re.IGNORECASE)
 # clients resolve, no empty segments, which proxies merge, no lonely question mark, which is lost.
 _TRAVELS = re.compile(r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|\?$", re.IGNORECASE)
+
+
+HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
+
+
+class Links(Struct, frozen=True, forbid_unknown_fields=True):
+    """How links are signed, and what they may call on."""
+
+    keys: Annotated[tuple[HexKey, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
+    """Signing keys in hexadecimal, 16 to 128 bytes each; the first signs, any verifies."""
+
+    allow_unsigned: bool = False
+    """Whether links with ``_`` in place of the signature are accepted."""
+
+    presets: dict[str, str] = {}
+    """Steps by name, ``{"card": "resize:400:300/convert:webp"}``; links say ``preset:card``."""
 
 
 class Native:
