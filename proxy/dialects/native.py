@@ -12,15 +12,15 @@ Rules, in the order in which they are kept:
 
 import re
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 from urllib.parse import quote
 
 from msgspec import Meta, Struct
 
-from proxy.dialects.spelling import decoded, shown
+from proxy.dialects.source_words import SourceWords, unmerged
+from proxy.dialects.spelling import shown
 from proxy.dialects.steps import WORDS, Steps, Wish
 from proxy.errors import BadLink, BadPlan, BadSignature, BadSource, LinkExpired
 from proxy.jobs import Job
@@ -28,16 +28,7 @@ from proxy.originals import Address
 from proxy.plan import Catalogue, Plan, written
 from proxy.signing import Keyring
 
-_MERGED = re.compile(rb"(/https?:/)(/?)", re.IGNORECASE)
 _SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
-_WEB = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
-_RAW_WEB = re.compile(r"https?:/", re.IGNORECASE)
-
-# What reaches us as it was written, through browsers, proxies and CDNs: no dot segments, which
-# clients resolve, no empty segments, which proxies merge, no lonely question mark, which is lost.
-_TRAVELS = re.compile(r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
-_FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|\?$", re.IGNORECASE)
-
 
 HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
 
@@ -77,7 +68,7 @@ class Native:
         for name in sources:
             if name in taken:
                 raise ValueError(f"a source cannot be named {name!r}: links use that word")
-        self._sources = frozenset(sources)
+        self._sources = SourceWords(sources)
         self._keyring = keyring
         self._allow_unsigned = allow_unsigned
         self._path_bytes = path_bytes
@@ -94,7 +85,7 @@ class Native:
         """
         if len(path) > self._path_bytes:
             raise BadLink(f"a link has at most {self._path_bytes} bytes, not {len(path)}")
-        signed = _unmerged(path)
+        signed = unmerged(path)
         self._verify(signed)
         try:
             text = signed.decode()
@@ -104,6 +95,19 @@ class Native:
         if wish.expires is not None and self._now() >= wish.expires:
             raise LinkExpired(f"the link was good until {_moment(wish.expires)}")
         return Job(Address(address, wish.version), Plan(tuple(wish.operations)), wish.delivery)
+
+    def job(self, source: str, steps: Sequence[str]) -> Job:
+        """The job of a source, ``https://…`` or ``NAME:path``, and steps as links have them.
+
+        Raises BadLink, BadPlan or BadSource, naming the step.
+        """
+        wish = self._wish(steps)
+        address = Address(self._sources.address(source), wish.version)
+        return Job(address, Plan(tuple(wish.operations)), wish.delivery)
+
+    def plan(self, steps: Sequence[str]) -> Plan:
+        """The plan of steps as links have them. Raises BadLink or BadPlan, naming the step."""
+        return Plan(tuple(self._wish(steps).operations))
 
     def write(self, job: Job) -> str:
         """The link, signed by the newest key; unsigned where there are no keys.
@@ -124,7 +128,7 @@ class Native:
             ),
             *(written(operation) for operation in job.plan),
         ]
-        rest = "/" + "/".join((*steps, self._source_word(job.source.text)))
+        rest = "/" + "/".join((*steps, self._sources.write(job.source.text)))
         signature = self._keyring.sign(rest.encode()) if len(self._keyring) else "_"
         return f"/{signature}{rest}"
 
@@ -149,98 +153,35 @@ class Native:
         while 0 < start < len(path):
             end = path.find("/", start)
             segment = path[start:] if end < 0 else path[start:end]
-            try:
-                address = self._source(segment, path[start:])
-                if address:
+            with _placed(f"segment {number}", segment, wish):
+                if address := self._sources.read(segment, path[start:]):
                     return wish, address
                 self._steps.read_into(wish, segment)
-            except BadPlan as error:
-                raise BadPlan(
-                    f"segment {number} ({shown(segment)}): {error}",
-                    operation=len(wish.operations),
-                    field=error.field,
-                ) from error
-            except (BadLink, BadSource) as error:
-                raise type(error)(f"segment {number} ({shown(segment)}): {error}") from error
             start = end + 1
             number += 1
         raise BadLink(f"segment {number}: the source is missing; it stands last in a link")
 
-    def _source(self, segment: str, rest: str) -> str:
-        """The address if the source begins at this segment, else an empty text."""
-        if _RAW_WEB.match(rest):
-            return self._address(rest)
-        head, colon, _ = segment.partition(":")
-        name = decoded(head)
-        if name == "b64" and colon:
-            return self._address(_from_base64(_alone(rest).removeprefix(f"{head}:")))
-        if name in self._sources:
-            path = decoded(_without_query(rest)[len(head) + 1 :]) if colon else ""
-            return self._address(f"{name}:{path}")
-        if not colon and ":" in name:
-            return self._address(decoded(_alone(rest)))
-        return ""
-
-    def _address(self, text: str) -> str:
-        """The address in its one spelling. Raises BadSource where it is none."""
-        if web := _WEB.fullmatch(text):
-            return f"{web[1].lower()}://{web[2]}"
-        name, _, path = text.partition(":")
-        if name in self._sources:
-            if not path:
-                raise BadSource(f"a path is missing: {name}:PATH")
-            return text
-        raise BadSource(
-            "a source is http(s)://…, the same percent-encoded, b64:… or NAME:path with the name "
-            "of a configured source"
-        )
-
-    def _source_word(self, text: str) -> str:
-        web = _WEB.fullmatch(text)
-        if web and web[1] == web[1].lower():
-            if _TRAVELS.fullmatch(text) and not _FRAGILE.search(web[2]):
-                return text
-            return _base64(text)
-        name, _, path = text.partition(":")
-        if web or name not in self._sources or not path:
-            raise BadSource("the address is not written as a link's source is")
-        if _FRAGILE.search(path.replace("?", "")):
-            return _base64(text)
-        return f"{name}:{quote(path, safe='/')}"
+    def _wish(self, steps: Sequence[str]) -> Wish:
+        wish = Wish()
+        for number, step in enumerate(steps, 1):
+            with _placed(f"step {number}", step, wish):
+                self._steps.read_into(wish, step)
+        return wish
 
 
-def _unmerged(path: bytes) -> bytes:
-    """The path with the second slash of its source's ``http(s)://``."""
-    first = _MERGED.search(path)
-    if first is None or first[2]:
-        return path
-    return path[: first.end()] + b"/" + path[first.end() :]
-
-
-def _alone(rest: str) -> str:
-    """The rest of the link, which must be one segment without a query string."""
-    if "/" in rest:
-        raise BadSource("nothing may follow an encoded source")
-    return _without_query(rest)
-
-
-def _without_query(rest: str) -> str:
-    if "?" in rest:
-        raise BadSource("only a http(s) source written out has a query string; write ? as %3F")
-    return rest
-
-
-def _from_base64(word: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", word):
-        raise BadSource("b64: takes base64url without padding")
+@contextmanager
+def _placed(place: str, segment: str, wish: Wish) -> Iterator[None]:
+    """What is refused inside says where in the link it stands."""
     try:
-        return urlsafe_b64decode(word + "=" * (-len(word) % 4)).decode()
-    except (Base64Error, UnicodeDecodeError):
-        raise BadSource("b64: does not decode to UTF-8 text") from None
-
-
-def _base64(text: str) -> str:
-    return "b64:" + urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        yield
+    except BadPlan as error:
+        raise BadPlan(
+            f"{place} ({shown(segment)}): {error}",
+            operation=len(wish.operations),
+            field=error.field,
+        ) from error
+    except (BadLink, BadSource) as error:
+        raise type(error)(f"{place} ({shown(segment)}): {error}") from error
 
 
 def _moment(seconds: int) -> str:

@@ -231,6 +231,18 @@ def test_what_is_no_source_is_refused(word: str, reason: str) -> None:
     assert reason in str(refusal(f"mirror/{word}"))
 
 
+def test_a_job_can_be_told_by_its_parts() -> None:
+    job = native(presets=PRESETS).job(URL, ["preset:card", "soften:sigma=2", "filename:a.webp"])
+    assert job == unsigned(f"preset:card/soften:2/filename:a.webp/{URL}", presets=PRESETS)
+
+
+def test_a_wrong_part_is_named() -> None:
+    with pytest.raises(BadPlan, match=r"step 2 \('soften:0'\): soften: sigma: "):
+        native().plan(["mirror", "soften:0"])
+    with pytest.raises(BadSource, match="a source is http"):
+        native().job("example.com/a.jpg", [])
+
+
 def test_an_upload_has_no_link() -> None:
     with pytest.raises(BadSource):
         native().write(Job(Upload(b"bytes")))
