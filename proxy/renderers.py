@@ -1,0 +1,147 @@
+"""The machine's render processes, for the one process that owns them.
+
+The owner holds the listening sockets, in a directory that is its user's alone, so that they outlive
+a fork server that died: it is started again, and whoever waited at the socket is served by the next
+one. The fork server ends with its owner, however that ends.
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from proxy.handover import LANES, RenderSettings, socket_path
+
+log = logging.getLogger("framekeep.renderers")
+
+_BACKLOG = 1024
+"""Most jobs that wait on the machine, in one lane. Each worker's own queue is shorter."""
+
+_STOP_SECONDS = 20.0
+"""Longest wait for renderers to finish what they have in hand."""
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
+"""What renderers see of our environment: nothing that could be a secret."""
+
+
+class Renderers:
+    """Render processes from ``start`` to ``stop``; also an asynchronous context."""
+
+    def __init__(self, settings: RenderSettings, *, works: str = "proxy.work") -> None:
+        """``works`` names the module whose ``WORKS`` can be ordered."""
+        self._settings = settings
+        self._works = works
+        self._listeners: list[socket.socket] = []
+        self._keeper: asyncio.Task[None] | None = None
+        self._hold = -1
+        self.process: subprocess.Popen[bytes] | None = None
+        self.directory = Path()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def start(self) -> None:
+        """Begin. Work can be ordered at once; it waits at the socket until a renderer is there."""
+        self.directory = Path(tempfile.mkdtemp(prefix="framekeep-"))  # 0700
+        for lane in LANES:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.setblocking(False)
+            listener.bind(socket_path(self.directory, lane))
+            listener.listen(_BACKLOG)
+            self._listeners.append(listener)
+        self._spawn()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def stop(self) -> None:
+        """End: what is in hand is finished, what waits is not begun."""
+        if self._keeper is None or self.process is None:
+            return
+        self._keeper.cancel()
+        for listener in self._listeners:
+            listener.close()
+        os.close(self._hold)
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await _ended(self.process)
+        except TimeoutError:
+            self.process.kill()
+            await _ended(self.process)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self._listeners.clear()
+        self._keeper = None
+
+    def _spawn(self) -> None:
+        owner, self._hold = os.pipe()
+        listeners = [listener.fileno() for listener in self._listeners]
+        command = (sys.executable, "-P", "-m", "proxy.forks")
+        options = {
+            "--works": self._works,
+            "--settings": msgspec.json.encode(self._settings).decode(),
+            "--owner": str(owner),
+            "--listeners": ",".join(map(str, listeners)),
+        }
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*command, *(word for option in options.items() for word in option)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[owner, *listeners],
+            env=renderer_environment(os.environ),
+            start_new_session=True,  # Ctrl-C at a terminal is the owner's to hear
+        )
+        os.close(owner)
+
+    async def _keep(self) -> None:
+        pause = 0.0
+        loop = asyncio.get_running_loop()
+        while self.process is not None:
+            began = loop.time()
+            await _ended(self.process)
+            log.error("the fork server ended with %s; starting another", self.process.returncode)
+            os.close(self._hold)
+            pause = min(5.0, pause * 2 or 0.1) if loop.time() - began < 5 else 0.0
+            await asyncio.sleep(pause)
+            self._spawn()
+
+
+def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a renderer's environment holds: places and languages, and how libraries shall behave."""
+    passed = {name: environment[name] for name in _PASSED_ON if name in environment}
+    return passed | {
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "VIPS_CONCURRENCY": "1",  # we schedule, it computes
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a child without a thread, on any event loop."""
+    descriptor = os.pidfd_open(process.pid)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+        process.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)

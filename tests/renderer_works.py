@@ -1,0 +1,67 @@
+"""Works for the tests of the pool: what the fork server imports there in place of the real ones."""
+
+# ruff: noqa: ARG001 - a work takes what every work takes
+
+import os
+import signal
+from collections.abc import Sequence
+
+from proxy.blob import Buffer
+from proxy.errors import BadPlan
+from proxy.handover import Heavy, Lane, Work
+
+
+def _size(originals: Sequence[Buffer], argument: int, lane: Lane) -> list[int]:
+    return [argument, *(len(original) for original in originals)]
+
+
+def _wait(originals: Sequence[Buffer], argument: None, lane: Lane) -> int:
+    """Until the first byte of the original, which is shared memory, is no longer 0."""
+    while not memoryview(originals[0])[0]:
+        pass
+    return os.getpid()
+
+
+def _die(originals: Sequence[Buffer], argument: int, lane: Lane) -> int:
+    """Die in the process of that number, or in any if it is 0."""
+    if argument in (0, os.getpid()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def _refuse(originals: Sequence[Buffer], argument: str, lane: Lane) -> None:
+    raise BadPlan(argument, operation=3, field="width", detail="for the log")
+
+
+def _fault(originals: Sequence[Buffer], argument: None, lane: Lane) -> None:
+    raise ZeroDivisionError
+
+
+def _echo(originals: Sequence[Buffer], argument: int, lane: Lane) -> bytes:
+    return b"x" * argument
+
+
+def _lane(originals: Sequence[Buffer], argument: bool, lane: Lane) -> str:
+    """The lane it was done on; dear work knows that it is."""
+    if argument and lane == "live":
+        raise Heavy
+    return lane
+
+
+def _blur(originals: Sequence[Buffer], argument: int, lane: Lane) -> float:
+    """One libvips call that takes minutes."""
+    import pyvips
+
+    return float(pyvips.Image.black(argument, argument).gaussblur(50).avg())
+
+
+SIZE = Work("size", int, list[int], _size)
+WAIT = Work("wait", type(None), int, _wait)
+DIE = Work("die", int, int, _die)
+REFUSE = Work("refuse", str, type(None), _refuse)
+FAULT = Work("fault", type(None), type(None), _fault)
+ECHO = Work("echo", int, bytes, _echo)
+LANE = Work("lane", bool, str, _lane)
+BLUR = Work("blur", int, float, _blur)
+
+WORKS = (SIZE, WAIT, DIE, REFUSE, FAULT, ECHO, LANE, BLUR)
