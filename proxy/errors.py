@@ -90,7 +90,14 @@ class SourceTimedOut(SourceError):
 
 
 class SourceFailed(SourceError):
-    """The source answered with an error, broke off, or could not be reached."""
+    """The source answered with an error, broke off, or could not be reached.
+
+    ``transient`` where it may well be over in a moment, so that another try makes sense.
+    """
+
+    def __init__(self, message: str, *, transient: bool = False, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.transient = transient
 
 
 class ImageError(ProxyError):

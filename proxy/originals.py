@@ -12,11 +12,16 @@ class Address(Struct, frozen=True):
     """Where an original lies.
 
     ``text`` is an ``http(s)://`` URL, verbatim, or ``NAME:path`` for a source that the operator
-    configured. ``version`` is the link word ``v``: another version is another original.
+    configured; that path is percent-decoded and has no slash in front. ``version`` is the link word
+    ``v``: another version is another original. ``headers`` are sent along to an ``http(s)://`` URL,
+    as `headers.sendable` made them (never on to another host); ``seconds`` is a shorter deadline
+    than the limits'. Both are part of what is asked for, and so of the key.
     """
 
     text: str
     version: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    seconds: float | None = None
 
     @property
     def scheme(self) -> str:
@@ -25,7 +30,10 @@ class Address(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        return digest(b"address", self.text.encode(), self.version.encode())
+        extra = [part.encode() for header in self.headers for part in header]
+        if self.seconds is not None:
+            extra.append(str(float(self.seconds)).encode())
+        return digest(b"address", self.text.encode(), self.version.encode(), *extra)
 
 
 class Upload(Struct, frozen=True, dict=True):

@@ -1,6 +1,19 @@
+"""What many tests need: a loop, and a server that originals come from."""
+
+from collections.abc import AsyncIterator
+
 import pytest
+from origins import Origin
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The loop that the server runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    """A real HTTP server on loopback; it counts what it is asked."""
+    async with Origin() as server:
+        yield server

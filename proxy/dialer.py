@@ -1,0 +1,233 @@
+"""HTTP requests that go out: the one place where we dial, and the one that imports aiohttp.
+
+Rule 1  The address a socket is opened for is the address that is checked: `socket_factory` sees
+        what `connect` will get, for names and literal addresses alike, on each new connection.
+Rule 2  Nothing is followed, decoded or remembered here: no redirects, no content encodings, no
+        cookies, no proxy or credentials from the environment, no cached look-ups.
+Rule 3  Each host has a bounded number of connections, so a slow one cannot take them all.
+Rule 4  Every aiohttp exception ends here, as a SourceError.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from msgspec import Meta, Struct
+from yarl import URL
+
+from proxy import via
+from proxy.errors import SourceFailed, SourceForbidden, SourceTimedOut
+from proxy.limits import Seconds
+from proxy.reach import REFUSED, Reach
+from proxy.urls import Url
+
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+"""From a host name and a port to numeric addresses; raises OSError where there are none."""
+
+
+class Dialing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How requests go out."""
+
+    user_agent: Annotated[str, Meta(pattern=r"^[\x21-\x7e][\x20-\x7e]{0,254}$")] = "Framekeep"
+    """What we call ourselves to the servers we ask."""
+
+    connect_seconds: Seconds = 3.0
+    """Longest time to connect, TLS included."""
+
+    idle_seconds: Seconds = 5.0
+    """Longest silence while waiting for an answer or for more of it."""
+
+    connections: Annotated[int, Meta(ge=1, le=65_535)] = 128
+    """Most connections at a time, all hosts together."""
+
+    per_host_connections: Annotated[int, Meta(ge=1, le=65_535)] = 16
+    """Most connections at a time to one host and port."""
+
+
+class Answer:
+    """What the server said; the body is read once, by `chunks`."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+
+    def header(self, name: str) -> str:
+        """The values of a header, joined by commas; empty where it is missing.
+
+        Also where it is not printable ASCII: it could not be sent back or kept as it came.
+        """
+        joined = ", ".join(self._response.headers.getall(name, ())).replace("\t", " ")
+        return joined if joined.isascii() and joined.isprintable() else ""
+
+    def location(self) -> str:
+        """Where a redirect leads, as it came."""
+        return self._response.headers.get("Location", "")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes; ends early only by an error."""
+        async for chunk in self._response.content.iter_any():
+            yield chunk
+
+
+class Dialer:
+    """Asks servers within reach, over pooled connections. Made once, used in one event loop."""
+
+    def __init__(
+        self, reach: Reach, how: Dialing | None = None, lookup: Lookup | None = None
+    ) -> None:
+        self._reach = reach
+        self._how = how or Dialing()
+        self._lookup = lookup or _Threads()
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def ask(
+        self,
+        method: str,
+        url: Url,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+    ) -> AsyncIterator[Answer]:
+        """The answer to one request, for as long as the block lasts.
+
+        Raises SourceForbidden where policy says no, SourceTimedOut, or SourceFailed. Errors while
+        the body is read inside the block come out of it in the same form.
+        """
+        self._reach.admit(url)
+        if self._session is None:
+            self._session = self._open_session()
+        try:
+            async with self._session.request(
+                method,
+                URL(url.text, encoded=True),
+                headers={
+                    "User-Agent": self._how.user_agent,
+                    "Accept": "*/*",
+                    "Accept-Encoding": "identity",
+                    "Via": f"1.1 {via.PSEUDONYM}",
+                    **{name.title(): value for name, value in headers},
+                },
+                data=body,
+                allow_redirects=False,
+            ) as response:
+                yield Answer(response)
+        except aiohttp.ClientError as error:
+            raise _translated(error) from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if isinstance(self._lookup, _Threads):
+            self._lookup.close()
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._how.connections,
+                limit_per_host=self._how.per_host_connections,
+                resolver=_Resolver(self._lookup),
+                socket_factory=self._open_socket,
+                use_dns_cache=False,
+            ),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Content-Type",),
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._how.connect_seconds, sock_read=self._how.idle_seconds
+            ),
+            trust_env=False,
+        )
+
+    def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = info
+        if not self._reach.admits_address(str(address[0])):
+            raise _Refused
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+
+class _Refused(OSError):
+    """Nothing was dialled. An OSError, since aiohttp goes on to a name's next address only then."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EACCES, "refused by policy")
+
+
+class _Resolver(AbstractResolver):
+    """Hands a look-up of ours to aiohttp."""
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        del family  # both, always
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await self._lookup(host, port)
+        ]
+
+    async def close(self) -> None:
+        """Nothing to close: the look-up belongs to the dialer."""
+
+
+class _Threads:
+    """Look-ups by the system, on threads of their own: a hanging name server takes no others."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _addresses, host, port)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _addresses(host: str, port: int) -> Sequence[str]:
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except UnicodeError as error:  # a name that passed our reader but not Python's codec
+        raise OSError(errno.EINVAL, "not a name") from error
+    return [
+        f"{address[0]}%{address[3]}" if len(address) == 4 and address[3] else str(address[0])
+        for *_, address in infos
+    ]
+
+
+# The first that fits. Where it says True, another try may well do better.
+_REASONS: tuple[tuple[type[aiohttp.ClientError], str, bool], ...] = (
+    (aiohttp.ClientConnectorDNSError, "the source's host name could not be looked up", False),
+    (aiohttp.ClientSSLError, "the source's TLS certificate or handshake is bad", False),
+    (aiohttp.ClientConnectorError, "the source could not be reached", True),
+    (aiohttp.ClientPayloadError, "the source broke off in the middle of its answer", True),
+    # aiohttp has tried these a second time already, on a fresh connection.
+    (aiohttp.ServerDisconnectedError, "the source broke off before it answered", False),
+    (aiohttp.ClientOSError, "the source broke off before it answered", False),
+    (aiohttp.ClientError, "the source's answer is not proper HTTP", False),
+)
+
+
+def _translated(error: aiohttp.ClientError) -> SourceFailed | SourceForbidden | SourceTimedOut:
+    detail = f"{type(error).__name__}: {error}"
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _Refused):
+        return SourceForbidden(REFUSED)
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return SourceTimedOut("the source was silent for too long", detail=detail)
+    sentence, transient = next(
+        (sentence, transient) for kind, sentence, transient in _REASONS if isinstance(error, kind)
+    )
+    return SourceFailed(sentence, transient=transient, detail=detail)

@@ -1,0 +1,157 @@
+"""Originals at http(s) URLs.
+
+One deadline lies over everything: redirects, further tries, the last byte. Redirects are followed
+here, each hop anew through the dialer's policy. What arrives is the whole original or an error,
+never a part.
+"""
+
+import asyncio
+import hashlib
+import random
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from msgspec.structs import replace
+
+from proxy.blob import BlobWriter
+from proxy.dialer import Answer, Dialer
+from proxy.errors import (
+    BadSource,
+    SourceFailed,
+    SourceForbidden,
+    SourceNotFound,
+    SourceTimedOut,
+    SourceTooLarge,
+)
+from proxy.headers import sendable
+from proxy.limits import Limits
+from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.sources.facts import facts
+from proxy.urls import Url, follow, read
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_BUSY = frozenset((502, 503, 504))
+
+
+class HttpSource:
+    def __init__(
+        self, dialer: Dialer, limits: Limits, *, retries: int = 2, retry_seconds: float = 0.1
+    ) -> None:
+        """Make up to ``retries`` further tries for what may be over in a moment.
+
+        The first comes after ``retry_seconds`` at most, each one after it waits twice as long.
+        """
+        self._dialer = dialer
+        self._limits = limits
+        self._retries = retries
+        self._retry_seconds = retry_seconds
+
+    async def fetch(
+        self, reference: Reference, validators: Validators | None = None
+    ) -> Original | Unchanged:
+        if not isinstance(reference, Address):
+            raise BadSource("an upload cannot be asked for at a URL")
+        url = read(reference.text)
+        along = sendable(reference.headers)
+        seconds = min(reference.seconds or self._limits.source_seconds, self._limits.source_seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._persist(url, along, validators)
+        except TimeoutError as error:
+            raise SourceTimedOut(f"the source took longer than {seconds:g} seconds") from error
+
+    async def _persist(
+        self, url: Url, along: tuple[tuple[str, str], ...], validators: Validators | None
+    ) -> Original | Unchanged:
+        for tried in range(self._retries):
+            try:
+                return await self._follow(url, along, validators)
+            except SourceFailed as error:
+                if not error.transient:
+                    raise
+            # Many who fail together should not come back together.
+            await asyncio.sleep(self._retry_seconds * 2**tried * random.uniform(0.5, 1))  # noqa: S311
+        return await self._follow(url, along, validators)
+
+    async def _follow(
+        self, url: Url, along: tuple[tuple[str, str], ...], validators: Validators | None
+    ) -> Original | Unchanged:
+        seen = {url}
+        while True:
+            async with self._dialer.ask("GET", url, (*along, *_conditions(validators))) as answer:
+                if answer.status not in _REDIRECTS:
+                    return await self._take(answer, validators)
+                location = answer.location()
+            before, url = url, _next(url, location)
+            if url in seen:
+                raise SourceFailed("the source redirects in a circle")
+            if len(seen) > self._limits.source_redirects:
+                raise SourceFailed(
+                    f"the source redirects more than {self._limits.source_redirects} times"
+                )
+            seen.add(url)
+            if url.origin != before.origin:
+                along = ()  # meant for the first server alone, also when a redirect leads back
+
+    async def _take(self, answer: Answer, validators: Validators | None) -> Original | Unchanged:
+        if answer.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
+            return Unchanged(_facts(answer, validators))
+        _require_success(answer)
+        encoding = answer.header("Content-Encoding").strip().lower()
+        if encoding not in ("", "identity"):
+            raise SourceFailed("the source encoded its answer, though asked not to")
+        most = self._limits.source_bytes
+        length = answer.header("Content-Length")
+        if length.isdigit() and int(length) > most:
+            raise SourceTooLarge(f"the original is larger than {most} bytes")
+        writer, hashed = BlobWriter(), hashlib.sha256()
+        async for chunk in answer.chunks():
+            if writer.size + len(chunk) > most:
+                raise SourceTooLarge(f"the original is larger than {most} bytes")
+            writer.write(chunk)
+            hashed.update(chunk)
+        return Original(writer.finish(), hashed.hexdigest(), _facts(answer, None))
+
+
+def _conditions(validators: Validators | None) -> tuple[tuple[str, str], ...]:
+    if validators is None:
+        return ()
+    conditions = (
+        ("If-None-Match", validators.etag),
+        ("If-Modified-Since", validators.last_modified),
+    )
+    return tuple((name, value) for name, value in conditions if value)
+
+
+def _next(url: Url, location: str) -> Url:
+    try:
+        found = follow(url, location)
+    except BadSource as error:
+        raise SourceFailed(
+            "the source redirects to what is no http(s) URL we would ask", detail=str(error)
+        ) from error
+    if url.scheme == "https" and found.scheme == "http":
+        # Whoever wrote https:// wanted the bytes to come unread and unchanged.
+        raise SourceForbidden("the source redirects from https:// to http://")
+    return found
+
+
+def _require_success(answer: Answer) -> None:
+    match answer.status:
+        case 200 | 203:
+            return
+        case 404 | 410:
+            raise SourceNotFound(f"the source says that nothing is there ({answer.status})")
+        case 401 | 403:
+            raise SourceFailed(f"the source does not let us have the original ({answer.status})")
+        case status:
+            busy = status in _BUSY and not answer.header("Retry-After")
+            raise SourceFailed(f"the source answered with status {status}", transient=busy)
+
+
+def _facts(answer: Answer, known: Validators | None) -> Facts:
+    """What the answer says; a 304 need not repeat the validators it confirms."""
+    said = facts(answer.header, datetime.now(UTC))
+    if known is not None and said.validators == Validators():
+        return replace(said, validators=known)
+    return said

@@ -1,0 +1,29 @@
+"""The path in `NAME:path`: always below a root, whatever the root is."""
+
+from proxy.errors import BadSource
+
+MOST_BYTES = 4096
+MOST_SEGMENT_BYTES = 255
+
+
+def segments(path: str) -> tuple[str, ...]:
+    """The parts of a path between its slashes, none of which leads up, nowhere or to a hidden file.
+
+    Raises BadSource with the reason.
+    """
+    try:
+        encoded = path.encode()
+    except UnicodeEncodeError:
+        raise BadSource("the source's path is not UTF-8") from None
+    if len(encoded) > MOST_BYTES:
+        raise BadSource(f"the source's path is longer than {MOST_BYTES} bytes")
+    if not path.isprintable():
+        raise BadSource("the source's path holds control or other invisible characters")
+    parts = tuple(path.split("/"))
+    if not all(parts):
+        raise BadSource("the source's path is empty, or has a slash in front, behind or doubled")
+    if any(part.startswith(".") for part in parts):
+        raise BadSource("the source's path has a part that begins with a dot")
+    if any(len(part.encode()) > MOST_SEGMENT_BYTES for part in parts):
+        raise BadSource(f"a part of the source's path is longer than {MOST_SEGMENT_BYTES} bytes")
+    return parts

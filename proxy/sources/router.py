@@ -1,0 +1,63 @@
+"""Picks the source that an original comes from."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from proxy.dialer import Dialer, Lookup
+from proxy.errors import BadSource
+from proxy.limits import Limits
+from proxy.originals import Original, Reference, Unchanged, Validators
+from proxy.sources import Source
+from proxy.sources.base import BaseSource
+from proxy.sources.file import FileSource
+from proxy.sources.http import HttpSource
+from proxy.sources.inline import InlineSource
+from proxy.sources.settings import SourceSettings
+from proxy.urls import read
+
+
+class Sources:
+    """All sources behind one, by the scheme of a reference."""
+
+    def __init__(self, by_scheme: Mapping[str, Source]) -> None:
+        self._by_scheme = by_scheme
+        self._closing = AsyncExitStack()
+
+    @classmethod
+    def configured(
+        cls, settings: SourceSettings, limits: Limits, lookup: Lookup | None = None
+    ) -> "Sources":
+        """What the settings say; `close` gives back what was opened for it."""
+        dialer = Dialer(settings.reach(), settings, lookup)
+        http = HttpSource(
+            dialer, limits, retries=settings.retries, retry_seconds=settings.retry_seconds
+        )
+        by_scheme: dict[str, Source] = {
+            "http": http,
+            "https": http,
+            "upload": InlineSource(limits),
+        }
+        sources = cls(by_scheme)
+        sources._closing.push_async_callback(dialer.close)
+        for name, place in settings.named.items():
+            scheme, _, rest = place.partition("://")
+            if scheme == "file":
+                folder = FileSource(Path(rest), limits)
+                sources._closing.push_async_callback(folder.close)
+                by_scheme[name] = folder
+            else:
+                by_scheme[name] = BaseSource(read(place), http)
+        return sources
+
+    async def fetch(
+        self, reference: Reference, validators: Validators | None = None
+    ) -> Original | Unchanged:
+        source = self._by_scheme.get(reference.scheme)
+        if source is None:
+            names = ", ".join(sorted(self._by_scheme.keys() - {"upload"}))
+            raise BadSource(f"{reference.scheme[:64]!r} is none of the sources here: {names}")
+        return await source.fetch(reference, validators)
+
+    async def close(self) -> None:
+        await self._closing.aclose()

@@ -1,0 +1,203 @@
+"""Originals in a folder."""
+
+import asyncio
+import gc
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import (
+    BadSource,
+    SourceFailed,
+    SourceForbidden,
+    SourceNotFound,
+    SourceTimedOut,
+    SourceTooLarge,
+)
+from proxy.limits import Limits
+from proxy.originals import Address, Facts, Original, Unchanged, Upload, Validators
+from proxy.sources.file import FileSource
+
+pytestmark = pytest.mark.anyio
+
+BODY = b"picture " * 100
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "media"
+    (root / "users").mkdir(parents=True)
+    (root / "users" / "42 é%20.jpg").write_bytes(BODY)
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    return root
+
+
+@pytest.fixture
+async def source(root: Path) -> AsyncIterator[FileSource]:
+    source = FileSource(root, Limits(source_bytes=1000))
+    yield source
+    await source.close()
+
+
+async def test_the_original_is_what_lies_there(source: FileSource) -> None:
+    original = await source.fetch(Address("media:users/42 é%20.jpg"))
+    assert isinstance(original, Original)
+    assert original.body.read() == BODY
+    assert original.digest == hashlib.sha256(BODY).hexdigest()
+    assert original.facts.lifetime is None
+
+
+async def test_asked_whether_it_changed(source: FileSource, root: Path) -> None:
+    path = root / "a.jpg"
+    path.write_bytes(BODY)
+    os.utime(path, (0, 0))
+    first = await source.fetch(Address("media:a.jpg"))
+    assert isinstance(first, Original)
+    assert first.facts.validators.last_modified == "Thu, 01 Jan 1970 00:00:00 GMT"
+    assert await source.fetch(Address("media:a.jpg"), first.facts.validators) == Unchanged(
+        Facts(first.facts.validators)
+    )
+    path.write_bytes(BODY[::-1])
+    os.utime(path, (0, 0))
+    again = await source.fetch(Address("media:a.jpg"), first.facts.validators)
+    assert isinstance(again, Original)
+    assert again.body.read() == BODY[::-1]
+
+
+async def test_what_was_fetched_stays_when_the_file_does_not(
+    source: FileSource, root: Path
+) -> None:
+    original = await source.fetch(Address("media:users/42 é%20.jpg"))
+    assert isinstance(original, Original)
+    (root / "users" / "42 é%20.jpg").write_bytes(b"")
+    assert bytes(original.body.view()) == BODY
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "/", "/a.jpg", "users/", "users//a.jpg", ".", "..", "../secret.jpg", "./a.jpg"),
+        *("users/../../secret.jpg", "users/..", ".env", "users/.git/config", "...", "a\x00.jpg"),
+        *("a\nb", "a\x7f", "\ud800", "a\u202eb", "a" * 256, "a/" * 2048 + "a", "/etc/passwd"),
+        "é" * 128,
+    ],
+)
+async def test_paths_that_lead_elsewhere_are_none(source: FileSource, path: str) -> None:
+    with pytest.raises(BadSource, match="path"):
+        await source.fetch(Address(f"media:{path}"))
+
+
+@pytest.mark.parametrize(
+    "path", ["none.jpg", "users/none.jpg", "none/a.jpg", "users/42 é%20.jpg/a"]
+)
+async def test_nothing_is_there(source: FileSource, path: str) -> None:
+    with pytest.raises(SourceNotFound):
+        await source.fetch(Address(f"media:{path}"))
+
+
+async def test_links_are_not_followed(source: FileSource, root: Path) -> None:
+    (root / "out.jpg").symlink_to(root.parent / "secret.jpg")
+    (root / "up").symlink_to(root.parent)
+    (root / "in.jpg").symlink_to(root / "users" / "42 é%20.jpg")
+    for path in ("out.jpg", "in.jpg"):
+        with pytest.raises(SourceForbidden, match="regular file"):
+            await source.fetch(Address(f"media:{path}"))
+    with pytest.raises(SourceNotFound, match="links are not followed"):
+        await source.fetch(Address("media:up/secret.jpg"))
+
+
+async def test_the_root_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(root)
+    source = FileSource(tmp_path / "link", Limits())
+    assert isinstance(await source.fetch(Address("m:users/42 é%20.jpg")), Original)
+    await source.close()
+
+
+async def test_only_regular_files_are_originals(source: FileSource, root: Path) -> None:
+    os.mkfifo(root / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(root / "socket.jpg"))
+        for path in ("pipe.jpg", "socket.jpg", "users"):
+            with pytest.raises(SourceForbidden, match="regular file"):
+                await source.fetch(Address(f"media:{path}"))
+
+
+async def test_size_at_the_bound_and_one_above(source: FileSource, root: Path) -> None:
+    (root / "most.jpg").write_bytes(bytes(1000))
+    (root / "more.jpg").write_bytes(bytes(1001))
+    original = await source.fetch(Address("media:most.jpg"))
+    assert isinstance(original, Original)
+    assert len(original.body) == 1000
+    with pytest.raises(SourceTooLarge, match="larger than 1000 bytes"):
+        await source.fetch(Address("media:more.jpg"))
+
+
+async def test_a_root_that_is_gone(tmp_path: Path) -> None:
+    source = FileSource(tmp_path / "none", Limits())
+    with pytest.raises(SourceNotFound):
+        await source.fetch(Address("media:a.jpg"))
+    await source.close()
+
+
+class Meddled(FileSource):
+    """A file that is written to while it is read."""
+
+    def _copy(self, descriptor: int, facts: Facts) -> Original:
+        original = super()._copy(descriptor, facts)
+        with (self._root / "a.jpg").open("ab") as file:
+            file.write(b"more")
+        return original
+
+
+async def test_a_file_that_changes_meanwhile_is_no_original(root: Path) -> None:
+    (root / "a.jpg").write_bytes(BODY)
+    source = Meddled(root, Limits())
+    with pytest.raises(SourceFailed, match="changed while it was read"):
+        await source.fetch(Address("media:a.jpg"))
+    await source.close()
+
+
+class Hanging(FileSource):
+    """A disk that does not answer until it is told to."""
+
+    answer = threading.Event()
+
+    def _read(self, parts: tuple[str, ...], validators: Validators | None) -> Original | Unchanged:
+        self.answer.wait()
+        return super()._read(parts, validators)
+
+
+async def test_a_disk_that_hangs_does_not_hold_the_caller(root: Path) -> None:
+    source = Hanging(root, Limits(source_seconds=0.05), threads=1)
+    try:
+        with pytest.raises(SourceTimedOut):
+            await source.fetch(Address("media:users/42 é%20.jpg"))
+    finally:
+        source.answer.set()
+        await source.close()
+
+
+def open_descriptors() -> int:
+    gc.collect()  # failures hold their frames until then
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_nothing_stays_open(source: FileSource, root: Path) -> None:
+    (root / "link.jpg").symlink_to(root)
+    await source.fetch(Address("media:users/42 é%20.jpg"))
+    before = open_descriptors()
+    for path in ("users/42 é%20.jpg", "link.jpg", "none/a.jpg", "users", "users/none.jpg"):
+        await asyncio.gather(source.fetch(Address(f"media:{path}")), return_exceptions=True)
+    assert open_descriptors() <= before
+
+
+async def test_neither_uploads_nor_headers(source: FileSource) -> None:
+    with pytest.raises(BadSource):
+        await source.fetch(Upload(BODY))
+    with pytest.raises(BadSource):
+        await source.fetch(Address("media:a.jpg", headers=(("x-key", "1"),)))

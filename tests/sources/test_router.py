@@ -1,0 +1,105 @@
+"""The source that an original comes from is picked by its name."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from origins import Origin
+
+from proxy.errors import BadSource, SourceForbidden, SourceTooLarge
+from proxy.limits import Limits
+from proxy.originals import Address, Original, Upload
+from proxy.sources.router import Sources
+from proxy.sources.settings import SourceSettings
+
+pytestmark = pytest.mark.anyio
+
+BODY = b"picture " * 100
+
+
+async def test_each_name_has_its_source(origin: Origin, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"from a file")
+    origin.serve("/pictures/a%20%3F%C3%A9/b.jpg", b"from below a base")
+    url = origin.serve("/a.jpg?x", b"from a URL")
+    sources = Sources.configured(
+        SourceSettings(
+            allow_nets=("127.0.0.1",),
+            named={"media": f"file://{tmp_path}", "shop": origin.url("/pictures/")},
+        ),
+        Limits(),
+    )
+    for reference, body in (
+        (Address("media:a.jpg"), b"from a file"),
+        (Address("shop:a ?é/b.jpg"), b"from below a base"),
+        (Address(url), b"from a URL"),
+        (Upload(b"from the caller"), b"from the caller"),
+    ):
+        original = await sources.fetch(reference)
+        assert isinstance(original, Original)
+        assert original.body.read() == body
+        assert original.digest == hashlib.sha256(body).hexdigest()
+    await sources.close()
+
+
+@pytest.mark.parametrize("text", ["", "*", "a.jpg", "MEDIA:a", "file:///etc/passwd", "x:y"])
+async def test_an_unknown_name_is_told_with_the_known_ones(text: str) -> None:
+    sources = Sources.configured(SourceSettings(named={"media": "file:///srv"}), Limits())
+    with pytest.raises(BadSource, match="is none of the sources here: http, https, media"):
+        await sources.fetch(Address(text))
+    await sources.close()
+
+
+@pytest.mark.parametrize("path", ["../a.jpg", "/a.jpg", "a//b", "", "a/./b", ".a", "a/%2e%2e\n"])
+async def test_nothing_leads_out_of_a_base(origin: Origin, path: str) -> None:
+    settings = SourceSettings(allow_nets=("127.0.0.1",), named={"shop": origin.url("/pictures/")})
+    sources = Sources.configured(settings, Limits())
+    with pytest.raises(BadSource, match="path"):
+        await sources.fetch(Address(f"shop:{path}"))
+    await sources.close()
+    assert not origin.asked
+
+
+async def test_neither_uploads_nor_headers_for_a_base(origin: Origin) -> None:
+    settings = SourceSettings(allow_nets=("127.0.0.1",), named={"shop": origin.url("/")})
+    sources = Sources.configured(settings, Limits())
+    with pytest.raises(BadSource):
+        await sources.fetch(Address("shop:a.jpg", headers=(("x-key", "1"),)))
+    await sources.close()
+
+
+async def test_a_base_is_measured_by_the_policy_too(origin: Origin) -> None:
+    origin.serve("/a.jpg", BODY)
+    sources = Sources.configured(SourceSettings(named={"shop": origin.url("/")}), Limits())
+    with pytest.raises(SourceForbidden):
+        await sources.fetch(Address("shop:a.jpg"))
+    await sources.close()
+    assert not origin.asked
+
+
+async def test_an_upload_is_bounded() -> None:
+    sources = Sources.configured(SourceSettings(), Limits(source_bytes=10))
+    assert isinstance(await sources.fetch(Upload(bytes(10))), Original)
+    with pytest.raises(SourceTooLarge, match="larger than 10 bytes"):
+        await sources.fetch(Upload(bytes(11)))
+    await sources.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"allow_nets": ("10.0.0.1/8",)}, "allow_nets: '10.0.0.1/8' is not a network"),
+        ({"allow_hosts": ("*",)}, "allow_hosts: .* is not a host"),
+        ({"ports": ("0",)}, "ports: '0' is not a port"),
+        ({"named": {"Media": "file:///srv"}}, "named: 'Media' is not a name"),
+        ({"named": {"https": "file:///srv"}}, "named: 'https' is not a name"),
+        ({"named": {"media": "/srv"}}, "named: media: a source is written"),
+        ({"named": {"media": "ftp://srv/"}}, "named: media: a source is written"),
+        ({"named": {"media": "file://srv"}}, "named: media: a folder is written"),
+        ({"named": {"shop": "https://a/b"}}, "named: shop: a base URL ends with a slash"),
+        ({"named": {"shop": "https://a/?b/"}}, "named: shop: a base URL ends with a slash"),
+        ({"named": {"shop": "https://u@a/"}}, "named: shop: .*user name"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told(settings: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        SourceSettings(**settings)  # type: ignore[arg-type]
