@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 
-from proxy.blob import blob
+from proxy.blob import Blob
 from proxy.errors import BadSource, SourceTooLarge
 from proxy.limits import Limits
 from proxy.originals import Original, Reference, Unchanged, Upload, Validators
@@ -25,4 +25,4 @@ class InlineSource:
 
 
 def _original(body: bytes) -> Original:
-    return Original(blob(body), hashlib.sha256(body).hexdigest())
+    return Original(Blob.of(body), hashlib.sha256(body).hexdigest())
