@@ -109,17 +109,18 @@ def described(loaded: Loaded) -> list[Setting]:
 
 
 def meanings(kind: type[Struct]) -> dict[str, str]:
-    """What stands in the docstring under each field, on one line."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    """What stands in the docstring under each field, its bases' fields first, on one line each."""
     told: dict[str, str] = {}
-    body = tree.body if isinstance(tree, ast.ClassDef) else []
-    for statement, follower in pairwise(body):
-        match statement, follower:
-            case (
-                ast.AnnAssign(target=ast.Name(id=name)),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ):
-                told[name] = " ".join(text.split())
+    for base in reversed(kind.__mro__[: kind.__mro__.index(Struct)]):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        body = tree.body if isinstance(tree, ast.ClassDef) else []
+        for statement, follower in pairwise(body):
+            match statement, follower:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    told[name] = " ".join(text.split())
     return told
 
 

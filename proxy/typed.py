@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import fields
 
 S = TypeVar("S", bound=Struct)
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?:\.(?P<field>\w+))?.*`)?", re.DOTALL)
+_NAMED = re.compile(r"(?P<field>\w+): (?P<what>.*)", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
 
 
@@ -76,6 +78,10 @@ def converted(kind: type[S], values: Mapping[str, Any]) -> S:
             raise Misfit(f"{missing['field']} is missing", missing["field"]) from error
         match = _AT.fullmatch(str(error))
         what, field = (match["what"], match["field"]) if match else (str(error), None)
+        # A struct's own check can point to nothing, so it begins with the name of the field.
+        named = _NAMED.fullmatch(what)
+        if not field and named and named["field"] in {about.name for about in fields(kind)}:
+            field, what = named["field"], named["what"]
         sentence = what[:1].lower() + what[1:]
         raise Misfit(f"{field}: {sentence}" if field else sentence, field or "") from error
 

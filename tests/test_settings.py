@@ -8,9 +8,17 @@ from msgspec import Meta, Struct, field
 
 from proxy.limits import Limits
 from proxy.settings import BadSettings, Settings, described, load, meanings
+from proxy.sources.settings import SourceSettings
 
 
-class Lamp(Struct, frozen=True, forbid_unknown_fields=True):
+class Plugged(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a section has in common with others."""
+
+    plug: str = "F"
+    """Which wall it fits."""
+
+
+class Lamp(Plugged, frozen=True, forbid_unknown_fields=True):
     """A section as an engine would declare it."""
 
     watts: Annotated[int, Meta(ge=1, le=100)] = 60
@@ -30,6 +38,10 @@ class Lamp(Struct, frozen=True, forbid_unknown_fields=True):
 
     names: dict[str, str] = field(default_factory=dict)
     """What it is called, by whom."""
+
+    def __post_init__(self) -> None:
+        if self.plug == "G" and self.dimmed:
+            raise ValueError("plug: a lamp with this one cannot be dimmed")
 
 
 class House(Settings, frozen=True):
@@ -86,6 +98,17 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
+def test_what_a_section_checks_by_itself_is_told_by_name_too() -> None:
+    with pytest.raises(BadSettings) as caught:
+        lamp(FRAMEKEEP_LAMP_PLUG="G", FRAMEKEEP_LAMP_DIMMED="true")
+    assert str(caught.value) == "FRAMEKEEP_LAMP_PLUG='G': a lamp with this one cannot be dimmed"
+
+
+def test_what_sections_have_in_common_is_described() -> None:
+    rows = {row.variable: row for row in described(load({}, House))}
+    assert rows["FRAMEKEEP_LAMP_PLUG"].meaning == "Which wall it fits."
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"FRAMEKEEP_CONFIG=.*gone\.toml"):
         lamp(FRAMEKEEP_CONFIG=str(tmp_path / "gone.toml"))
@@ -111,6 +134,6 @@ def test_a_bad_secret_is_not_shown() -> None:
     assert str(caught.value) == "FRAMEKEEP_LAMP_CODES: expected `str` of length >= 4"
 
 
-@pytest.mark.parametrize("kind", [Limits])
+@pytest.mark.parametrize("kind", [Limits, SourceSettings])
 def test_every_setting_has_words(kind: type[Struct]) -> None:
     assert set(meanings(kind)) == set(kind.__struct_fields__)
