@@ -10,7 +10,8 @@ faces, never here.
     ├─ SourceError      SourceForbidden · SourceNotFound · SourceTooLarge ·
     │                   SourceTimedOut · SourceFailed                    the origin
     ├─ ImageError       NotAnImage · BrokenImage · ImageTooLarge · ImageTooSmall · Impossible
-    └─ CapacityError    Overloaded · TookTooLong · RenderFailed          us
+    └─ CapacityError    Overloaded · TookTooLong · RenderFailed ·
+                        StoreUnavailable                               us
 """
 
 
@@ -142,3 +143,7 @@ class TookTooLong(CapacityError):
 
 class RenderFailed(CapacityError):
     """The process that rendered died, more than once."""
+
+
+class StoreUnavailable(CapacityError):
+    """What is kept could not be changed as it must be; a purge is not done until it is."""
