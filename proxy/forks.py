@@ -15,6 +15,7 @@ import importlib
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import time
@@ -127,10 +128,15 @@ def main() -> None:
     parser.add_argument("--settings", required=True, help="RenderSettings as JSON")
     parser.add_argument("--owner", required=True, type=int, help="descriptor that ends with it")
     parser.add_argument("--listeners", required=True, help="descriptors of the lanes' sockets")
+    parser.add_argument("--directory", required=True, help="what is to be removed at the end")
+    parser.add_argument("--imports", nargs="*", default=[], help="modules that work needs")
+    parser.add_argument("--readable", nargs="*", default=[], help="files that work needs")
     options = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     settings = msgspec.json.decode(options.settings, type=RenderSettings)
     works = registry([ABOUT, *importlib.import_module(options.works).WORKS])
+    for name in options.imports:
+        importlib.import_module(name)
     listeners = {
         lane: socket.socket(fileno=int(descriptor))
         for lane, descriptor in zip(LANES, options.listeners.split(","), strict=True)
@@ -138,9 +144,12 @@ def main() -> None:
     gc.freeze()  # what is here by now stays shared: the collector of a renderer leaves it alone
 
     def renderer(slot: int, life: int) -> NoReturn:
-        Renderer(slot, listeners, life, works, settings).run()
+        Renderer(
+            slot, listeners, life, works=works, settings=settings, readable=options.readable
+        ).run()
 
     ForkServer(settings.count, options.owner, renderer).run()
+    shutil.rmtree(options.directory, ignore_errors=True)  # the owner may have had no time to
 
 
 if __name__ == "__main__":

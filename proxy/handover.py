@@ -98,11 +98,17 @@ class RenderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     queue_seconds: Annotated[float, Meta(gt=0, le=300)] = 5.0
     """Longest wait for a render process, in seconds; then the answer is 503."""
 
+    memory_bytes: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 512 * 1024 * 1024
+    """Memory that one render process may take for its work, in bytes; beyond it, the work fails."""
+
     recycle_bytes: Annotated[int, Meta(ge=16 * 1024 * 1024)] = 256 * 1024 * 1024
     """Growth in memory, in bytes, after which a render process is replaced between two jobs."""
 
     recycle_jobs: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
     """Jobs after which a render process is replaced."""
+
+    sandbox: bool = True
+    """Confine render processes by every means the kernel offers; `framekeep doctor` lists them."""
 
     @property
     def count(self) -> int:

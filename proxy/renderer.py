@@ -19,11 +19,13 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import msgspec
 from msgspec import Struct
 
+from proxy import sandbox
 from proxy.blob import Blob, Buffer
 from proxy.errors import ProxyError, RenderFailed
 from proxy.handover import (
@@ -54,17 +56,19 @@ _TRIM_BYTES = 32 * 1024 * 1024
 
 
 class About(Struct, frozen=True):
-    """A renderer's word about itself."""
+    """A process's word about itself. ``guards`` of the sandbox are "on", or why they are not."""
 
     pid: int
+    grown: int
+    guards: Mapping[str, str]
 
 
 def _about(originals: Sequence[Buffer], argument: None, lane: Lane) -> About:  # noqa: ARG001
-    return About(os.getpid())
+    return About(os.getpid(), 0, {})
 
 
 ABOUT = Work("about", type(None), About, _about)
-"""Always on offer: which renderer answered, and how it is."""
+"""Always on offer; in a renderer, it is the renderer that answers."""
 
 
 class Renderer:
@@ -73,14 +77,18 @@ class Renderer:
         slot: int,
         listeners: Mapping[Lane, socket.socket],
         life: int,
+        *,
         works: Mapping[str, Work[Any, Any]],
         settings: RenderSettings,
+        readable: Sequence[str],
     ) -> None:
-        """``life`` is a descriptor that becomes readable when the fork server is gone.
+        """Settle in, in a process that was forked for it; it is confined from here on.
 
-        ``slot`` numbers the renderers of the machine from 0.
+        ``slot`` numbers the renderers of the machine from 0; ``life`` is a descriptor that becomes
+        readable when the fork server is gone; ``readable`` are the files that work may read beside
+        the system's.
         """
-        self._works = works
+        self._works = {**works, ABOUT.name: replace(ABOUT, does=self._about)}
         self._settings = settings
         self._life = life
         self._turn = Turn(lanes_of(slot, settings.count))
@@ -90,10 +98,16 @@ class Renderer:
         for listener in self._listeners.values():
             # Exclusive: a knock wakes one of the idle, not all of them.
             self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        self._watch = Watch()
         self._memory = Memory()
+        self._guards: Mapping[str, str] = {}
+        if settings.sandbox:
+            self._guards = sandbox.enter(readable=readable, growth=settings.memory_bytes)
+        self._watch = Watch()
         # Not all at once: each slot ends a little earlier than the next.
         self._jobs_left = settings.recycle_jobs - slot * settings.recycle_jobs // 64
+
+    def _about(self, originals: Sequence[Buffer], argument: None, lane: Lane) -> About:
+        return About(os.getpid(), self._memory.grown(), self._guards)
 
     def run(self) -> NoReturn:
         while not self._is_over():

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,10 +37,23 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "LD_LIBRARY_PA
 class Renderers:
     """Render processes from ``start`` to ``stop``; also an asynchronous context."""
 
-    def __init__(self, settings: RenderSettings, *, works: str = "proxy.work") -> None:
-        """``works`` names the module whose ``WORKS`` can be ordered."""
+    def __init__(
+        self,
+        settings: RenderSettings,
+        *,
+        works: str = "proxy.work",
+        imports: Sequence[str] = (),
+        readable: Sequence[str] = (),
+    ) -> None:
+        """``works`` names the module whose ``WORKS`` can be ordered.
+
+        What else they need is told beforehand, because renderers may not look for it: modules to
+        import, and files and folders to read (detectors' models, say).
+        """
         self._settings = settings
         self._works = works
+        self._imports = imports
+        self._readable = readable
         self._listeners: list[socket.socket] = []
         self._keeper: asyncio.Task[None] | None = None
         self._hold = -1
@@ -93,14 +106,19 @@ class Renderers:
         owner, self._hold = os.pipe()
         listeners = [listener.fileno() for listener in self._listeners]
         command = (sys.executable, "-P", "-m", "proxy.forks")
-        options = {
-            "--works": self._works,
-            "--settings": msgspec.json.encode(self._settings).decode(),
-            "--owner": str(owner),
-            "--listeners": ",".join(map(str, listeners)),
-        }
+        words = [
+            f"--works={self._works}",
+            f"--settings={msgspec.json.encode(self._settings).decode()}",
+            f"--owner={owner}",
+            f"--listeners={','.join(map(str, listeners))}",
+            f"--directory={self.directory}",
+            "--imports",
+            *self._imports,
+            "--readable",
+            *self._readable,
+        ]
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*command, *(word for option in options.items() for word in option)],
+            [*command, *words],
             stdin=subprocess.DEVNULL,
             pass_fds=[owner, *listeners],
             env=renderer_environment(os.environ),
@@ -130,6 +148,7 @@ def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",
+        "VIPS_DISC_THRESHOLD": "1t",  # no temporary files: memory is bounded, and disks are shut
     }
 
 

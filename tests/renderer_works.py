@@ -55,6 +55,21 @@ def _blur(originals: Sequence[Buffer], argument: int, lane: Lane) -> float:
     return float(pyvips.Image.black(argument, argument).gaussblur(50).avg())
 
 
+_kept: list[bytes] = []
+
+
+def _leak(originals: Sequence[Buffer], argument: int, lane: Lane) -> int:
+    _kept.append(b"x" * argument)
+    return os.getpid()
+
+
+def _grow(originals: Sequence[Buffer], argument: int, lane: Lane) -> int:
+    """Memory in pieces that the allocator likes to keep."""
+    return len([b"x" * 4096 for _ in range(argument // 4096)])
+
+
+LEAK = Work("leak", int, int, _leak)
+GROW = Work("grow", int, int, _grow)
 SIZE = Work("size", int, list[int], _size)
 WAIT = Work("wait", type(None), int, _wait)
 DIE = Work("die", int, int, _die)
@@ -64,4 +79,4 @@ ECHO = Work("echo", int, bytes, _echo)
 LANE = Work("lane", bool, str, _lane)
 BLUR = Work("blur", int, float, _blur)
 
-WORKS = (SIZE, WAIT, DIE, REFUSE, FAULT, ECHO, LANE, BLUR)
+WORKS = (LEAK, GROW, SIZE, WAIT, DIE, REFUSE, FAULT, ECHO, LANE, BLUR)

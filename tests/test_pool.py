@@ -1,18 +1,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
+from machinery import ended, pid_of, running, until
 from renderer_works import BLUR, DIE, ECHO, FAULT, LANE, REFUSE, SIZE, WAIT
 
 from proxy.blob import Blob
 from proxy.errors import BadPlan, Overloaded, RenderFailed, TookTooLong
-from proxy.handover import RenderSettings
 from proxy.pool import Pool
-from proxy.renderer import ABOUT
-from proxy.renderers import Renderers
 
 pytestmark = pytest.mark.anyio
 
@@ -20,34 +16,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module", params=[True, False], ids=["uvloop", "asyncio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
     return "asyncio", {"use_uvloop": request.param}
-
-
-@asynccontextmanager
-async def running(
-    processes: int = 1, *, queue: int = 64, result_bytes: int = 64_000_000
-) -> AsyncIterator[tuple[Pool, Renderers]]:
-    settings = RenderSettings(processes=processes)
-    async with Renderers(settings, works="renderer_works") as renderers:
-        pool = Pool(renderers.directory, queue=queue, queue_seconds=30, result_bytes=result_bytes)
-        yield pool, renderers
-
-
-async def until(true: Callable[[], object]) -> None:
-    while not true():  # noqa: ASYNC110 - what is waited for tells nobody
-        await asyncio.sleep(0)
-
-
-async def ended(pid: int) -> None:
-    descriptor = os.pidfd_open(pid)
-    event = asyncio.Event()
-    asyncio.get_running_loop().add_reader(descriptor, event.set)
-    await event.wait()
-    asyncio.get_running_loop().remove_reader(descriptor)
-    os.close(descriptor)
-
-
-async def pid_of(pool: Pool) -> int:
-    return (await pool.run(ABOUT, None)).pid
 
 
 async def test_work_is_done_in_another_process_on_mapped_originals() -> None:

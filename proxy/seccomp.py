@@ -1,0 +1,228 @@
+"""The system calls of a render process, by allow list: a filter that the kernel runs.
+
+A renderer computes, maps what it is handed, reads files of libraries and answers on lines that
+others opened. It makes no sockets, starts no programs, forks nothing, writes no file. A call that
+is not listed fails as one that the kernel does not have (ENOSYS), which is what libraries expect
+of kernels older than themselves; so one that a newer library would like to use does no harm.
+
+Numbers are those of the kernel's tables for x86-64 and 64-bit ARM; None where there is none.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from collections.abc import Iterator
+
+_X86_64, _AARCH64 = 0, 1
+_MACHINES = {"x86_64": (_X86_64, 0xC000003E), "aarch64": (_AARCH64, 0xC00000B7)}
+
+_ALLOWED: dict[str, tuple[int | None, int | None]] = {
+    # bytes, by descriptors that are open
+    "read": (0, 63),
+    "write": (1, 64),
+    "readv": (19, 65),
+    "writev": (20, 66),
+    "pread64": (17, 67),
+    "pwrite64": (18, 68),
+    "lseek": (8, 62),
+    "close": (3, 57),
+    "close_range": (436, 436),
+    "dup": (32, 23),
+    "dup2": (33, None),
+    "dup3": (292, 24),
+    "fcntl": (72, 25),
+    "pipe2": (293, 59),
+    "eventfd2": (290, 19),
+    "memfd_create": (319, 279),
+    "ftruncate": (77, 46),
+    "fallocate": (285, 47),
+    "fadvise64": (221, 223),
+    # files, for reading
+    "stat": (4, None),
+    "fstat": (5, 80),
+    "lstat": (6, None),
+    "newfstatat": (262, 79),
+    "statx": (332, 291),
+    "statfs": (137, 43),
+    "fstatfs": (138, 44),
+    "access": (21, None),
+    "faccessat": (269, 48),
+    "faccessat2": (439, 439),
+    "readlink": (89, None),
+    "readlinkat": (267, 78),
+    "getcwd": (79, 17),
+    "getdents64": (217, 61),
+    # memory
+    "mmap": (9, 222),
+    "munmap": (11, 215),
+    "mprotect": (10, 226),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "brk": (12, 214),
+    "msync": (26, 227),
+    "mincore": (27, 232),
+    "mlock": (149, 228),
+    "munlock": (150, 229),
+    "membarrier": (324, 283),
+    "get_mempolicy": (239, 236),
+    # threads
+    "futex": (202, 98),
+    "futex_waitv": (449, 449),
+    "set_robust_list": (273, 99),
+    "get_robust_list": (274, 100),
+    "set_tid_address": (218, 96),
+    "rseq": (334, 293),
+    "sched_yield": (24, 124),
+    "sched_getaffinity": (204, 123),
+    "sched_getattr": (315, 275),
+    "sched_getparam": (143, 121),
+    "sched_getscheduler": (145, 120),
+    "sched_get_priority_max": (146, 125),
+    "sched_get_priority_min": (147, 126),
+    "getcpu": (309, 168),
+    "exit": (60, 93),
+    "exit_group": (231, 94),
+    # signals and time
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "rt_sigpending": (127, 136),
+    "rt_sigtimedwait": (128, 137),
+    "sigaltstack": (131, 132),
+    "restart_syscall": (219, 128),
+    "setitimer": (38, 103),
+    "getitimer": (36, 102),
+    "nanosleep": (35, 101),
+    "clock_nanosleep": (230, 115),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "gettimeofday": (96, 169),
+    "time": (201, None),
+    "times": (100, 153),
+    # who and where
+    "getpid": (39, 172),
+    "gettid": (186, 178),
+    "getppid": (110, 173),
+    "getuid": (102, 174),
+    "geteuid": (107, 175),
+    "getgid": (104, 176),
+    "getegid": (108, 177),
+    "getrandom": (318, 278),
+    "uname": (63, 160),
+    "sysinfo": (99, 179),
+    "getrlimit": (97, 163),
+    "getrusage": (98, 165),
+    "arch_prctl": (158, None),
+    # lines that are there already
+    "accept4": (288, 242),
+    "recvfrom": (45, 207),
+    "recvmsg": (47, 212),
+    "sendto": (44, 206),
+    "sendmsg": (46, 211),
+    "shutdown": (48, 210),
+    "getsockopt": (55, 209),
+    "setsockopt": (54, 208),
+    "getsockname": (51, 204),
+    "getpeername": (52, 205),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "select": (23, None),
+    "pselect6": (270, 72),
+    "epoll_create1": (291, 20),
+    "epoll_ctl": (233, 21),
+    "epoll_wait": (232, None),
+    "epoll_pwait": (281, 22),
+}
+
+_OPEN = (2, None)
+_OPENAT = (257, 56)
+_CLONE = (56, 220)
+_PRCTL = (157, 167)
+_IOCTL = (16, 29)
+_ON_ITSELF = ((62, 129), (234, 131), (302, 261))
+"""kill, tgkill and prlimit64: their first argument is a process."""
+
+_CLONE_THREAD = 0x10000
+_PRCTL_OPTIONS = (15, 16, 0x53564D41)
+"""PR_SET_NAME, PR_GET_NAME, PR_SET_VMA."""
+
+_IOCTL_REQUESTS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)
+"""TCGETS, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+
+# The machine of the filter: linux/filter.h, linux/seccomp.h.
+_LOAD, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
+_KILL, _ALLOW, _FAIL = 0x80000000, 0x7FFF0000, 0x00050000
+_NUMBER, _MACHINE = 0, 4
+_PR_SET_SECCOMP, _MODE_FILTER = 22, 2
+
+
+def confine() -> None:
+    """Filter the calls of this process from now on, and of all threads it will start.
+
+    It needs PR_SET_NO_NEW_PRIVS. Raises OSError where the kernel or the machine offers no filter.
+    """
+    program = b"".join(_program(platform.machine(), os.getpid()))
+    held = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: how many instructions of 8 bytes, and where.
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(held))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header, 0, 0):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def _program(machine: str, pid: int) -> Iterator[bytes]:
+    if machine not in _MACHINES:
+        raise OSError(errno.ENOSYS, f"no system call numbers are known for {machine}")
+    column, audit = _MACHINES[machine]
+    yield _step(_LOAD, _MACHINE)
+    yield _step(_JUMP_EQUAL, audit, 1, 0)
+    yield _step(_RETURN, _KILL)  # numbers of another machine mean other calls
+    yield _step(_LOAD, _NUMBER)
+    for numbers in _ALLOWED.values():
+        number = numbers[column]
+        if number is not None:
+            yield from _when(number, [_step(_RETURN, _ALLOW)])
+    for numbers in _ON_ITSELF:
+        yield from _when(numbers[column], _if_one_of(0, (pid, 0), errno.EPERM))
+    yield from _when(_PRCTL[column], _if_one_of(0, _PRCTL_OPTIONS, errno.EPERM))
+    yield from _when(_IOCTL[column], _if_one_of(1, _IOCTL_REQUESTS, errno.ENOTTY))
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+    for numbers, at in ((_OPEN, 1), (_OPENAT, 2)):
+        yield from _when(numbers[column], _if_any_bit(at, writing, then=errno.EACCES))
+    threads = _if_any_bit(0, _CLONE_THREAD, then=None, otherwise=errno.EPERM)
+    yield from _when(_CLONE[column], threads)
+    yield _step(_RETURN, _FAIL | errno.ENOSYS)
+
+
+def _step(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, yes, no, value)
+
+
+def _when(number: int | None, steps: list[bytes]) -> list[bytes]:
+    """The steps for the call of that number; they end in a verdict. The number is loaded."""
+    return [] if number is None else [_step(_JUMP_EQUAL, number, 0, len(steps)), *steps]
+
+
+def _argument(at: int) -> bytes:
+    return _step(_LOAD, 16 + 8 * at)  # the lower half, on the little-endian machines above
+
+
+def _if_one_of(at: int, values: tuple[int, ...], failure: int) -> list[bytes]:
+    """Allow the call if its argument is among the values."""
+    tests = [
+        _step(_JUMP_EQUAL, value, len(values) - place, 0) for place, value in enumerate(values)
+    ]
+    return [_argument(at), *tests, _verdict(failure), _verdict(None)]
+
+
+def _if_any_bit(
+    at: int, bits: int, *, then: int | None, otherwise: int | None = None
+) -> list[bytes]:
+    return [_argument(at), _step(_JUMP_SET, bits, 0, 1), _verdict(then), _verdict(otherwise)]
+
+
+def _verdict(failure: int | None) -> bytes:
+    return _step(_RETURN, _ALLOW if failure is None else _FAIL | failure)
