@@ -7,6 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from proxy.formats import Name
+
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
@@ -43,6 +45,23 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
 
     source_frames: Annotated[int, Meta(ge=1, le=10_000)] = 200
     """Most frames or pages. Guard: decode, from the header."""
+
+    source_scans: Count = 100
+    """Most scans of a progressive JPEG. Guard: decode, from the header."""
+
+    source_work: Count = 1_000_000_000
+    """Most pixels that a codec may go over: of all frames, in all scans. Guard: decode."""
+
+    source_formats: tuple[Name, ...] = (
+        "jpeg",
+        "png",
+        "webp",
+        "avif",
+        "heif",
+        "gif",
+        "tiff",
+    )
+    """The formats that are taken in; svg is a program more than a picture. Guard: decode."""
 
     result_side: Annotated[int, Meta(ge=1, le=65_535)] = 8192
     """Longest side of a result, in pixels. Guard: render, after each operation."""

@@ -1,14 +1,25 @@
 """What travels down the fold, and what comes out at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 import pyvips
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
-from proxy.focus.evidence import Focus
+from proxy.focus.evidence import Focus, Region
 from proxy.formats import Name
-from proxy.geometry import Size
+from proxy.geometry import Size, within
+from proxy.originals import Address
+
+LOOKED_AT = Size(640, 640)
+"""What an eye is given need not be larger: no subject that matters is lost at this size."""
+
+_FRAMES_LOOKED_AT = 3
+
+
+def preview(natural: Size) -> Size:
+    """The size at which a picture is looked at; its own where that is smaller."""
+    return min(natural, within(natural, LOOKED_AT))
 
 
 class Packaging(Struct, frozen=True):
@@ -49,6 +60,8 @@ class Picture(Struct, frozen=True):
     size that one frame stands for: the raster may be smaller where the decoder shrank it while
     loading, and is exactly that size from the first operation on that has changed it.
     ``focus`` is what is known of the subject of this very frame; None until somebody looked.
+    ``whole`` holds as long as the frame is all of the original's; ``found`` is what somebody saw
+    then, in this render, and stays. ``also`` holds the second images by their addresses.
     """
 
     image: pyvips.Image
@@ -58,6 +71,9 @@ class Picture(Struct, frozen=True):
     focus: Focus | None = None
     animation: Animation | None = None
     decided: str = ""
+    whole: bool = True
+    found: Focus | None = None
+    also: Mapping[Address, pyvips.Image] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -75,7 +91,7 @@ class Picture(Struct, frozen=True):
     def reframed(self, image: pyvips.Image) -> "Picture":
         """Another frame: what was known of the subject's place no longer holds."""
         size = Size(image.width, image.height // self.frames)
-        return structs.replace(self, image=image, natural=size, focus=None)
+        return structs.replace(self, image=image, natural=size, focus=None, whole=False)
 
     def scaled(self, image: pyvips.Image) -> "Picture":
         """The whole frame at another size: the subject is where it was, relative to the frame."""
@@ -93,6 +109,36 @@ class Picture(Struct, frozen=True):
                 for at in range(self.frames)
             ],
             across=1,
+        )
+
+    def placed(self, decided: str) -> "Picture":
+        """The same picture; ``decided`` says what its window was placed by."""
+        return structs.replace(self, decided=decided)
+
+    def settled(self) -> "Picture":
+        """The same pixels in memory: decoders stream them once, from top to bottom."""
+        return self.recoloured(self.image.copy_memory())
+
+    def seen(self) -> "tuple[Picture, Focus]":
+        """The same picture and its focus; its pixels are in memory if the eye had to look."""
+        if self.focus is not None:
+            return self, self.focus
+        settled = self.settled()
+        focus = settled.look()
+        found = focus if self.whole else self.found
+        return structs.replace(settled, focus=focus, found=found), focus
+
+    def look(self) -> Focus:
+        """The evidence in a few frames, together: one window has to serve them all."""
+        looks = min(self.frames, _FRAMES_LOOKED_AT)
+        height = self.raster.height
+        regions: list[Region] = []
+        for look in range(looks):
+            at = look * (self.frames - 1) // max(1, looks - 1)
+            frame = self.image.crop(0, at * height, self.image.width, height)
+            regions += self.eye.look(frame).regions
+        return Focus(
+            tuple(structs.replace(region, weight=region.weight / looks) for region in regions)
         )
 
     def packaged(self, **changes: object) -> "Picture":

@@ -8,7 +8,7 @@ or a sentence saying why not. A field's name may be given without its unit (``wi
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -43,6 +43,9 @@ class Operation(
     aliases: ClassVar[Mapping[str, str]] = {}
     """Other names of fields that are accepted, beside those without units."""
 
+    touches_pixels: ClassVar[bool] = True
+    """False where only the way of writing changes: decoders then look at the next operation."""
+
     def apply(self, picture: Picture) -> Picture:
         """The picture with this step done. Raises an ImageError where that cannot be."""
         raise NotImplementedError
@@ -50,7 +53,7 @@ class Operation(
     def needs(self, natural: Size) -> Size | None:
         """The least raster that gives the same answer: decoders may shrink while loading.
 
-        None asks for every pixel. Only the first operation of a plan is asked.
+        None asks for every pixel. Only the first operation that touches pixels is asked.
         """
         return None
 
@@ -73,9 +76,20 @@ class Plan(Struct, frozen=True):
         return iter(self.operations)
 
     @property
+    def format(self) -> Name | Literal["auto"] | None:
+        """The format that the plan ends in; None leaves it to the source's."""
+        formats = (getattr(operation, "format", None) for operation in reversed(self.operations))
+        return next((form for form in formats if form is not None), None)
+
+    @property
     def negotiates(self) -> bool:
         """Whether the answer's format may depend on what the asker takes."""
-        return any(getattr(operation, "format", None) == "auto" for operation in self.operations)
+        return self.format == "auto"
+
+    def needs(self, natural: Size) -> Size | None:
+        """The least raster that gives the same answer; None asks for every pixel."""
+        first = next((one for one in self.operations if one.touches_pixels), None)
+        return first.needs(natural) if first else None
 
     def offered(self, formats: Sequence[Name]) -> "Plan":
         """The plan as it is for an asker who takes these formats."""

@@ -1,0 +1,108 @@
+"""The fold: bytes and a plan in, a rendition out. Pure; libvips' failures end here."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import pyvips
+from msgspec import Struct, structs
+
+from proxy.blob import Buffer
+from proxy.decode import decode
+from proxy.encode import encode
+from proxy.errors import BrokenImage, ImageTooLarge
+from proxy.focus.evidence import Focus
+from proxy.formats import FORMATS
+from proxy.geometry import Size
+from proxy.limits import Limits
+from proxy.originals import Address
+from proxy.picture import Eye, Picture, Rendition, preview
+from proxy.plan import Plan
+
+
+class Rendered(Struct, frozen=True):
+    """A rendition, and what was learnt on the way.
+
+    ``focus`` is what the eye saw in the whole original, to be kept for its other sizes; None when
+    nobody had to look, or when it was handed in.
+    """
+
+    rendition: Rendition
+    focus: Focus | None = None
+
+
+class Seen(Struct, frozen=True):
+    """What is known of an original: its upright size, and where the eye goes in it."""
+
+    size: Size
+    frames: int
+    focus: Focus
+
+
+def render(
+    original: Buffer,
+    plan: Plan,
+    limits: Limits,
+    *,
+    eye: Eye,
+    focus: Focus | None = None,
+    also: Mapping[Address, Buffer] | None = None,
+) -> Rendered:
+    """The original with every operation done, written in the format that was asked for.
+
+    ``focus`` is what an earlier render found in the same original; ``also`` holds the second
+    images that the plan's operations name.
+
+    Raises:
+        ImageError: the original is no picture, is broken, or the plan cannot be done on it.
+    """
+    with _translated():
+        seconds = {
+            address: decode(body, limits, eye=eye).image for address, body in (also or {}).items()
+        }
+        picture = decode(
+            original, limits, eye=eye, focus=focus, needed=plan.needs, moving=_moving(plan)
+        )
+        picture = structs.replace(picture.packaged(offer=plan.offer), also=seconds)
+        for operation in plan:
+            before = picture.image.width * picture.image.height
+            picture = operation.apply(picture)
+            if picture.image.width * picture.image.height > before:
+                _check_result(picture, limits)
+        _check_result(picture, limits)
+        return Rendered(encode(picture, limits), picture.found)
+
+
+def look(original: Buffer, limits: Limits, *, eye: Eye, focus: Focus | None = None) -> Seen:
+    """Where the eye goes in an original, and how large it is; nothing is rendered.
+
+    Raises:
+        ImageError: the original is no picture, or is broken.
+    """
+    with _translated():
+        picture = decode(original, limits, eye=eye, focus=focus, needed=preview, moving=True)
+        seen, known = picture.seen()
+        return Seen(seen.natural, seen.frames, known)
+
+
+def _moving(plan: Plan) -> bool:
+    """Whether the format that the plan ends in shows frames."""
+    return plan.format in (None, "auto") or FORMATS[plan.format].animated
+
+
+def _check_result(picture: Picture, limits: Limits) -> None:
+    """Sizes are known before pixels are: what is too large is never computed."""
+    size = picture.raster
+    if max(size.width, size.height) > limits.result_side:
+        raise ImageTooLarge(f"a result of {size} has more than {limits.result_side} pixels a side")
+    if size.pixels * picture.frames > limits.result_pixels:
+        raise ImageTooLarge(f"a result of {size} has more than {limits.result_pixels} pixels")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except pyvips.Error as error:
+        raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
+    except MemoryError as error:
+        raise ImageTooLarge("the picture does not fit into the memory of a renderer") from error

@@ -1,0 +1,32 @@
+"""One line from a picture and steps to a rendition."""
+
+from typing import Any
+
+import pictures
+
+from proxy.focus.attention import Attention
+from proxy.limits import Limits
+from proxy.ops import OPERATIONS
+from proxy.picture import Rendition
+from proxy.plan import Catalogue
+from proxy.render import render
+
+CATALOGUE = Catalogue(OPERATIONS)
+
+
+def step(name: str, **fields: Any) -> dict[str, Any]:
+    return {"type": name, **fields}
+
+
+def rendered(original: bytes, *steps: dict[str, Any], limits: Limits | None = None) -> Rendition:
+    plan = CATALOGUE.plan(list(steps))
+    return render(original, plan, limits or Limits(), eye=Attention()).rendition
+
+
+def pixels(
+    original: bytes, *steps: dict[str, Any], limits: Limits | None = None
+) -> pictures.Pixels:
+    """What comes out without loss, (height, width, bands)."""
+    return pictures.opened(
+        rendered(original, *steps, step("convert", format="png"), limits=limits).body
+    )

@@ -1,0 +1,77 @@
+import pictures
+import pytest
+from rendering import CATALOGUE, rendered, step
+
+from proxy.errors import BrokenImage, Impossible, NotAnImage
+from proxy.focus.attention import Attention
+from proxy.focus.evidence import Focus, Region
+from proxy.geometry import Size
+from proxy.limits import Limits
+from proxy.render import look, render
+
+SCENE = pictures.file(pictures.scene(), "jpeg", quality=95)
+
+
+def test_a_plan_is_done_in_the_order_it_was_written() -> None:
+    cropped_first = rendered(
+        SCENE,
+        step("crop", left=0, top=0, width=100, height=50),
+        step("resize", width=200, height=200),
+    )
+    assert cropped_first.size == Size(200, 200)
+    with pytest.raises(Impossible):
+        rendered(
+            SCENE,
+            step("resize", width=50, height=50),
+            step("crop", left=0, top=0, width=100, height=50),
+        )
+
+
+def test_what_the_eye_saw_is_told_once_and_taken_when_handed_in() -> None:
+    plan = CATALOGUE.plan([step("smart_crop", width=50, height=50)])
+    first = render(SCENE, plan, Limits(), eye=Attention())
+    assert first.focus is not None
+    again = render(SCENE, plan, Limits(), eye=Attention(), focus=first.focus)
+    assert again.focus is None
+    assert again.rendition.body == first.rendition.body
+
+
+def test_what_was_seen_in_a_part_is_not_told_of_the_whole() -> None:
+    plan = CATALOGUE.plan(
+        [
+            step("crop", left=0, top=0, width=100, height=100),
+            step("smart_crop", width=50, height=20),
+        ]
+    )
+    assert render(SCENE, plan, Limits(), eye=Attention()).focus is None
+
+
+def test_focus_handed_in_places_the_window() -> None:
+    right = Focus((Region(0.9, 0.4, 1.0, 0.6, weight=1, kind="face"),))
+    plan = CATALOGUE.plan([step("smart_crop", width=30, height=60), step("convert", format="png")])
+    result = render(
+        pictures.file(pictures.gradient(200, 60)), plan, Limits(), eye=Attention(), focus=right
+    )
+    assert result.rendition.decided == "face"
+    assert pictures.opened(result.rendition.body)[:, :, 0].min() > 200
+
+
+def test_a_look_tells_the_upright_size() -> None:
+    seen = look(SCENE, Limits(), eye=Attention())
+    assert seen.size == Size(400, 300)
+    assert seen.focus.regions
+
+
+@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp", "avif", "tiff"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_half_a_file_is_never_a_picture(form: str, share: float) -> None:
+    whole = pictures.file(pictures.scene(), form)
+    rendered(whole, step("resize", width=40))
+    with pytest.raises(BrokenImage):
+        rendered(whole[: int(len(whole) * share)], step("resize", width=40))
+
+
+def test_what_is_no_picture_is_called_so() -> None:
+    for body in (b"", b"x", b"<html></html>", b"P6 1 1 255 abc", b"%PDF-1.7"):
+        with pytest.raises(NotAnImage):
+            rendered(body)
