@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 from msgspec import Meta, Struct
 
 from proxy.errors import StoreUnavailable
-from proxy.stores import KINDS, Entry, Kind, Repairs, Selector, Shelved
+from proxy.stores import KINDS, Entry, Everything, Kind, Repairs, Selector, Shelved
 from proxy.stores.database import StorageFailed
 from proxy.stores.place import Ground, Place
 from proxy.stores.shelf import Shelf
@@ -104,10 +104,13 @@ class DiskStore:
         await self._write(kind, partial(Shelf.label, key=key, labels=tuple(labels)))
 
     async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
-        return await self._everywhere(partial(Shelf.purge, selector=selector, soft=soft))
+        if isinstance(selector, Everything) and not soft:
+            return await self._everywhere(Place.empty)
+        purge = partial(Shelf.purge, selector=selector, soft=soft)
+        return await self._everywhere(lambda place: place.insist(purge))
 
     async def verify(self) -> Mapping[Kind, Repairs]:
-        return await self._everywhere(Shelf.verify)
+        return await self._everywhere(lambda place: place.insist(Shelf.verify))
 
     async def stats(self) -> Mapping[Kind, Shelved]:
         found = {}
@@ -137,11 +140,11 @@ class DiskStore:
         except Busy as error:
             place.tell("written", str(error))
 
-    async def _everywhere(self, work: Callable[[Shelf], T]) -> dict[Kind, T]:
+    async def _everywhere(self, work: Callable[[Place], T]) -> dict[Kind, T]:
         done = {}
         for kind in KINDS:
             try:
-                call = partial(self._places[kind].insist, work)
+                call = partial(work, self._places[kind])
                 done[kind] = await self._writes.run(call, seconds=None)
             except (StorageFailed, Busy) as error:
                 raise StoreUnavailable(

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from proxy.stores import Kind
+from proxy.stores import Everything, Kind
 from proxy.stores.database import StorageFailed, index_of, inode
 from proxy.stores.files import Files
 from proxy.stores.folder import Folder, Unfit
@@ -23,7 +23,7 @@ T = TypeVar("T")
 Verb = Literal["read", "written"]
 
 _SHED_BYTES = 16 * 1024 * 1024  # given back to a disk that is too full to open an index on
-_RUINED = ".ruined-"
+_ASIDE = ".aside-"
 
 
 class Ground:
@@ -99,6 +99,22 @@ class Place:
             if not error.ruined:
                 raise
         return self.call("written", work)
+
+    def empty(self) -> int:
+        """Forget everything, at once however much it is; how many entries that were.
+
+        Raises StorageFailed.
+        """
+        count = self.insist(Shelf.stats).entries
+        folder = self._ground.folder()
+        try:
+            with self._lock, folder.locked():
+                self._set_aside(folder.path / self._kind)
+        except OSError as error:
+            raise StorageFailed(error.strerror or str(error)) from error
+        self.insist(partial(Shelf.note_purge, selector=Everything(), soft=False))
+        self._ground.changed(self._kind, None)
+        return count
 
     def touch(self, key: str) -> None:
         shelf = self._shelf
@@ -177,7 +193,7 @@ class Place:
             clock=self._clock,
         )
         if self._ruined is not None and inode(index_of(path)) == self._ruined:
-            self._set_aside(path)
+            self._begin_anew(path)
         try:
             return make()
         except StorageFailed as error:
@@ -185,15 +201,18 @@ class Place:
                 self._may_shed = False  # once; if others fill the disk, it is not ours to empty
                 Files(path).shed(_SHED_BYTES)
             elif error.ruined:
-                self._set_aside(path)
+                self._begin_anew(path)
             else:
                 raise
         return make()
 
+    def _begin_anew(self, path: Path) -> None:
+        logger.warning("cache: the index of every %s is broken, a new one is begun", self._kind)
+        self._set_aside(path)
+
     def _set_aside(self, path: Path) -> None:
         self._ruined = None
-        logger.warning("cache: the index of every %s is broken, a new one is begun", self._kind)
-        path.rename(path.with_name(f"{path.name}{_RUINED}{secrets.token_hex(4)}"))
-        for ruin in path.parent.glob(f"{path.name}{_RUINED}*"):
+        path.rename(path.with_name(f"{path.name}{_ASIDE}{secrets.token_hex(4)}"))
+        for old in path.parent.glob(f"{path.name}{_ASIDE}*"):
             # Behind us: it may be a hundred thousand files.
-            threading.Thread(target=shutil.rmtree, args=(ruin, True), daemon=True).start()
+            threading.Thread(target=shutil.rmtree, args=(old, True), daemon=True).start()

@@ -88,18 +88,17 @@ class Shelf:
         """The entry, undamaged and not from the future; else None."""
         with border():
             entry = self._look(key)
-        with self._noting:
-            if entry is None:
-                self._misses += 1
-            else:
-                self._hits += 1
         if entry is not None:
             self.touch(key)
-        return entry
+            return entry
+        with self._noting:
+            self._misses += 1
+        return None
 
     def touch(self, key: str) -> None:
         """Note that the entry was of use; written with one of the next puts."""
         with self._noting:
+            self._hits += 1
             if len(self._touched) < _BATCH:
                 self._touched[key] = None
 
@@ -161,6 +160,11 @@ class Shelf:
                     count += dropped
         self._on_change(None)
         return count
+
+    def note_purge(self, selector: Selector, *, soft: bool) -> None:
+        """Let the purge hold for work that is under way, and for nothing else."""
+        with border(), self._database.writing() as sql:
+            index.note_purge(sql, self._clock(), index.span(selector), soft=soft)
 
     def flush(self) -> None:
         """Write what reads left to be written."""

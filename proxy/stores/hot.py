@@ -1,0 +1,120 @@
+"""The entries most asked for, in memory, never older than what is kept behind them.
+
+Each copy notes the generation of its key from before it was read. It is answered only while the
+generation is still the same, so a purge or a newer entry of any process is seen at once. Nothing is
+awaited for a hit.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, Protocol
+
+from proxy.stores import Entry, Kind, Repairs, Selector, Shelved, Store
+
+_TRUSTED = 10.0  # seconds; then a copy is read again, should the folder itself have been replaced
+
+
+class Shared(Store, Protocol):
+    """A store of several processes that gives word of changes."""
+
+    def current(self, kind: Kind, key: str) -> bytes | None:
+        """A value that changes whenever what is kept under the key may have; None: unknown."""
+        ...
+
+    def touch(self, kind: Kind, key: str) -> None:
+        """Hear that the entry was of use, though it was not read from there."""
+        ...
+
+
+class _Copy(NamedTuple):
+    entry: Entry
+    generation: bytes
+    until: float
+    size: int
+
+
+class HotStore:
+    """Copies of small entries, at most so many bytes of them; the longest unused go first.
+
+    ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        behind: Shared,
+        budget: int,
+        *,
+        largest: int = 512 * 1024,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``largest``: bytes of an entry; what is larger costs little more from disk."""
+        self._behind = behind
+        self._budget = budget
+        self._largest = largest
+        self._clock = clock
+        self._copies: OrderedDict[tuple[Kind, str], _Copy] = OrderedDict()
+        self._bytes = 0
+
+    def peek(self, kind: Kind, key: str) -> Entry | None:
+        """The entry, if a copy is at hand that is still right."""
+        copy = self._copies.get((kind, key))
+        if copy is None:
+            return None
+        if copy.until < self._clock() or self._behind.current(kind, key) != copy.generation:
+            self._forget((kind, key))
+            return None
+        self._copies.move_to_end((kind, key))
+        self._behind.touch(kind, key)
+        return copy.entry
+
+    async def get(self, kind: Kind, key: str) -> Entry | None:
+        found = self.peek(kind, key)
+        if found is not None:
+            return found
+        generation = self._behind.current(kind, key)  # before the read: a later change is noticed
+        entry = await self._behind.get(kind, key)
+        if entry is not None and generation is not None:
+            self._copy(kind, key, entry, generation)
+        return entry
+
+    async def put(self, kind: Kind, key: str, entry: Entry, *, begun: float | None = None) -> None:
+        await self._behind.put(kind, key, entry, begun=begun)
+
+    async def remove(self, kind: Kind, key: str) -> None:
+        await self._behind.remove(kind, key)
+
+    async def label(self, kind: Kind, key: str, labels: Iterable[str]) -> None:
+        await self._behind.label(kind, key, labels)
+
+    async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
+        return await self._behind.purge(selector, soft=soft)
+
+    async def stats(self) -> Mapping[Kind, Shelved]:
+        return await self._behind.stats()
+
+    async def verify(self) -> Mapping[Kind, Repairs]:
+        return await self._behind.verify()
+
+    async def close(self) -> None:
+        self._copies.clear()
+        self._bytes = 0
+        await self._behind.close()
+
+    def _copy(self, kind: Kind, key: str, entry: Entry, generation: bytes) -> None:
+        if not isinstance(entry.body, bytes):
+            return
+        size = len(entry.body) + len(entry.head)
+        if size > min(self._largest, self._budget):
+            return
+        self._forget((kind, key))
+        until = self._clock() + _TRUSTED
+        self._copies[kind, key] = _Copy(entry, generation, until, size)
+        self._bytes += size
+        while self._bytes > self._budget:
+            self._forget(next(iter(self._copies)))
+
+    def _forget(self, place: tuple[Kind, str]) -> None:
+        copy = self._copies.pop(place, None)
+        if copy is not None:
+            self._bytes -= copy.size
