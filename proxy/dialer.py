@@ -11,13 +11,16 @@ Rule 4  Every aiohttp exception ends here, as a SourceError.
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from msgspec import Meta, Struct
 from yarl import URL
 
@@ -26,6 +29,9 @@ from proxy.errors import SourceFailed, SourceForbidden, SourceTimedOut
 from proxy.limits import Seconds
 from proxy.reach import REFUSED, Reach
 from proxy.urls import Url
+
+# A name may have thousands of addresses, and all of them would be tried in turn, again and again.
+MOST_ADDRESSES = 4
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host name and a port to numeric addresses; raises OSError where there are none."""
@@ -128,12 +134,13 @@ class Dialer:
 
     def _open_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 limit=self._how.connections,
                 limit_per_host=self._how.per_host_connections,
                 resolver=_Resolver(self._lookup),
                 socket_factory=self._open_socket,
                 use_dns_cache=False,
+                ssl=ssl.create_default_context(),
             ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -149,6 +156,24 @@ class Dialer:
         if not self._reach.admits_address(str(address[0])):
             raise _Refused
         return socket.socket(family=family, type=kind, proto=protocol)
+
+
+class _Protocol(ResponseHandler):
+    """Takes a body that is broken off for broken.
+
+    aiohttp takes a reset for the end where the body has no other end than that of the connection.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if exc is not None and self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientPayloadError("reset in the body"))
+        super().connection_lost(exc)
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = cast(partial[ResponseHandler], partial(_Protocol, loop=self._loop))
 
 
 class _Refused(OSError):
@@ -168,6 +193,11 @@ class _Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         del family  # both, always
+        found = await self._lookup(host, port)
+        sixes = [address for address in found if ":" in address][:MOST_ADDRESSES]
+        fours = [address for address in found if ":" not in address][:MOST_ADDRESSES]
+        if not found:
+            raise OSError(errno.ENODATA, "no address")
         return [
             ResolveResult(
                 hostname=host,
@@ -177,7 +207,7 @@ class _Resolver(AbstractResolver):
                 proto=socket.IPPROTO_TCP,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in await self._lookup(host, port)
+            for address in (*sixes, *fours)
         ]
 
     async def close(self) -> None:
@@ -210,7 +240,6 @@ def _addresses(host: str, port: int) -> Sequence[str]:
 
 # The first that fits. Where it says True, another try may well do better.
 _REASONS: tuple[tuple[type[aiohttp.ClientError], str, bool], ...] = (
-    (aiohttp.ClientConnectorDNSError, "the source's host name could not be looked up", False),
     (aiohttp.ClientSSLError, "the source's TLS certificate or handshake is bad", False),
     (aiohttp.ClientConnectorError, "the source could not be reached", True),
     (aiohttp.ClientPayloadError, "the source broke off in the middle of its answer", True),
@@ -225,6 +254,10 @@ def _translated(error: aiohttp.ClientError) -> SourceFailed | SourceForbidden | 
     detail = f"{type(error).__name__}: {error}"
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _Refused):
         return SourceForbidden(REFUSED)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        busy = error.os_error.errno == socket.EAI_AGAIN
+        sentence = "the source's host name could not be looked up"
+        return SourceFailed(sentence, transient=busy, detail=detail)
     if isinstance(error, aiohttp.ServerTimeoutError):
         return SourceTimedOut("the source was silent for too long", detail=detail)
     sentence, transient = next(

@@ -1,6 +1,9 @@
 """Servers on loopback that originals come from: one that behaves, one that does not."""
 
 import asyncio
+import socket
+import ssl
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -25,6 +28,7 @@ class Origin:
     """A real HTTP server: it answers what it was told to, and remembers what it was asked."""
 
     asked: list[Asked] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
     _handlers: dict[str, Handler] = field(default_factory=dict)
     _port: int = 0
 
@@ -49,7 +53,7 @@ class Origin:
         return self.url(path)
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self._port}{path}"
+        return f"{'https' if self.tls else 'http'}://{host}:{self._port}{path}"
 
     def count(self, path: str) -> int:
         """How often this path was asked for, with its query."""
@@ -58,7 +62,7 @@ class Origin:
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
         self._port = self._runner.addresses[0][1]
         return self
 
@@ -86,6 +90,38 @@ class FaultOrigin:
 
     talk: Talk
     connections: int = 0
+    host: str = "127.0.0.1"
+
+    @classmethod
+    def breaking(cls, *parts: bytes) -> Self:
+        """Read a request, say these parts, then break the connection off."""
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            # Without lingering the kernel says "reset" instead of "end".
+            writer.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            writer.transport.abort()
+
+        return cls(talk)
+
+    @classmethod
+    def repeating(cls, start: bytes, part: bytes) -> Self:
+        """Read a request, say the start, then the part again and again."""
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(start)
+            while True:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0)
+
+        return cls(talk)
 
     @classmethod
     def saying(cls, *parts: bytes, stay: bool = False) -> Self:
@@ -102,14 +138,15 @@ class FaultOrigin:
         return cls(talk)
 
     def url(self, path: str = "/") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{path}"
 
     @property
     def port(self) -> int:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, self.host, 0)
         self._talks: set[asyncio.Task[None]] = set()
         return self
 
