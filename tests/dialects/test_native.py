@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Annotated, Literal
 from urllib.parse import quote
 
+import msgspec
 import pytest
 import wishes
 from hypothesis import given
@@ -16,6 +17,7 @@ from msgspec import Meta
 from proxy.dialects.native import Native
 from proxy.errors import BadLink, BadPlan, BadSignature, BadSource, LinkExpired, ProxyError
 from proxy.jobs import Delivery, Job
+from proxy.ops import OPERATIONS
 from proxy.originals import Address, Upload
 from proxy.plan import Catalogue, Operation, Plan
 from proxy.signing import Keyring
@@ -102,6 +104,19 @@ def test_a_link_travels_as_it_was_written(job: Job) -> None:
 def test_any_bytes_are_a_job_or_a_refusal(rest: bytes) -> None:
     with suppress(ProxyError):
         assert native(allow_unsigned=True).read(b"/_/" + rest)
+
+
+@given(wishes.jobs(OPERATIONS))
+def test_every_operation_on_offer_can_be_written_and_read(job: Job) -> None:
+    real = Native(Catalogue(OPERATIONS), Keyring([KEY]), sources=wishes.SOURCES)
+    assert real.read(real.write(job).encode()) == job
+
+
+@given(wishes.operations(OPERATIONS))
+def test_every_operation_says_the_same_in_json_as_in_a_link(operation: Operation) -> None:
+    catalogue = Catalogue(OPERATIONS)
+    told = msgspec.to_builtins(operation)
+    assert catalogue.plan([told]).operations == (operation,)
 
 
 # What equal wishes look like.
