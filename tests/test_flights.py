@@ -126,7 +126,7 @@ def holder(locks: Path, name: str) -> "subprocess.Popen[str]":
         "        sys.stdin.readline()\n"
         "asyncio.run(main())\n"
     )
-    return subprocess.Popen(  # noqa: S603 - our own words
+    return subprocess.Popen(
         [sys.executable, "-c", code, str(locks), name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -93,8 +93,8 @@ class Resize(Operation, frozen=True):
         whole = covering(picture.natural, frame)
         if self.position in _SMART:
             picture, focus = picture.seen()
-            window, decided = place(focus, whole, frame)
-            return cut(picture, whole, window).placed(decided)
+            placed = place(focus, whole, frame)
+            return cut(picture, whole, placed.box).placed(placed.decided)
         x, y = _COMPASS.get(self.position) or tuple(map(float, self.position.split(",")))
         return cut(picture, whole, anchored(frame, whole, x, y))
 

@@ -1,5 +1,6 @@
 from proxy.focus.evidence import Focus
-from proxy.focus.place import Wanted, place
+from proxy.focus.place import place
+from proxy.focus.regions import Wanted
 from proxy.geometry import Size, covering
 from proxy.ops.bounds import Density, Side, dense_size
 from proxy.picture import Picture, preview
@@ -24,8 +25,8 @@ class SmartCrop(Operation, frozen=True):
         frame = dense_size(self.width_in_px, self.height_in_px, self.dpr)
         picture, focus = picture.seen() if self.focus != "center" else (picture, Focus())
         whole = covering(picture.natural, frame)
-        window, decided = place(focus, whole, frame, self.focus)
-        return cut(picture, whole, window).placed(decided)
+        placed = place(focus, whole, frame, self.focus)
+        return cut(picture, whole, placed.box).placed(placed.decided)
 
     def needs(self, natural: Size) -> Size:
         frame = dense_size(self.width_in_px, self.height_in_px, self.dpr)
