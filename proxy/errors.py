@@ -8,7 +8,7 @@ faces, never here.
     ├─ RequestError     BadPlan · BadLink · BadSource · BadUpload        the caller
     ├─ LinkError        BadSignature · LinkExpired                       the one who signs
     ├─ SourceError      SourceForbidden · SourceNotFound · SourceTooLarge ·
-    │                   SourceTimedOut · SourceFailed                    the origin
+    │                   SourceTimedOut · SourceFailed (SourceRefused)    the origin
     ├─ ImageError       NotAnImage · BrokenImage · ImageTooLarge · ImageTooSmall · Impossible
     └─ CapacityError    Overloaded · TookTooLong · RenderFailed ·
                         StoreUnavailable                               us
@@ -99,6 +99,10 @@ class SourceFailed(SourceError):
     def __init__(self, message: str, *, transient: bool = False, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.transient = transient
+
+
+class SourceRefused(SourceFailed):
+    """The source answered that we may not have it: an answer, not a failure that passes."""
 
 
 class ImageError(ProxyError):

@@ -20,6 +20,7 @@ from proxy.errors import (
     SourceFailed,
     SourceForbidden,
     SourceNotFound,
+    SourceRefused,
     SourceTimedOut,
     SourceTooLarge,
 )
@@ -31,6 +32,7 @@ from proxy.urls import Url, follow, read
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _BUSY = frozenset((502, 503, 504))
+_LATER = frozenset((408, 421, 425, 429))  # these do not speak of the original
 
 
 class HttpSource:
@@ -143,7 +145,9 @@ def _require_success(answer: Answer) -> None:
         case 404 | 410:
             raise SourceNotFound(f"the source says that nothing is there ({answer.status})")
         case 401 | 403:
-            raise SourceFailed(f"the source does not let us have the original ({answer.status})")
+            raise SourceRefused(f"the source does not let us have the original ({answer.status})")
+        case status if 400 <= status < 500 and status not in _LATER:
+            raise SourceRefused(f"the source answered with status {status}")
         case status:
             busy = status in _BUSY and not answer.header("Retry-After")
             raise SourceFailed(f"the source answered with status {status}", transient=busy)
