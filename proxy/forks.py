@@ -133,6 +133,7 @@ def main() -> None:
     parser.add_argument("--readable", nargs="*", default=[], help="files that work needs")
     options = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of every step
     settings = msgspec.json.decode(options.settings, type=RenderSettings)
     works = registry([ABOUT, *importlib.import_module(options.works).WORKS])
     for name in options.imports:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -58,7 +59,8 @@ class Renderers:
         self._keeper: asyncio.Task[None] | None = None
         self._hold = -1
         self.process: subprocess.Popen[bytes] | None = None
-        self.directory = Path()
+        self.directory = Path(tempfile.mkdtemp(prefix="framekeep-"))  # 0700
+        self._clear = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -74,7 +76,6 @@ class Renderers:
 
     def start(self) -> None:
         """Begin. Work can be ordered at once; it waits at the socket until a renderer is there."""
-        self.directory = Path(tempfile.mkdtemp(prefix="framekeep-"))  # 0700
         for lane in LANES:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.setblocking(False)
@@ -98,7 +99,7 @@ class Renderers:
         except TimeoutError:
             self.process.kill()
             await _ended(self.process)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._clear()
         self._listeners.clear()
         self._keeper = None
 

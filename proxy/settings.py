@@ -17,17 +17,46 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT, Struct, field, structs
 
+from proxy.dialects.native import Links
+from proxy.handover import RenderSettings
 from proxy.limits import Limits
+from proxy.server import ServerSettings
+from proxy.service import Freshness
+from proxy.sources.settings import SourceSettings
+from proxy.stores.disk import CacheSettings
 from proxy.typed import Misfit, converted, from_text, options
 
 PREFIX = "FRAMEKEEP_"
 CONFIG = "FRAMEKEEP_CONFIG"
 
 
+class Models(Struct, frozen=True, forbid_unknown_fields=True):
+    """Detector models that the operator installed."""
+
+    dir: str = ""
+    """Folder with the models; empty for the detectors that come along."""
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
+    server: ServerSettings = field(default_factory=ServerSettings)
+    links: Links = field(default_factory=Links)
+    sources: SourceSettings = field(default_factory=SourceSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    freshness: Freshness = field(default_factory=Freshness)
+    render: RenderSettings = field(default_factory=RenderSettings)
+    models: Models = field(default_factory=Models)
     limits: Limits = field(default_factory=Limits)
+
+    def check(self) -> None:
+        """Refuse to serve what nobody asked to be open. Raises BadSettings."""
+        if not self.links.keys and not self.links.allow_unsigned:
+            raise BadSettings(
+                "no links could be trusted: set FRAMEKEEP_LINKS_KEYS to one key or more in "
+                "hexadecimal (`openssl rand -hex 32` makes one), or take unsigned links from "
+                "everybody with FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
+            )
 
 
 class BadSettings(Exception):

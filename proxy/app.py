@@ -1,0 +1,104 @@
+"""The composition root: settings in, an ASGI app out; every object is made here, once."""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp
+
+from proxy.dialects.native import Native
+from proxy.faces import health
+from proxy.faces.health import Health
+from proxy.faces.images import Images
+from proxy.flights import Flights
+from proxy.ops import OPERATIONS
+from proxy.plan import Catalogue, Operation
+from proxy.pool import Pool
+from proxy.renderers import Renderers
+from proxy.server import inherited_renderers
+from proxy.service import Service
+from proxy.settings import BadSettings, Settings, load
+from proxy.signing import Keyring
+from proxy.sources.router import Sources
+from proxy.stores.disk import DiskStore
+from proxy.work import Outfit
+
+
+def create_app(
+    settings: Settings,
+    *,
+    operations: Sequence[type[Operation]] = OPERATIONS,
+    renderers: Path | None = None,
+) -> ASGIApp:
+    """The app; its lifespan opens and closes all it uses, so whoever mounts it must run that.
+
+    ``renderers`` is the folder of render processes that are shared with other workers; the app
+    starts its own where there are none.
+
+    Raises:
+        BadSettings: the settings contradict each other, or leave the server open.
+    """
+    settings.check()
+    native = dialect(settings, operations)
+    sources = Sources.configured(settings.sources, settings.limits)
+    store = DiskStore(settings.cache)
+    own = Renderers(settings.render)
+    pool = Pool(
+        renderers or own.directory,
+        queue=settings.render.queue,
+        queue_seconds=settings.render.queue_seconds,
+        result_bytes=settings.limits.result_bytes * 2,
+    )
+    flights = Flights(Path(settings.cache.dir).expanduser() / "flights")
+    service = Service(
+        source=sources,
+        store=store,
+        pool=pool,
+        flights=flights,
+        outfit=Outfit(settings.limits, settings.models.dir),
+        freshness=settings.freshness,
+    )
+    stopping = False
+
+    @asynccontextmanager
+    async def lifespan(_: Router) -> AsyncIterator[None]:
+        nonlocal stopping
+        async with AsyncExitStack() as closing:
+            if renderers is None:
+                await closing.enter_async_context(own)
+            closing.push_async_callback(store.close)
+            closing.push_async_callback(sources.close)
+            closing.push_async_callback(flights.close)
+            yield
+            stopping = True
+
+    heart = Health(lambda: "stopping" if stopping else "")
+    return Router(
+        [Route(path, heart) for path in (health.LIVE, *health.READY)],
+        lifespan=lifespan,
+        default=Images(native, service),
+        redirect_slashes=False,
+    )
+
+
+def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIONS) -> Native:
+    """The native dialect as the settings have it. Raises BadSettings for presets that are wrong."""
+    links = settings.links
+    try:
+        return Native(
+            Catalogue(operations, at_most=settings.limits.operations),
+            Keyring.from_hex(links.keys),
+            sources=settings.sources.named,
+            presets=links.presets,
+            allow_unsigned=links.allow_unsigned,
+            path_bytes=settings.limits.path_bytes,
+        )
+    except ValueError as error:
+        raise BadSettings(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
+
+
+def from_environment() -> ASGIApp:
+    """The app of an HTTP worker."""
+    return create_app(load(os.environ).settings, renderers=inherited_renderers())

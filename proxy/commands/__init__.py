@@ -1,0 +1,1 @@
+"""What `framekeep` does on the command line. A file here is a command."""

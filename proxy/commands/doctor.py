@@ -1,0 +1,118 @@
+"""Look at this machine: what works, and what to do about the rest."""
+
+import os
+import shutil
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import pyvips
+from msgspec import Struct
+
+from proxy.errors import ProxyError
+from proxy.library import Framekeep
+from proxy.settings import BadSettings, Settings, load
+
+
+class Finding(Struct, frozen=True):
+    """``remedy`` says what to do about it, empty where there is nothing to do."""
+
+    state: Literal["ok", "note", "bad"]
+    about: str
+    found: str
+    remedy: str = ""
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.set_defaults()
+
+
+def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+    worst = 0
+    for finding in examine(environment):
+        print(f"{finding.state:<5}{finding.about:<12}{finding.found}")
+        if finding.remedy:
+            print(f"{'':17}{finding.remedy}")
+        worst = max(worst, finding.state == "bad")
+    return worst
+
+
+def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Everything that can be said about this machine and these settings."""
+    yield Finding("ok", "python", sys.version.partition(" ")[0])
+    yield Finding("ok", "libvips", ".".join(str(pyvips.version(part)) for part in range(3)))
+    for name in _WRITTEN:
+        yield _codec(name)
+    try:
+        settings = load(environment).settings
+    except BadSettings as error:
+        yield Finding("bad", "settings", str(error).replace("\n", "; "))
+        return
+    checks: tuple[Callable[[Settings], Finding], ...] = (_keys, _cache, _models)
+    for check in checks:
+        yield check(settings)
+
+
+_WRITTEN = ("jpeg", "png", "webp", "avif", "gif", "heif")
+
+
+def _codec(name: str) -> Finding:
+    """A small picture is written in the format and read again."""
+    try:
+        made = Framekeep().render(_DOT, "resize:16:16:fill", f"convert:{name}")
+        Framekeep().render(made.body, "convert:png")
+    except ProxyError as error:
+        return Finding("note", name, f"{error}", "links that ask for it are answered 422")
+    return Finding("ok", name, "is written and read")
+
+
+_DOT = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+"""A PNG of one red pixel."""
+
+
+def _keys(settings: Settings) -> Finding:
+    links = settings.links
+    if links.keys:
+        return Finding("ok", "links", f"{len(links.keys)} signing keys")
+    if links.allow_unsigned:
+        return Finding(
+            "note", "links", "unsigned links are taken", "fit for development, not for the internet"
+        )
+    return Finding(
+        "bad",
+        "links",
+        "no signing keys",
+        "set FRAMEKEEP_LINKS_KEYS; `openssl rand -hex 32` makes one",
+    )
+
+
+def _cache(settings: Settings) -> Finding:
+    folder = Path(settings.cache.dir)
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(
+            "bad", "cache", f"{existing} cannot be written", "choose another FRAMEKEEP_CACHE_DIR"
+        )
+    free = shutil.disk_usage(existing).free
+    if free < settings.cache.bytes:
+        return Finding(
+            "note",
+            "cache",
+            f"{folder} has {free:,} bytes free, less than the {settings.cache.bytes:,} it may use",
+            "make room, or lower FRAMEKEEP_CACHE_BYTES",
+        )
+    return Finding("ok", "cache", f"{folder}, {free:,} bytes free")
+
+
+def _models(settings: Settings) -> Finding:
+    if not settings.models.dir:
+        return Finding("ok", "models", "none; the detectors that come along are used")
+    if find_spec("onnxruntime") is None:
+        return Finding("bad", "models", "onnxruntime is missing", "pip install 'framekeep[models]'")
+    return Finding("ok", "models", settings.models.dir)

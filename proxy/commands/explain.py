@@ -1,0 +1,74 @@
+"""Say how a link is read: its chain, canonical form and key, its cost, or why it is refused."""
+
+import asyncio
+import os
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from proxy.app import dialect
+from proxy.containers import probe
+from proxy.errors import ProxyError
+from proxy.jobs import Job
+from proxy.plan import written
+from proxy.settings import Settings, load
+from proxy.sources.router import Sources
+from proxy.work import is_heavy
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("link", help="a path, or the whole URL")
+    parser.add_argument(
+        "--fetch", action="store_true", help="also fetch the original and say what it would cost"
+    )
+
+
+def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+    settings = load(environment).settings
+    native = dialect(settings)
+    try:
+        job = native.read(_path(chosen.link).encode())
+    except ProxyError as error:
+        print(f"refused      {error}")
+        return 1
+    print(f"source       {native.write(Job(job.source)).partition('/')[2]}")
+    for operation in job.plan:
+        print(f"operation    {written(operation)}")
+    if job.plan.negotiates:
+        print("format       by the Accept header: one kept result for each of four kinds of client")
+    delivery = job.delivery
+    if delivery.expires is not None:
+        print(f"expires      {delivery.expires}")
+    if delivery.filename:
+        print(f"filename     {delivery.filename}")
+    for label in delivery.labels:
+        print(f"label        {label}")
+    print(f"canonical    {native.write(job)}")
+    print(f"key          {job.key}")
+    return asyncio.run(_cost(settings, job)) if chosen.fetch else 0
+
+
+async def _cost(settings: Settings, job: Job) -> int:
+    sources = Sources.configured(settings.sources, settings.limits)
+    try:
+        original = await sources.original(job.source)
+        header = probe(original.body.view())
+    except ProxyError as error:
+        print(f"refused      {error}")
+        return 1
+    finally:
+        await sources.close()
+    print(
+        f"original     {header.format}, {header.width}x{header.height}, {header.frames} frames, "
+        f"{len(original.body):,} bytes"
+    )
+    print(f"lane         {'heavy' if is_heavy(header) else 'live'}")
+    return 0
+
+
+def _path(link: str) -> str:
+    """The path and query of a link, as they are sent."""
+    if link.startswith("/"):
+        return link
+    url = urlsplit(link)
+    return url.path + (f"?{url.query}" if url.query else "")

@@ -1,0 +1,168 @@
+"""The images face: a link in, a picture out, and everything a CDN wants to know of it."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+from msgspec import Struct
+from starlette.types import Receive, Scope, Send
+
+from proxy.dialects import Dialect
+from proxy.errors import CapacityError, ProxyError
+from proxy.faces.accept import offer
+from proxy.faces.conditions import byte_range, not_modified
+from proxy.faces.disposition import inline
+from proxy.faces.leaving import CallerLeft, unless_left
+from proxy.faces.loops import refuse_loops
+from proxy.faces.problems import Headers, Problem, problem
+from proxy.faces.request_ids import request_id
+from proxy.formats import FORMATS
+from proxy.jobs import Job
+from proxy.service import Answer
+
+_log = logging.getLogger(__name__)
+
+_GUARDS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; sandbox"),
+]
+
+
+class Producer(Protocol):
+    async def produce(self, job: Job) -> Answer:
+        """The rendition. Raises a ProxyError where there can be none."""
+        ...
+
+
+class Grace(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long an old answer may still be served by a CDN, in seconds."""
+
+    while_revalidate: int = 86_400
+    """While a new one is fetched behind it."""
+
+    if_error: int = 86_400
+    """While there is no new one to be had."""
+
+
+class Images:
+    """An ASGI app that is no more than a function, since a hit costs little else."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        service: Producer,
+        *,
+        grace: Grace | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._dialect = dialect
+        self._service = service
+        self._grace = grace or Grace()
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = dict(scope["headers"])
+        name = request_id(asked)
+        try:
+            status, headers, body = await self._answer(scope, asked, receive)
+        except CallerLeft:
+            return
+        except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
+            _note(error, name)
+            status, headers, body = problem(error, name)
+            headers.append((b"content-length", str(len(body)).encode()))
+        headers += (*_GUARDS, (b"x-request-id", name.encode()))
+        await send({"type": "http.response.start", "status": int(status), "headers": headers})
+        await send(
+            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
+        )
+
+    async def _answer(
+        self, scope: Scope, asked: Mapping[bytes, bytes], receive: Receive
+    ) -> tuple[int, Headers, bytes]:
+        if scope["method"] not in ("GET", "HEAD"):
+            raise Problem(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "links are read with GET and HEAD",
+                [(b"allow", b"GET, HEAD")],
+            )
+        refuse_loops(asked)
+        query = scope["query_string"]
+        job = self._dialect.read(scope["raw_path"] + b"?" + query if query else scope["raw_path"])
+        if job.plan.negotiates:
+            plan = job.plan.offered(offer(asked.get(b"accept", b"")))
+            job = Job(job.source, plan, job.delivery)
+        answer = await unless_left(receive, self._service.produce(job))
+        return self._told(scope["method"], asked, job, answer)
+
+    def _told(
+        self, method: str, asked: Mapping[bytes, bytes], job: Job, answer: Answer
+    ) -> tuple[int, Headers, bytes]:
+        """The answer as its asker wants it: whole, in part, or the word that nothing changed."""
+        headers: Headers = [
+            (b"cache-control", self._cache_control(job, answer)),
+            (b"age", str(int(answer.age)).encode()),
+            (b"etag", answer.etag.encode()),
+            (b"x-cache", answer.state.encode()),
+        ]
+        if answer.last_modified:
+            headers.append((b"last-modified", answer.last_modified.encode("latin-1")))
+        if job.plan.negotiates:
+            headers.append((b"vary", b"Accept"))
+        if not_modified(asked, answer.etag, answer.last_modified):
+            return 304, headers, b""
+
+        rendition = answer.rendition
+        headers += (
+            (b"content-type", FORMATS[rendition.format].media_type.encode()),
+            (b"accept-ranges", b"bytes"),
+        )
+        if rendition.decided:
+            headers.append((b"x-focus", rendition.decided.encode()))
+        if job.delivery.filename:
+            headers.append(
+                (b"content-disposition", inline(job.delivery.filename, rendition.format))
+            )
+        status, body = 200, rendition.body
+        if method == "GET" and b"range" in asked:
+            part = byte_range(asked, len(body), answer.etag, answer.last_modified)
+            if part is not None:
+                first, last = part
+                headers.append(
+                    (b"content-range", f"bytes {first}-{last}/{len(body)}".encode()),
+                )
+                status, body = 206, body[first : last + 1]
+        headers.append((b"content-length", str(len(body)).encode()))
+        return status, headers, body
+
+    def _cache_control(self, job: Job, answer: Answer) -> bytes:
+        """Lifetimes counted, as ``Age`` says, from when the source was asked; none outlives a link.
+
+        An expired link must not be served from anybody's cache, neither fresh nor stale.
+        """
+        fresh, stale, failing = (
+            int(min(answer.lifetime, _LONGEST)),
+            self._grace.while_revalidate,
+            self._grace.if_error,
+        )
+        if job.delivery.expires is not None:
+            left = max(0, int(answer.age) + int(job.delivery.expires - self._now()))
+            fresh = min(fresh, left)
+            stale, failing = min(stale, left - fresh), min(failing, left - fresh)
+        return (
+            f"public, max-age={fresh}, stale-while-revalidate={stale}, stale-if-error={failing}"
+        ).encode()
+
+
+_LONGEST = 31_536_000.0  # a year: what RFC 9111 readers take for ever
+
+
+def _note(error: Exception, name: str) -> None:
+    if isinstance(error, CapacityError):
+        _log.warning("%s: %s %s", name, error, error.detail)
+    elif isinstance(error, ProxyError):
+        _log.info("%s: %s %s", name, error, error.detail)
+    elif not isinstance(error, Problem):
+        _log.error("%s: unforeseen", name, exc_info=error)

@@ -1,0 +1,62 @@
+"""Framekeep in a Python program: links are signed and pictures rendered in the process itself."""
+
+from collections.abc import Mapping, Sequence
+
+from proxy.dialects.native import Native
+from proxy.limits import Limits
+from proxy.ops import OPERATIONS
+from proxy.picture import Rendition
+from proxy.plan import Catalogue
+from proxy.render import render
+from proxy.signing import Keyring
+from proxy.work import eye_of
+
+
+class Link:
+    """Writes signed links.
+
+    ``keys`` are the server's signing keys in hexadecimal, the first signs; ``sources`` the names
+    of its configured sources, and ``presets`` its presets, where links shall use them.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        keys: Sequence[str],
+        *,
+        sources: Sequence[str] = (),
+        presets: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = base.rstrip("/")
+        self._native = Native(
+            Catalogue(OPERATIONS), Keyring.from_hex(keys), sources=sources, presets=presets
+        )
+
+    def __call__(self, source: str, *steps: str) -> str:
+        """The link of a source and its steps, each written as in a link.
+
+        Raises:
+            BadLink, BadPlan, BadSource: naming the step, the reason and the bound.
+        """
+        return self._base + self._native.write(self._native.job(source, steps))
+
+
+class Framekeep:
+    """Renders pictures as the server would, without network, cache or render processes."""
+
+    def __init__(self, limits: Limits | None = None, *, models: str = "") -> None:
+        """``models`` is the folder of detector models, empty for the detectors that come along."""
+        self._limits = limits or Limits()
+        self._catalogue = Catalogue(OPERATIONS, at_most=self._limits.operations)
+        self._native = Native(self._catalogue, Keyring(()), allow_unsigned=True)
+        self._eye = eye_of(models)
+
+    def render(self, picture: bytes, *steps: str) -> Rendition:
+        """The rendition of a picture by steps written as in a link.
+
+        Raises:
+            BadLink, BadPlan: naming the step, the reason and the bound.
+            ImageError: no rendition can be made of these bytes.
+        """
+        plan = self._native.plan(steps)
+        return render(picture, plan, self._limits, eye=self._eye).rendition
