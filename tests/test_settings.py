@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
-from proxy.limits import Limits
+from proxy.commands.config import reference
 from proxy.settings import BadSettings, Settings, described, load, meanings
-from proxy.sources.settings import SourceSettings
 
 
 class Plugged(Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +133,18 @@ def test_a_bad_secret_is_not_shown() -> None:
     assert str(caught.value) == "FRAMEKEEP_LAMP_CODES: expected `str` of length >= 4"
 
 
-@pytest.mark.parametrize("kind", [Limits, SourceSettings])
-def test_every_setting_has_words(kind: type[Struct]) -> None:
-    assert set(meanings(kind)) == set(kind.__struct_fields__)
+@pytest.mark.parametrize("section", structs.fields(Settings), ids=lambda one: one.name)
+def test_every_setting_has_words(section: structs.FieldInfo) -> None:
+    assert set(meanings(section.type)) == set(section.type.__struct_fields__)
+
+
+def test_the_settings_page_is_what_the_settings_say() -> None:
+    page = Path(__file__).parent.parent / "docs" / "settings.md"
+    assert page.read_text() == reference(), "run scripts/docs"
+
+
+def test_a_server_that_nobody_closed_does_not_start() -> None:
+    with pytest.raises(BadSettings, match="FRAMEKEEP_LINKS_KEYS"):
+        Settings().check()
+    load({"FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}).settings.check()
+    load({"FRAMEKEEP_LINKS_KEYS": "00" * 16}).settings.check()
