@@ -3,7 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from origins import Origin
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("framekeep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("framekeep")
 
 
 @pytest.fixture(scope="session")
