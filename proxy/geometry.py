@@ -96,3 +96,19 @@ def around(window: Size, picture: Size, x: int, y: int) -> Box:
     left = min(max(0, x - window.width // 2), picture.width - window.width)
     top = min(max(0, y - window.height // 2), picture.height - window.height)
     return Box(left, top, window.width, window.height)
+
+
+def magnified(natural: Size, window: Box, frame: Size) -> tuple[Size, Box]:
+    """How large the whole is once a window of it fills the frame, and where the window is then."""
+    whole = Size(
+        max(frame.width, proportion(natural.width, frame.width, window.width)),
+        max(frame.height, proportion(natural.height, frame.height, window.height)),
+    )
+    left = window.left * frame.width // window.width
+    top = window.top * frame.height // window.height
+    return whole, Box(
+        min(left, whole.width - frame.width),
+        min(top, whole.height - frame.height),
+        frame.width,
+        frame.height,
+    )

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import pyvips
 from msgspec import Struct, field, structs
 
-from proxy.focus.evidence import Focus, Region
+from proxy.focus.evidence import Focus
 from proxy.formats import Name
 from proxy.geometry import Size, within
 from proxy.originals import Address
@@ -47,8 +47,11 @@ class Animation(Struct, frozen=True):
 class Eye(Protocol):
     """Sees where the subject of a picture is."""
 
-    def look(self, image: pyvips.Image) -> Focus:
-        """The evidence in an 8-bit sRGB image, upright, with or without alpha, of any size."""
+    def look(self, *frames: pyvips.Image) -> Focus:
+        """The evidence in one or more frames, together: one window has to serve them all.
+
+        They are 8-bit sRGB, upright, with or without alpha, of any size, all of the same.
+        """
         ...
 
 
@@ -129,16 +132,12 @@ class Picture(Struct, frozen=True):
         return structs.replace(settled, focus=focus, found=found), focus
 
     def look(self) -> Focus:
-        """The evidence in a few frames, together: one window has to serve them all."""
+        """The evidence in a few of the frames."""
         looks = min(self.frames, _FRAMES_LOOKED_AT)
         height = self.raster.height
-        regions: list[Region] = []
-        for look in range(looks):
-            at = look * (self.frames - 1) // max(1, looks - 1)
-            frame = self.image.crop(0, at * height, self.image.width, height)
-            regions += self.eye.look(frame).regions
-        return Focus(
-            tuple(structs.replace(region, weight=region.weight / looks) for region in regions)
+        spread = [look * (self.frames - 1) // max(1, looks - 1) for look in range(looks)]
+        return self.eye.look(
+            *(self.image.crop(0, at * height, self.image.width, height) for at in spread)
         )
 
     def packaged(self, **changes: object) -> "Picture":

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageSequence
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -76,3 +76,9 @@ def opened(body: bytes) -> Pixels:
     """The pixels of a finished file, read by another library than the one that wrote it."""
     with Image.open(io.BytesIO(body)) as image:
         return np.asarray(image if image.mode in ("RGB", "RGBA") else image.convert("RGBA"))
+
+
+def opened_frames(body: bytes) -> list[Pixels]:
+    """The pixels of every frame of a finished animation."""
+    with Image.open(io.BytesIO(body)) as image:
+        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]

@@ -4,13 +4,14 @@ from typing import Any
 
 import pictures
 
-from proxy.focus.attention import Attention
+from proxy.focus.eye import Eye
 from proxy.limits import Limits
 from proxy.ops import OPERATIONS
 from proxy.picture import Rendition
 from proxy.plan import Catalogue
 from proxy.render import render
 
+EYE = Eye()
 CATALOGUE = Catalogue(OPERATIONS)
 
 
@@ -20,7 +21,7 @@ def step(name: str, **fields: Any) -> dict[str, Any]:
 
 def rendered(original: bytes, *steps: dict[str, Any], limits: Limits | None = None) -> Rendition:
     plan = CATALOGUE.plan(list(steps))
-    return render(original, plan, limits or Limits(), eye=Attention()).rendition
+    return render(original, plan, limits or Limits(), eye=EYE).rendition
 
 
 def pixels(

@@ -1,7 +1,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.geometry import Box, Size, anchored, around, completed, covering, largest_window, within
+from proxy.geometry import (
+    Box,
+    Size,
+    anchored,
+    around,
+    completed,
+    covering,
+    largest_window,
+    magnified,
+    within,
+)
 
 sides = st.integers(1, 100_000)
 sizes = st.builds(Size, sides, sides)
@@ -53,3 +63,25 @@ def test_anchors_are_corners_and_the_middle() -> None:
     assert anchored(Size(2, 2), Size(10, 6), 0, 0) == Box(0, 0, 2, 2)
     assert anchored(Size(2, 2), Size(10, 6), 0.5, 0.5) == Box(4, 2, 2, 2)
     assert anchored(Size(2, 2), Size(10, 6), 1, 1) == Box(8, 4, 2, 2)
+
+
+@given(
+    st.builds(Size, st.integers(1, 9000), st.integers(1, 9000)),
+    st.builds(Size, st.integers(1, 9000), st.integers(1, 9000)),
+    st.data(),
+)
+def test_a_magnified_window_fills_the_frame_inside_the_whole(
+    natural: Size, frame: Size, data: st.DataObject
+) -> None:
+    width = data.draw(st.integers(1, natural.width))
+    height = data.draw(st.integers(1, natural.height))
+    left = data.draw(st.integers(0, natural.width - width))
+    top = data.draw(st.integers(0, natural.height - height))
+    whole, box = magnified(natural, Box(left, top, width, height), frame)
+    assert box.size == frame
+    assert box.inside(whole)
+
+
+def test_magnifying_keeps_the_place_of_the_window() -> None:
+    whole, box = magnified(Size(400, 300), Box(100, 60, 200, 150), Size(100, 75))
+    assert (whole, box) == (Size(200, 150), Box(50, 30, 100, 75))

@@ -3,12 +3,13 @@ import pytest
 from rendering import CATALOGUE, rendered, step
 
 from proxy.errors import BrokenImage, Impossible, NotAnImage
-from proxy.focus.attention import Attention
 from proxy.focus.evidence import Focus, Region
+from proxy.focus.eye import Eye
 from proxy.geometry import Size
 from proxy.limits import Limits
 from proxy.render import look, render
 
+EYE = Eye()
 SCENE = pictures.file(pictures.scene(), "jpeg", quality=95)
 
 
@@ -29,9 +30,9 @@ def test_a_plan_is_done_in_the_order_it_was_written() -> None:
 
 def test_what_the_eye_saw_is_told_once_and_taken_when_handed_in() -> None:
     plan = CATALOGUE.plan([step("smart_crop", width=50, height=50)])
-    first = render(SCENE, plan, Limits(), eye=Attention())
+    first = render(SCENE, plan, Limits(), eye=EYE)
     assert first.focus is not None
-    again = render(SCENE, plan, Limits(), eye=Attention(), focus=first.focus)
+    again = render(SCENE, plan, Limits(), eye=EYE, focus=first.focus)
     assert again.focus is None
     assert again.rendition.body == first.rendition.body
 
@@ -43,21 +44,19 @@ def test_what_was_seen_in_a_part_is_not_told_of_the_whole() -> None:
             step("smart_crop", width=50, height=20),
         ]
     )
-    assert render(SCENE, plan, Limits(), eye=Attention()).focus is None
+    assert render(SCENE, plan, Limits(), eye=EYE).focus is None
 
 
 def test_focus_handed_in_places_the_window() -> None:
     right = Focus((Region(0.9, 0.4, 1.0, 0.6, weight=1, kind="face"),))
     plan = CATALOGUE.plan([step("smart_crop", width=30, height=60), step("convert", format="png")])
-    result = render(
-        pictures.file(pictures.gradient(200, 60)), plan, Limits(), eye=Attention(), focus=right
-    )
+    result = render(pictures.file(pictures.gradient(200, 60)), plan, Limits(), eye=EYE, focus=right)
     assert result.rendition.decided == "face"
     assert pictures.opened(result.rendition.body)[:, :, 0].min() > 200
 
 
 def test_a_look_tells_the_upright_size() -> None:
-    seen = look(SCENE, Limits(), eye=Attention())
+    seen = look(SCENE, Limits(), eye=EYE)
     assert seen.size == Size(400, 300)
     assert seen.focus.regions
 

@@ -11,8 +11,9 @@ _RADIUS = 0.1
 class Attention:
     """Finds the point of strongest colour, skin tone and edges."""
 
-    def look(self, image: pyvips.Image) -> Focus:
-        """One region around that point, cut at the picture's edges."""
+    def look(self, *frames: pyvips.Image) -> Focus:
+        """One region around that point of the first frame, cut at the picture's edges."""
+        image = frames[0]
         # A crop one pixel short of the whole makes the search run and changes nothing else.
         _, found = pyvips.Operation.call(
             "smartcrop",

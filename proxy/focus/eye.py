@@ -52,12 +52,18 @@ class Eye:
         self._models = models
         self._names = (faces, things)
 
-    def look(self, image: pyvips.Image) -> Focus:
-        """The evidence in an upright 8-bit sRGB image of three bands, or four with alpha."""
-        return self.look_at_frames([image])
+    def load(self) -> None:
+        """Load the detectors now, so that no picture waits for them, and copies share them.
 
-    def look_at_frames(self, frames: Sequence[pyvips.Image]) -> Focus:
-        """The evidence of an animation, from frames of equal size: what any of them shows."""
+        Raises ValueError when a file is there but is not what it should be.
+        """
+        _ = self._faces, self._things
+
+    def look(self, *frames: pyvips.Image) -> Focus:
+        """The evidence in upright 8-bit sRGB frames of equal size: what any of them shows.
+
+        They have three bands, or four with alpha.
+        """
         if min(frames[0].width, frames[0].height) < LEAST_SIDE:
             return Focus()
         previews = [_preview(frame) for frame in frames]

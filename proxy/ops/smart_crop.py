@@ -1,7 +1,11 @@
+from typing import Annotated
+
+from msgspec import Meta
+
 from proxy.focus.evidence import Focus
 from proxy.focus.place import place
 from proxy.focus.regions import Wanted
-from proxy.geometry import Size, covering
+from proxy.geometry import Size, covering, magnified
 from proxy.ops.bounds import Density, Side, dense_size
 from proxy.picture import Picture, preview
 from proxy.plan import Operation
@@ -12,22 +16,32 @@ class SmartCrop(Operation, frozen=True):
     """Scale the picture to cover a box and keep the part with the subject in it.
 
     `focus` says what counts as the subject: `auto` takes faces before people, animals, objects and
-    what merely stands out. Where nothing of the kind is found the middle is kept. All frames of an
-    animation share one window. `dpr` multiplies both sides.
+    what merely stands out. Where nothing of a kind is found the kinds after it are taken, and at
+    last the middle. `zoom` draws the window together around the subject: 0 keeps the most of the
+    picture, 1 just the face or the thing with some room, but never fewer pixels than the box has.
+    All frames of an animation share one window. `dpr` multiplies both sides.
     """
 
     width_in_px: Side
     height_in_px: Side
     focus: Wanted = "auto"
+    zoom: Annotated[float, Meta(ge=0, le=1)] = 0.0
     dpr: Density = 1.0
 
     def apply(self, picture: Picture) -> Picture:
         frame = dense_size(self.width_in_px, self.height_in_px, self.dpr)
         picture, focus = picture.seen() if self.focus != "center" else (picture, Focus())
-        whole = covering(picture.natural, frame)
-        placed = place(focus, whole, frame, self.focus)
-        return cut(picture, whole, placed.box).placed(placed.decided)
+        if self.zoom:
+            placed = place(focus, picture.natural, frame, self.focus, self.zoom)
+            whole, window = magnified(picture.natural, placed.box, frame)
+        else:
+            whole = covering(picture.natural, frame)
+            placed = place(focus, whole, frame, self.focus)
+            window = placed.box
+        return cut(picture, whole, window).placed(placed.decided)
 
-    def needs(self, natural: Size) -> Size:
+    def needs(self, natural: Size) -> Size | None:
+        if self.zoom:
+            return None  # how much of the picture fills the box, only a look at it will tell
         frame = dense_size(self.width_in_px, self.height_in_px, self.dpr)
         return max(covering(natural, frame), preview(natural))

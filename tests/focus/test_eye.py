@@ -94,9 +94,9 @@ def test_a_uniform_picture_shows_nothing(eye: Eye) -> None:
 
 def test_what_any_frame_shows_is_kept(eye: Eye, portrait: pyvips.Image) -> None:
     blank = (portrait * 0 + 100).cast("uchar")
-    focus = eye.look_at_frames([blank, portrait, blank])
+    focus = eye.look(blank, portrait, blank)
     assert len(faces(focus)) == 1
-    assert len(faces(eye.look_at_frames([portrait, portrait]))) == 1
+    assert len(faces(eye.look(portrait, portrait))) == 1
 
 
 def test_evidence_is_small_and_survives_being_written(eye: Eye, portrait: pyvips.Image) -> None:
