@@ -28,7 +28,7 @@ from proxy import via
 from proxy.errors import SourceFailed, SourceForbidden, SourceTimedOut
 from proxy.limits import Seconds
 from proxy.reach import REFUSED, Reach
-from proxy.urls import Url
+from proxy.urls import Url, without_queries
 
 # A name may have thousands of addresses, and all of them would be tried in turn, again and again.
 MOST_ADDRESSES = 4
@@ -251,7 +251,7 @@ _REASONS: tuple[tuple[type[aiohttp.ClientError], str, bool], ...] = (
 
 
 def _translated(error: aiohttp.ClientError) -> SourceFailed | SourceForbidden | SourceTimedOut:
-    detail = f"{type(error).__name__}: {error}"
+    detail = without_queries(f"{type(error).__name__}: {error}")
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _Refused):
         return SourceForbidden(REFUSED)
     if isinstance(error, aiohttp.ClientConnectorDNSError):

@@ -20,6 +20,7 @@ _START = re.compile(r"(https?)://([^/?]*)(.*)", re.ASCII | re.IGNORECASE | re.DO
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+_QUERY = re.compile(r"(?<=\S)\?[^\s'\"<>]+")
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -90,6 +91,11 @@ def follow(base: Url, location: str) -> Url:
     if asked.startswith("//"):
         return read(f"{base.scheme}:{asked}")
     return read(urljoin(base.text, asked))
+
+
+def without_queries(text: str) -> str:
+    """The text, of an error say, with the query left out of every URL in it: it may be a secret."""
+    return _QUERY.sub("?…", text)
 
 
 def host_name(text: str) -> str:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import BadSource
-from proxy.urls import Url, follow, read
+from proxy.urls import Url, follow, read, without_queries
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,15 @@ def test_a_redirect_is_resolved(location: str, text: str) -> None:
 def test_a_redirect_to_what_is_no_url_of_ours_is_refused(location: str) -> None:
     with pytest.raises(BadSource):
         follow(read("https://example.com/a/x"), location)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("timeout to http://a/b?key=1&x=2 after 3 s", "timeout to http://a/b?… after 3 s"),
+        ("400, url='http://a/?key=1', status", "400, url='http://a/?…', status"),
+        ("really? yes", "really? yes"),
+    ],
+)
+def test_queries_are_left_out_of_what_is_logged(text: str, clean: str) -> None:
+    assert without_queries(text) == clean

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from proxy import buckets
 from proxy.dialer import Dialer, Lookup
 from proxy.errors import BadSource, SourceFailed
 from proxy.limits import Limits
@@ -13,6 +14,7 @@ from proxy.sources.base import BaseSource
 from proxy.sources.file import FileSource
 from proxy.sources.http import HttpSource
 from proxy.sources.inline import InlineSource
+from proxy.sources.objects import ObjectSource
 from proxy.sources.settings import SourceSettings
 from proxy.urls import read
 
@@ -28,7 +30,10 @@ class Sources:
     def configured(
         cls, settings: SourceSettings, limits: Limits, lookup: Lookup | None = None
     ) -> "Sources":
-        """What the settings say; `close` gives back what was opened for it."""
+        """What the settings say; `close` gives back what was opened for it.
+
+        Raises ValueError for a bucket that cannot be opened.
+        """
         dialer = Dialer(settings.reach(), settings, lookup)
         http = HttpSource(
             dialer, limits, retries=settings.retries, retry_seconds=settings.retry_seconds
@@ -46,6 +51,10 @@ class Sources:
                 folder = FileSource(Path(rest), limits)
                 sources._closing.push_async_callback(folder.close)
                 by_scheme[name] = folder
+            elif scheme in buckets.SCHEMES:
+                by_scheme[name] = ObjectSource(
+                    place, limits, connect_seconds=settings.connect_seconds
+                )
             else:
                 by_scheme[name] = BaseSource(read(place), http)
         return sources

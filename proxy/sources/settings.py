@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from proxy import buckets
 from proxy.dialer import Dialing
 from proxy.errors import BadSource
 from proxy.reach import ANY_PORTS, Reach
@@ -37,7 +38,8 @@ class SourceSettings(Dialing, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Longest pause before the first further try; doubled before each one after it."""
 
     named: dict[str, str] = field(default_factory=dict)
-    """Sources by name, each `file:///folder` or `https://host/path/`; links say `NAME:path`."""
+    """Sources by name, each `file:///folder`, `https://host/path/` or a bucket such as
+    `s3://bucket/prefix`; links say `NAME:path`."""
 
     def __post_init__(self) -> None:
         for name in ("allow_nets", "allow_hosts", "ports"):
@@ -75,5 +77,13 @@ def _check(name: str, place: str) -> None:
             raise ValueError(f"named: {name}: {error}") from error
         if "?" in target or not target.endswith("/"):
             raise ValueError(f"named: {name}: a base URL ends with a slash and has no query")
+    elif scheme in buckets.SCHEMES:
+        try:
+            buckets.check(place)
+        except ValueError as error:
+            raise ValueError(f"named: {name}: {error}") from error
     else:
-        raise ValueError(f"named: {name}: a source is written file:///folder or https://host/path/")
+        raise ValueError(
+            f"named: {name}: a source is written file:///folder, https://host/path/ or "
+            "s3://bucket/prefix"
+        )

@@ -294,6 +294,15 @@ async def test_an_answer_that_does_not_come(dialer: Dialer, origin: Origin) -> N
         await HttpSource(dialer, LIMITS).fetch(Address(url, seconds=0.2))
 
 
+async def test_no_query_is_told_to_a_log(dialer: Dialer) -> None:
+    source = HttpSource(dialer, LIMITS)
+    async with FaultOrigin.saying(b"no HTTP") as server:
+        with pytest.raises(SourceFailed) as failed:
+            await source.fetch(Address(server.url("/a.jpg?key=secret")))
+    assert failed.value.detail
+    assert "secret" not in failed.value.detail + str(failed.value)
+
+
 async def test_a_deadline_can_be_shortened_but_not_stretched(
     dialer: Dialer, origin: Origin
 ) -> None:
