@@ -44,7 +44,8 @@ def create_app(
     native = dialect(settings, operations)
     sources = Sources.configured(settings.sources, settings.limits)
     store = DiskStore(settings.cache)
-    own = Renderers(settings.render)
+    models = settings.models
+    own = Renderers(settings.render, imports=models.imports(), readable=models.readable())
     pool = Pool(
         renderers or own.directory,
         queue=settings.render.queue,
@@ -57,7 +58,7 @@ def create_app(
         store=store,
         pool=pool,
         flights=flights,
-        outfit=Outfit(settings.limits, settings.models.dir),
+        outfit=Outfit(settings.limits, models, models.sight()),
         freshness=settings.freshness,
     )
     stopping = False

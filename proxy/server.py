@@ -12,6 +12,7 @@ import uvicorn
 from msgspec import Meta, Struct
 from uvicorn.supervisors import Multiprocess
 
+from proxy.focus.models import Models
 from proxy.handover import RenderSettings
 from proxy.renderers import Renderers
 
@@ -38,7 +39,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long an idle connection is kept open: longer than the proxy in front keeps it."""
 
 
-def serve(server: ServerSettings, render: RenderSettings) -> int:
+def serve(server: ServerSettings, render: RenderSettings, models: Models) -> int:
     """Serve until asked to stop; settings reach the workers through the environment."""
     config = uvicorn.Config(
         "proxy.app:from_environment",
@@ -57,7 +58,7 @@ def serve(server: ServerSettings, render: RenderSettings) -> int:
         timeout_keep_alive=server.idle_seconds,
         timeout_graceful_shutdown=server.graceful_seconds,
     )
-    with _renderers(render):
+    with _renderers(render, models):
         if server.workers == 1:
             uvicorn.Server(config).run()
         else:
@@ -72,12 +73,12 @@ def inherited_renderers() -> Path | None:
 
 
 @contextmanager
-def _renderers(settings: RenderSettings) -> Iterator[None]:
+def _renderers(settings: RenderSettings, models: Models) -> Iterator[None]:
     """Render processes for all workers, watched over from a thread of this process."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="renderers", daemon=True)
     thread.start()
-    renderers = Renderers(settings)
+    renderers = Renderers(settings, imports=models.imports(), readable=models.readable())
     asyncio.run_coroutine_threadsafe(_begin(renderers), loop).result()
     os.environ[RENDERERS] = str(renderers.directory)
     try:

@@ -39,7 +39,7 @@ def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -
         for name, steps in _TRY:
             print(f"  {name:<7} {address}/_/{steps}/demo:beach.jpg")
         print("\nCtrl-C ends it.", flush=True)
-    return serve(settings.server, settings.render)
+    return serve(settings.server, settings.render, settings.models)
 
 
 def _prepare(environment: MutableMapping[str, str]) -> None:
