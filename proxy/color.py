@@ -8,6 +8,7 @@ from msgspec import Meta
 _HEX = r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})"
 
 HexColor = Annotated[str, Meta(pattern=f"^{_HEX}$")]
+Background = Annotated[str, Meta(pattern=f"^(?:transparent|{_HEX})$")]
 
 
 def rgb(color: str) -> list[float]:

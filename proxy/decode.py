@@ -1,55 +1,37 @@
 """Bytes become a picture, no larger than the plan needs and never more than the limits allow.
 
-Rules: the bytes decide the loader, which is called by name; every other loader and saver of
-libvips is blocked. What can be known from the header is refused from the header. Half a file is an
-error. Orientation is applied and colours are 8-bit sRGB before any operation sees a pixel.
+Rules: the bytes decide the loader. What can be known from the header is refused from the header.
+Half a file is an error. Orientation is applied and colours are 8-bit sRGB before any operation
+sees a pixel.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Literal
 
 import pyvips
 
 from proxy.blob import Buffer
 from proxy.containers import Header, probe
-from proxy.errors import ImageTooLarge, NotAnImage
+from proxy.errors import ImageTooLarge, Impossible, NotAnImage
 from proxy.focus.evidence import Focus
 from proxy.formats import FORMATS, Name
 from proxy.geometry import Size
 from proxy.limits import Limits
+from proxy.loaders import LOADERS, Wanted
 from proxy.metadata import told
 from proxy.picture import Animation, Eye, Packaging, Picture
 from proxy.profiles import needs_profile, srgb
 from proxy.scaling import shrunk
-
-for _family in ("VipsForeignLoad", "VipsForeignSave"):
-    pyvips.operation_block_set(_family, True)
-for _codec in ("Jpeg", "Png", "Webp", "Heif", "Tiff", "Nsgif", "Svg"):
-    pyvips.operation_block_set(f"VipsForeignLoad{_codec}Buffer", False)
-for _codec in ("Jpeg", "Png", "Webp", "Heif", "Cgif"):
-    pyvips.operation_block_set(f"VipsForeignSave{_codec}Buffer", False)
-
-_LOADERS: Mapping[Name, Callable[..., pyvips.Image]] = {
-    "jpeg": pyvips.Image.jpegload_buffer,
-    "png": pyvips.Image.pngload_buffer,
-    "webp": pyvips.Image.webpload_buffer,
-    "avif": pyvips.Image.heifload_buffer,
-    "heif": pyvips.Image.heifload_buffer,
-    "gif": pyvips.Image.gifload_buffer,
-    "tiff": pyvips.Image.tiffload_buffer,
-    "svg": pyvips.Image.svgload_buffer,
-}
-
-
-def _every_pixel(_natural: Size) -> None:
-    return None
-
 
 _LEFT_TO_SCALE = 2
 """Loaders average squares, which is coarse: the last halving is left to Lanczos."""
 
 _DELAY = 100
 """Milliseconds a frame is shown where the file does not say."""
+
+
+def _every_pixel(_natural: Size) -> None:
+    return None
 
 
 def decode(
@@ -59,48 +41,50 @@ def decode(
     eye: Eye,
     focus: Focus | None = None,
     needed: Callable[[Size], Size | None] = _every_pixel,
-    moving: bool = False,
+    ends_in: Name | Literal["auto"] | None = None,
+    pages: tuple[int, int] | None = None,
 ) -> Picture:
     """The picture in these bytes; its pixels are not computed yet.
 
-    ``needed`` tells the least raster for an upright size, None for every pixel; ``moving`` keeps
-    the frames of an animation.
+    ``needed`` tells the least raster for an upright size, None for every pixel. ``ends_in`` is the
+    format it will be written in, None for its own: it decides whether frames are read. ``pages``
+    are the first and the last frame or page, from 1.
 
     Raises:
         NotAnImage: no picture, or of a format that is not taken in.
         BrokenImage: no sense can be made of the header.
         ImageTooLarge: naming the bound.
+        Impossible: there is no such page.
     """
     header = probe(original)
-    check(header, limits)
-    animated = header.timed and moving
-    image = _load(original, header, animated=animated)
-    animation = _animation(image) if animated else None
-    frames = len(animation.delays) if animation else 1
-    natural = _upright(Size(image.width, image.height // frames), image)
-    _check_size(natural, frames, header, limits)  # the codec's own reading may differ
+    wanted = _wanted(header, ends_in or header.format, pages)
+    check(header, limits, frames=wanted.count)
+    load = LOADERS[header.format]
+    image = load(original, header, wanted)
+    animation = _animation(image, wanted.count)
+    stored = Size(image.width, image.height // wanted.count)
+    _check_size(stored, wanted.count, header, limits)  # the codec's own reading may differ
+    natural = _upright(stored, image)
 
     factor = _whole_factor(natural, needed(natural))
     if header.format == "jpeg" and factor > 1:
-        at_load = max(step for step in (1, 2, 4, 8) if step <= factor)
-        image = _load(original, header, animated=False, shrink=at_load)
-        factor //= at_load
-    if needs_profile(image) and animation is None:
+        image = load(original, header, Wanted(shrink=factor))
+        factor //= round(stored.width / image.width) or 1
+    if animation is None and needs_profile(image):
         # Profiles cost more than scaling: what is to be averaged anyway is averaged before them.
         image = shrunk(image, factor)
-    image = srgb(_turned(image))
     return Picture(
-        image=image,
+        image=srgb(_turned(image)),
         natural=natural,
-        packaging=Packaging(format=_own_format(header)),
+        packaging=Packaging(format=header.format if FORMATS[header.format].shown else "auto"),
         eye=eye,
         focus=focus,
         animation=animation,
     )
 
 
-def check(header: Header, limits: Limits) -> None:
-    """Refuse what the header alone shows to be too much.
+def check(header: Header, limits: Limits, *, frames: int = 1) -> None:
+    """Refuse what the header alone shows to be too much, when so many frames are to be read.
 
     Raises:
         NotAnImage: the format is not taken in.
@@ -110,12 +94,10 @@ def check(header: Header, limits: Limits) -> None:
         raise NotAnImage(f"{header.format} originals are not taken here")
     if header.scans > limits.source_scans:
         raise ImageTooLarge(f"the original has more than {limits.source_scans} scans")
-    if header.frames > limits.source_frames and header.format != "tiff":
-        raise ImageTooLarge(
-            f"the original has {header.frames} frames, more than {limits.source_frames}"
-        )
-    _check_size(Size(header.width, header.height), header.frames, header, limits)
-    if header.work > limits.source_work:
+    if frames > limits.source_frames:
+        raise ImageTooLarge(f"{frames} frames are more than {limits.source_frames}")
+    _check_size(Size(header.width, header.height), frames, header, limits)
+    if header.pixels * header.scans > limits.source_work:
         raise ImageTooLarge(f"{header.scans} scans are too many for an original of that size")
 
 
@@ -125,21 +107,21 @@ def _check_size(size: Size, frames: int, header: Header, limits: Limits) -> None
         raise ImageTooLarge(f"a side of {size} is more than {limits.source_side} pixels")
     if size.pixels > at_most:
         raise ImageTooLarge(f"{size} is more than {at_most} pixels")
-    if header.timed and size.pixels * frames > limits.source_pixels_total:
+    if size.pixels * frames > limits.source_pixels_total:
         raise ImageTooLarge(
             f"{frames} frames of {size} are more than {limits.source_pixels_total} pixels"
         )
 
 
-def _load(original: Buffer, header: Header, *, animated: bool, **options: Any) -> pyvips.Image:
-    if animated:
-        options["n"] = -1
-    loader = _LOADERS[header.format]
-    return loader(original, access="sequential", fail_on="error", **options)
+def _wanted(header: Header, ends_in: str, pages: tuple[int, int] | None) -> Wanted:
+    first, last = pages or (1, header.frames if header.timed else 1)
+    if last > header.frames:
+        raise Impossible(f"the original has {header.frames} frames or pages, not {last}")
+    moving = header.timed and (ends_in == "auto" or FORMATS[ends_in].animated)
+    return Wanted(first=first - 1, count=last - first + 1 if moving else 1)
 
 
-def _animation(image: pyvips.Image) -> Animation | None:
-    frames = told(image, "n-pages") or 1
+def _animation(image: pyvips.Image, frames: int) -> Animation | None:
     if frames < 2:
         return None
     delays = (told(image, "delay") or [])[:frames]
@@ -170,15 +152,6 @@ def _whole_factor(natural: Size, needed: Size | None) -> int:
     """How many times smaller, by whole numbers, the raster may be loaded."""
     if needed is None:
         return 1
-    return max(
-        1,
-        min(
-            natural.width // (needed.width * _LEFT_TO_SCALE),
-            natural.height // (needed.height * _LEFT_TO_SCALE),
-        ),
-    )
-
-
-def _own_format(header: Header) -> Any:
-    """The source's format where browsers show it; jpeg, or png with alpha, for the rest."""
-    return header.format if FORMATS[header.format].shown else "auto"
+    across = natural.width // (needed.width * _LEFT_TO_SCALE)
+    down = natural.height // (needed.height * _LEFT_TO_SCALE)
+    return max(1, min(across, down))

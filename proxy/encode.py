@@ -8,6 +8,7 @@ from msgspec import structs
 from proxy.errors import ImageTooLarge, Impossible
 from proxy.formats import FORMATS, Name
 from proxy.limits import Limits
+from proxy.metadata import tell
 from proxy.picture import Packaging, Picture, Rendition
 
 _WHITE = [255.0, 255.0, 255.0]
@@ -106,11 +107,9 @@ def _no_encoder(_picture: Picture, packaging: Packaging) -> bytes:
 
 def _with_timing(picture: Picture) -> pyvips.Image:
     """The image with what savers of animations look for."""
-    image = picture.image.copy()
-    if picture.animation is not None:
-        image.set_type(pyvips.GValue.array_int_type, "delay", list(picture.animation.delays))
-        image.set_type(pyvips.GValue.gint_type, "loop", picture.animation.loop)
-    return image
+    if picture.animation is None:
+        return picture.image
+    return tell(picture.image, delays=picture.animation.delays, loop=picture.animation.loop)
 
 
 _SAVERS: Mapping[Name, Callable[[Picture, Packaging], bytes]] = {

@@ -44,7 +44,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """Most pixels in all frames together. Guard: decode, from the header."""
 
     source_frames: Annotated[int, Meta(ge=1, le=10_000)] = 200
-    """Most frames or pages. Guard: decode, from the header."""
+    """Most frames that are read. Guard: decode, from the header."""
 
     source_scans: Count = 100
     """Most scans of a progressive JPEG. Guard: decode, from the header."""
@@ -60,6 +60,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         "heif",
         "gif",
         "tiff",
+        "bmp",
+        "ico",
     )
     """The formats that are taken in; svg is a program more than a picture. Guard: decode."""
 

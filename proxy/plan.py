@@ -57,6 +57,10 @@ class Operation(
         """
         return None
 
+    def pages(self) -> tuple[int, int] | None:
+        """The first and the last frame or page that are wanted, from 1; None for all there are."""
+        return None
+
     def also(self) -> tuple[Address, ...]:
         """Second images; they are fetched before rendering and handed over by address."""
         return ()
@@ -85,6 +89,12 @@ class Plan(Struct, frozen=True):
     def negotiates(self) -> bool:
         """Whether the answer's format may depend on what the asker takes."""
         return self.format == "auto"
+
+    @property
+    def pages(self) -> tuple[int, int] | None:
+        """The frames or pages that the last operation to choose some has chosen; None for all."""
+        choices = (operation.pages() for operation in reversed(self.operations))
+        return next((pages for pages in choices if pages is not None), None)
 
     def needs(self, natural: Size) -> Size | None:
         """The least raster that gives the same answer; None asks for every pixel."""

@@ -2,9 +2,8 @@
 
 import pyvips
 
-from proxy.metadata import told
+from proxy.metadata import PROFILE, told
 
-_PROFILE = "icc-profile-data"
 _MODELS = {  # the colour model that an ICC profile names at byte 16, and the bands it needs
     b"RGB ": 3,
     b"GRAY": 1,
@@ -66,7 +65,7 @@ def _through_profile(image: pyvips.Image) -> pyvips.Image:
 
 
 def _usable(image: pyvips.Image) -> bool:
-    profile = told(image, _PROFILE)
+    profile = told(image, PROFILE)
     if profile is None:
         return False
     bands = image.bands - image.hasalpha()

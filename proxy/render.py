@@ -11,7 +11,6 @@ from proxy.decode import decode
 from proxy.encode import encode
 from proxy.errors import BrokenImage, ImageTooLarge
 from proxy.focus.evidence import Focus
-from proxy.formats import FORMATS
 from proxy.geometry import Size
 from proxy.limits import Limits
 from proxy.originals import Address
@@ -60,7 +59,13 @@ def render(
             address: decode(body, limits, eye=eye).image for address, body in (also or {}).items()
         }
         picture = decode(
-            original, limits, eye=eye, focus=focus, needed=plan.needs, moving=_moving(plan)
+            original,
+            limits,
+            eye=eye,
+            focus=focus,
+            needed=plan.needs,
+            ends_in=plan.format,
+            pages=plan.pages,
         )
         picture = structs.replace(picture.packaged(offer=plan.offer), also=seconds)
         for operation in plan:
@@ -79,14 +84,9 @@ def look(original: Buffer, limits: Limits, *, eye: Eye, focus: Focus | None = No
         ImageError: the original is no picture, or is broken.
     """
     with _translated():
-        picture = decode(original, limits, eye=eye, focus=focus, needed=preview, moving=True)
+        picture = decode(original, limits, eye=eye, focus=focus, needed=preview, ends_in="auto")
         seen, known = picture.seen()
         return Seen(seen.natural, seen.frames, known)
-
-
-def _moving(plan: Plan) -> bool:
-    """Whether the format that the plan ends in shows frames."""
-    return plan.format in (None, "auto") or FORMATS[plan.format].animated
 
 
 def _check_result(picture: Picture, limits: Limits) -> None:

@@ -1,13 +1,11 @@
 """Pictures to another size; the colour of what cannot be seen never shines through."""
 
-from collections.abc import Callable
-
 import pyvips
 
+from proxy.alpha import filled, weighted, with_alpha
+from proxy.color import rgb
 from proxy.geometry import Box, Size
 from proxy.picture import Picture
-
-Change = Callable[[pyvips.Image], pyvips.Image]
 
 _LONGEST_LAZY_SIDE = 1_000_000
 
@@ -47,19 +45,19 @@ def scaled(image: pyvips.Image, size: Size) -> pyvips.Image:
     )
 
 
-def weighted(image: pyvips.Image, change: Change) -> pyvips.Image:
-    """What a change that mixes neighbouring pixels makes of the image, 8 bits a band.
-
-    Colours are weighted by their alpha while they are mixed, so that no fringe appears.
-    """
-    if not image.hasalpha():
-        return change(image)
-    mixed = change(image.premultiply().cast("uchar")).unpremultiply()
-    return mixed.cast("uchar").copy(interpretation="srgb")
-
-
 def shrunk(image: pyvips.Image, factor: int) -> pyvips.Image:
     """The image with squares of pixels averaged; a part of a square at an edge counts as one."""
     if factor < 2:
         return image
     return image.shrink(factor, factor, ceil=True)
+
+
+def mounted_on(image: pyvips.Image, frame: Size, box: Box, background: str) -> pyvips.Image:
+    """The image in its place on a larger canvas of a colour, or transparent."""
+    if background == "transparent":
+        image, color = with_alpha(image), [0.0, 0.0, 0.0, 0.0]
+    else:
+        color = filled(image, rgb(background))
+    return image.embed(
+        box.left, box.top, frame.width, frame.height, extend="background", background=color
+    )

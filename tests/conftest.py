@@ -22,3 +22,7 @@ async def origin() -> AsyncIterator[Origin]:
     """A real HTTP server on loopback; it counts what it is asked."""
     async with Origin() as server:
         yield server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", action="store_true", help="write the golden pictures anew")

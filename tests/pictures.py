@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyvips
 from PIL import Image, ImageSequence
 
 Pixels = npt.NDArray[np.uint8]
@@ -82,3 +83,15 @@ def opened_frames(body: bytes) -> list[Pixels]:
     """The pixels of every frame of a finished animation."""
     with Image.open(io.BytesIO(body)) as image:
         return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+
+
+def sixteen_bit(width: int, height: int) -> bytes:
+    """The scene as a PNG of 16 bits a channel."""
+    deep = pyvips.Image.new_from_array(scene(width, height)).cast("ushort") * 257
+    body: bytes = deep.cast("ushort").copy(interpretation="rgb16").pngsave_buffer(bitdepth=16)
+    return body
+
+
+def frame_count(body: bytes) -> int:
+    with Image.open(io.BytesIO(body)) as image:
+        return getattr(image, "n_frames", 1)

@@ -3,9 +3,9 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
+from proxy.alpha import weighted
 from proxy.picture import Picture
 from proxy.plan import Operation
-from proxy.scaling import weighted
 
 _WIDEST = 8.0
 """The widest blur that is done at full size: work grows with it, and detail is gone anyway."""

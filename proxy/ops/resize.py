@@ -1,30 +1,15 @@
-from typing import Annotated, Literal
+from typing import Literal
 
 import pyvips
-from msgspec import Meta
 
-from proxy.color import rgb
+from proxy.color import Background
 from proxy.focus.place import place
-from proxy.geometry import Box, Size, anchored, completed, covering, within
+from proxy.geometry import Size, anchored, completed, covering, within
 from proxy.ops.bounds import Density, Side, dense
+from proxy.ops.positions import SMART, Position, shares
 from proxy.picture import Picture, preview
 from proxy.plan import Operation
-from proxy.scaling import cut, scaled
-
-_COMPASS = {
-    "northwest": (0.0, 0.0),
-    "north": (0.5, 0.0),
-    "northeast": (1.0, 0.0),
-    "west": (0.0, 0.5),
-    "center": (0.5, 0.5),
-    "east": (1.0, 0.5),
-    "southwest": (0.0, 1.0),
-    "south": (0.5, 1.0),
-    "southeast": (1.0, 1.0),
-}
-_SMART = ("smart", "smart_crop")
-_SHARE = r"(?:0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)"
-_POSITIONS = f"^(?:{'|'.join((*_COMPASS, *_SMART))}|{_SHARE},{_SHARE})$"
+from proxy.scaling import cut, mounted_on, scaled
 
 
 class Resize(Operation, frozen=True):
@@ -41,10 +26,8 @@ class Resize(Operation, frozen=True):
     width_in_px: Side | None = None
     height_in_px: Side | None = None
     fit: Literal["cover", "contain", "fill", "inside", "outside"] = "cover"
-    position: Annotated[str, Meta(pattern=_POSITIONS)] = "center"
-    background: Annotated[
-        str, Meta(pattern=r"^(?:transparent|#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6}))$")
-    ] = "#000000"
+    position: Position = "center"
+    background: Background = "#000000"
     dpr: Density = 1.0
 
     def __post_init__(self) -> None:
@@ -64,7 +47,7 @@ class Resize(Operation, frozen=True):
 
     def needs(self, natural: Size) -> Size:
         target = self._target(natural)
-        if self.fit == "cover" and self.position in _SMART:
+        if self.fit == "cover" and self.position in SMART:
             looked_at = preview(natural)
             return max(target, looked_at)
         return target
@@ -91,29 +74,18 @@ class Resize(Operation, frozen=True):
 
     def _cover(self, picture: Picture, frame: Size) -> Picture:
         whole = covering(picture.natural, frame)
-        if self.position in _SMART:
+        if self.position in SMART:
             picture, focus = picture.seen()
             placed = place(focus, whole, frame)
             return cut(picture, whole, placed.box).placed(placed.decided)
-        x, y = _COMPASS.get(self.position) or tuple(map(float, self.position.split(",")))
+        x, y = shares(self.position)
         return cut(picture, whole, anchored(frame, whole, x, y))
 
     def _contain(self, picture: Picture, frame: Size) -> Picture:
         size = within(picture.natural, frame)
         box = anchored(size, frame, 0.5, 0.5)
 
-        def mounted(one: pyvips.Image) -> pyvips.Image:
-            return _on(scaled(one, size), frame, box, self.background)
+        def change(one: pyvips.Image) -> pyvips.Image:
+            return mounted_on(scaled(one, size), frame, box, self.background)
 
-        return picture.reframed(picture.each(mounted))
-
-
-def _on(image: pyvips.Image, frame: Size, box: Box, background: str) -> pyvips.Image:
-    if background == "transparent":
-        image = image if image.hasalpha() else image.addalpha()
-        color = [0.0, 0.0, 0.0, 0.0]
-    else:
-        color = [*rgb(background), *([255] if image.hasalpha() else [])]
-    return image.embed(
-        box.left, box.top, frame.width, frame.height, extend="background", background=color
-    )
+        return picture.reframed(picture.each(change))

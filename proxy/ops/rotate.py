@@ -3,10 +3,10 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
+from proxy.alpha import filled, weighted
 from proxy.color import HexColor, rgb
 from proxy.picture import Picture
 from proxy.plan import Operation
-from proxy.scaling import weighted
 
 
 class Rotate(Operation, frozen=True):
@@ -26,6 +26,6 @@ class Rotate(Operation, frozen=True):
         return picture.reframed(picture.each(lambda one: self._turned(one, angle)))
 
     def _turned(self, image: pyvips.Image, angle: float) -> pyvips.Image:
-        color = [*rgb(self.hex_color), *([255] if image.hasalpha() else [])]
+        color = filled(image, rgb(self.hex_color))
         bicubic = pyvips.Interpolate.new("bicubic")
         return weighted(image, lambda one: one.rotate(angle, background=color, interpolate=bicubic))

@@ -1,0 +1,66 @@
+"""Formats that this libvips does not read: BMP, ICO, frames of APNG, and HEIC by an extra."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import numpy as np
+import pyvips
+from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from proxy.blob import Buffer
+from proxy.containers import Header
+from proxy.errors import BrokenImage, NotAnImage
+from proxy.loaders.wanted import Wanted
+from proxy.metadata import tell
+
+_PLUGINS = {"bmp": "BMP", "ico": "ICO", "png": "PNG", "heif": "HEIF"}
+
+# Sizes have been weighed against the limits by then; Pillow's own bound would be a second guard.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def still(original: Buffer, header: Header, _wanted: Wanted) -> pyvips.Image:
+    """The one picture in the file; of several, the largest."""
+    with _opened(original, header) as file:
+        return _image(file)
+
+
+def frames(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
+    """Frames of an animation, each as it is seen, below each other."""
+    images, delays = [], []
+    with _opened(original, header) as file:
+        for at in range(wanted.first, wanted.first + wanted.count):
+            file.seek(at)
+            images.append(np.asarray(file.convert("RGBA")))
+            delays.append(round(file.info.get("duration", 0)))
+        loop = int(file.info.get("loop", 0))
+    image = pyvips.Image.new_from_array(np.vstack(images)).copy(interpretation="srgb")
+    return tell(image, pages=wanted.count, delays=delays, loop=loop)
+
+
+def heif(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
+    """HEIC, whose decoder comes as an extra because of its licence and the patents on it."""
+    try:
+        import_module("pillow_heif").register_heif_opener(thumbnails=False)
+    except ImportError as error:
+        raise NotAnImage("heif originals need the extra framekeep[heif] on the server") from error
+    return still(original, header, wanted)
+
+
+@contextmanager
+def _opened(original: Buffer, header: Header) -> Iterator[ImageFile]:
+    try:
+        with Image.open(io.BytesIO(original), formats=(_PLUGINS[header.format],)) as file:
+            yield file
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError, KeyError) as error:
+        raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
+
+
+def _image(file: ImageFile) -> pyvips.Image:
+    alpha = file.has_transparency_data
+    pixels = np.asarray(file.convert("RGBA" if alpha else "RGB"))
+    image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
+    return tell(image, profile=file.info.get("icc_profile"))

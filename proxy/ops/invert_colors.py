@@ -1,0 +1,10 @@
+from proxy.alpha import on_colours
+from proxy.picture import Picture
+from proxy.plan import Operation
+
+
+class InvertColors(Operation, frozen=True):
+    """Turn red, green and blue into their opposites; transparency stays."""
+
+    def apply(self, picture: Picture) -> Picture:
+        return picture.recoloured(on_colours(picture.image, lambda one: one.invert()))

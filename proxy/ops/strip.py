@@ -1,0 +1,11 @@
+from proxy.picture import Picture
+from proxy.plan import Operation
+
+
+class Strip(Operation, frozen=True):
+    """Drop all metadata, which is what happens anyway unless `keep` came before."""
+
+    touches_pixels = False
+
+    def apply(self, picture: Picture) -> Picture:
+        return picture.packaged(keep=())

@@ -1,0 +1,26 @@
+from typing import Annotated
+
+import pyvips
+from msgspec import Meta
+
+from proxy.geometry import Size
+from proxy.picture import Picture
+from proxy.plan import Operation
+from proxy.scaling import scaled
+
+
+class Upscale(Operation, frozen=True):
+    """Enlarge the picture 2, 3 or 4 times, by Lanczos-3 and a light sharpening.
+
+    No detail is invented: there is no model behind it.
+    """
+
+    factor: Annotated[int, Meta(ge=2, le=4)] = 2
+
+    def apply(self, picture: Picture) -> Picture:
+        size = Size(picture.natural.width * self.factor, picture.natural.height * self.factor)
+        return picture.scaled(picture.each(lambda one: self._enlarged(one, size)))
+
+    def _enlarged(self, image: pyvips.Image, size: Size) -> pyvips.Image:
+        # What was one pixel wide is now as wide as the factor, and so is the edge to bring out.
+        return scaled(image, size).sharpen(sigma=self.factor / 2, m2=1.5)

@@ -1,0 +1,81 @@
+"""One or more examples of every operation: what the generated tests run, by name and case."""
+
+from typing import Any
+
+import pictures
+
+EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
+    "resize": {
+        "cover": {"width": 120, "height": 120},
+        "contain": {"width": 120, "height": 120, "fit": "contain", "background": "#336699"},
+        "fill": {"width": 60, "height": 120, "fit": "fill"},
+        "inside": {"width": 120, "height": 120, "fit": "inside"},
+        "outside": {"width": 120, "height": 120, "fit": "outside"},
+        "one_side": {"width": 90},
+        "enlarged": {"width": 500, "dpr": 1.2},
+        "east": {"width": 60, "height": 120, "position": "east"},
+        "share": {"width": 60, "height": 120, "position": "0.2,0.5"},
+        "smart": {"width": 60, "height": 120, "position": "smart"},
+    },
+    "crop": {"disc": {"left_in_px": 40, "top_in_px": 30, "width_in_px": 30, "height_in_px": 25}},
+    "smart_crop": {
+        "tall": {"width": 60, "height": 120},
+        "middle": {"width": 9, "height": 9, "focus": "center"},
+    },
+    "extend": {
+        "colour": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "#f80"},
+        "transparent": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "transparent"},
+    },
+    "pad": {"white": {"width": 200, "height": 200, "position": "north"}},
+    "trim": {"default": {}},
+    "rotate": {"quarter": {"angle": 90}, "slanted": {"angle": 30.5, "hex_color": "#ffffff"}},
+    "flip": {"": {}},
+    "flop": {"": {}},
+    "round_corners": {
+        "radius": {"radius": 20},
+        "circle": {"radius": "circle"},
+        "filled": {"radius": 20, "hex_color": "#00f"},
+    },
+    "blur": {"light": {"sigma": 1.5}, "strong": {"sigma": 30}},
+    "sharpen": {"default": {}, "strong": {"sigma": 4}},
+    "denoise": {"three": {"size": 3}, "even": {"size": 4}},
+    "pixelate": {"eight": {"size": 8}},
+    "modulate": {
+        "brighter": {"brightness": 1.3},
+        "grey": {"saturation": 0},
+        "turned": {"hue": 90},
+    },
+    "contrast": {"more": {"factor": 1.5}},
+    "auto_contrast": {"": {}},
+    "gamma": {"brighter": {"gamma": 2.2}},
+    "grayscale": {"": {}},
+    "tint": {"sepia": {"hex_color": "#704214"}},
+    "invert_colors": {"": {}},
+    "threshold": {"grey": {"value": 128}, "channels": {"value": 128, "is_grayscale": False}},
+    "opacity": {"half": {"opacity": 50}},
+    "remove_transparency": {"yellow": {"hex_color": "#ff0"}},
+    "upscale": {"twice": {"factor": 2}},
+    "watermark": {
+        "corner": {"source": "logos:mark.png", "x_offset": 5, "y_offset": 5},
+        "tiled": {"source": "logos:mark.png", "scale": 0.2, "opacity": 50, "tile": True},
+    },
+    "text": {
+        "south": {"text": "Grüße <b>&", "size": 24},
+        "wrapped": {
+            "text": "one two three four",
+            "size": 40,
+            "position": "northwest",
+            "hex_color": "#f00",
+        },
+    },
+    "page": {"first": {"number": 1}},
+    "frames": {"first": {"first": 1, "last": 1}},
+    "keep": {"copyright": {}},
+    "strip": {"": {}},
+    "convert": {"webp": {"format": "webp", "quality": 60}, "gif": {"format": "gif"}},
+    "compress_to_size": {"small": {"max_file_size_in_bytes": 3000}},
+}
+
+MARK = pictures.file(pictures.see_through(40, 30))
+
+CASES = [(name, case) for name, cases in EXAMPLES.items() for case in cases]
