@@ -95,3 +95,9 @@ def sixteen_bit(width: int, height: int) -> bytes:
 def frame_count(body: bytes) -> int:
     with Image.open(io.BytesIO(body)) as image:
         return getattr(image, "n_frames", 1)
+
+
+def drifting(count: int, width: int, height: int) -> list[Pixels]:
+    """The scene moving to the right: every part of every frame differs from the one before."""
+    step = width // count
+    return [np.roll(scene(width, height), at * step, axis=1) for at in range(count)]

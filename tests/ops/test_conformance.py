@@ -23,8 +23,8 @@ INPUTS = {
     "png_alpha": pictures.file(pictures.see_through(160, 120)),
     "grey": pictures.file(pictures.scene(160, 120)[:, :, 1]),
     "sixteen_bit": pictures.sixteen_bit(160, 120),
-    "animated": pictures.animation(pictures.frames(3, 160, 120)),
-    "animated_webp": pictures.animation(pictures.frames(3, 160, 120), "webp"),
+    "animated": pictures.animation(pictures.drifting(3, 160, 120)),
+    "animated_webp": pictures.animation(pictures.drifting(3, 160, 120), "webp"),
 }
 
 
