@@ -5,10 +5,10 @@ import pictures
 import pytest
 from golden import check
 from ops.examples import CASES, EXAMPLES, MARK
-from rendering import CATALOGUE, step
+from rendering import CATALOGUE, EYE, step
 
 from proxy.errors import ProxyError
-from proxy.focus.attention import Attention
+from proxy.focus.evidence import Focus, Region
 from proxy.limits import Limits
 from proxy.ops import OPERATIONS
 from proxy.originals import Address
@@ -16,6 +16,8 @@ from proxy.picture import Rendition
 from proxy.plan import Operation, name_of, written
 from proxy.render import render
 
+# The scene's red disc. What detectors find has tests of its own.
+DISC = Focus((Region(0.2, 0.3, 0.45, 0.6, weight=1, kind="object"),))
 SCENE = pictures.file(pictures.scene(160, 120))
 
 INPUTS = {
@@ -31,7 +33,7 @@ INPUTS = {
 def run(original: bytes, *steps: dict[str, object]) -> Rendition:
     plan = CATALOGUE.plan(list(steps))
     also = {Address("logos:mark.png"): MARK}
-    return render(original, plan, Limits(), eye=Attention(), also=also).rendition
+    return render(original, plan, Limits(), eye=EYE, focus=DISC, also=also).rendition
 
 
 def test_every_operation_has_an_example() -> None:
