@@ -1,7 +1,7 @@
 """The composition root: settings in, an ASGI app out; every object is made here, once."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -31,11 +31,13 @@ def create_app(
     *,
     operations: Sequence[type[Operation]] = OPERATIONS,
     renderers: Path | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The app; its lifespan opens and closes all it uses, so whoever mounts it must run that.
 
     ``renderers`` is the folder of render processes that are shared with other workers; the app
-    starts its own where there are none.
+    starts its own where there are none. ``stopping`` tells whether it is about to leave: then it
+    is not ready any more.
 
     Raises:
         BadSettings: the settings contradict each other, or leave the server open.
@@ -44,8 +46,7 @@ def create_app(
     native = dialect(settings, operations)
     sources = Sources.configured(settings.sources, settings.limits)
     store = DiskStore(settings.cache)
-    models = settings.models
-    own = Renderers(settings.render, imports=models.imports(), readable=models.readable())
+    own = Renderers(settings.render, readable=settings.models.folders)
     pool = Pool(
         renderers or own.directory,
         queue=settings.render.queue,
@@ -58,14 +59,12 @@ def create_app(
         store=store,
         pool=pool,
         flights=flights,
-        outfit=Outfit(settings.limits, models, models.sight()),
+        outfit=Outfit(settings.limits, settings.models.dir),
         freshness=settings.freshness,
     )
-    stopping = False
 
     @asynccontextmanager
     async def lifespan(_: Router) -> AsyncIterator[None]:
-        nonlocal stopping
         async with AsyncExitStack() as closing:
             if renderers is None:
                 await closing.enter_async_context(own)
@@ -73,9 +72,8 @@ def create_app(
             closing.push_async_callback(sources.close)
             closing.push_async_callback(flights.close)
             yield
-            stopping = True
 
-    heart = Health(lambda: "stopping" if stopping else "")
+    heart = Health(lambda: "stopping" if stopping() else "")
     return Router(
         [Route(path, heart) for path in (health.LIVE, *health.READY)],
         lifespan=lifespan,
@@ -100,6 +98,7 @@ def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIO
         raise BadSettings(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
 
 
-def from_environment() -> ASGIApp:
+def from_environment(stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
     """The app of an HTTP worker."""
-    return create_app(load(os.environ).settings, renderers=inherited_renderers())
+    settings = load(os.environ).settings
+    return create_app(settings, renderers=inherited_renderers(), stopping=stopping)

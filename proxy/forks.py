@@ -24,7 +24,7 @@ from typing import NoReturn
 
 import msgspec
 
-from proxy.handover import LANES, RenderSettings, registry
+from proxy.handover import LANES, RETIRE, RenderSettings, registry
 from proxy.renderer import ABANDONED, ABOUT, RECYCLED, Renderer
 
 log = logging.getLogger("framekeep.renderers")
@@ -51,7 +51,8 @@ class ForkServer:
         os.set_blocking(self._wake, False)
         os.set_blocking(self._waker, False)
 
-    def run(self) -> None:
+    def run(self) -> bool:
+        """Until it is over; whether that is so for the owner too."""
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
@@ -70,6 +71,7 @@ class ForkServer:
         os.close(self._hold)
         while self._born:
             del self._born[os.wait()[0]]
+        return os.read(self._owner, 1) != RETIRE
 
     def _patience(self) -> float | None:
         """Milliseconds until the next renderer is due; None when all are there."""
@@ -149,8 +151,8 @@ def main() -> None:
             slot, listeners, life, works=works, settings=settings, readable=options.readable
         ).run()
 
-    ForkServer(settings.count, options.owner, renderer).run()
-    shutil.rmtree(options.directory, ignore_errors=True)  # the owner may have had no time to
+    if ForkServer(settings.count, options.owner, renderer).run():
+        shutil.rmtree(options.directory, ignore_errors=True)  # the owner may have had no time to
 
 
 if __name__ == "__main__":

@@ -81,6 +81,9 @@ class Kind(IntEnum):
     HEAVY = 4
 
 
+RETIRE = b"r"
+"""What an owner says to a fork server that others have taken over from. Silence is its own end."""
+
 LENGTH = struct.Struct("!I")
 FRAME = struct.Struct("!BQ")
 MOMENT = struct.Struct("!d")

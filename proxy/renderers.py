@@ -8,12 +8,12 @@ one. The fork server ends with its owner, however that ends.
 import asyncio
 import logging
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from typing import Self
 
 import msgspec
 
-from proxy.handover import LANES, RenderSettings, socket_path
+from proxy.handover import LANES, RETIRE, RenderSettings, socket_path
 
 log = logging.getLogger("framekeep.renderers")
 
@@ -30,6 +30,10 @@ _BACKLOG = 1024
 
 _STOP_SECONDS = 20.0
 """Longest wait for renderers to finish what they have in hand."""
+
+_SHORT_LIFE = 5.0
+_LONGEST_PAUSE = 5.0
+"""Seconds: a fork server that lived shorter may do so again, so the next one has to wait."""
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
 """What renderers see of our environment: nothing that could be a secret."""
@@ -56,11 +60,12 @@ class Renderers:
         self._imports = imports
         self._readable = readable
         self._listeners: list[socket.socket] = []
-        self._keeper: asyncio.Task[None] | None = None
-        self._hold = -1
-        self.process: subprocess.Popen[bytes] | None = None
-        self.directory = Path(tempfile.mkdtemp(prefix="framekeep-"))  # 0700
-        self._clear = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._hold: int
+        self._pause = 0.0
+        self._stopping = False
+        self.process: subprocess.Popen[bytes]
+        self.directory = Path(tempfile.gettempdir(), f"framekeep-{secrets.token_hex(8)}")
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -76,35 +81,44 @@ class Renderers:
 
     def start(self) -> None:
         """Begin. Work can be ordered at once; it waits at the socket until a renderer is there."""
+        self.directory.mkdir(mode=0o700)
         for lane in LANES:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.setblocking(False)
             listener.bind(socket_path(self.directory, lane))
             listener.listen(_BACKLOG)
             self._listeners.append(listener)
-        self._spawn()
-        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._begin()
+
+    def renew(self) -> None:
+        """Fresh processes take over; the old ones finish what they have in hand."""
+        hold = self._hold
+        self._begin()
+        os.write(hold, RETIRE)
+        os.close(hold)
 
     async def stop(self) -> None:
         """End: what is in hand is finished, what waits is not begun."""
-        if self._keeper is None or self.process is None:
-            return
-        self._keeper.cancel()
+        self._stopping = True
         for listener in self._listeners:
             listener.close()
         os.close(self._hold)
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await _ended(self.process)
-        except TimeoutError:
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=_STOP_SECONDS)
+        if self.process.poll() is None:
             self.process.kill()
-            await _ended(self.process)
-        self._clear()
-        self._listeners.clear()
-        self._keeper = None
+            await ended(self.process)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _spawn(self) -> None:
-        owner, self._hold = os.pipe()
+    def _begin(self) -> None:
+        self.process, self._hold = self._spawn()
+        loop = asyncio.get_running_loop()
+        keeper = loop.create_task(self._keep(self.process, loop.time()))
+        self._keepers.add(keeper)
+        keeper.add_done_callback(self._keepers.discard)
+
+    def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
+        owner, hold = os.pipe()
         listeners = [listener.fileno() for listener in self._listeners]
         command = (sys.executable, "-P", "-m", "proxy.forks")
         words = [
@@ -118,7 +132,7 @@ class Renderers:
             "--readable",
             *self._readable,
         ]
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [*command, *words],
             stdin=subprocess.DEVNULL,
             pass_fds=[owner, *listeners],
@@ -126,18 +140,20 @@ class Renderers:
             start_new_session=True,  # Ctrl-C at a terminal is the owner's to hear
         )
         os.close(owner)
+        return process, hold
 
-    async def _keep(self) -> None:
-        pause = 0.0
-        loop = asyncio.get_running_loop()
-        while self.process is not None:
-            began = loop.time()
-            await _ended(self.process)
-            log.error("the fork server ended with %s; starting another", self.process.returncode)
+    async def _keep(self, process: subprocess.Popen[bytes], began: float) -> None:
+        """See the fork server end, and begin another where nobody wanted that."""
+        await ended(process)
+        if process is not self.process or self._stopping:
+            return
+        log.error("the fork server ended with %s; beginning another", process.returncode)
+        short = asyncio.get_running_loop().time() - began < _SHORT_LIFE
+        self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1) if short else 0.0
+        await asyncio.sleep(self._pause)
+        if process is self.process and not self._stopping:
             os.close(self._hold)
-            pause = min(5.0, pause * 2 or 0.1) if loop.time() - began < 5 else 0.0
-            await asyncio.sleep(pause)
-            self._spawn()
+            self._begin()
 
 
 def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -153,7 +169,7 @@ def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-async def _ended(process: subprocess.Popen[bytes]) -> None:
+async def ended(process: subprocess.Popen[bytes]) -> None:
     """Wait for the end of a child without a thread, on any event loop."""
     descriptor = os.pidfd_open(process.pid)
     ended = asyncio.Event()

@@ -78,7 +78,6 @@ async def test_renderers_leave_signals_to_their_owner() -> None:
     """A service manager signals every process of a service; work in hand goes on all the same."""
     async with running() as (pool, renderers):
         pid = await pid_of(pool)
-        assert renderers.process is not None
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(pid, number)
             os.kill(renderers.process.pid, number)

@@ -10,7 +10,6 @@ from proxy.app import dialect
 from proxy.containers import probe
 from proxy.errors import ProxyError
 from proxy.jobs import Job
-from proxy.originals import Address
 from proxy.plan import written
 from proxy.settings import Settings, load
 from proxy.sources.router import Sources
@@ -32,8 +31,7 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     except ProxyError as error:
         print(f"refused      {error}")
         return 1
-    if isinstance(job.source, Address):
-        print(f"source       {job.source.text}")
+    print(f"source       {native.write(Job(job.source)).partition('/')[2]}")
     for operation in job.plan:
         print(f"operation    {written(operation)}")
     if job.plan.negotiates:

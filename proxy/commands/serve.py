@@ -7,8 +7,9 @@ from importlib.resources import files
 
 import msgspec
 
-from proxy.server import serve
+from proxy.renderers import Renderers
 from proxy.settings import load
+from proxy.supervisor import serve
 
 _TRY = (
     ("avatar", "smart_crop:200:200/sharpen:0.5/convert:webp:85"),
@@ -33,13 +34,19 @@ def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -
         _prepare(environment)
     settings = load(environment).settings
     settings.check()
-    if chosen.dev:
-        address = f"http://{settings.server.host}:{settings.server.port}"
-        print(f"Framekeep on {address}; three links to try:\n")
-        for name, steps in _TRY:
-            print(f"  {name:<7} {address}/_/{steps}/demo:beach.jpg")
-        print("\nCtrl-C ends it.", flush=True)
-    return serve(settings.server, settings.render, settings.models)
+    renderers = Renderers(settings.render, readable=settings.models.folders)
+    return serve(settings.server, renderers, ready=_invite if chosen.dev else _announce)
+
+
+def _announce(address: str) -> None:
+    print(f"Framekeep on {address}", flush=True)
+
+
+def _invite(address: str) -> None:
+    print(f"Framekeep on {address}; three links to try:\n")
+    for name, steps in _TRY:
+        print(f"  {name:<7} {address}/_/{steps}/demo:beach.jpg")
+    print("\nCtrl-C ends it.", flush=True)
 
 
 def _prepare(environment: MutableMapping[str, str]) -> None:

@@ -1,0 +1,105 @@
+"""HTTP/1.1 on one connection: uvicorn's httptools protocol, with an end to everybody's patience.
+
+uvicorn waits for ever for a request to arrive and for an answer to be taken, and bounds no header.
+Here:
+
+1. A request's head arrives within ``receive_seconds``, or the connection is cut (408). A body
+   brings 64 KiB in each such stretch, or its rest.
+2. A head is at most 64 KiB (431).
+3. A client takes 64 KiB of its answer in each ``send_seconds``, or its rest, or is cut off.
+
+Nothing of this costs a timer: the worker looks at its connections twice a second.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+CHECK_SECONDS = 0.5
+"""How often a worker calls `check` on its connections."""
+
+_HEAD_BYTES = 65_536
+_PROGRESS_BYTES = 65_536
+
+
+class Protocol(HttpToolsProtocol):
+    def __init__(
+        self, *arguments: Any, receive_seconds: float, send_seconds: float, **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._receive_seconds = receive_seconds - CHECK_SECONDS
+        self._send_seconds = send_seconds - CHECK_SECONDS
+        self._waiting_since: float | None = None
+        """When we began to wait for the rest of a request; None while none is due."""
+        self._in_body = False
+        self._received = 0
+        self._unsent = 0
+        self._unsent_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._waiting_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_body:
+            self._received += len(data)
+            if self._received >= _PROGRESS_BYTES:
+                self._received = 0
+                self._waiting_since = self.loop.time()
+        elif self._waiting_since is not None:
+            self._received += len(data)
+            if self._received > _HEAD_BYTES:
+                self._refuse(431)
+        elif self.cycle is None or self.cycle.response_complete:
+            # Bytes that are no request, such as empty lines, are no way to stay for ever.
+            self._waiting_since = self.loop.time()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._waiting_since = self.loop.time()
+        self._received = 0
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_body = True
+        self._received = 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_body = False
+        self._waiting_since = None
+
+    def shutdown(self) -> None:
+        """Close the connection after what is in hand, a request that is just arriving included."""
+        if self._waiting_since is None or not self._received or self._in_body:
+            super().shutdown()
+
+    def check(self, now: float) -> None:
+        """Cut the connection if the client's time is up; ``now`` is the loop's."""
+        if self._is_stuck(now):
+            self.transport.abort()
+        elif self._waiting_since is None or self.transport.is_closing():
+            return
+        elif self._in_body and self.cycle.response_complete:
+            self.transport.close()  # answered before it had all arrived, and enough waited
+        elif self.flow.read_paused:
+            self._waiting_since = now  # it is we who do not read
+        elif now - self._waiting_since > self._receive_seconds:
+            self._refuse(408)
+
+    def _is_stuck(self, now: float) -> bool:
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or self._unsent - unsent >= _PROGRESS_BYTES or not self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        return unsent > 0 and now - self._unsent_since > self._send_seconds
+
+    def _refuse(self, status: int) -> None:
+        """Say why where that is possible, and hang up."""
+        silent = not self._received and not self._in_body
+        answered = self._in_body and self.cycle.response_started
+        if not (silent or answered or self.transport.is_closing()):
+            closing = b"connection: close\r\ncontent-length: 0\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + closing)
+        self.transport.close()

@@ -1,0 +1,299 @@
+"""``framekeep serve``: one supervisor, HTTP workers, and the machine's render processes.
+
+The supervisor opens the port, holds it, and serves nothing itself:
+
+1. A worker that dies is replaced; one whose loop no longer turns is ended, then replaced.
+2. SIGTERM: readiness turns red, answers say goodbye, then what is in hand is finished. SIGINT: the
+   same at once. It ends with 0.
+3. SIGHUP: each worker is replaced by a new one, one after the other, the old one leaving when the
+   new one is ready; render processes as well. No connection is refused meanwhile.
+4. Workers end in good order when their supervisor is gone, however that ended.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+
+import msgspec
+
+from proxy.renderers import Renderers, ended
+from proxy.server import IDLE, LEAVE, RENDERERS, RETIRE, STOP, ServerSettings
+
+log = logging.getLogger("framekeep.server")
+
+APP = "proxy.app:from_environment"
+
+_START_SECONDS = 60.0
+"""Longest time from a worker's start to its first sign of life."""
+
+_LINE_SECONDS = 0.1
+"""How long workers have to let in who stands in line."""
+
+_ABORT_SECONDS = 2.0
+"""How long a worker may take to say where it hangs, or to end once its time is up."""
+
+_SHORT_LIFE = 5.0
+_LONGEST_PAUSE = 5.0
+"""Seconds: a worker that lived shorter may do so again, so the next one has to wait a while."""
+
+_BACKLOG = 2048
+
+_SO_ATTACH_FILTER = 26
+
+
+def serve(
+    server: ServerSettings,
+    renderers: Renderers,
+    *,
+    app: str = APP,
+    ready: Callable[[str], None] | None = None,
+) -> int:
+    """Serve until asked to stop; the exit status. Settings reach workers by the environment.
+
+    ``app`` names what makes the app of a worker, as ``module:function``; the function is given one
+    that tells whether the worker is about to leave. ``ready`` is called with the server's address
+    as soon as the first worker answers.
+    """
+
+    async def run() -> int:
+        return await Supervisor(server, renderers, app=app, ready=ready).run()
+
+    return asyncio.run(run())
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The port, open. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def let_nobody_in(listener: socket.socket) -> None:
+    """Take no more connections, but leave in line who stands there.
+
+    Closing alone would reset everybody in line. A filter that keeps no packet makes the port look
+    as if it were gone; who tries again later finds that it is.
+    """
+    keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("HxxxxxxP", 1, ctypes.addressof(keep_nothing))
+    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+class _Worker:
+    """A worker process: its sign of life comes through one pipe, ours goes through another."""
+
+    def __init__(self, app: str, settings: ServerSettings, listener: int, renderers: str) -> None:
+        self._beat, beating = os.pipe()
+        owner, self._hold = os.pipe()
+        os.set_blocking(self._beat, False)
+        command = [sys.executable, "-m", "proxy.worker", f"--app={app}"]
+        inherited = {"--listener": listener, "--beat": beating, "--owner": owner}
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [
+                *command,
+                f"--settings={msgspec.json.encode(settings).decode()}",
+                *(f"{name}={descriptor}" for name, descriptor in inherited.items()),
+            ],
+            stdin=subprocess.DEVNULL,
+            pass_fds=list(inherited.values()),
+            env={**os.environ, RENDERERS: renderers},
+            start_new_session=True,  # Ctrl-C at a terminal is the supervisor's to hear
+        )
+        os.close(beating)
+        os.close(owner)
+        self.idle = asyncio.Event()
+        self.ready = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.began = self._last = asyncio.get_running_loop().time()
+
+    async def tend(self, hang_seconds: float) -> None:
+        """Until it is gone; it is ended if it shows no sign of life."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._beat, self._hear)
+        watch = loop.create_task(self._watch(hang_seconds))
+        await ended(self.process)
+        watch.cancel()
+        loop.remove_reader(self._beat)
+        os.close(self._beat)
+        os.close(self._hold)
+        self.gone.set()
+
+    async def farewell(self, number: int, seconds: float) -> None:
+        """Tell it that it will leave; wait until its clients have gone, or that time is over."""
+        self.idle.clear()
+        self.signal(number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await _either(self.idle, self.gone)
+
+    def signal(self, number: int) -> None:
+        if not self.gone.is_set():
+            self.process.send_signal(number)
+
+    async def settled(self) -> bool:
+        """Wait until it is ready (true) or gone."""
+        await _either(self.ready, self.gone)
+        return not self.gone.is_set()
+
+    def _hear(self) -> None:
+        loop = asyncio.get_running_loop()
+        if sign := os.read(self._beat, 4096):
+            if sign.endswith(IDLE):
+                self.idle.set()
+            self._last = loop.time()
+            self.ready.set()
+        else:
+            loop.remove_reader(self._beat)
+
+    async def _watch(self, hang_seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            patience = hang_seconds if self.ready.is_set() else _START_SECONDS
+            rest = self._last + patience - loop.time()
+            if rest <= 0:
+                break
+            await asyncio.sleep(min(rest, hang_seconds))
+        log.error("worker %d does not respond; it is ended", self.process.pid)
+        self.signal(signal.SIGABRT)  # so that it says where it hangs
+        await asyncio.sleep(_ABORT_SECONDS)
+        self.signal(signal.SIGKILL)
+
+
+class Supervisor:
+    def __init__(
+        self,
+        server: ServerSettings,
+        renderers: Renderers,
+        *,
+        app: str = APP,
+        ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """See `serve`."""
+        self._server = server
+        self._renderers = renderers
+        self._app = app
+        self._announce = ready
+        self._slots: dict[int, _Worker] = {}
+        self._alive: set[_Worker] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewing = asyncio.Lock()
+        self._drain_seconds = 0.0
+
+    async def run(self) -> int:
+        """Serve until a signal comes, or no worker can be started; the exit status."""
+        loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[int] = loop.create_future()
+        self._listener = listen(self._server.host, self._server.port)
+        loop.add_signal_handler(signal.SIGTERM, self._stop, self._server.drain_seconds)
+        loop.add_signal_handler(signal.SIGINT, self._stop, 0.0)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._go(self._renew()))
+        async with self._renderers:
+            for slot in range(self._server.workers):
+                self._go(self._keep(slot, self._start()))
+            status = await self._over
+            await self._drain()
+            await self._end()
+        return status
+
+    def _start(self) -> _Worker:
+        worker = _Worker(
+            self._app, self._server, self._listener.fileno(), str(self._renderers.directory)
+        )
+        self._alive.add(worker)
+        self._go(self._tend(worker))
+        return worker
+
+    async def _tend(self, worker: _Worker) -> None:
+        await worker.tend(self._server.hang_seconds)
+        self._alive.discard(worker)
+
+    async def _keep(self, slot: int, worker: _Worker) -> None:
+        """Have a worker in this slot, until this one was replaced on purpose."""
+        pause = 0.0
+        while True:
+            self._slots[slot] = worker
+            if await worker.settled() and self._announce is not None:
+                self._announce(self.address)
+                self._announce = None
+            await worker.gone.wait()
+            if self._over.done() or self._slots[slot] is not worker:
+                return
+            code = worker.process.returncode
+            log.error("worker %d ended with %s", worker.process.pid, code)
+            if not worker.ready.is_set() and self._announce is not None:
+                self._over.set_result(max(code, 1))  # no worker has ever been ready
+                return
+            lived = asyncio.get_running_loop().time() - worker.began
+            pause = min(_LONGEST_PAUSE, pause * 2 or 0.1) if lived < _SHORT_LIFE else 0.0
+            await asyncio.sleep(pause)
+            worker = self._start()
+
+    async def _renew(self) -> None:
+        """Replace every process by a fresh one that is ready before the old one leaves."""
+        async with self._renewing:
+            self._renderers.renew()
+            for slot in sorted(self._slots):
+                fresh = self._start()
+                if not await fresh.settled():
+                    log.error("the new worker did not start; the old ones stay")
+                    return
+                old, self._slots[slot] = self._slots[slot], fresh
+                self._go(self._keep(slot, fresh))
+                await old.farewell(RETIRE, self._server.drain_seconds)
+                await self._leave([old])
+
+    def _stop(self, drain_seconds: float) -> None:
+        if not self._over.done():
+            self._drain_seconds = drain_seconds
+            self._over.set_result(0)
+
+    async def _drain(self) -> None:
+        """Say that no more requests should come, and wait until none does."""
+        seconds = self._drain_seconds
+        await asyncio.gather(*(worker.farewell(STOP, seconds) for worker in self._alive))
+        let_nobody_in(self._listener)
+        await asyncio.sleep(_LINE_SECONDS)
+
+    async def _end(self) -> None:
+        self._listener.close()
+        await self._leave(self._alive)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _leave(self, workers: Iterable[_Worker]) -> None:
+        """Have the workers leave; what they have in hand has its time."""
+        gone = [asyncio.ensure_future(worker.gone.wait()) for worker in workers]
+        for worker in workers:
+            worker.signal(LEAVE)
+        if gone:
+            await asyncio.wait(gone, timeout=self._server.graceful_seconds + _ABORT_SECONDS)
+        for worker in workers:
+            worker.signal(signal.SIGKILL)
+
+    @property
+    def address(self) -> str:
+        host, port = self._listener.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def _go(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,144 @@
+"""One HTTP worker: ``python -m proxy.worker``, started by `proxy.supervisor`.
+
+It serves on a socket that it was given, and shows twice a second that its loop still turns. It is
+told to leave in two steps: first each answer becomes the last on its connection, so that clients
+go by themselves; then, when nobody can be surprised by it, it finishes what is left and ends.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import faulthandler
+import importlib
+import os
+import resource
+import socket
+import sys
+from collections.abc import Iterator
+from email.utils import formatdate
+from functools import partial
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from proxy.protocol import CHECK_SECONDS, Protocol
+from proxy.server import BUSY, IDLE, LEAVE, RETIRE, STOP, ServerSettings
+from proxy.settings import BadSettings
+
+_FORGOTTEN_SECONDS = 5.0
+"""How much later than expected the word to leave may come; then the worker leaves without."""
+
+
+class Worker(uvicorn.Server):
+    """uvicorn's server, with our life cycle around its own."""
+
+    def __init__(
+        self, app: Any, settings: ServerSettings, stopping: asyncio.Event, beat: int, owner: int
+    ) -> None:
+        """``stopping`` is set as soon as no more requests should be sent here.
+
+        ``beat`` is a descriptor to write signs of life to; ``owner`` is one that ends with whoever
+        started us.
+        """
+        protocol = partial(
+            Protocol,
+            receive_seconds=settings.receive_seconds,
+            send_seconds=settings.send_seconds,
+        )
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol,  # type: ignore[arg-type]
+                ws="none",
+                loop="uvloop",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=settings.connections,
+                timeout_keep_alive=settings.idle_seconds,
+                timeout_graceful_shutdown=settings.graceful_seconds,
+            )
+        )
+        self._stopping = stopping
+        self._farewell = False
+        self._leaving = asyncio.Event()
+        self._patience = settings.drain_seconds + _FORGOTTEN_SECONDS
+        self._beat = beat
+        self._owner = owner
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to signals on the loop, and do not die of them afterwards."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(STOP, self._stop)
+        loop.add_signal_handler(RETIRE, self._retire)
+        loop.add_signal_handler(LEAVE, self._leaving.set)
+        loop.add_reader(self._owner, self._lose_owner)
+        yield
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._retire()
+
+    def _retire(self) -> None:
+        self._farewell = True
+        self._turn()
+        asyncio.get_running_loop().call_later(self._patience, self._leaving.set)
+
+    def _lose_owner(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._owner)
+        self._stopping.set()
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        """Serve until it is time to leave; what is in hand then is finished by uvicorn."""
+        while not self._leaving.is_set():
+            self._turn()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._leaving.wait()
+
+    def _turn(self) -> None:
+        """What is due twice a second."""
+        headers = [(b"date", formatdate(usegmt=True).encode())]
+        if self._farewell:
+            headers.append((b"connection", b"close"))
+        self.server_state.default_headers[:] = headers  # in place: for answers under way too
+        connections = list(self.server_state.connections)
+        now = asyncio.get_running_loop().time()
+        for connection in connections:
+            connection.check(now)  # type: ignore[union-attr]
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._beat, BUSY if connections else IDLE)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="an HTTP worker of framekeep")
+    parser.add_argument("--app", required=True, help="module:function that makes the app")
+    parser.add_argument("--settings", required=True, help="ServerSettings as JSON")
+    for name in ("--listener", "--beat", "--owner"):
+        parser.add_argument(name, required=True, type=int, help="a descriptor")
+    options = parser.parse_args()
+    faulthandler.enable()  # on SIGABRT, it says where it hangs
+    os.set_blocking(options.beat, False)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+    stopping = asyncio.Event()
+    module, _, function = options.app.partition(":")
+    try:
+        app = getattr(importlib.import_module(module), function)(stopping.is_set)
+    except BadSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    settings = msgspec.json.decode(options.settings, type=ServerSettings)
+    worker = Worker(app, settings, stopping, options.beat, options.owner)
+    worker.run([socket.socket(fileno=options.listener)])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""How long a client's dawdling is borne. The clock is the test's: `check` is told the time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import uvicorn
+from machinery import until
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from proxy.protocol import Protocol
+
+pytestmark = pytest.mark.anyio
+
+HEAD = b"GET / HTTP/1.1\r\nhost: example.org\r\n"
+UPLOAD = b"POST /upload HTTP/1.1\r\nhost: example.org\r\ncontent-length: 500000\r\n\r\n"
+
+
+async def small(_: Request) -> Response:
+    return PlainTextResponse("small")
+
+
+async def large(_: Request) -> Response:
+    return Response(b"x" * 50_000_000)
+
+
+async def upload(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def early(_: Request) -> Response:
+    return Response(status_code=413)
+
+
+APP = Starlette(
+    routes=[
+        Route("/", small),
+        Route("/large", large),
+        Route("/upload", upload, methods=["POST"]),
+        Route("/early", early, methods=["POST"]),
+    ]
+)
+
+
+class Watched(Protocol):
+    """The protocol, telling how much it has seen."""
+
+    seen = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.seen += len(data)
+
+
+class Connection:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: Watched
+    ) -> None:
+        self.reader, self.writer, self.protocol = reader, writer, protocol
+
+    async def send(self, data: bytes) -> None:
+        """Send, and wait until all of it was seen."""
+        due = self.protocol.seen + len(data)
+        self.writer.write(data)
+        await until(lambda: self.protocol.seen >= due)
+
+    def later(self, seconds: float) -> None:
+        self.protocol.check(asyncio.get_running_loop().time() + seconds)
+
+    @property
+    def is_open(self) -> bool:
+        return not self.protocol.transport.is_closing()
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Connection]:
+    made: list[Watched] = []
+
+    def protocol(**options: Any) -> Watched:
+        made.append(Watched(receive_seconds=15, send_seconds=30, **options))
+        return made[-1]
+
+    http: Any = partial(protocol)
+    config = uvicorn.Config(APP, http=http, port=0, ws="none", log_config=None, lifespan="off")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await until(lambda: server.server_state.connections)
+    try:
+        yield Connection(reader, writer, made[0])
+    finally:
+        writer.close()
+        await server.shutdown()
+
+
+async def test_half_a_head_is_cut() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD)
+        connection.later(14)
+        assert connection.is_open
+        connection.later(15)
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_head_that_drips_is_cut_all_the_same() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD)
+        await connection.send(b"x-more: 1\r\n")
+        connection.later(15)
+        assert not connection.is_open
+
+
+async def test_a_connection_that_never_asks_is_closed_without_a_word() -> None:
+    async with connected() as connection:
+        connection.later(15)
+        assert await connection.reader.read() == b""
+
+
+async def test_a_whole_request_is_answered_and_the_connection_stays() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD + b"\r\n")
+        assert (await connection.reader.readuntil(b"small")).startswith(b"HTTP/1.1 200 ")
+        connection.later(60)
+        assert connection.is_open
+
+
+async def test_empty_lines_do_not_keep_a_connection() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD + b"\r\n")
+        await connection.reader.readuntil(b"small")
+        await connection.send(b"\r\n")
+        connection.later(15)
+        assert not connection.is_open
+
+
+async def test_half_a_body_is_cut() -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD + b"x" * 1000)
+        connection.later(15)
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_comes_on_is_waited_for() -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD)
+        connection.protocol._waiting_since = 0.0
+        await connection.send(b"x" * 60_000)
+        assert connection.protocol._waiting_since == 0
+        await connection.send(b"x" * 40_000)
+        assert connection.protocol._waiting_since != 0
+        await connection.send(b"x" * 400_000)
+        assert (await connection.reader.readuntil(b"500000")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_nobody_wants_any_more_is_cut() -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD.replace(b"/upload", b"/early") + b"x" * 1000)
+        await connection.reader.readuntil(b"\r\n\r\n")
+        connection.later(0)
+        assert not connection.is_open
+
+
+async def test_an_endless_head_is_refused() -> None:
+    async with connected() as connection:
+        connection.writer.write(HEAD + b"x-long: " + b"x" * 1_000_000)
+        assert (await connection.reader.read(12)) == b"HTTP/1.1 431"
+
+
+async def test_who_does_not_take_the_answer_is_cut_off() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD.replace(b" / ", b" /large ") + b"\r\n")
+        await until(connection.protocol.transport.get_write_buffer_size)
+        connection.later(0)
+        connection.later(29)
+        assert connection.is_open
+        connection.later(30)
+        assert not connection.is_open
+
+
+async def test_a_request_that_is_just_arriving_is_let_in_when_the_server_leaves() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD)
+        connection.protocol.shutdown()
+        assert connection.is_open
+        await connection.send(b"\r\n")
+        assert (await connection.reader.readuntil(b"small")).startswith(b"HTTP/1.1 200 ")

@@ -1,0 +1,172 @@
+"""The server from outside: it is started as a program, asked over sockets, and signalled."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import msgspec
+import pytest
+from machinery import ended
+
+from proxy.server import ServerSettings
+
+pytestmark = pytest.mark.anyio
+
+
+class Server:
+    def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
+        self.process = process
+        self.address = address
+
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(base_url=self.address, timeout=60, trust_env=False)
+
+    async def get(self, path: str) -> httpx2.Response:
+        """On a connection of its own."""
+        async with self.client() as client:
+            return await client.get(path)
+
+    async def workers(self, count: int) -> set[int]:
+        """The first so many workers that answer."""
+        found: set[int] = set()
+        while len(found) < count:
+            found.add(int((await self.get("/")).text))
+        return found
+
+
+async def started(settings: ServerSettings, app: str = "app") -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server_apps", msgspec.json.encode(settings).decode(), app),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+@asynccontextmanager
+async def serving(
+    workers: int = 1, *, drain_seconds: float = 30, hang_seconds: float = 20
+) -> AsyncIterator[Server]:
+    process = await started(
+        ServerSettings(
+            port=0, workers=workers, drain_seconds=drain_seconds, hang_seconds=hang_seconds
+        )
+    )
+    try:
+        assert process.stdout is not None
+        address = (await process.stdout.readline()).decode().strip()
+        yield Server(process, address)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await process.communicate()
+
+
+async def test_a_killed_worker_is_replaced_and_others_answer_meanwhile() -> None:
+    async with serving(2) as server:
+        first, second = await server.workers(2)
+        os.kill(first, signal.SIGKILL)
+        assert len(await server.workers(2) - {first}) >= 1
+        while first in (now := await server.workers(2)):
+            pass
+        assert second in now
+
+
+async def test_a_worker_whose_loop_hangs_is_replaced() -> None:
+    async with serving(hang_seconds=2) as server:
+        (before,) = await server.workers(1)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await server.get("/hang")
+        assert before not in await server.workers(1)
+
+
+async def test_asked_to_end_it_is_not_ready_then_finishes_what_is_in_hand_and_ends_with_0() -> None:
+    async with serving() as server, server.client() as client:
+        slow = asyncio.create_task(client.get("/slow"))
+        assert (await server.get("/ready")).status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        while (ready := await server.get("/ready")).status_code == 200:
+            pass
+        assert ready.status_code == 503
+        assert (await server.get("/go")).headers["connection"] == "close"
+        assert (await slow).status_code == 200
+        assert await server.process.wait() == 0
+
+
+async def test_no_request_is_dropped_when_it_ends_under_load() -> None:
+    """Clients that keep their connections until they are told, then find the door shut."""
+    async with serving(2, drain_seconds=2) as server:
+        answered: list[int] = []
+        busy = asyncio.Event()
+
+        async def ask() -> None:
+            while True:
+                reader, writer = await asyncio.open_connection(*address)
+                last = False
+                while not last:
+                    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+                    answered.append(len(await reader.readexactly(int(length))))
+                    last = b"connection: close" in head.lower()
+                    busy.set()
+                writer.close()
+
+        address = server.address.removeprefix("http://").split(":")
+        clients = [asyncio.create_task(ask()) for _ in range(16)]
+        await busy.wait()
+        server.process.send_signal(signal.SIGTERM)
+        ends = await asyncio.gather(*clients, return_exceptions=True)
+        assert {type(end) for end in ends} == {ConnectionRefusedError}
+        assert await server.process.wait() == 0
+        assert len(answered) > 16
+
+
+async def test_renewed_under_load_no_request_fails() -> None:
+    async with serving(2) as server:
+        before = await server.workers(2)
+        renewed = asyncio.Event()
+
+        async def ask() -> None:
+            while not renewed.is_set():
+                assert (await server.get("/")).status_code == 200
+
+        clients = [asyncio.create_task(ask()) for _ in range(4)]
+        server.process.send_signal(signal.SIGHUP)
+        for worker in before:
+            await ended(worker)
+        after = await server.workers(2)
+        renewed.set()
+        await asyncio.gather(*clients)
+        assert not before & after
+
+
+async def test_everything_ends_when_the_supervisor_is_killed() -> None:
+    async with serving(2, drain_seconds=0) as server:
+        children = await descendants(server.process.pid)
+        assert len(children) == 4  # two workers, the fork server, a renderer
+        server.process.kill()
+        for child in children:
+            await ended(child)
+
+
+async def descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found |= {child} | await descendants(child)
+    return found
+
+
+@pytest.mark.parametrize(("app", "status"), [("refused", 2), ("missing", 1)])
+async def test_it_ends_when_no_worker_can_be_started(app: str, status: int) -> None:
+    process = await started(ServerSettings(port=0), app)
+    _, said = await process.communicate()
+    assert process.returncode == status
+    assert app != "refused" or b"FRAMEKEEP_EXAMPLE" in said
