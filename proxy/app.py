@@ -46,7 +46,8 @@ def create_app(
     native = dialect(settings, operations)
     sources = Sources.configured(settings.sources, settings.limits)
     store = DiskStore(settings.cache)
-    own = Renderers(settings.render, readable=settings.models.folders)
+    models = settings.models
+    own = Renderers(settings.render, imports=models.imports(), readable=models.readable())
     pool = Pool(
         renderers or own.directory,
         queue=settings.render.queue,
@@ -59,7 +60,7 @@ def create_app(
         store=store,
         pool=pool,
         flights=flights,
-        outfit=Outfit(settings.limits, settings.models.dir),
+        outfit=Outfit(settings.limits, models, models.sight()),
         freshness=settings.freshness,
     )
 

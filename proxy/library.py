@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from proxy.dialects.native import Native
+from proxy.focus.models import Models
 from proxy.limits import Limits
 from proxy.ops import OPERATIONS
 from proxy.picture import Rendition
@@ -44,12 +45,12 @@ class Link:
 class Framekeep:
     """Renders pictures as the server would, without network, cache or render processes."""
 
-    def __init__(self, limits: Limits | None = None, *, models: str = "") -> None:
-        """``models`` is the folder of detector models, empty for the detectors that come along."""
+    def __init__(self, limits: Limits | None = None, *, models: Models | None = None) -> None:
+        """``models`` names detector models; without, those that come along are used."""
         self._limits = limits or Limits()
         self._catalogue = Catalogue(OPERATIONS, at_most=self._limits.operations)
         self._native = Native(self._catalogue, Keyring(()), allow_unsigned=True)
-        self._eye = eye_of(models)
+        self._eye = eye_of(models or Models())
 
     def render(self, picture: bytes, *steps: str) -> Rendition:
         """The rendition of a picture by steps written as in a link.

@@ -16,7 +16,7 @@ from proxy.flights import Flights
 from proxy.focus.evidence import Focus
 from proxy.jobs import Job
 from proxy.kept import KeptRendition, Record
-from proxy.originals import Address, Facts, Original, Reference, Unchanged, Upload
+from proxy.originals import Address, Facts, Original, Reference, Unchanged, Upload, digest
 from proxy.picture import Rendition
 from proxy.plan import Plan
 from proxy.pool import Pool
@@ -114,7 +114,7 @@ class Service:
         rendition = kept.kept_rendition(await self._store.get("rendition", job.key))
         if rendition is not None and rendition.original == original.digest:
             return rendition, record  # the source was asked and says that nothing has changed
-        focus = kept.kept_focus(await self._store.get("focus", original.digest))
+        focus = await self._kept_focus(original)
         also = await self._second_images(job.plan)
         began, begun = time.monotonic(), time.time()
         order = render_order(self._outfit, job.plan, focus, also)
@@ -133,7 +133,7 @@ class Service:
 
     async def _look(self, source: Reference) -> Seen:
         original, record = await self._original(source)
-        focus = kept.kept_focus(await self._store.get("focus", original.digest))
+        focus = await self._kept_focus(original)
         began = time.monotonic()
         sight = await self._pool.run(
             LOOK,
@@ -149,7 +149,15 @@ class Service:
     async def _keep_focus(
         self, original: Original, focus: Focus, labels: tuple[str, ...], cost: float
     ) -> None:
-        await self._store.put("focus", original.digest, kept.focus_entry(focus, labels, cost))
+        entry = kept.focus_entry(focus, labels, cost)
+        await self._store.put("focus", self._focus_key(original), entry)
+
+    async def _kept_focus(self, original: Original) -> Focus | None:
+        return kept.kept_focus(await self._store.get("focus", self._focus_key(original)))
+
+    def _focus_key(self, original: Original) -> str:
+        """Other detectors see otherwise: what they saw is kept beside."""
+        return digest(original.digest.encode(), self._outfit.sight.encode())
 
     async def _second_images(self, plan: Plan) -> dict[Address, Blob]:
         addresses = [address for operation in plan for address in operation.also()]

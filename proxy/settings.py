@@ -18,6 +18,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct, field, structs
 
 from proxy.dialects.native import Links
+from proxy.focus.models import Models
 from proxy.handover import RenderSettings
 from proxy.limits import Limits
 from proxy.server import ServerSettings
@@ -28,18 +29,6 @@ from proxy.typed import Misfit, converted, from_text, options
 
 PREFIX = "FRAMEKEEP_"
 CONFIG = "FRAMEKEEP_CONFIG"
-
-
-class Models(Struct, frozen=True, forbid_unknown_fields=True):
-    """Detector models that the operator installed."""
-
-    dir: str = ""
-    """Folder with the models; empty for the detectors that come along."""
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """What render processes have to be able to read."""
-        return (self.dir,) if self.dir else ()
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +51,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 "hexadecimal (`openssl rand -hex 32` makes one), or take unsigned links from "
                 "everybody with FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
             )
+        if complaint := self.models.complaint():
+            raise BadSettings(complaint)
 
 
 class BadSettings(Exception):

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from proxy.blob import Blob, Buffer
 from proxy.containers import Header, probe
-from proxy.focus.attention import Attention
 from proxy.focus.evidence import Focus
+from proxy.focus.models import Models
 from proxy.formats import Name
 from proxy.handover import Heavy, Lane, Work
 from proxy.limits import Limits
@@ -29,10 +29,14 @@ HEAVY = 30_000_000
 
 
 class Outfit(Struct, frozen=True):
-    """What a render process works with, the same in every order of one server."""
+    """What a render process works with, the same in every order of one server.
+
+    ``sight`` is the models' word for what they see.
+    """
 
     limits: Limits
-    models: str = ""
+    models: Models = Models()
+    sight: str = ""
 
 
 class Step(Struct, frozen=True):
@@ -97,9 +101,11 @@ def is_heavy(header: Header) -> bool:
 
 
 @lru_cache(maxsize=4)
-def eye_of(models: str) -> Eye:  # noqa: ARG001 - attention needs no models
+def eye_of(models: Models) -> Eye:
     """The eye of a process: its detectors are loaded when something is first looked at."""
-    return Attention()
+    from proxy.focus.eye import Eye as Detectors  # noqa: PLC0415 - HTTP workers do without numpy
+
+    return Detectors(models)
 
 
 def _render(originals: Sequence[Buffer], order: RenderOrder, lane: Lane) -> Rendered:

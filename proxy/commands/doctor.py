@@ -13,6 +13,7 @@ import pyvips
 from msgspec import Struct
 
 from proxy.errors import ProxyError
+from proxy.focus.eye import Eye
 from proxy.library import Framekeep
 from proxy.settings import BadSettings, Settings, load
 
@@ -111,8 +112,21 @@ def _cache(settings: Settings) -> Finding:
 
 
 def _models(settings: Settings) -> Finding:
-    if not settings.models.dir:
-        return Finding("ok", "models", "none; the detectors that come along are used")
+    models = settings.models
+    if complaint := models.complaint():
+        return Finding("bad", "models", complaint, "`framekeep models install` makes it")
+    installed = models.installed()
+    if not installed:
+        return Finding(
+            "ok",
+            "models",
+            "none; the detectors that come along are used",
+            "`framekeep models install` brings better ones",
+        )
     if find_spec("onnxruntime") is None:
         return Finding("bad", "models", "onnxruntime is missing", "pip install 'framekeep[models]'")
-    return Finding("ok", "models", settings.models.dir)
+    try:
+        Eye(models).load()
+    except ValueError as error:
+        return Finding("bad", "models", str(error), "`framekeep models install` brings a good one")
+    return Finding("ok", "models", ", ".join(str(path) for path in installed))

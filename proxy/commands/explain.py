@@ -10,6 +10,7 @@ from proxy.app import dialect
 from proxy.containers import probe
 from proxy.errors import ProxyError
 from proxy.jobs import Job
+from proxy.originals import Address
 from proxy.plan import written
 from proxy.settings import Settings, load
 from proxy.sources.router import Sources
@@ -31,7 +32,8 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     except ProxyError as error:
         print(f"refused      {error}")
         return 1
-    print(f"source       {native.write(Job(job.source)).partition('/')[2]}")
+    if isinstance(job.source, Address):
+        print(f"source       {job.source.text}")
     for operation in job.plan:
         print(f"operation    {written(operation)}")
     if job.plan.negotiates:

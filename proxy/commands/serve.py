@@ -34,7 +34,8 @@ def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -
         _prepare(environment)
     settings = load(environment).settings
     settings.check()
-    renderers = Renderers(settings.render, readable=settings.models.folders)
+    models = settings.models
+    renderers = Renderers(settings.render, imports=models.imports(), readable=models.readable())
     return serve(settings.server, renderers, ready=_invite if chosen.dev else _announce)
 
 

@@ -19,6 +19,7 @@ import pyvips
 from proxy.focus import faces_mtcnn, faces_yunet, mtcnn_weights, onnx, saliency, things_yolox
 from proxy.focus.boxes import Rows, apart
 from proxy.focus.evidence import Evidence, Focus, Region
+from proxy.focus.models import Models
 
 Pixels = npt.NDArray[np.uint8]
 Detector = Callable[[Pixels], Rows]
@@ -36,21 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class Eye:
-    """Detectors, loaded when first needed and then kept.
+    """Detectors, loaded when first needed, then kept; what isn't installed is done without."""
 
-    ``models`` is the folder that holds the optional ONNX files ``faces`` (outputs as YuNet's) and
-    ``things`` (outputs as YOLOX's); a file that is not there is done without.
-    """
-
-    def __init__(
-        self,
-        models: Path | None = None,
-        *,
-        faces: str = "yunet_s_dynamic.onnx",
-        things: str = "yolox_nano.onnx",
-    ) -> None:
-        self._models = models
-        self._names = (faces, things)
+    def __init__(self, models: Models | None = None) -> None:
+        self._models = models or Models()
 
     def load(self) -> None:
         """Load the detectors now, so that no picture waits for them, and copies share them.
@@ -94,7 +84,7 @@ class Eye:
 
     @cached_property
     def _faces(self) -> Detector | None:
-        path = self._model(self._names[0])
+        path = self._model(self._models.faces)
         if path is not None:
             return faces_yunet.Faces(path)
         folder = mtcnn_weights.wheel_folder()
@@ -105,15 +95,13 @@ class Eye:
 
     @cached_property
     def _things(self) -> Detector | None:
-        path = self._model(self._names[1])
+        path = self._model(self._models.objects)
         return None if path is None else things_yolox.Things(path)
 
     def _model(self, name: str) -> Path | None:
         """Where an optional model lies, if it can be used."""
-        path = None if self._models is None else self._models / name
-        if path is None or not path.is_file():
-            return None
-        if not onnx.available():
+        path = next((path for path in self._models.installed() if path.name == name), None)
+        if path is not None and not onnx.available():
             log.warning("%s is there, but onnxruntime is not installed", name)
             return None
         return path

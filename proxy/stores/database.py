@@ -182,7 +182,12 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
                 self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False
             )
             self._connections.append(connection)
-            for pragma in ("synchronous = NORMAL", "mmap_size = 0", "temp_store = MEMORY"):
+            for pragma in (
+                "synchronous = NORMAL",
+                "mmap_size = 0",
+                "temp_store = MEMORY",
+                "wal_autocheckpoint = 256",  # pages: the log stays small, for small disks
+            ):
                 connection.execute(f"PRAGMA {pragma}")
             self._local.con = connection
         return connection

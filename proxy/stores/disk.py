@@ -130,6 +130,7 @@ class DiskStore:
         self._writes.close()
         for place in self._places.values():
             place.close()
+        self._ground.close()
 
     async def _write(self, kind: Kind, work: Callable[[Shelf], None]) -> None:
         place = self._places[kind]

@@ -10,6 +10,8 @@ from proxy.blob import Blob
 from proxy.stores.frame import Damaged
 
 _INCOMING = "incoming"
+_BALLAST = "ballast"
+_BALLAST_BYTES = 512 * 1024
 _SETTLED = "[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"
 
 
@@ -65,8 +67,26 @@ class Files:
                 if path.stat().st_mtime < older_than:
                     path.unlink()
 
+    def take_ballast(self) -> None:
+        """Keep bytes that can be given back when the disk is too full even to note a removal."""
+        path = self._folder / _BALLAST
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _BALLAST_BYTES)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+
+    def drop_ballast(self) -> None:
+        """Give these bytes back to the disk."""
+        (self._folder / _BALLAST).unlink(missing_ok=True)
+
     def shed(self, wanted: int) -> None:
-        """Remove any bodies until so many bytes are free: what is left of them is a miss."""
+        """Remove the ballast and so many bytes of any bodies: what is left of them is a miss."""
+        self.drop_ballast()
         for path in self._folder.glob(_SETTLED):
             if wanted <= 0:
                 break

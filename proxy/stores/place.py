@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import secrets
 import shutil
 import threading
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Verb = Literal["read", "written"]
 
-_SHED_BYTES = 16 * 1024 * 1024  # given back to a disk that is too full to open an index on
+_SHED_BYTES = 1024 * 1024  # given back to a disk that is too full to open an index on
 _ASIDE = ".aside-"
 
 
@@ -45,6 +46,10 @@ class Ground:
                 except OSError as error:
                     raise StorageFailed(f"{self._path}: {error.strerror}") from error
             return self._folder
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._folder = None
 
     def current(self, kind: Kind, key: str) -> bytes | None:
         """The generation of a key; None when nothing can be known."""
@@ -197,7 +202,7 @@ class Place:
         try:
             return make()
         except StorageFailed as error:
-            if error.full and self._may_shed:
+            if self._may_shed and (error.full or _is_full(folder.path)):
                 self._may_shed = False  # once; if others fill the disk, it is not ours to empty
                 Files(path).shed(_SHED_BYTES)
             elif error.ruined:
@@ -216,3 +221,9 @@ class Place:
         for old in path.parent.glob(f"{path.name}{_ASIDE}*"):
             # Behind us: it may be a hundred thousand files.
             threading.Thread(target=shutil.rmtree, args=(old, True), daemon=True).start()
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite calls a disk that is too full to open an index on an I/O error."""
+    about = os.statvfs(path)
+    return about.f_bavail * about.f_frsize < _SHED_BYTES

@@ -81,8 +81,10 @@ class Shelf:
         self.inode = self._database.inode
         self.in_place = self._database.in_place
         self.close = self._database.close
+        self._ballast = False
         with border():
             self._database.files.prepare(clock() - _ABANDONED)
+        self._take_ballast()
 
     def look(self, key: str) -> Entry | None:
         """The entry, undamaged and not from the future; else None."""
@@ -117,6 +119,8 @@ class Shelf:
                 raise
             self._give_back(2 * sealed.size)
             self._keep(key, entry, sealed, begun)
+        if not self._ballast:
+            self._take_ballast()
 
     def drop(self, key: str) -> None:
         """Forget the entry."""
@@ -325,15 +329,26 @@ class Shelf:
         index.touch(sql, touched, self._clock())
         index.count(sql, hits=hits, misses=misses)
 
+    def _take_ballast(self) -> None:
+        try:
+            with border():
+                self._database.files.take_ballast()
+        except StorageFailed:
+            return  # there is no room for it; after one of the next puts there may be
+        self._ballast = True
+
     def _give_back(self, wanted: int) -> None:
         """Give bytes back to a disk that may be too full even to note that they are gone."""
         with border():
+            self._database.files.drop_ballast()
+            self._ballast = False
             victims = index.least(self._database.sql, wanted, spare=0, at_most=_BATCH)
             for victim in victims:
                 if victim.filename is not None:
                     self._database.files.remove(victim.filename)
             with self._database.writing() as sql:
                 self._drop_rows(sql, [(victim.rowid, victim.filename) for victim in victims])
+            self._database.sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._on_change(None)
 
 
