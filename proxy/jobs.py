@@ -2,6 +2,7 @@
 
 from msgspec import Struct, field
 
+from proxy.geometry import Size
 from proxy.originals import Reference, digest
 from proxy.plan import Plan
 
@@ -20,10 +21,19 @@ class Delivery(Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
+class Inquiry(Struct, frozen=True):
+    """What is asked about an original itself: besides all else, its windows of these ratios."""
+
+    windows: tuple[Size, ...] = ()
+
+
 class Job(Struct, frozen=True):
+    """``inquiry`` asks about the original; such a job has no operations and makes no picture."""
+
     source: Reference
     plan: Plan = field(default_factory=Plan)
     delivery: Delivery = field(default_factory=Delivery)
+    inquiry: Inquiry | None = None
 
     @property
     def key(self) -> str:

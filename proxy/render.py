@@ -54,7 +54,7 @@ def render(
     Raises:
         ImageError: the original is no picture, is broken, or the plan cannot be done on it.
     """
-    with _translated():
+    with translated():
         seconds = {
             address: decode(body, limits, eye=eye).image for address, body in (also or {}).items()
         }
@@ -83,7 +83,7 @@ def look(original: Buffer, limits: Limits, *, eye: Eye, focus: Focus | None = No
     Raises:
         ImageError: the original is no picture, or is broken.
     """
-    with _translated():
+    with translated():
         picture = decode(original, limits, eye=eye, focus=focus, needed=preview, ends_in="auto")
         seen, known = picture.seen()
         return Seen(seen.natural, seen.frames, known)
@@ -99,7 +99,8 @@ def _check_result(picture: Picture, limits: Limits) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """What libvips says of a picture, in our words."""
     try:
         yield
     except pyvips.Error as error:

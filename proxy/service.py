@@ -5,15 +5,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
 from proxy import kept
 from proxy.blob import Blob
+from proxy.description import Description
 from proxy.errors import SourceFailed, TookTooLong
 from proxy.flights import Flights
 from proxy.focus.evidence import Focus
+from proxy.handover import Work
 from proxy.jobs import Job
 from proxy.kept import KeptRendition, Record
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Upload, digest
@@ -23,9 +25,11 @@ from proxy.pool import Pool
 from proxy.render import Seen
 from proxy.sources import Source
 from proxy.stores import Store
-from proxy.work import LOOK, RENDER, LookOrder, Outfit, render_order
+from proxy.work import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
 
 FOR_EVER = float("inf")
+
+Told = TypeVar("Told", Seen, Description)
 
 
 class Freshness(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,9 +99,21 @@ class Service:
         return self._answer(job, made, "miss")
 
     async def ask(self, source: Reference) -> Seen:
-        """What there is to know of an original: its size, its format, where its subject is."""
+        """Where the eye goes in an original, and how large it is."""
+        seen, _ = await self._inquire(LOOK, source)
+        return seen
+
+    async def describe(self, source: Reference) -> tuple[Description, Record]:
+        """All there is to know of an original, and how long that may be believed."""
+        return await self._inquire(DESCRIBE, source)
+
+    async def _inquire(
+        self, question: Work[LookOrder, Told], source: Reference
+    ) -> tuple[Told, Record]:
         async with self._deadline():
-            return await self._flights.join(f"sight-{source.key}", partial(self._look, source))
+            return await self._flights.join(
+                f"{question.name}-{source.key}", partial(self._look, question, source)
+            )
 
     async def _found(self, job: Job) -> tuple[KeptRendition, Record] | None:
         """The kept rendition, if it is still right."""
@@ -131,20 +147,22 @@ class Service:
         )
         return finished, record
 
-    async def _look(self, source: Reference) -> Seen:
+    async def _look(
+        self, question: Work[LookOrder, Told], source: Reference
+    ) -> tuple[Told, Record]:
         original, record = await self._original(source)
         focus = await self._kept_focus(original)
         began = time.monotonic()
-        sight = await self._pool.run(
-            LOOK,
+        told = await self._pool.run(
+            question,
             LookOrder(self._outfit, focus),
             [original.body],
             seconds=self._limits.render_seconds,
         )
         if focus is None:
             labels = _source_labels(source, record)
-            await self._keep_focus(original, sight.focus, labels, time.monotonic() - began)
-        return sight
+            await self._keep_focus(original, told.focus, labels, time.monotonic() - began)
+        return told, record
 
     async def _keep_focus(
         self, original: Original, focus: Focus, labels: tuple[str, ...], cost: float

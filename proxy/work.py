@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from proxy.blob import Blob, Buffer
 from proxy.containers import Header, probe
+from proxy.description import Description
 from proxy.focus.evidence import Focus
 from proxy.focus.models import Models
 from proxy.formats import Name
@@ -129,7 +130,19 @@ def _look(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Seen:
     return look(picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus)
 
 
+def _describe(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Description:
+    from proxy.describe import describe  # noqa: PLC0415 - HTTP workers do without numpy
+
+    (picture,) = originals
+    if lane == "live" and is_heavy(probe(picture)):
+        raise Heavy
+    return describe(
+        picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus
+    )
+
+
 RENDER = Work("render", RenderOrder, Rendered, _render)
 LOOK = Work("look", LookOrder, Seen, _look)
+DESCRIBE = Work("describe", LookOrder, Description, _describe)
 
-WORKS = (RENDER, LOOK)
+WORKS = (RENDER, LOOK, DESCRIBE)

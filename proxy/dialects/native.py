@@ -23,7 +23,7 @@ from proxy.dialects.source_words import SourceWords, unmerged
 from proxy.dialects.spelling import shown
 from proxy.dialects.steps import WORDS, Steps, Wish
 from proxy.errors import BadLink, BadPlan, BadSignature, BadSource, LinkExpired
-from proxy.jobs import Job
+from proxy.jobs import Inquiry, Job
 from proxy.originals import Address
 from proxy.plan import Catalogue, Plan, written
 from proxy.signing import Keyring
@@ -94,7 +94,7 @@ class Native:
         wish, address = self._parse(text)
         if wish.expires is not None and self._now() >= wish.expires:
             raise LinkExpired(f"the link was good until {_moment(wish.expires)}")
-        return Job(Address(address, wish.version), Plan(tuple(wish.operations)), wish.delivery)
+        return _job(address, wish)
 
     def job(self, source: str, steps: Sequence[str]) -> Job:
         """The job of a source, ``https://…`` or ``NAME:path``, and steps as links have them.
@@ -102,8 +102,7 @@ class Native:
         Raises BadLink, BadPlan or BadSource, naming the step.
         """
         wish = self._wish(steps)
-        address = Address(self._sources.address(source), wish.version)
-        return Job(address, Plan(tuple(wish.operations)), wish.delivery)
+        return _job(self._sources.address(source), wish)
 
     def plan(self, steps: Sequence[str]) -> Plan:
         """The plan of steps as links have them. Raises BadLink or BadPlan, naming the step."""
@@ -126,6 +125,7 @@ class Native:
                 for label in delivery.labels
                 if label.startswith("tag:")
             ),
+            *([_asked(job.inquiry)] if job.inquiry is not None else ()),
             *(written(operation) for operation in job.plan),
         ]
         rest = "/" + "/".join((*steps, self._sources.write(job.source.text)))
@@ -167,6 +167,18 @@ class Native:
             with _placed(f"step {number}", step, wish):
                 self._steps.read_into(wish, step)
         return wish
+
+
+def _job(address: str, wish: Wish) -> Job:
+    """What the wish asks for; a question is no picture, and the other way round."""
+    if wish.inquiry is not None and wish.operations:
+        raise BadLink("info asks about the original itself: it stands without operations")
+    plan = Plan(tuple(wish.operations))
+    return Job(Address(address, wish.version), plan, wish.delivery, wish.inquiry)
+
+
+def _asked(inquiry: Inquiry) -> str:
+    return ":".join(("info", *map(str, inquiry.windows)))
 
 
 @contextmanager

@@ -8,16 +8,19 @@ from msgspec import Struct, field
 
 from proxy.dialects.spelling import decoded, shown
 from proxy.errors import BadLink, ProxyError
-from proxy.jobs import Delivery
+from proxy.geometry import Size
+from proxy.jobs import Delivery, Inquiry
 from proxy.plan import Catalogue, Operation
 
-WORDS = ("preset", "expires", "v", "filename", "tag")
+WORDS = ("preset", "expires", "v", "filename", "tag", "info")
+MOST_WINDOWS = 16
 MOST_TAGS = 16
 LONGEST_WORD = 64
 LONGEST_FILENAME = 200
 LATEST = 253_402_300_799  # the last second of the year 9999
 
 _MOMENT = re.compile(r"0|[1-9][0-9]{0,11}", re.ASCII)
+_RATIO = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TAG = re.compile(r"[!#-+\--~]{1,64}")  # tags are divided by spaces and commas where CDNs read them
 
@@ -30,6 +33,7 @@ class Wish(Struct):
     expires: int | None = None
     filename: str = ""
     labels: list[str] = field(default_factory=list)
+    inquiry: Inquiry | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -82,6 +86,9 @@ class Steps:
             case "filename":
                 _once(name, not wish.filename)
                 wish.filename = _filename(value)
+            case "info":
+                _once(name, wish.inquiry is None)
+                wish.inquiry = Inquiry(_windows(value))
             case "tag":
                 if sum(label.startswith("tag:") for label in wish.labels) >= MOST_TAGS:
                     raise BadLink(f"tag: at most {MOST_TAGS} in a link")
@@ -145,6 +152,22 @@ def _expires(value: str) -> int:
     if not _MOMENT.fullmatch(value) or int(value) > LATEST:
         raise BadLink(f"expires: Unix seconds, a whole number from 0 to {LATEST}")
     return int(value)
+
+
+def _windows(value: str) -> tuple[Size, ...]:
+    ratios = value.split(":") if value else []
+    if len(ratios) > MOST_WINDOWS:
+        raise BadLink(f"info: at most {MOST_WINDOWS} ratios, not {len(ratios)}")
+    return tuple(map(_ratio, ratios))
+
+
+def _ratio(value: str) -> Size:
+    found = _RATIO.fullmatch(value)
+    if not found:
+        raise BadLink(
+            f"info: a ratio is two whole numbers, 1 to 99999, as in 16x9, not {shown(value)}"
+        )
+    return Size(int(found[1]), int(found[2]))
 
 
 def _filename(value: str) -> str:

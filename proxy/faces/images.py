@@ -9,8 +9,10 @@ from typing import Protocol
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
+from proxy.description import Description
 from proxy.dialects import Dialect
 from proxy.errors import CapacityError, ProxyError
+from proxy.faces import info
 from proxy.faces.accept import offer
 from proxy.faces.conditions import byte_range, not_modified
 from proxy.faces.disposition import inline
@@ -20,6 +22,8 @@ from proxy.faces.problems import Headers, Problem, problem
 from proxy.faces.request_ids import request_id
 from proxy.formats import FORMATS
 from proxy.jobs import Job
+from proxy.kept import Record
+from proxy.originals import Reference, digest
 from proxy.service import Answer
 
 _log = logging.getLogger(__name__)
@@ -33,6 +37,10 @@ _GUARDS: Headers = [
 class Producer(Protocol):
     async def produce(self, job: Job) -> Answer:
         """The rendition. Raises a ProxyError where there can be none."""
+        ...
+
+    async def describe(self, source: Reference) -> tuple[Description, Record]:
+        """All there is to know of an original. Raises a ProxyError where nothing can be."""
         ...
 
 
@@ -91,6 +99,9 @@ class Images:
         refuse_loops(asked)
         query = scope["query_string"]
         job = self._dialect.read(scope["raw_path"] + b"?" + query if query else scope["raw_path"])
+        if job.inquiry is not None:
+            description, record = await unless_left(receive, self._service.describe(job.source))
+            return self._described(asked, job, description, record)
         if job.plan.negotiates:
             plan = job.plan.offered(offer(asked.get(b"accept", b"")))
             job = Job(job.source, plan, job.delivery)
@@ -102,7 +113,7 @@ class Images:
     ) -> tuple[int, Headers, bytes]:
         """The answer as its asker wants it: whole, in part, or the word that nothing changed."""
         headers: Headers = [
-            (b"cache-control", self._cache_control(job, answer)),
+            (b"cache-control", self._cache_control(job, answer.lifetime, answer.age)),
             (b"age", str(int(answer.age)).encode()),
             (b"etag", answer.etag.encode()),
             (b"x-cache", answer.state.encode()),
@@ -137,18 +148,38 @@ class Images:
         headers.append((b"content-length", str(len(body)).encode()))
         return status, headers, body
 
-    def _cache_control(self, job: Job, answer: Answer) -> bytes:
+    def _described(
+        self, asked: Mapping[bytes, bytes], job: Job, description: Description, record: Record
+    ) -> tuple[int, Headers, bytes]:
+        """The answer to a question about an original."""
+        body = info.body(description, job.inquiry.windows if job.inquiry else ())
+        etag = f'"{digest(body)[:32]}"'
+        age = max(0.0, self._now() - record.asked_at)
+        headers: Headers = [
+            (b"cache-control", self._cache_control(job, record.lifetime, age)),
+            (b"age", str(int(age)).encode()),
+            (b"etag", etag.encode()),
+        ]
+        if not_modified(asked, etag, ""):
+            return 304, headers, b""
+        headers += (
+            (b"content-type", info.MEDIA_TYPE),
+            (b"content-length", str(len(body)).encode()),
+        )
+        return 200, headers, body
+
+    def _cache_control(self, job: Job, lifetime: float, age: float) -> bytes:
         """Lifetimes counted, as ``Age`` says, from when the source was asked; none outlives a link.
 
         An expired link must not be served from anybody's cache, neither fresh nor stale.
         """
         fresh, stale, failing = (
-            int(min(answer.lifetime, _LONGEST)),
+            int(min(lifetime, _LONGEST)),
             self._grace.while_revalidate,
             self._grace.if_error,
         )
         if job.delivery.expires is not None:
-            left = max(0, int(answer.age) + int(job.delivery.expires - self._now()))
+            left = max(0, int(age) + int(job.delivery.expires - self._now()))
             fresh = min(fresh, left)
             stale, failing = min(stale, left - fresh), min(failing, left - fresh)
         return (
