@@ -80,6 +80,7 @@ async def house(
         await process.wait()
 
 
+PATIENT = {"FRAMEKEEP_LIMITS_RENDER_SECONDS": "300", "FRAMEKEEP_LIMITS_TOTAL_SECONDS": "300"}
 NEAR = {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8"}
 
 
@@ -146,11 +147,11 @@ async def test_many_callers_for_one_cold_link_are_one_fetch_and_one_render(
 
 
 async def test_a_renderer_killed_in_a_request_costs_nobody_an_answer(tmp_path: Path) -> None:
-    async with house(tmp_path, environment={"FRAMEKEEP_RENDER_PROCESSES": "2"}) as home:
+    async with house(tmp_path, environment={"FRAMEKEEP_RENDER_PROCESSES": "2", **PATIENT}) as home:
         await until(lambda: len(children(home.process.pid)) > 1)
         before = await home.renderers()
         slow = [
-            asyncio.create_task(home.get(f"/_/resize:{3000 + at}/convert:avif/demo:beach.jpg"))
+            asyncio.create_task(home.get(f"/_/resize:{1600 + at}/convert:avif/demo:beach.jpg"))
             for at in range(2)
         ]
         for renderer in before:
