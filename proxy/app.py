@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from proxy.dialects.native import Native
 from proxy.faces import health
 from proxy.faces.health import Health
-from proxy.faces.images import Images
+from proxy.faces.images import Grace, Images
 from proxy.flights import Flights
 from proxy.ops import OPERATIONS
 from proxy.plan import Catalogue, Operation
@@ -23,6 +23,8 @@ from proxy.settings import BadSettings, Settings, load
 from proxy.signing import Keyring
 from proxy.sources.router import Sources
 from proxy.stores.disk import DiskStore
+from proxy.stores.hot import HotStore
+from proxy.supply import Supply
 from proxy.work import Outfit
 
 
@@ -45,7 +47,7 @@ def create_app(
     settings.check()
     native = dialect(settings, operations)
     sources = Sources.configured(settings.sources, settings.limits)
-    store = DiskStore(settings.cache)
+    store = HotStore(DiskStore(settings.cache), settings.cache.memory_bytes)
     models = settings.models
     own = Renderers(settings.render, imports=models.imports(), readable=models.readable())
     pool = Pool(
@@ -56,12 +58,11 @@ def create_app(
     )
     flights = Flights(Path(settings.cache.dir).expanduser() / "flights")
     service = Service(
-        source=sources,
+        supply=Supply(sources, store, flights, settings.freshness),
         store=store,
         pool=pool,
         flights=flights,
         outfit=Outfit(settings.limits, models, models.sight()),
-        freshness=settings.freshness,
     )
 
     @asynccontextmanager
@@ -72,13 +73,21 @@ def create_app(
             closing.push_async_callback(store.close)
             closing.push_async_callback(sources.close)
             closing.push_async_callback(flights.close)
+            closing.push_async_callback(service.close)
             yield
 
     heart = Health(lambda: "stopping" if stopping() else "")
     return Router(
         [Route(path, heart) for path in (health.LIVE, *health.READY)],
         lifespan=lifespan,
-        default=Images(native, service),
+        default=Images(
+            native,
+            service,
+            grace=Grace(
+                int(settings.freshness.stale_while_revalidate),
+                int(settings.freshness.stale_if_error),
+            ),
+        ),
         redirect_slashes=False,
     )
 

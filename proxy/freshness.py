@@ -7,12 +7,13 @@ question to the source renews every size.
 All moments are in Unix seconds, all durations in seconds.
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from proxy.originals import Facts
+from proxy.originals import Facts, Validators
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
@@ -91,6 +92,17 @@ def renewed(
     )
 
 
+def confirmed(before: Record, facts: Facts, now: float, rules: Freshness) -> Record:
+    """The record once the source has said that nothing changed: what it left out still holds."""
+    known = before.facts
+    said = Facts(
+        validators=facts.validators if facts.validators != Validators() else known.validators,
+        lifetime=known.lifetime if facts.lifetime is None else facts.lifetime,
+        tags=facts.tags or known.tags,
+    )
+    return renewed(before, before.digest, said, now, rules)
+
+
 def refused(refusal: Refusal, now: float, rules: Freshness) -> Record:
     """The record once the source has said that there is nothing to be had."""
     return Record(
@@ -161,6 +173,21 @@ def judge(
         if (said and marked < record.asked_at) or not due:
             return Refused(record.refusal)
     return Expired(usable=False)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """What may be done with a result that needs the word of several sources."""
+    found = list(verdicts)
+    if len(found) == 1:
+        return found[0]
+    for verdict in found:
+        if isinstance(verdict, Refused):
+            return verdict
+    expired = [verdict for verdict in found if isinstance(verdict, Expired)]
+    if expired:
+        return Expired(usable=all(verdict.usable for verdict in expired))
+    stale = [verdict for verdict in found if isinstance(verdict, Stale)]
+    return Stale(due=any(verdict.due for verdict in stale)) if stale else Fresh()
 
 
 def pause(failures: int, rules: Freshness) -> float:

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from proxy.blob import Blob
 from proxy.focus.evidence import Focus
 from proxy.formats import Name
+from proxy.freshness import Record
 from proxy.geometry import Size
 from proxy.originals import Facts, Original, digest
 from proxy.picture import Rendition
@@ -22,31 +23,28 @@ from proxy.stores import Entry
 T = TypeVar("T")
 
 
-class Record(Struct, frozen=True):
-    """How things stand at a source. ``asked_at`` is in Unix seconds, ``lifetime`` in seconds."""
-
-    digest: str
-    facts: Facts
-    asked_at: float
-    lifetime: float
-
-
 class _RenditionHead(Struct, frozen=True):
     format: Name
     size: Size
     decided: str
     etag: str
-    original: str
+    originals: tuple[str, ...]
     made_at: float
 
 
 class KeptRendition(Struct, frozen=True):
-    """A rendition as it lies in the store; ``original`` is the digest of what it was made of."""
+    """A rendition as it lies in the store.
+
+    ``originals`` are the digests of what it was made of, the picture's own first; ``marked`` is
+    when it was softly purged.
+    """
 
     rendition: Rendition
     etag: str
-    original: str
+    originals: tuple[str, ...]
     made_at: float = field(default_factory=time.time)
+    labels: tuple[str, ...] = ()
+    marked: float = 0.0
 
 
 class _OriginalHead(Struct, frozen=True):
@@ -54,17 +52,20 @@ class _OriginalHead(Struct, frozen=True):
     facts: Facts
 
 
-def finished(rendition: Rendition, original: str) -> KeptRendition:
-    """A rendition just made of the original with this digest."""
-    return KeptRendition(rendition, f'"{digest(rendition.body)[:32]}"', original)
+def finished(
+    rendition: Rendition, originals: tuple[str, ...], labels: tuple[str, ...]
+) -> KeptRendition:
+    """A rendition just made of the originals with these digests."""
+    etag = f'"{digest(rendition.body)[:32]}"'
+    return KeptRendition(rendition, etag, originals, labels=labels)
 
 
-def rendition_entry(kept: KeptRendition, labels: tuple[str, ...], cost: float) -> Entry:
+def rendition_entry(kept: KeptRendition, cost: float) -> Entry:
     made = kept.rendition
     head = _RenditionHead(
-        made.format, made.size, made.decided, kept.etag, kept.original, kept.made_at
+        made.format, made.size, made.decided, kept.etag, kept.originals, kept.made_at
     )
-    return Entry(made.body, msgspec.msgpack.encode(head), labels, cost)
+    return Entry(made.body, msgspec.msgpack.encode(head), kept.labels, cost)
 
 
 def kept_rendition(entry: Entry | None) -> KeptRendition | None:
@@ -72,7 +73,9 @@ def kept_rendition(entry: Entry | None) -> KeptRendition | None:
         return None
     body = entry.body.read() if isinstance(entry.body, Blob) else entry.body
     rendition = Rendition(body, head.format, head.size, head.decided)
-    return KeptRendition(rendition, head.etag, head.original, head.made_at)
+    return KeptRendition(
+        rendition, head.etag, head.originals, head.made_at, entry.labels, entry.stale_since
+    )
 
 
 def original_entry(original: Original, labels: tuple[str, ...], cost: float) -> Entry:

@@ -105,6 +105,10 @@ class Plan(Struct, frozen=True):
         """The plan as it is for an asker who takes these formats."""
         return structs.replace(self, offer=tuple(formats) if self.negotiates else ())
 
+    def also(self) -> tuple[Address, ...]:
+        """The second images of all operations, each once."""
+        return tuple(dict.fromkeys(address for one in self.operations for address in one.also()))
+
     @property
     def text(self) -> str:
         """The canonical text: every field of every operation, defaults spelled out."""

@@ -1,51 +1,45 @@
 """The order of things: kept? else, with whoever else asks: fetch, render, keep."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from proxy import kept
-from proxy.blob import Blob
 from proxy.description import Description
-from proxy.errors import SourceFailed, TookTooLong
+from proxy.errors import (
+    CapacityError,
+    ProxyError,
+    SourceFailed,
+    SourceRefused,
+    SourceTimedOut,
+    TookTooLong,
+)
 from proxy.flights import Flights
 from proxy.focus.evidence import Focus
-from proxy.handover import Work
+from proxy.freshness import Expired, Fresh, Record, Refused, Stale, Verdict, worst
+from proxy.handover import Lane, Work
 from proxy.jobs import Job
-from proxy.kept import KeptRendition, Record
-from proxy.originals import Address, Facts, Original, Reference, Unchanged, Upload, digest
+from proxy.kept import KeptRendition
+from proxy.originals import Original, Reference, digest
 from proxy.picture import Rendition
-from proxy.plan import Plan
 from proxy.pool import Pool
 from proxy.render import Seen
-from proxy.sources import Source
 from proxy.stores import Store
+from proxy.supply import Supplied, Supply, error_of, source_labels
 from proxy.work import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
 
-FOR_EVER = float("inf")
+_log = logging.getLogger(__name__)
 
 Told = TypeVar("Told", Seen, Description)
 
-
-class Freshness(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long what a source said is believed, in seconds."""
-
-    default: Annotated[float, Meta(ge=0, le=31_536_000)] = 86_400.0
-    """Lifetime where the source says nothing."""
-
-    floor: Annotated[float, Meta(ge=0, le=31_536_000)] = 60.0
-    """No shorter lifetime, whatever the source says."""
-
-    ceiling: Annotated[float, Meta(ge=0, le=31_536_000)] = 31_536_000.0
-    """No longer lifetime, whatever the source says."""
-
-    def lifetime(self, said: float | None) -> float:
-        return min(max(self.default if said is None else said, self.floor), self.ceiling)
+_BEHIND = 256  # tasks at a time; what is stale beyond that is renewed when it is asked for again
+_LABELS = 128  # of one rendition
 
 
 class Answer(Struct, frozen=True):
@@ -53,7 +47,7 @@ class Answer(Struct, frozen=True):
 
     ``age`` is the time since the source was last asked and ``lifetime`` how long its word holds,
     both in seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP
-    date, or empty.
+    date, or empty; ``labels`` are what it can be purged by.
     """
 
     rendition: Rendition
@@ -66,37 +60,57 @@ class Answer(Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
+class _Made(Struct, frozen=True):
+    """A rendition, and how things stand at its source."""
+
+    rendition: KeptRendition
+    record: Record
+
+
 class Service:
     """Makes renditions and answers questions about originals."""
 
     def __init__(
         self,
         *,
-        source: Source,
+        supply: Supply,
         store: Store,
         pool: Pool,
         flights: Flights,
         outfit: Outfit,
-        freshness: Freshness,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._source = source
+        """``clock`` is in Unix seconds."""
+        self._supply = supply
         self._store = store
         self._pool = pool
         self._flights = flights
         self._outfit = outfit
         self._limits = outfit.limits
-        self._freshness = freshness
+        self._clock = clock
+        self._behind: dict[str, asyncio.Task[None]] = {}
 
     async def produce(self, job: Job) -> Answer:
         """The rendition: kept, or made now. Raises a ProxyError where there can be none."""
-        found = await self._found(job)
-        if found is not None:
-            return self._answer(job, found, "hit")
-        async with self._deadline():
-            made = await self._flights.join(
-                f"rendition-{job.key}", partial(self._make, job), look=partial(self._found, job)
-            )
-        return self._answer(job, made, "miss")
+        found, verdict = await self._found(job)
+        match verdict:
+            case Refused(refusal):
+                raise error_of(refusal)
+            case Fresh() if found:
+                self._complete_labels(job, found)
+                return self._answer(job, found, "hit")
+            case Stale(due) if found:
+                if due:
+                    self._do_behind(job, self._renew(job))
+                return self._answer(job, found, "stale")
+            case Expired(usable=True) if found:
+                try:
+                    return self._answer(job, await self._made(job, "live"), "miss")
+                except (SourceFailed, SourceTimedOut, CapacityError) as error:
+                    if isinstance(error, SourceRefused):
+                        raise
+                    return self._answer(job, found, "stale")
+        return self._answer(job, await self._made(job, "live"), "miss")
 
     async def ask(self, source: Reference) -> Seen:
         """Where the eye goes in an original, and how large it is."""
@@ -107,6 +121,77 @@ class Service:
         """All there is to know of an original, and how long that may be believed."""
         return await self._inquire(DESCRIBE, source)
 
+    async def close(self) -> None:
+        """Give up what is done behind answers that were given."""
+        tasks = list(self._behind.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _found(self, job: Job) -> tuple[_Made | None, Verdict]:
+        """The kept rendition, and what may be done with it: no more than all its sources allow."""
+        rendition = kept.kept_rendition(await self._store.get("rendition", job.key))
+        sources = _sources(job)
+        standings = [await self._supply.standing(source) for source in sources]
+        made_of: tuple[str | None, ...] = rendition.originals if rendition else ()
+        if len(made_of) != len(sources):
+            made_of = (None,) * len(sources)
+        marked = rendition.marked if rendition else 0.0
+        verdict = worst(
+            self._supply.judge(source, standing, original, marked)
+            for source, standing, original in zip(sources, standings, made_of, strict=True)
+        )
+        record = standings[0].record
+        return (_Made(rendition, record) if rendition and record else None), verdict
+
+    async def _fresh(self, job: Job) -> _Made | None:
+        found, verdict = await self._found(job)
+        return found if verdict == Fresh() else None
+
+    async def _made(self, job: Job, lane: Lane) -> _Made:
+        async with self._deadline():
+            return await self._flights.join(
+                f"rendition-{job.key}",
+                partial(self._make, job, lane),
+                look=partial(self._fresh, job),
+            )
+
+    async def _make(self, job: Job, lane: Lane) -> _Made:
+        begun = self._clock()
+        before = kept.kept_rendition(await self._store.get("rendition", job.key))
+        if before is not None:
+            asked = (self._supply.record(source, before.marked) for source in _sources(job))
+            records = await asyncio.gather(*asked)
+            if before.originals == tuple(record.digest for record in records):
+                return _Made(before, records[0])  # nothing has changed
+        supplied = await asyncio.gather(*map(self._supply.original, _sources(job)))
+        rendered, cost = await self._render(job, supplied, lane)
+        labels = _labels(job, supplied, before)
+        originals = tuple(one.original.digest for one in supplied)
+        finished = kept.finished(rendered, originals, labels)
+        entry = kept.rendition_entry(finished, cost)
+        await self._store.put("rendition", job.key, entry, begun=begun)
+        return _Made(finished, supplied[0].record)
+
+    async def _render(
+        self, job: Job, supplied: Sequence[Supplied], lane: Lane
+    ) -> tuple[Rendition, float]:
+        """The rendition, and the seconds that it took."""
+        bodies = [one.original.body for one in supplied]
+        main, record = supplied[0].original, supplied[0].record
+        focus = await self._kept_focus(main)
+        also = dict(zip(job.plan.also(), bodies[1:], strict=True))
+        order = render_order(self._outfit, job.plan, focus, also)
+        began = time.monotonic()
+        rendered = await self._pool.run(
+            RENDER, order, bodies, lane=lane, seconds=self._limits.render_seconds
+        )
+        cost = time.monotonic() - began
+        if rendered.focus is not None:
+            await self._keep_focus(main, rendered.focus, source_labels(job.source, record), cost)
+        return rendered.rendition, cost
+
     async def _inquire(
         self, question: Work[LookOrder, Told], source: Reference
     ) -> tuple[Told, Record]:
@@ -115,42 +200,11 @@ class Service:
                 f"{question.name}-{source.key}", partial(self._look, question, source)
             )
 
-    async def _found(self, job: Job) -> tuple[KeptRendition, Record] | None:
-        """The kept rendition, if it is still right."""
-        rendition = kept.kept_rendition(await self._store.get("rendition", job.key))
-        if rendition is None:
-            return None
-        record = await self._record(job.source)
-        if record is None or record.digest != rendition.original or not self._fresh(record):
-            return None
-        return rendition, record
-
-    async def _make(self, job: Job) -> tuple[KeptRendition, Record]:
-        original, record = await self._original(job.source)
-        rendition = kept.kept_rendition(await self._store.get("rendition", job.key))
-        if rendition is not None and rendition.original == original.digest:
-            return rendition, record  # the source was asked and says that nothing has changed
-        focus = await self._kept_focus(original)
-        also = await self._second_images(job.plan)
-        began, begun = time.monotonic(), time.time()
-        order = render_order(self._outfit, job.plan, focus, also)
-        rendered = await self._pool.run(
-            RENDER, order, [original.body, *also.values()], seconds=self._limits.render_seconds
-        )
-        cost = time.monotonic() - began
-        labels = _labels(job, record)
-        if rendered.focus is not None:
-            await self._keep_focus(original, rendered.focus, labels, cost)
-        finished = kept.finished(rendered.rendition, original.digest)
-        await self._store.put(
-            "rendition", job.key, kept.rendition_entry(finished, labels, cost), begun=begun
-        )
-        return finished, record
-
     async def _look(
         self, question: Work[LookOrder, Told], source: Reference
     ) -> tuple[Told, Record]:
-        original, record = await self._original(source)
+        supplied = await self._supply.original(source)
+        original = supplied.original
         focus = await self._kept_focus(original)
         began = time.monotonic()
         told = await self._pool.run(
@@ -160,9 +214,9 @@ class Service:
             seconds=self._limits.render_seconds,
         )
         if focus is None:
-            labels = _source_labels(source, record)
+            labels = source_labels(source, supplied.record)
             await self._keep_focus(original, told.focus, labels, time.monotonic() - began)
-        return told, record
+        return told, supplied.record
 
     async def _keep_focus(
         self, original: Original, focus: Focus, labels: tuple[str, ...], cost: float
@@ -177,80 +231,36 @@ class Service:
         """Other detectors see otherwise: what they saw is kept beside."""
         return digest(original.digest.encode(), self._outfit.sight.encode())
 
-    async def _second_images(self, plan: Plan) -> dict[Address, Blob]:
-        addresses = [address for operation in plan for address in operation.also()]
-        fetched = await asyncio.gather(*(self._original(address) for address in addresses))
-        return {
-            address: original.body
-            for address, (original, _) in zip(addresses, fetched, strict=True)
-        }
-
-    async def _original(self, source: Reference) -> tuple[Original, Record]:
-        """The original as the source has it now, fetched once for everybody who needs it."""
-        if isinstance(source, Upload):
-            return Original(Blob.of(source.body), source.digest), _uploaded(source)
-        return await self._flights.join(
-            f"original-{source.key}",
-            partial(self._fetch, source),
-            look=partial(self._kept_original, source),
-        )
-
-    async def _kept_original(self, source: Reference) -> tuple[Original, Record] | None:
-        record = await self._record(source)
-        if record is None or not self._fresh(record):
-            return None
-        original = kept.kept_original(await self._store.get("original", source.key))
-        if original is None or original.digest != record.digest:
-            return None
-        return original, record
-
-    async def _fetch(self, source: Reference) -> tuple[Original, Record]:
-        at_hand = kept.kept_original(await self._store.get("original", source.key))
-        began, begun = time.monotonic(), time.time()
-        answer = await self._source.fetch(source, at_hand.facts.validators if at_hand else None)
-        match answer:
-            case Unchanged() if at_hand is not None:
-                original = at_hand
-            case Unchanged():
-                raise SourceFailed("the source says that nothing changed, but was not asked")
-            case _:
-                original = answer
-        record = Record(
-            original.digest,
-            answer.facts,
-            time.time(),
-            self._freshness.lifetime(answer.facts.lifetime),
-        )
-        labels = _source_labels(source, record)
-        if original is not at_hand:
-            entry = kept.original_entry(original, labels, time.monotonic() - began)
-            await self._store.put("original", source.key, entry, begun=begun)
-        await self._store.put("record", source.key, kept.record_entry(record, labels), begun=begun)
-        return original, record
-
-    async def _record(self, source: Reference) -> Record | None:
-        if isinstance(source, Upload):
-            return _uploaded(source)
-        return kept.kept_record(await self._store.get("record", source.key))
-
-    def _fresh(self, record: Record) -> bool:
-        age = time.time() - record.asked_at
-        return 0 <= age < record.lifetime  # what was asked in the future is not believed
-
-    def _answer(
-        self, job: Job, found: tuple[KeptRendition, Record], state: Literal["hit", "miss"]
-    ) -> Answer:
-        rendition, record = found
+    def _answer(self, job: Job, made: _Made, state: Literal["hit", "stale", "miss"]) -> Answer:
+        rendition, record = made.rendition, made.record
         return Answer(
             rendition=rendition.rendition,
             etag=rendition.etag,
             state=state,
-            age=max(0.0, time.time() - record.asked_at),
+            age=max(0.0, self._clock() - record.asked_at),
             lifetime=record.lifetime,
             made_at=rendition.made_at,
             last_modified=record.facts.validators.last_modified,
-            labels=_labels(job, record),
+            labels=tuple(dict.fromkeys((*_wanted(job, record), *rendition.labels))),
         )
+
+    async def _renew(self, job: Job) -> None:
+        await self._made(job, "background")
+
+    def _complete_labels(self, job: Job, found: _Made) -> None:
+        """Another link leads to the same rendition, and its tags must purge it too."""
+        missing = set(_wanted(job, found.record)).difference(found.rendition.labels)
+        if missing and len(found.rendition.labels) + len(missing) <= _LABELS:
+            self._do_behind(job, self._store.label("rendition", job.key, sorted(missing)))
+
+    def _do_behind(self, job: Job, work: Coroutine[None, None, None]) -> None:
+        """Do the work once for any number of answers, and let none of them wait for it."""
+        if job.key in self._behind or len(self._behind) >= _BEHIND:
+            work.close()
+            return
+        task = asyncio.get_running_loop().create_task(_quietly(work))
+        self._behind[job.key] = task
+        task.add_done_callback(lambda _: self._behind.pop(job.key, None))
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
@@ -262,15 +272,28 @@ class Service:
             raise TookTooLong(f"this took longer than {seconds:g} seconds in all") from error
 
 
-def _uploaded(upload: Upload) -> Record:
-    """What was sent along is right for ever."""
-    return Record(upload.digest, Facts(), time.time(), FOR_EVER)
+async def _quietly(work: Coroutine[None, None, None]) -> None:
+    try:
+        await work
+    except ProxyError as error:
+        _log.info("not renewed: %s %s", error, error.detail)
 
 
-def _source_labels(source: Reference, record: Record) -> tuple[str, ...]:
-    where = (f"source:{source.text}",) if isinstance(source, Address) else ()
-    return (*where, *(f"tag:{tag}" for tag in record.facts.tags))
+def _sources(job: Job) -> tuple[Reference, ...]:
+    """What the job is made of: the picture first, then what its operations need beside."""
+    return (job.source, *job.plan.also())
 
 
-def _labels(job: Job, record: Record) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*_source_labels(job.source, record), *job.delivery.labels)))
+def _wanted(job: Job, record: Record) -> tuple[str, ...]:
+    """What the answer to this job is to be purged by, as far as its link and source say."""
+    return (*source_labels(job.source, record), *job.delivery.labels)
+
+
+def _labels(
+    job: Job, supplied: Sequence[Supplied], before: KeptRendition | None
+) -> tuple[str, ...]:
+    """What the rendition is to be purged by; what other links gave it before is not lost."""
+    sources = zip(_sources(job), supplied, strict=True)
+    labels = [label for source, one in sources for label in source_labels(source, one.record)]
+    labels += [*job.delivery.labels, *(before.labels if before else ())]
+    return tuple(dict.fromkeys(labels))[:_LABELS]

@@ -19,10 +19,10 @@ from msgspec import NODEFAULT, Struct, field, structs
 
 from proxy.dialects.native import Links
 from proxy.focus.models import Models
+from proxy.freshness import Freshness
 from proxy.handover import RenderSettings
 from proxy.limits import Limits
 from proxy.server import ServerSettings
-from proxy.service import Freshness
 from proxy.sources.settings import SourceSettings
 from proxy.stores.disk import CacheSettings
 from proxy.typed import Misfit, converted, from_text, options

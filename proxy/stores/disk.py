@@ -48,6 +48,9 @@ class CacheSettings(Struct, frozen=True, forbid_unknown_fields=True):
     records_bytes: Bytes = 500_000_000
     """Most bytes of what sources said about their originals: freshness and validators."""
 
+    memory_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 64_000_000
+    """Most bytes of finished images that each worker has at hand in memory, beside the disk."""
+
     retry_seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     """How long to go without a cache that could not be opened, before the next attempt."""
 

@@ -1,0 +1,367 @@
+"""The order of things, from a real origin to a real cache; only the renderer is in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from aiohttp import web
+from machinery import until
+from origins import Origin
+from pictures import file, scene, square
+
+from proxy.blob import Blob
+from proxy.dialer import Dialer
+from proxy.errors import SourceFailed, SourceNotFound, SourceRefused
+from proxy.flights import Flights
+from proxy.freshness import Freshness
+from proxy.handover import Lane, Work
+from proxy.jobs import Delivery, Job
+from proxy.limits import Limits
+from proxy.ops.resize import Resize
+from proxy.originals import Address
+from proxy.picture import Picture
+from proxy.plan import Operation, Plan
+from proxy.pool import Pool
+from proxy.reach import Reach
+from proxy.service import Answer, Service
+from proxy.sources.http import HttpSource
+from proxy.stores import Everything, Labelled, Prefixed
+from proxy.stores.disk import CacheSettings, DiskStore
+from proxy.stores.hot import HotStore
+from proxy.supply import Supply
+from proxy.work import RENDER, Outfit
+
+pytestmark = pytest.mark.anyio
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+ONE, OTHER = file(scene()), file(square(400, 300, 10, 10, 50))
+RULES = Freshness(stale_while_revalidate=1000, stale_if_error=5000, jitter=0)
+LIVES = {"Cache-Control": "max-age=600", "ETag": '"1"'}
+
+
+class Here(Pool):
+    """Does the work at once, in this very process."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self.rendered = 0
+        self.during: Callable[[], Any] | None = None
+
+    async def run(
+        self,
+        work: Work[Argument, Result],
+        argument: Argument,
+        originals: Sequence[Blob] = (),
+        *,
+        lane: Lane = "live",
+        seconds: float = 10.0,
+    ) -> Result:
+        self.rendered += work is RENDER
+        if self.during is not None:
+            await self.during()
+        return work.does([original.read() for original in originals], argument, "heavy")
+
+
+class World:
+    """A service with all it needs, and a clock that a test can turn."""
+
+    def __init__(self, folder: Path, rules: Freshness = RULES) -> None:
+        self.now = 1_000_000.0
+        self.dialer = Dialer(Reach(allow_nets=["127.0.0.1"]))
+        source = HttpSource(self.dialer, Limits(), retries=0)
+        disk = DiskStore(CacheSettings(dir=str(folder)), clock=self.clock)
+        self.store = HotStore(disk, 10_000_000)
+        flights = Flights(folder / "flights")
+        self.pool = Here()
+        self.service = Service(
+            supply=Supply(source, self.store, flights, rules, clock=self.clock),
+            store=self.store,
+            pool=self.pool,
+            flights=flights,
+            outfit=Outfit(Limits()),
+            clock=self.clock,
+        )
+
+    def clock(self) -> float:
+        self.now += 1e-6
+        return self.now
+
+    async def ask(self, url: str, width: int = 40, *labels: str) -> Answer:
+        plan = Plan((Resize(width_in_px=width),))
+        answer = await self.service.produce(Job(Address(url), plan, Delivery(labels=labels)))
+        await until(lambda: not self.service._behind)
+        return answer
+
+    async def states(self, *urls: str) -> list[str]:
+        return [(await self.ask(url)).state for url in urls]
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path / "cache")
+    yield world
+    await world.service.close()
+    await world.store.close()
+    await world.dialer.close()
+
+
+def conditional(origin: Origin, path: str, body: bytes, etag: str = '"1"') -> str:
+    """A source that answers 304 to who has what it has."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304, headers={"ETag": etag})
+        return web.Response(body=body, headers={"Cache-Control": "max-age=600", "ETag": etag})
+
+    return origin.handle(path, answer)
+
+
+async def test_three_sizes_are_one_fetch(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.png", ONE)
+    answers = await asyncio.gather(*(world.ask(url, width) for width in (20, 40, 60)))
+    assert [answer.rendition.size.width for answer in answers] == [20, 40, 60]
+    assert {answer.state for answer in answers} == {"miss"}
+    assert origin.count("/a.png") == 1
+
+
+async def test_fresh_answers_ask_nobody(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    assert await world.states(url, url) == ["miss", "hit"]
+    world.now += 599
+    answer = await world.ask(url)
+    assert (answer.state, int(answer.age), answer.lifetime) == ("hit", 599, 600)
+    assert (origin.count("/a.png"), world.pool.rendered) == (1, 1)
+
+
+async def test_one_304_renews_all_sizes_without_a_pixel(world: World, origin: Origin) -> None:
+    url = conditional(origin, "/a.png", ONE)
+    for width in (20, 40, 60):
+        await world.ask(url, width)
+    world.now += 601
+    assert (await world.ask(url, 20)).state == "stale"
+    for width in (20, 40, 60):
+        answer = await world.ask(url, width)
+        assert (answer.state, int(answer.age)) == ("hit", 0)
+    assert (origin.count("/a.png"), world.pool.rendered) == (2, 3)
+
+
+async def test_the_old_answer_is_there_at_once_however_slow_the_source(
+    world: World, origin: Origin
+) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    await world.ask(url)
+    world.now += 601
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.BaseRequest) -> web.StreamResponse:
+        asked.set()
+        await go_on.wait()
+        return web.Response(body=OTHER, headers=LIVES)
+
+    origin.handle("/a.png", slow)
+    job = Job(Address(url), Plan((Resize(width_in_px=40),)))
+    old = [await world.service.produce(job) for _ in range(20)]
+    await asked.wait()
+    old += [await world.service.produce(job) for _ in range(20)]
+    assert {answer.state for answer in old} == {"stale"}
+    go_on.set()
+    await until(lambda: not world.service._behind)
+    new = await world.ask(url)
+    assert (new.state, new.etag != old[0].etag) == ("hit", True)
+    assert origin.count("/a.png") == 2
+
+
+async def test_a_changed_original_is_fetched_once_for_all_sizes(
+    world: World, origin: Origin
+) -> None:
+    url = conditional(origin, "/a.png", ONE)
+    old = [(await world.ask(url, width)).etag for width in (20, 40)]
+    conditional(origin, "/a.png", OTHER, '"2"')
+    world.now += 601
+    first = [await world.ask(url, width) for width in (20, 40)]
+    assert [answer.state for answer in first] == ["stale", "stale"]
+    assert [answer.etag for answer in first] == old
+    second = [await world.ask(url, width) for width in (20, 40)]
+    assert [answer.state for answer in second] == ["hit", "hit"]
+    assert not {answer.etag for answer in second} & set(old)
+    assert (origin.count("/a.png"), world.pool.rendered) == (2, 4)
+
+
+async def test_a_source_that_is_down_does_not_show(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    await world.ask(url)
+    origin.serve("/a.png", status=500)
+    world.now += 601
+    assert await world.states(url, url, url) == ["stale", "stale", "stale"]
+    assert origin.count("/a.png") == 2
+    world.now += 6
+    assert await world.states(url) == ["stale"]
+    assert origin.count("/a.png") == 3
+    world.now += 5000
+    with pytest.raises(SourceFailed):
+        await world.ask(url)
+    origin.serve("/a.png", ONE, headers=LIVES)
+    world.now += 60
+    assert await world.states(url, url) == ["miss", "hit"]
+    assert world.pool.rendered == 1
+
+
+async def test_another_size_of_a_source_that_is_down_is_made_of_what_is_kept(
+    world: World, origin: Origin
+) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    await world.ask(url, 20)
+    origin.serve("/a.png", status=500)
+    world.now += 601
+    assert [(await world.ask(url, width)).state for width in (40, 60)] == ["miss", "miss"]
+    assert origin.count("/a.png") == 2
+    world.now += 5001
+    with pytest.raises(SourceFailed):
+        await world.ask(url, 80)
+
+
+async def test_a_source_that_is_down_when_asked_first(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.png", status=500)
+    for _ in range(3):
+        with pytest.raises(SourceFailed, match="500"):
+            await world.ask(url)
+    assert origin.count("/a.png") == 1
+    origin.serve("/a.png", ONE)
+    world.now += 6
+    assert await world.states(url) == ["miss"]
+
+
+async def test_what_is_kept_stands_in_where_old_answers_are_not_given_at_once(
+    tmp_path: Path, origin: Origin
+) -> None:
+    world = World(tmp_path / "cache", Freshness(stale_while_revalidate=0, jitter=0))
+    url = conditional(origin, "/a.png", ONE)
+    await world.ask(url)
+    world.now += 601
+    assert await world.states(url, url) == ["miss", "hit"]
+    assert world.pool.rendered == 1
+    world.now += 601
+    origin.serve("/a.png", status=503)
+    assert await world.states(url) == ["stale"]
+    world.now += 6
+    origin.serve("/a.png", status=403)
+    with pytest.raises(SourceRefused):
+        await world.ask(url)
+    await world.store.close()
+    await world.dialer.close()
+
+
+@pytest.mark.parametrize(("status", "error"), [(404, SourceNotFound), (403, SourceRefused)])
+async def test_what_the_source_took_back_is_not_hidden(
+    world: World, origin: Origin, status: int, error: type[Exception]
+) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    await world.ask(url)
+    origin.serve("/a.png", status=status)
+    world.now += 601
+    assert await world.states(url) == ["stale"]
+    for _ in range(3):
+        with pytest.raises(error, match=str(status)):
+            await world.ask(url)
+    assert origin.count("/a.png") == 2
+    origin.serve("/a.png", ONE, headers=LIVES)
+    world.now += 11
+    assert await world.states(url, url) == ["miss", "hit"]
+    assert world.pool.rendered == 1
+
+
+async def test_a_purge_by_source_takes_all_that_was_made_of_it(
+    world: World, origin: Origin
+) -> None:
+    url, near = origin.serve("/u/a.png", ONE), origin.serve("/u/a.png2", OTHER)
+    for width in (20, 40, 60):
+        await world.ask(url, width)
+    await world.ask(near)
+    counts = await world.store.purge(Labelled(f"source:{url}"))
+    assert (counts["rendition"], counts["original"], counts["record"]) == (3, 1, 1)
+    assert await world.states(near, url) == ["hit", "miss"]
+    assert origin.count("/u/a.png") == 2
+    counts = await world.store.purge(Prefixed(f"source:{origin.url('/u/')}"))
+    assert (counts["rendition"], counts["original"]) == (2, 2)
+
+
+async def test_a_soft_purge_asks_once_behind_the_old_answers(world: World, origin: Origin) -> None:
+    url = conditional(origin, "/a.png", ONE)
+    for width in (20, 40):
+        await world.ask(url, width)
+    await world.store.purge(Everything(), soft=True)
+    assert [(await world.ask(url, width)).state for width in (20, 20, 40)] == [
+        "stale",
+        "hit",
+        "hit",
+    ]
+    assert (origin.count("/a.png"), world.pool.rendered) == (2, 2)
+
+
+async def test_a_soft_purge_of_a_rendition_alone_is_renewed_too(
+    world: World, origin: Origin
+) -> None:
+    url = conditional(origin, "/a.png", ONE)
+    await world.ask(url, 20, "preset:small")
+    assert (await world.store.purge(Labelled("preset:small"), soft=True))["record"] == 0
+    assert [(await world.ask(url, 20)).state for _ in range(2)] == ["stale", "hit"]
+    assert origin.count("/a.png") == 2
+
+
+async def test_tags_of_the_source_and_of_every_link_purge(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.png", ONE, headers={"Cache-Tag": "shop, sale"})
+    first = await world.ask(url, 40, "tag:first")
+    second = await world.ask(url, 40, "tag:second")
+    assert first.labels == (f"source:{url}", "tag:shop", "tag:sale", "tag:first")
+    assert set(second.labels) == {*first.labels, "tag:second"}
+    for tag in ("shop", "first", "second"):
+        assert (await world.store.purge(Labelled(f"tag:{tag}")))["rendition"] == 1
+        await world.ask(url, 40, "tag:first")
+        await world.ask(url, 40, "tag:second")
+
+
+async def test_what_was_purged_while_it_was_made_is_not_kept(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+
+    async def purge() -> None:
+        world.pool.during = None
+        await world.store.purge(Labelled(f"source:{url}"))
+
+    world.pool.during = purge
+    assert await world.states(url, url) == ["miss", "miss"]
+    assert origin.count("/a.png") == 2
+
+
+class Beside(Operation, frozen=True):
+    """Needs a second picture."""
+
+    other: str
+
+    def apply(self, picture: Picture) -> Picture:
+        return picture
+
+    def also(self) -> tuple[Address, ...]:
+        return (Address(self.other),)
+
+
+async def test_a_second_image_counts_like_the_first(world: World, origin: Origin) -> None:
+    url = conditional(origin, "/a.png", ONE)
+    mark = conditional(origin, "/mark.png", OTHER)
+    job = Job(Address(url), Plan((Beside(other=mark),)))
+
+    async def state() -> str:
+        answer = await world.service.produce(job)
+        await until(lambda: not world.service._behind)
+        return answer.state
+
+    assert [await state(), await state()] == ["miss", "hit"]
+    conditional(origin, "/mark.png", ONE, '"2"')
+    world.now += 601
+    assert [await state(), await state()] == ["stale", "hit"]
+    assert world.pool.rendered == 2
+    assert (await world.store.purge(Labelled(f"source:{mark}")))["rendition"] == 1
+    assert await state() == "miss"
