@@ -159,20 +159,30 @@ def judge(
     if record is None or record.asked_at > now + _SLACK:
         return Expired(usable=False)
     due = marked > record.tried_at or now >= record.tried_at + pause(record.failures, rules)
-    if record.digest and made_of is not None:
-        late = now - _end(record, key, made_of, marked, rules)
-        if late < 0:
-            return Fresh()
-        bearable = late <= rules.stale_if_error
-        if late <= rules.stale_while_revalidate and (bearable or not record.failures):
-            return Stale(due)
-        if bearable:
-            return Expired(usable=True) if due else Stale(due)
+    aged = None
+    if record.digest:
+        late = now - _end(record, key, made_of or record.digest, marked, rules)
+        aged = _aged(late, record, rules, due=due)
+    if aged is not None:
+        # Where nothing is kept it can be made, maybe of an original that is.
+        return aged if made_of is not None else Expired(usable=False)
     if record.refusal is not None:
         said = not record.failures and now < record.asked_at + record.lifetime
         if (said and marked < record.asked_at) or not due:
             return Refused(record.refusal)
     return Expired(usable=False)
+
+
+def _aged(late: float, record: Record, rules: Freshness, *, due: bool) -> Verdict | None:
+    """What may be done with a result that is so late; None where nothing may."""
+    bearable = late <= rules.stale_if_error
+    if late < 0:
+        return Fresh()
+    if late <= rules.stale_while_revalidate and (bearable or not record.failures):
+        return Stale(due)
+    if bearable:
+        return Expired(usable=True) if due else Stale(due)
+    return None
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

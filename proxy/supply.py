@@ -118,6 +118,8 @@ class Supply:
                 raise
             return stand_in
         at_hand = word.original or await self._kept(source, word.record.digest)
+        if at_hand is None and word.record.refusal is not None:
+            raise error_of(word.record.refusal)
         if at_hand is None:
             # Its record outlived it, or who fetched it could not keep it: it is fetched anew.
             word = await self._flights.join(

@@ -21,8 +21,8 @@ from proxy.faces.loops import refuse_loops
 from proxy.faces.problems import Headers, Problem, problem
 from proxy.faces.request_ids import request_id
 from proxy.formats import FORMATS
+from proxy.freshness import Record
 from proxy.jobs import Job
-from proxy.kept import Record
 from proxy.originals import Reference, digest
 from proxy.service import Answer
 
