@@ -82,6 +82,27 @@ def test_odd_urls_are_refused(text: str) -> None:
         read(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("http://%31.example/", "percent-encoded"),
+        ("http://a.example./", "ends with a dot"),
+        ("http://0x7f.1/", "no plain IPv4 address"),
+        ("http://u:p@a/", "user name or password"),
+        ("http://a/b c", "space"),
+        ("http://a\\b/", "backslash"),
+        ("http://a/#b", "fragment"),
+        ("http://a:99999/", "port"),
+        ("http://[::1%1]/", "zone"),
+        ("http:///a", "no host"),
+        ("ftp://a/", "no?t? an http"),
+    ],
+)
+def test_a_refusal_says_why(text: str, reason: str) -> None:
+    with pytest.raises(BadSource, match=reason):
+        read(text)
+
+
 @given(st.text(max_size=40), st.sampled_from(["", "http://", "https://", "http://a/", "http://a"]))
 def test_whatever_is_read_is_asked_as_it_was_read(text: str, start: str) -> None:
     try:

@@ -99,9 +99,9 @@ class HttpSource:
         if answer.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
             return Unchanged(_facts(answer, validators))
         _require_success(answer)
-        encoding = answer.header("Content-Encoding").strip().lower()
-        if encoding not in ("", "identity"):
-            raise SourceFailed("the source encoded its answer, though asked not to")
+        for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+            if answer.header(name).strip().lower() not in ("", plain):
+                raise SourceFailed("the source encoded its answer, though asked not to")
         most = self._limits.source_bytes
         length = answer.header("Content-Length")
         if length.isdigit() and int(length) > most:

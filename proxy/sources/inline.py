@@ -1,7 +1,6 @@
 """Originals that came with the request."""
 
 import asyncio
-import hashlib
 
 from proxy.blob import Blob
 from proxy.errors import BadSource, SourceTooLarge
@@ -21,8 +20,8 @@ class InlineSource:
             raise BadSource("an address has no body")
         if len(reference.body) > self._limits.source_bytes:
             raise SourceTooLarge(f"the original is larger than {self._limits.source_bytes} bytes")
-        return await asyncio.to_thread(_original, reference.body)
+        return await asyncio.to_thread(_original, reference)
 
 
-def _original(body: bytes) -> Original:
-    return Original(Blob.of(body), hashlib.sha256(body).hexdigest())
+def _original(upload: Upload) -> Original:
+    return Original(Blob.of(upload.body), upload.digest)

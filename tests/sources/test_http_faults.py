@@ -103,6 +103,9 @@ async def test_answers_that_are_odd_but_whole(
             b"gzip", b"br", b"deflate", b"zstd", b"GZIP", b"x-gzip", b"identity, gzip", b"nonsense",
         )),
         said(b"Content-Encoding: gzip", b"Content-Encoding: gzip", b"Content-Length: 1", body=b"h"),
+        said(b"Transfer-Encoding: gzip, chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
+        said(b"Transfer-Encoding: chunked, chunked", body=b"5\r\nhello\r\n0\r\n\r\n"),
+        said(b"Transfer-Encoding: gzip", body=b"hello"),
         # redirects to nowhere
         *(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 302 Found\r\nLocation: "),
         b"HTTP/1.1 302 Found\r\nLocation: http://\xff\xfe/\r\nContent-Length: 0\r\n\r\n",
