@@ -43,9 +43,9 @@ class Names:
 async def dialing(
     reach: Reach = LOOPBACK,
     lookup: Callable[[str, int], Awaitable[Sequence[str]]] | None = None,
-    how: Dialing | None = None,
 ) -> AsyncIterator[Dialer]:
-    dialer = Dialer(reach, how, lookup)
+    # Nothing here should reach a deadline, however busy the machine.
+    dialer = Dialer(reach, Dialing(connect_seconds=60, idle_seconds=60), lookup)
     try:
         yield dialer
     finally:
@@ -219,7 +219,7 @@ async def test_a_secure_original_does_not_come_by_an_insecure_way(
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     plain = origin.serve("/a.jpg", b"hello")
     async with dialing() as dialer:
-        source = HttpSource(dialer, Limits())
+        source = HttpSource(dialer, Limits(source_seconds=60))
         url = secure.serve("/down", status=302, headers={"Location": plain})
         with pytest.raises(SourceForbidden, match="from https:// to http://"):
             await source.fetch(Address(url))
@@ -260,7 +260,7 @@ async def test_no_spelling_of_a_private_address_is_dialled() -> None:
         def reach(self) -> Reach:
             return Watching()
 
-    sources = Sources.configured(Watched(), Limits(source_seconds=2))
+    sources = Sources.configured(Watched(), Limits(source_seconds=60))
     rows = [line.split("\t") for line in SPELLINGS.read_text(encoding="utf-8").splitlines()]
     for _, spelling in [row for row in rows if not row[0].startswith("#")]:
         text = spelling.encode("latin-1", "backslashreplace").decode("unicode_escape")

@@ -25,13 +25,14 @@ from proxy.sources.http import HttpSource
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = Limits(source_bytes=1000, source_redirects=3, source_seconds=5)
+LIMITS = Limits(source_bytes=1000, source_redirects=3, source_seconds=60)
 BODY = b"picture " * 100
 
 
 @pytest.fixture
 async def dialer() -> AsyncIterator[Dialer]:
-    dialer = Dialer(Reach(allow_nets=["127.0.0.1"]))
+    patient = Dialing(connect_seconds=60, idle_seconds=60)
+    dialer = Dialer(Reach(allow_nets=["127.0.0.1"]), patient)
     yield dialer
     await dialer.close()
 
@@ -255,7 +256,7 @@ async def test_a_redirect_to_a_port_that_is_not_asked(source: HttpSource, origin
 async def test_headers_and_deadline_of_one_request(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a.jpg", BODY)
     along = (("authorization", "Bearer secret"), ("user-agent", "me"), ("accept-language", "de"))
-    await source.fetch(Address(url, headers=along, seconds=1))
+    await source.fetch(Address(url, headers=along, seconds=50))
     assert set(along) <= set(origin.asked[0].headers.items())
     await source.fetch(Address(url))
     assert origin.asked[1].headers["user-agent"] == "Framekeep"
@@ -313,7 +314,7 @@ async def test_a_deadline_can_be_shortened_but_not_stretched(
     url = origin.handle("/a.jpg", never)
     source = HttpSource(dialer, Limits(source_seconds=0.2))
     with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
-        await source.fetch(Address(url, seconds=60))
+        await source.fetch(Address(url, seconds=90))
 
 
 async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> None:

@@ -62,7 +62,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source(bucket: str, limits: Limits | None = None) -> ObjectSource:
-    return ObjectSource(bucket, limits or Limits(), connect_seconds=1)
+    return ObjectSource(bucket, limits or Limits(source_seconds=60), connect_seconds=60)
 
 
 async def test_the_original_is_what_lies_there(bucket: str) -> None:
@@ -105,9 +105,12 @@ async def test_the_wrong_credentials(bucket: str, monkeypatch: pytest.MonkeyPatc
 
 async def test_size_is_bounded(bucket: str) -> None:
     address = Address("shop:users/a b%20é.jpg")
-    assert isinstance(await source(bucket, Limits(source_bytes=len(BODY))).fetch(address), Original)
+    assert isinstance(
+        await source(bucket, Limits(source_bytes=len(BODY), source_seconds=60)).fetch(address),
+        Original,
+    )
     with pytest.raises(SourceTooLarge):
-        await source(bucket, Limits(source_bytes=len(BODY) - 1)).fetch(address)
+        await source(bucket, Limits(source_bytes=len(BODY) - 1, source_seconds=60)).fetch(address)
 
 
 def at(origin: FaultOrigin) -> str:
