@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from starlette.routing import Route, Router
+from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from proxy.dialects.native import Native
-from proxy.faces import health
+from proxy.faces.azure_analysis import AzureAnalysis
+from proxy.faces.azure_vision import AzureVision
+from proxy.faces.front import Front
 from proxy.faces.health import Health
 from proxy.faces.images import Grace, Images
+from proxy.faces.keys import Keys
 from proxy.flights import Flights
 from proxy.ops import OPERATIONS
 from proxy.plan import Catalogue, Operation
@@ -76,11 +79,15 @@ def create_app(
             closing.push_async_callback(service.close)
             yield
 
+    keys = Keys(settings.api.keys, allow_keyless=settings.api.allow_keyless)
     heart = Health(lambda: "stopping" if stopping() else "")
-    return Router(
-        [Route(path, heart) for path in (health.LIVE, *health.READY)],
-        lifespan=lifespan,
-        default=Images(
+    front = Front(
+        {
+            **dict.fromkeys(("health", "healthz", "healthcheck"), heart),
+            "vision": AzureVision(service, keys, settings.azure),
+            "computervision": AzureAnalysis(service, keys, settings.azure),
+        },
+        Images(
             native,
             service,
             grace=Grace(
@@ -88,8 +95,8 @@ def create_app(
                 int(settings.freshness.stale_if_error),
             ),
         ),
-        redirect_slashes=False,
     )
+    return Router(lifespan=lifespan, default=front, redirect_slashes=False)
 
 
 def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIONS) -> Native:

@@ -165,7 +165,8 @@ def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",
-        "VIPS_DISC_THRESHOLD": "1t",  # no temporary files: memory is bounded, and disks are shut
+        # No temporary files: memory is bounded, and disks are shut. libvips knows k, m and g.
+        "VIPS_DISC_THRESHOLD": "999g",
     }
 
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 
 from proxy import kept
+from proxy.containers import Header, probe
 from proxy.description import Description
 from proxy.errors import (
     CapacityError,
@@ -67,6 +68,13 @@ class _Made(Struct, frozen=True):
     record: Record
 
 
+class Examined(Struct, frozen=True):
+    """What an original's own structure says of it, and how many bytes it has."""
+
+    header: Header
+    length: int
+
+
 class Service:
     """Makes renditions and answers questions about originals."""
 
@@ -111,6 +119,13 @@ class Service:
                         raise
                     return self._answer(job, found, "stale")
         return self._answer(job, await self._made(job, "live"), "miss")
+
+    async def examine(self, source: Reference) -> Examined:
+        """What is known of an original before it is decoded. Raises a ProxyError."""
+        async with self._deadline():
+            supplied = await self._supply.original(source)
+        body = supplied.original.body
+        return Examined(await asyncio.to_thread(probe, body.view()), len(body))
 
     async def ask(self, source: Reference) -> Seen:
         """Where the eye goes in an original, and how large it is."""

@@ -18,6 +18,8 @@ import msgspec
 from msgspec import NODEFAULT, Struct, field, structs
 
 from proxy.dialects.native import Links
+from proxy.faces.azure import Azure
+from proxy.faces.keys import Access
 from proxy.focus.models import Models
 from proxy.freshness import Freshness
 from proxy.handover import RenderSettings
@@ -41,6 +43,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     freshness: Freshness = field(default_factory=Freshness)
     render: RenderSettings = field(default_factory=RenderSettings)
     models: Models = field(default_factory=Models)
+    api: Access = field(default_factory=Access)
+    azure: Azure = field(default_factory=Azure)
     limits: Limits = field(default_factory=Limits)
 
     def check(self) -> None:

@@ -5,11 +5,33 @@ from typing import TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive
 
 from proxy.errors import BadUpload, SourceTooLarge
 from proxy.faces.leaving import CallerLeft
+from proxy.faces.problems import Headers
 
 T = TypeVar("T")
+
+
+class Heard:
+    """A request's ``receive`` that remembers whether the body came to its end.
+
+    Who is refused half-way is not listened to any more: the connection ends with the answer.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.to_the_end = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self.to_the_end = True
+        return message
+
+    def parting(self) -> Headers:
+        return [] if self.to_the_end else [(b"connection", b"close")]
 
 
 async def read(request: Request, most: int) -> bytes:

@@ -27,8 +27,11 @@ class Health:
         self._unready = unready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reason = "" if scope["path"] == LIVE else self._unready()
-        if scope["method"] not in ("GET", "HEAD"):
+        path = scope["path"]
+        reason = "" if path == LIVE else self._unready()
+        if path != LIVE and path not in READY:
+            status, body = 404, {"status": "health is told at /health/live and /health/ready"}
+        elif scope["method"] not in ("GET", "HEAD"):
             status, body = 405, {"status": "health is read with GET and HEAD"}
         elif reason:
             status, body = 503, {"status": reason}

@@ -31,6 +31,10 @@ async def test_the_unready_are_alive() -> None:
     assert (await ask(LIVE, "going down")).status_code == 200
 
 
+async def test_other_paths_are_none() -> None:
+    assert (await ask("/health/of-my-cat")).status_code == 404
+
+
 async def test_head_has_no_body() -> None:
     answer = await ask(LIVE, method="HEAD")
     assert (answer.status_code, answer.content) == (200, b"")

@@ -1,0 +1,161 @@
+"""The official Python client of Azure Image Analysis 4.0, unchanged, sync and async."""
+
+import io
+
+import photos
+import pytest
+from azure.ai.vision.imageanalysis import ImageAnalysisClient
+from azure.ai.vision.imageanalysis.aio import ImageAnalysisClient as AsyncClient
+from azure.ai.vision.imageanalysis.models import VisualFeatures
+from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
+from serving import KEY, OTHER_KEY
+
+CROPS = [VisualFeatures.SMART_CROPS]
+
+
+def client(server, key=KEY, **options):
+    return ImageAnalysisClient(server.url, AzureKeyCredential(key), retry_total=0, **options)
+
+
+def crops(result):
+    boxes = [(crop.aspect_ratio, crop.bounding_box) for crop in result.smart_crops.list]
+    return [(ratio, box.x, box.y, box.width, box.height) for ratio, box in boxes]
+
+
+def check(result, ratios):
+    assert [crop.aspect_ratio for crop in result.smart_crops.list] == ratios
+    for ratio, x, y, width, height in crops(result):
+        assert x >= 0
+        assert y >= 0
+        assert x + width <= result.metadata.width
+        assert y + height <= result.metadata.height
+        assert abs(width - ratio * height) <= max(1, ratio)
+
+
+def test_a_crop_for_each_ratio_in_their_order(server):
+    with client(server) as vision:
+        result = vision.analyze(
+            photos.off_centre(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5, 1.0]
+        )
+        check(result, [0.75, 1.0, 1.5, 1.0])
+        url = server.origin.serve("/off-centre.jpg", photos.off_centre())
+        by_url = vision.analyze_from_url(url, CROPS, smart_crops_aspect_ratios=[0.75, 1, 1.5, 1.0])
+        assert crops(by_url) == crops(result)
+        opened = io.BytesIO(photos.off_centre())
+        assert crops(vision.analyze(opened, CROPS, smart_crops_aspect_ratios=[1.5])) == [
+            crops(result)[2]
+        ]
+
+
+@pytest.mark.anyio
+async def test_the_async_client_gets_the_same(server):
+    async with AsyncClient(server.url, AzureKeyCredential(KEY), retry_total=0) as vision:
+        result = await vision.analyze(
+            photos.off_centre(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5]
+        )
+    check(result, [0.75, 1.0, 1.5])
+
+
+@pytest.mark.parametrize("ratios", [None, []])
+def test_without_a_ratio_there_is_one_crop_of_a_modest_one(server, ratios):
+    with client(server) as vision:
+        result = vision.analyze(photos.off_centre(), CROPS, smart_crops_aspect_ratios=ratios)
+    (crop,) = result.smart_crops.list
+    assert 0.5 <= crop.aspect_ratio <= 2.0
+    box = crop.bounding_box
+    assert abs(box.width - crop.aspect_ratio * box.height) <= max(2, 0.01 * box.height)
+    assert box.x <= 640
+    assert box.x + box.width >= 740
+
+
+def test_the_ends_of_the_range_belong_to_it(server):
+    with client(server) as vision:
+        data = photos.off_centre()
+        check(vision.analyze(data, CROPS, smart_crops_aspect_ratios=[0.75, 1.8]), [0.75, 1.8])
+        for outside in (0.74, 1.81, 0, -1, float("nan"), float("inf")):
+            with pytest.raises(HttpResponseError) as caught:
+                vision.analyze(data, CROPS, smart_crops_aspect_ratios=[outside])
+            assert caught.value.status_code == 400
+            assert caught.value.error.innererror["code"] == "BadArgument"
+
+
+def test_features_that_are_not_there(server):
+    with client(server) as vision:
+        data = photos.off_centre()
+        with pytest.raises(HttpResponseError, match="The feature 'Tags' is not supported"):
+            vision.analyze(data, [VisualFeatures.SMART_CROPS, VisualFeatures.TAGS])
+        with pytest.raises(HttpResponseError) as caught:
+            vision.analyze(data, ["nonsense"])
+        assert caught.value.error.innererror["code"] == "NotSupportedVisualFeature"
+        with pytest.raises(HttpResponseError) as caught:
+            vision.analyze(data, [])
+        assert caught.value.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("data", "inner"),
+    [
+        (b"this is text", "InvalidImageFormat"),
+        (photos.encoded("JPEG")[:3000], "InvalidImageFormat"),
+        (b"", None),
+        (b"\0" * 20_971_521, None),
+        (photos.encoded("PNG", 49, 60), None),
+    ],
+)
+def test_what_is_no_good_picture(server, data, inner):
+    with client(server) as vision, pytest.raises(HttpResponseError) as caught:
+        vision.analyze(data, CROPS)
+    assert caught.value.status_code == 400
+    assert caught.value.error.code == "InvalidRequest"
+    assert (caught.value.error.innererror or {}).get("code") == inner
+
+
+def test_urls_that_lead_nowhere(server):
+    with client(server) as vision:
+        for url in ("http://127.0.0.1:1/none.jpg", "nonsense"):
+            with pytest.raises(HttpResponseError) as caught:
+                vision.analyze_from_url(url, CROPS)
+            assert caught.value.status_code == 400
+
+
+def test_a_wrong_key_is_not_admitted(server):
+    with client(server, "wrong") as vision, pytest.raises(ClientAuthenticationError) as caught:
+        vision.analyze(photos.off_centre(), CROPS)
+    assert caught.value.error.code == "401"
+
+
+def test_two_keys_work_at_a_time(server):
+    for key in (KEY, OTHER_KEY):
+        with client(server, key) as vision:
+            assert vision.analyze(photos.off_centre(), CROPS).smart_crops.list
+
+
+def test_an_endpoint_may_end_in_a_slash(server):
+    with ImageAnalysisClient(server.url + "/", AzureKeyCredential(KEY), retry_total=0) as vision:
+        assert vision.analyze(photos.off_centre(), CROPS).smart_crops.list
+
+
+def test_versions_of_the_api(server):
+    with client(server, api_version="2024-02-01") as vision:
+        assert vision.analyze(photos.off_centre(), CROPS).smart_crops.list
+    old = client(server, api_version="1999-01-01")
+    with old as vision, pytest.raises(ResourceNotFoundError):
+        vision.analyze(photos.off_centre(), CROPS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO"])
+def test_every_format_is_taken(server, kind):
+    side = {"width": 256, "height": 256} if kind == "ICO" else {}
+    with client(server) as vision:
+        assert vision.analyze(photos.encoded(kind, **side), CROPS).smart_crops.list
+
+
+def test_a_face_lies_in_every_crop(server):
+    with client(server) as vision:
+        result = vision.analyze(photos.PORTRAIT, CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.8])
+    check(result, [0.75, 1.0, 1.8])
