@@ -18,9 +18,9 @@ from proxy.formats import FORMATS, Name
 from proxy.geometry import Size
 from proxy.limits import Limits
 from proxy.loaders import LOADERS, Wanted
-from proxy.metadata import told
+from proxy.metadata import rights, told
 from proxy.picture import Animation, Eye, Packaging, Picture
-from proxy.profiles import needs_profile, srgb
+from proxy.profiles import is_srgb, needs_profile, srgb
 from proxy.scaling import shrunk
 
 _LEFT_TO_SCALE = 2
@@ -73,6 +73,7 @@ def decode(
     if animation is None and needs_profile(image):
         # Profiles cost more than scaling: what is to be averaged anyway is averaged before them.
         image = shrunk(image, factor)
+    complete = wanted.count == header.frames or not header.timed
     return Picture(
         image=srgb(_turned(image)),
         natural=natural,
@@ -80,6 +81,8 @@ def decode(
         eye=eye,
         focus=focus,
         animation=animation,
+        own=header.format if complete and _as_stored(image, natural) else None,
+        rights=rights(image),
     )
 
 
@@ -130,6 +133,11 @@ def _animation(image: pyvips.Image, frames: int) -> Animation | None:
 
 def _orientation(image: pyvips.Image) -> int:
     return int(told(image, "orientation") or 1)
+
+
+def _as_stored(image: pyvips.Image, natural: Size) -> bool:
+    """Whether nothing has to be done to the coded pixels before they are right."""
+    return is_srgb(image) and _orientation(image) == 1 and image.width == natural.width
 
 
 def _upright(stored: Size, image: pyvips.Image) -> Size:

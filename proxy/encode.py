@@ -1,32 +1,42 @@
-"""A picture becomes a rendition: pixels are computed here, and written in the format asked for."""
+"""A picture becomes a rendition: in the right format, within the bytes that were asked for."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 
-import pyvips
 from msgspec import structs
 
 from proxy.errors import ImageTooLarge, Impossible
 from proxy.formats import FORMATS, Name
+from proxy.geometry import Size
 from proxy.limits import Limits
-from proxy.metadata import tell
-from proxy.picture import Packaging, Picture, Rendition
+from proxy.picture import Picture, Rendition
+from proxy.savers import QUALITY, saved
+from proxy.scaling import scaled
 
 _WHITE = [255.0, 255.0, 255.0]
-_NOTHING = 0  # of the metadata is kept
-_QUALITY: Mapping[str, int] = {"jpeg": 80, "webp": 80, "avif": 50, "heif": 50}
-_LONGEST_SIDE: Mapping[str, int] = {"webp": 16_383, "avif": 16_384, "jpeg": 65_535, "gif": 65_535}
+_LONGEST_SIDE: Mapping[Name, int] = {"webp": 16_383, "avif": 16_384, "jpeg": 65_535, "gif": 65_535}
+
+_LEAST_QUALITY = 10
+_STEP = 0.9
+"""How much smaller a side becomes at a time when quality alone does not make the file fit."""
 
 
 def encode(picture: Picture, limits: Limits) -> Rendition:
     """The finished image.
 
     Raises:
-        Impossible: the format cannot hold a picture of that size, or there is no encoder.
+        Impossible: the format cannot hold the picture, there is no encoder, or it does not fit
+            into the bytes that were asked for even at one pixel.
         ImageTooLarge: the result has more bytes than the limits allow.
     """
     name = chosen(picture)
     picture = _fitting(picture, name)
-    body = _SAVERS[name](picture, picture.packaging)
+    quality = picture.packaging.quality or QUALITY.get(name, 100)
+    at_most = picture.packaging.max_bytes
+    if at_most is None:
+        body = saved(picture, name, quality)
+    else:
+        picture, body = _within(at_most, picture, name, quality)
     if len(body) > limits.result_bytes:
         raise ImageTooLarge(f"the result is more than {limits.result_bytes} bytes")
     return Rendition(body=body, format=name, size=picture.raster, decided=picture.decided)
@@ -59,64 +69,59 @@ def _fitting(picture: Picture, name: Name) -> Picture:
     return picture
 
 
-def _quality(packaging: Packaging, name: Name) -> int:
-    return packaging.quality or _QUALITY[name]
+def _within(at_most: int, picture: Picture, name: Name, quality: int) -> tuple[Picture, bytes]:
+    """The picture and its file of so many bytes: quality gives way first, then size."""
+    picture = picture.settled()  # it is written more than once
+    body = saved(picture, name, quality)
+    if len(body) <= at_most:
+        return picture, body
+    least = min(quality, _LEAST_QUALITY) if FORMATS[name].lossy else quality
+    if least < quality:
+        body = saved(picture, name, least)
+        if len(body) <= at_most:
+            return picture, _best_quality(at_most, picture, name, least, quality) or body
+    return _largest(at_most, picture, name, least, len(body))
 
 
-def _jpeg(picture: Picture, packaging: Packaging) -> bytes:
-    # subsample_mode "auto" is 4:2:0 below quality 90 and 4:4:4 from there on
-    return bytes(
-        picture.image.jpegsave_buffer(
-            Q=_quality(packaging, "jpeg"), interlace=True, optimize_coding=True, keep=_NOTHING
-        )
-    )
+def _best_quality(
+    at_most: int, picture: Picture, name: Name, fits: int, too_much: int
+) -> bytes | None:
+    """The file of the best quality found between one that fits and one that does not."""
+    best = None
+    while too_much - fits > 1:
+        middle = (fits + too_much) // 2
+        body = saved(picture, name, middle)
+        if len(body) <= at_most:
+            fits, best = middle, body
+        else:
+            too_much = middle
+    return best
 
 
-def _png(picture: Picture, _packaging: Packaging) -> bytes:
-    return bytes(picture.image.pngsave_buffer(compression=6, keep=_NOTHING))
+def _largest(
+    at_most: int, picture: Picture, name: Name, quality: int, bytes_now: int
+) -> tuple[Picture, bytes]:
+    """The largest picture on a ladder of sizes that fits, each a tenth less than the one before."""
+
+    def attempt(step: int) -> tuple[Picture, bytes]:
+        smaller = _smaller(picture, step)
+        return smaller, saved(smaller, name, quality)
+
+    # A file shrinks about as its area does, so the search begins near its end.
+    first = max(1, math.floor(math.log(at_most / bytes_now) / math.log(_STEP) / 2))
+    step, found = first, attempt(first)
+    while len(found[1]) > at_most:
+        if found[0].raster == Size(1, 1):
+            raise Impossible(f"not even one pixel of {name} fits into {at_most} bytes")
+        step += 1
+        found = attempt(step)
+    while step == first and step > 1 and len((larger := attempt(step - 1))[1]) <= at_most:
+        step, first, found = step - 1, first - 1, larger
+    return found
 
 
-def _webp(picture: Picture, packaging: Packaging) -> bytes:
-    image = _with_timing(picture)
-    return bytes(
-        image.webpsave_buffer(
-            Q=_quality(packaging, "webp"),
-            effort=4,
-            keep=_NOTHING,
-            page_height=picture.raster.height,
-        )
-    )
-
-
-def _avif(picture: Picture, packaging: Packaging) -> bytes:
-    return bytes(
-        picture.image.heifsave_buffer(
-            Q=_quality(packaging, "avif"), compression="av1", effort=2, keep=_NOTHING
-        )
-    )
-
-
-def _gif(picture: Picture, _packaging: Packaging) -> bytes:
-    image = _with_timing(picture)
-    return bytes(image.gifsave_buffer(effort=4, keep=_NOTHING, page_height=picture.raster.height))
-
-
-def _no_encoder(_picture: Picture, packaging: Packaging) -> bytes:
-    raise Impossible(f"there is no {packaging.format} encoder on this server")
-
-
-def _with_timing(picture: Picture) -> pyvips.Image:
-    """The image with what savers of animations look for."""
-    if picture.animation is None:
-        return picture.image
-    return tell(picture.image, delays=picture.animation.delays, loop=picture.animation.loop)
-
-
-_SAVERS: Mapping[Name, Callable[[Picture, Packaging], bytes]] = {
-    "jpeg": _jpeg,
-    "png": _png,
-    "webp": _webp,
-    "avif": _avif,
-    "gif": _gif,
-    "heif": _no_encoder,
-}
+def _smaller(picture: Picture, step: int) -> Picture:
+    share = _STEP**step
+    width, height = picture.raster.width, picture.raster.height
+    size = Size(max(1, int(width * share)), max(1, int(height * share)))
+    return picture.scaled(picture.each(lambda one: scaled(one, size)))

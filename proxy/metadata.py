@@ -1,6 +1,7 @@
 """What libvips keeps beside the pixels: fields by name."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyvips
@@ -32,4 +33,30 @@ def tell(
     if profile is not None:
         blob: Any = profile  # which the stubs do not know
         image.set_type(pyvips.GValue.blob_type, PROFILE, blob)
+    return image
+
+
+_RIGHTS = ("exif-ifd0-Copyright", "exif-ifd0-Artist")
+_TEXT = re.compile(r"(.*) \(.*, ASCII, \d+ components, \d+ bytes\)", re.DOTALL)
+_LONGEST_RIGHT = 500
+
+
+def rights(image: pyvips.Image) -> dict[str, str]:
+    """What the file says of its copyright and its author: names of EXIF fields and their texts."""
+    found = {}
+    for name in _RIGHTS:
+        match = _TEXT.fullmatch(str(told(image, name) or ""))
+        if match and (text := match[1].strip()):
+            found[name] = text[:_LONGEST_RIGHT]
+    return found
+
+
+def claimed(image: pyvips.Image, wanted: Mapping[str, str]) -> pyvips.Image:
+    """The same image with these EXIF fields and no other."""
+    image = image.copy()
+    for name in image.get_fields():
+        if name.startswith("exif-"):
+            image.remove(name)
+    for name, text in wanted.items():
+        image.set_type(pyvips.GValue.gstr_type, name, text)
     return image

@@ -65,6 +65,8 @@ class Picture(Struct, frozen=True):
     ``focus`` is what is known of the subject of this very frame; None until somebody looked.
     ``whole`` holds as long as the frame is all of the original's; ``found`` is what somebody saw
     then, in this render, and stays. ``also`` holds the second images by their addresses.
+    ``own`` is the original's format as long as every pixel is as it was coded there. ``rights`` is
+    what the file said about them: names of EXIF fields and their texts.
     """
 
     image: pyvips.Image
@@ -77,6 +79,8 @@ class Picture(Struct, frozen=True):
     whole: bool = True
     found: Focus | None = None
     also: Mapping[Address, pyvips.Image] = field(default_factory=dict)
+    own: Name | None = None
+    rights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def frames(self) -> int:
@@ -89,17 +93,27 @@ class Picture(Struct, frozen=True):
 
     def recoloured(self, image: pyvips.Image) -> "Picture":
         """The same frame with other pixels in it: everything that is known of it still holds."""
-        return structs.replace(self, image=image)
+        return structs.replace(self, image=image, own=self._own(image))
 
     def reframed(self, image: pyvips.Image) -> "Picture":
         """Another frame: what was known of the subject's place no longer holds."""
         size = Size(image.width, image.height // self.frames)
-        return structs.replace(self, image=image, natural=size, focus=None, whole=False)
+        return structs.replace(
+            self,
+            image=image,
+            natural=size,
+            focus=None,
+            whole=False,
+            own=self._own(image),
+        )
 
     def scaled(self, image: pyvips.Image) -> "Picture":
         """The whole frame at another size: the subject is where it was, relative to the frame."""
         size = Size(image.width, image.height // self.frames)
-        return structs.replace(self, image=image, natural=size)
+        return structs.replace(self, image=image, natural=size, own=self._own(image))
+
+    def _own(self, image: pyvips.Image) -> Name | None:
+        return self.own if image is self.image else None
 
     def each(self, change: Callable[[pyvips.Image], pyvips.Image]) -> pyvips.Image:
         """The image with ``change`` done to every frame by itself; all results are one size."""
@@ -120,7 +134,7 @@ class Picture(Struct, frozen=True):
 
     def settled(self) -> "Picture":
         """The same pixels in memory: decoders stream them once, from top to bottom."""
-        return self.recoloured(self.image.copy_memory())
+        return structs.replace(self, image=self.image.copy_memory())
 
     def seen(self) -> "tuple[Picture, Focus]":
         """The same picture and its focus; its pixels are in memory if the eye had to look."""

@@ -7,6 +7,7 @@ import pyvips
 from msgspec import Struct, structs
 
 from proxy.blob import Buffer
+from proxy.containers.bare import bare
 from proxy.decode import decode
 from proxy.encode import encode
 from proxy.errors import BrokenImage, ImageTooLarge
@@ -74,7 +75,8 @@ def render(
             if picture.image.width * picture.image.height > before:
                 _check_result(picture, limits)
         _check_result(picture, limits)
-        return Rendered(encode(picture, limits), picture.found)
+        rendition = _no_larger(encode(picture, limits), picture, original)
+        return Rendered(rendition, picture.found)
 
 
 def look(original: Buffer, limits: Limits, *, eye: Eye, focus: Focus | None = None) -> Seen:
@@ -87,6 +89,16 @@ def look(original: Buffer, limits: Limits, *, eye: Eye, focus: Focus | None = No
         picture = decode(original, limits, eye=eye, focus=focus, needed=preview, ends_in="auto")
         seen, known = picture.seen()
         return Seen(seen.natural, seen.frames, known)
+
+
+def _no_larger(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:
+    """The original's own coded pixels where nothing was changed and writing anew gained nothing."""
+    if rendition.format != picture.own or picture.packaging.keep:
+        return rendition
+    own = bare(original, rendition.format)
+    if own is None or len(own) >= len(rendition.body):
+        return rendition
+    return structs.replace(rendition, body=own)
 
 
 def _check_result(picture: Picture, limits: Limits) -> None:
