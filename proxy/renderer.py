@@ -56,15 +56,20 @@ _TRIM_BYTES = 32 * 1024 * 1024
 
 
 class About(Struct, frozen=True):
-    """A process's word about itself. ``guards`` of the sandbox are "on", or why they are not."""
+    """A process's word about itself.
+
+    ``jobs`` is how many it has begun, this one included; ``grown`` is the memory it holds beyond
+    what it began with, in bytes; ``guards`` of the sandbox are "on", or why they are not.
+    """
 
     pid: int
+    jobs: int
     grown: int
     guards: Mapping[str, str]
 
 
 def _about(originals: Sequence[Buffer], argument: None, lane: Lane) -> About:  # noqa: ARG001
-    return About(os.getpid(), 0, {})
+    return About(os.getpid(), 0, 0, {})
 
 
 ABOUT = Work("about", type(None), About, _about)
@@ -104,10 +109,12 @@ class Renderer:
             self._guards = sandbox.enter(readable=readable, growth=settings.memory_bytes)
         self._watch = Watch()
         # Not all at once: each slot ends a little earlier than the next.
-        self._jobs_left = settings.recycle_jobs - slot * settings.recycle_jobs // 64
+        self._most_jobs = settings.recycle_jobs - slot * settings.recycle_jobs // 64
+        self._jobs = 0
+        self._spoilt = False
 
     def _about(self, originals: Sequence[Buffer], argument: None, lane: Lane) -> About:
-        return About(os.getpid(), self._memory.grown(), self._guards)
+        return About(os.getpid(), self._jobs, self._memory.grown(), self._guards)
 
     def run(self) -> NoReturn:
         while not self._is_over():
@@ -128,7 +135,9 @@ class Renderer:
         return any(descriptor == self._life for descriptor, _ in self._poll.poll())
 
     def _is_spent(self) -> bool:
-        return self._jobs_left <= 0 or self._memory.grown() > self._settings.recycle_bytes
+        if self._spoilt or self._jobs >= self._most_jobs:
+            return True
+        return self._memory.grown() > self._settings.recycle_bytes
 
     def _take(self, line: socket.socket, lane: Lane) -> None:
         line.settimeout(_TALK_SECONDS)
@@ -139,7 +148,7 @@ class Renderer:
         blobs = [Blob(descriptor) for descriptor in descriptors]
         if has_hung_up(line):
             return
-        self._jobs_left -= 1
+        self._jobs += 1
         with suppress(OSError):  # whoever asked may be gone at any time
             line.sendall(frame(Kind.STARTED, MOMENT.pack(time.monotonic())))
             with deadline(order.seconds), self._watch.over(line):
@@ -157,7 +166,7 @@ class Renderer:
         except Heavy:
             return frame(Kind.HEAVY)
         except Exception:  # noqa: BLE001 - a fault of ours must be told, not retried
-            self._jobs_left = 0  # who knows what state it left behind
+            self._spoilt = True  # who knows what state it left behind
             failure = RenderFailed(
                 "the picture could not be rendered", detail=traceback.format_exc()
             )

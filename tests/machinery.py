@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from proxy.handover import RenderSettings
 from proxy.pool import Pool
@@ -49,3 +50,12 @@ async def ended(pid: int) -> None:
 async def pid_of(pool: Pool) -> int:
     """Which renderer is next."""
     return (await pool.run(ABOUT, None)).pid
+
+
+async def descendants(pid: int) -> set[int]:
+    """The processes that a process started, and those that they started."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found |= {child} | await descendants(child)
+    return found

@@ -7,12 +7,11 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx2
 import msgspec
 import pytest
-from machinery import ended
+from machinery import descendants, ended
 
 from proxy.server import ServerSettings
 
@@ -154,14 +153,6 @@ async def test_everything_ends_when_the_supervisor_is_killed() -> None:
         server.process.kill()
         for child in children:
             await ended(child)
-
-
-async def descendants(pid: int) -> set[int]:
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found |= {child} | await descendants(child)
-    return found
 
 
 @pytest.mark.parametrize(("app", "status"), [("refused", 2), ("missing", 1)])
