@@ -9,6 +9,8 @@ from starlette.routing import Router
 from starlette.types import ASGIApp
 
 from proxy.dialects.native import Native
+from proxy.dialer import Dialer
+from proxy.faces import admin
 from proxy.faces.azure_analysis import AzureAnalysis
 from proxy.faces.azure_vision import AzureVision
 from proxy.faces.front import Front
@@ -19,6 +21,8 @@ from proxy.flights import Flights
 from proxy.ops import OPERATIONS
 from proxy.plan import Catalogue, Operation
 from proxy.pool import Pool
+from proxy.purging import Purging
+from proxy.reach import ANYWHERE, Reach
 from proxy.renderers import Renderers
 from proxy.server import inherited_renderers
 from proxy.service import Service
@@ -59,6 +63,8 @@ def create_app(
         queue_seconds=settings.render.queue_seconds,
         result_bytes=settings.limits.result_bytes * 2,
     )
+    cdn_dialer = Dialer(Reach(allow_nets=ANYWHERE))  # to where the operator says, and nowhere else
+    purging = Purging(store, settings.cdn.cdns(cdn_dialer))
     flights = Flights(Path(settings.cache.dir).expanduser() / "flights")
     service = Service(
         supply=Supply(sources, store, flights, settings.freshness),
@@ -75,6 +81,7 @@ def create_app(
                 await closing.enter_async_context(own)
             closing.push_async_callback(store.close)
             closing.push_async_callback(sources.close)
+            closing.push_async_callback(cdn_dialer.close)
             closing.push_async_callback(flights.close)
             closing.push_async_callback(service.close)
             yield
@@ -84,6 +91,7 @@ def create_app(
     front = Front(
         {
             **dict.fromkeys(("health", "healthz", "healthcheck"), heart),
+            "admin": admin.app(purging, store, Keys(settings.admin.keys)),
             "vision": AzureVision(service, keys, settings.azure),
             "computervision": AzureAnalysis(service, keys, settings.azure),
         },

@@ -5,7 +5,8 @@ fit for a stranger; ``detail`` is for the log alone. How a failure looks on a wi
 faces, never here.
 
     ProxyError
-    ├─ RequestError     BadPlan · BadLink · BadSource · BadUpload        the caller
+    ├─ RequestError     BadPlan · BadLink · BadSource · BadUpload ·
+    │                   BadPurge                                       the caller
     ├─ LinkError        BadSignature · LinkExpired                       the one who signs
     ├─ SourceError      SourceForbidden · SourceNotFound · SourceTooLarge ·
     │                   SourceTimedOut · SourceFailed (SourceRefused)    the origin
@@ -56,6 +57,10 @@ class BadSource(RequestError):
 
 class BadUpload(RequestError):
     """The uploaded body cannot be taken as a picture's bytes."""
+
+
+class BadPurge(RequestError):
+    """What is to be purged is not said, or not so that it can be understood."""
 
 
 class LinkError(ProxyError):

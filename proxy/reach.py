@@ -19,6 +19,10 @@ REFUSED = "the source's address is not a public one and is not on the list of al
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 
 
+ANYWHERE = ("0.0.0.0/0", "::/0")
+"""For what only the operator names: private networks are reached like all others."""
+
+
 class Reach:
     """A policy, read once from what the operator wrote."""
 

@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT, Struct, field, structs
 
+from proxy.cdns.settings import CdnSettings
 from proxy.dialects.native import Links
+from proxy.faces.admin import AdminSettings
 from proxy.faces.azure import Azure
 from proxy.faces.keys import Access
 from proxy.focus.models import Models
@@ -41,6 +43,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     sources: SourceSettings = field(default_factory=SourceSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     freshness: Freshness = field(default_factory=Freshness)
+    cdn: CdnSettings = field(default_factory=CdnSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
     render: RenderSettings = field(default_factory=RenderSettings)
     models: Models = field(default_factory=Models)
     api: Access = field(default_factory=Access)
@@ -55,8 +59,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 "hexadecimal (`openssl rand -hex 32` makes one), or take unsigned links from "
                 "everybody with FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
             )
-        if complaint := self.models.complaint():
-            raise BadSettings(complaint)
+        for complaint in (self.models.complaint(), self.cdn.complaint()):
+            if complaint:
+                raise BadSettings(complaint)
 
 
 class BadSettings(Exception):

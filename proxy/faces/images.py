@@ -25,6 +25,7 @@ from proxy.freshness import Record
 from proxy.jobs import Job
 from proxy.originals import Reference, digest
 from proxy.service import Answer
+from proxy.tags import tags_of
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +119,11 @@ class Images:
             (b"etag", answer.etag.encode()),
             (b"x-cache", answer.state.encode()),
         ]
+        tags = tags_of(answer.labels)
+        headers += (
+            (b"cache-tag", ",".join(tags).encode()),
+            (b"surrogate-key", " ".join(tags).encode()),
+        )
         if answer.last_modified:
             headers.append((b"last-modified", answer.last_modified.encode("latin-1")))
         if job.plan.negotiates:

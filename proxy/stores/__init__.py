@@ -4,7 +4,7 @@ A store may forget but never fail: whatever goes wrong on disk is logged there a
 miss. The one exception is a purge: who asks for one must know whether it was done.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 from msgspec import Struct
@@ -108,6 +108,13 @@ class Store(Protocol):
         """Forget what is selected, or mark it as stale; how many entries of each kind that hit.
 
         Raises StoreUnavailable when it could not be done everywhere.
+        """
+        ...
+
+    async def labels(self, prefix: str, at_most: int) -> Sequence[str]:
+        """Labels that begin so and are carried by something, as many as asked for.
+
+        Raises StoreUnavailable.
         """
         ...
 

@@ -7,7 +7,7 @@ broken is moved out of the way with its files, and begun anew.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -114,6 +114,11 @@ class DiskStore:
 
     async def verify(self) -> Mapping[Kind, Repairs]:
         return await self._everywhere(lambda place: place.insist(Shelf.verify))
+
+    async def labels(self, prefix: str, at_most: int) -> Sequence[str]:
+        ask = partial(Shelf.labels, prefix=prefix, at_most=at_most)
+        found = await self._everywhere(lambda place: place.insist(ask))
+        return sorted({label for labels in found.values() for label in labels})[:at_most]
 
     async def stats(self) -> Mapping[Kind, Shelved]:
         found = {}

@@ -7,7 +7,7 @@ awaited for a hit.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from proxy.stores import Entry, Kind, Repairs, Selector, Shelved, Store
@@ -89,6 +89,9 @@ class HotStore:
 
     async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
         return await self._behind.purge(selector, soft=soft)
+
+    async def labels(self, prefix: str, at_most: int) -> Sequence[str]:
+        return await self._behind.labels(prefix, at_most)
 
     async def stats(self) -> Mapping[Kind, Shelved]:
         return await self._behind.stats()

@@ -85,6 +85,14 @@ def after(prefix: bytes) -> bytes | None:
     return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
 
 
+def carried(sql: Sql, selector: Prefixed, at_most: int) -> list[str]:
+    """Labels of the span that some entry carries."""
+    lower, upper = span(selector)
+    bound, values = ("", ()) if upper is None else (" AND text < ?", (upper,))
+    found = sql(f"SELECT text FROM Word WHERE text >= ?{bound} LIMIT ?", (lower, *values, at_most))
+    return [text.decode(errors="replace") for (text,) in found.fetchall()]
+
+
 def labelled(chosen: Span) -> tuple[str, tuple[object, ...]]:
     """A condition on rows of Cache, and its values. No label is asked for when all are chosen."""
     if chosen == Span(b"", None):

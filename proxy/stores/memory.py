@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import structs
 
@@ -89,6 +89,10 @@ class MemoryStore:
                 else:
                     self._forget(place)
         return counts
+
+    async def labels(self, prefix: str, at_most: int) -> Sequence[str]:
+        carried = {label for entry in self._kept.values() for label in entry.labels}
+        return sorted(label for label in carried if label.startswith(prefix))[:at_most]
 
     async def stats(self) -> Mapping[Kind, Shelved]:
         found = {}

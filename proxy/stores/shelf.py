@@ -18,7 +18,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from proxy.blob import Blob
-from proxy.stores import Entry, Kind, Repairs, Selector, Shelved, index
+from proxy.stores import Entry, Kind, Prefixed, Repairs, Selector, Shelved, index
 from proxy.stores.database import Database, Sealed, StorageFailed, border
 from proxy.stores.frame import Damaged, Frame, check, check_file, frame, hashed, seal, unseal
 from proxy.stores.index import Columns, Sql
@@ -164,6 +164,11 @@ class Shelf:
                     count += dropped
         self._on_change(None)
         return count
+
+    def labels(self, prefix: str, at_most: int) -> list[str]:
+        """Labels that begin so and are carried by something."""
+        with border():
+            return index.carried(self._database.sql, Prefixed(prefix), at_most)
 
     def note_purge(self, selector: Selector, *, soft: bool) -> None:
         """Let the purge hold for work that is under way, and for nothing else."""

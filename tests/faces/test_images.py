@@ -81,6 +81,8 @@ async def test_a_picture_comes_with_all_a_cdn_wants_to_know() -> None:
         "etag": ETAG,
         "last-modified": CHANGED,
         "x-cache": "hit",
+        "cache-tag": "framekeep",
+        "surrogate-key": "framekeep",
         "x-focus": "face",
         "content-type": "image/webp",
         "content-length": "100",

@@ -219,6 +219,15 @@ class StoreSuite:
         assert found.stale_since > begun
 
     @pytest.mark.anyio
+    async def test_labels_in_use_are_told(self, store: Store) -> None:
+        await store.put("rendition", "1", Entry(b"1", labels=("source:a/1", "tag:x")))
+        await store.put("original", "2", Entry(b"2", labels=("source:a/2", "source:a/1")))
+        await store.put("original", "3", Entry(b"3", labels=("source:b", "source:a/3")))
+        await store.remove("original", "3")
+        assert list(await store.labels("source:a/", 10)) == ["source:a/1", "source:a/2"]
+        assert list(await store.labels("source:a/", 1)) == ["source:a/1"]
+
+    @pytest.mark.anyio
     async def test_stats_count_entries_and_reads(self, store: Store) -> None:
         await store.put("rendition", "1", Entry(b"1" * 1000))
         await store.put("rendition", "2", Entry(b"2" * 1000))
