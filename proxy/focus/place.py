@@ -25,6 +25,7 @@ from proxy.focus.regions import (
     down,
     first_kind,
     room,
+    side_weight,
 )
 from proxy.focus.subject import Shares, area_of_interest, to_show
 from proxy.geometry import Box, Size, anchored, largest_window
@@ -117,7 +118,7 @@ Sides = Callable[[Region], tuple[float, float]]
 
 def _spans(regions: Sequence[Region], sides: Sides) -> list[Span]:
     """The evidence along one axis."""
-    faces = _shared([(face, _prominence(face)) for face in regions if face.kind == "face"])
+    faces = _prominent([face for face in regions if face.kind == "face"])
     things = [(thing, area_weight(thing)) for thing in regions if thing.kind in THINGS]
     salient = [(place, place.weight) for place in regions if place.kind == "saliency"]
     seen_whole = any(thing.kind == "person" for thing, _ in things)
@@ -140,16 +141,19 @@ def _spans(regions: Sequence[Region], sides: Sides) -> list[Span]:
 Weighted = list[tuple[Region, float]]
 
 
-def _prominence(face: Region) -> float:
-    """How far a face counts: a doubtful or a very small one is no reason to give up the rest."""
-    side = sqrt((face.right - face.left) * (face.bottom - face.top))
-    return face.weight * min(1.0, side / PROMINENT)
+def _prominent(faces: Sequence[Region]) -> Weighted:
+    """How far each face counts; all together 1, or less where none is sure and large.
+
+    A doubtful or very small face is no reason to give up the rest, and whoever stands in front is
+    whom a picture is about.
+    """
+    seen = sum(face.weight * min(1.0, _side(face) / PROMINENT) for face in faces)
+    total = sum(map(side_weight, faces))
+    return [(face, min(1.0, seen) * side_weight(face) / total) for face in faces if total > 0]
 
 
-def _shared(weighted: Weighted) -> Weighted:
-    """With the weights brought down so far that they add up to no more than 1."""
-    total = max(1.0, sum(weight for _, weight in weighted))
-    return [(region, weight / total) for region, weight in weighted]
+def _side(region: Region) -> float:
+    return sqrt((region.right - region.left) * (region.bottom - region.top))
 
 
 def _whole(weighted: Weighted) -> Weighted:
