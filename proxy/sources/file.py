@@ -9,7 +9,6 @@ Rule 3  The bytes are copied. A renderer maps what it is given: a file that some
 
 import asyncio
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,17 +17,16 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
-from proxy.blob import BlobWriter
 from proxy.errors import (
     BadSource,
     SourceFailed,
     SourceForbidden,
     SourceNotFound,
     SourceTimedOut,
-    SourceTooLarge,
 )
 from proxy.limits import Limits
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.sources.arrivals import Arrivals
 from proxy.sources.paths import segments
 
 _CHUNK = 1024 * 1024
@@ -43,9 +41,12 @@ class FileSource:
     beyond the deadline.
     """
 
-    def __init__(self, root: Path, limits: Limits, *, threads: int = 4) -> None:
+    def __init__(
+        self, root: Path, limits: Limits, *, threads: int = 4, arrivals: Arrivals | None = None
+    ) -> None:
         self._root = root
         self._limits = limits
+        self._arrivals = arrivals or Arrivals(limits.source_bytes)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="files")
 
     async def fetch(
@@ -74,26 +75,19 @@ class FileSource:
                     raise SourceForbidden("the source is not a regular file")
                 if validators is not None and validators.etag == _etag(before):
                     return Unchanged(_facts(before))
-                if before.st_size > self._limits.source_bytes:
-                    raise self._too_large()
-                original = self._copy(descriptor, _facts(before))
+                original = self._copy(descriptor, before)
                 if _etag(os.fstat(descriptor)) != _etag(before):
                     raise SourceFailed("the file changed while it was read", transient=True)
                 return original
         except OSError as error:
             raise _translated(error) from error
 
-    def _copy(self, descriptor: int, facts: Facts) -> Original:
-        writer, hashed = BlobWriter(), hashlib.sha256()
-        while chunk := os.read(descriptor, _CHUNK):
-            if writer.size + len(chunk) > self._limits.source_bytes:
-                raise self._too_large()  # it grew meanwhile
-            writer.write(chunk)
-            hashed.update(chunk)
-        return Original(writer.finish(), hashed.hexdigest(), facts)
-
-    def _too_large(self) -> SourceTooLarge:
-        return SourceTooLarge(f"the original is larger than {self._limits.source_bytes} bytes")
+    def _copy(self, descriptor: int, status: os.stat_result) -> Original:
+        with self._arrivals.begin() as arrival:
+            arrival.expect(status.st_size)
+            while chunk := os.read(descriptor, _CHUNK):
+                arrival.write(chunk)
+            return arrival.finish(_facts(status))
 
 
 @contextmanager

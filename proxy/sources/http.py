@@ -6,14 +6,12 @@ never a part.
 """
 
 import asyncio
-import hashlib
 import random
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from msgspec.structs import replace
 
-from proxy.blob import BlobWriter
 from proxy.dialer import Answer, Dialer
 from proxy.errors import (
     BadSource,
@@ -22,11 +20,11 @@ from proxy.errors import (
     SourceNotFound,
     SourceRefused,
     SourceTimedOut,
-    SourceTooLarge,
 )
 from proxy.headers import sendable
 from proxy.limits import Limits
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.sources.arrivals import Arrivals
 from proxy.sources.facts import facts
 from proxy.urls import Url, follow, read
 
@@ -37,7 +35,13 @@ _LATER = frozenset((408, 421, 425, 429))  # these do not speak of the original
 
 class HttpSource:
     def __init__(
-        self, dialer: Dialer, limits: Limits, *, retries: int = 2, retry_seconds: float = 0.1
+        self,
+        dialer: Dialer,
+        limits: Limits,
+        *,
+        retries: int = 2,
+        retry_seconds: float = 0.1,
+        arrivals: Arrivals | None = None,
     ) -> None:
         """Make up to ``retries`` further tries for what may be over in a moment.
 
@@ -47,6 +51,7 @@ class HttpSource:
         self._limits = limits
         self._retries = retries
         self._retry_seconds = retry_seconds
+        self._arrivals = arrivals or Arrivals(limits.source_bytes)
 
     async def fetch(
         self, reference: Reference, validators: Validators | None = None
@@ -102,17 +107,12 @@ class HttpSource:
         for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
             if answer.header(name).strip().lower() not in ("", plain):
                 raise SourceFailed("the source encoded its answer, though asked not to")
-        most = self._limits.source_bytes
-        length = answer.header("Content-Length")
-        if length.isdigit() and int(length) > most:
-            raise SourceTooLarge(f"the original is larger than {most} bytes")
-        writer, hashed = BlobWriter(), hashlib.sha256()
-        async for chunk in answer.chunks():
-            if writer.size + len(chunk) > most:
-                raise SourceTooLarge(f"the original is larger than {most} bytes")
-            writer.write(chunk)
-            hashed.update(chunk)
-        return Original(writer.finish(), hashed.hexdigest(), _facts(answer, None))
+        with self._arrivals.begin() as arrival:
+            length = answer.header("Content-Length")
+            arrival.expect(int(length) if length.isdigit() else 0)
+            async for chunk in answer.chunks():
+                arrival.write(chunk)
+            return arrival.finish(_facts(answer, None))
 
 
 def _conditions(validators: Validators | None) -> tuple[tuple[str, str], ...]:

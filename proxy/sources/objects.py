@@ -1,22 +1,20 @@
 """Originals in a bucket that the operator named: `NAME:path`."""
 
 import asyncio
-import hashlib
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from proxy.blob import BlobWriter
 from proxy.buckets import open_bucket
 from proxy.errors import (
     BadSource,
     SourceFailed,
     SourceNotFound,
     SourceTimedOut,
-    SourceTooLarge,
 )
 from proxy.limits import Limits
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.sources.arrivals import Arrivals
 from proxy.sources.facts import facts
 from proxy.sources.paths import segments
 from proxy.urls import without_queries
@@ -30,9 +28,17 @@ _CHUNK = 256 * 1024
 class ObjectSource:
     """Objects below a bucket's prefix. The bucket is the operator's, so no address is checked."""
 
-    def __init__(self, place: str, limits: Limits, *, connect_seconds: float) -> None:
+    def __init__(
+        self,
+        place: str,
+        limits: Limits,
+        *,
+        connect_seconds: float,
+        arrivals: Arrivals | None = None,
+    ) -> None:
         """``place`` as in `buckets`; raises ValueError where it cannot be opened."""
         self._limits = limits
+        self._arrivals = arrivals or Arrivals(limits.source_bytes)
         self._bucket = open_bucket(
             place, seconds=limits.source_seconds, connect_seconds=connect_seconds
         )
@@ -71,18 +77,15 @@ class ObjectSource:
             raise SourceFailed("the bucket could not be read", detail=_detail(error)) from error
 
     async def _take(self, result: "GetResult") -> Original:
-        most = self._limits.source_bytes
-        if result.meta["size"] > most:
-            raise SourceTooLarge(f"the original is larger than {most} bytes")
-        writer, hashed = BlobWriter(), hashlib.sha256()
-        async for chunk in result.stream(min_chunk_size=_CHUNK):
-            if writer.size + len(chunk) > most:
-                raise SourceTooLarge(f"the original is larger than {most} bytes")
-            writer.write(chunk)
-            hashed.update(chunk)
-        if writer.size != result.meta["size"]:
-            raise SourceFailed("the bucket broke off in the middle of its answer", transient=True)
-        return Original(writer.finish(), hashed.hexdigest(), _facts(result))
+        with self._arrivals.begin() as arrival:
+            arrival.expect(result.meta["size"])
+            async for chunk in result.stream(min_chunk_size=_CHUNK):
+                arrival.write(chunk)
+            if arrival.size != result.meta["size"]:
+                raise SourceFailed(
+                    "the bucket broke off in the middle of its answer", transient=True
+                )
+            return arrival.finish(_facts(result))
 
 
 def _facts(result: "GetResult") -> Facts:

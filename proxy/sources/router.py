@@ -10,6 +10,7 @@ from proxy.errors import BadSource, SourceFailed
 from proxy.limits import Limits
 from proxy.originals import Original, Reference, Unchanged, Validators
 from proxy.sources import Source
+from proxy.sources.arrivals import Arrivals
 from proxy.sources.base import BaseSource
 from proxy.sources.file import FileSource
 from proxy.sources.http import HttpSource
@@ -35,8 +36,13 @@ class Sources:
         Raises ValueError for a bucket that cannot be opened.
         """
         dialer = Dialer(settings.reach(), settings, lookup)
+        arrivals = Arrivals(limits.source_bytes, max(settings.held_bytes, limits.source_bytes))
         http = HttpSource(
-            dialer, limits, retries=settings.retries, retry_seconds=settings.retry_seconds
+            dialer,
+            limits,
+            retries=settings.retries,
+            retry_seconds=settings.retry_seconds,
+            arrivals=arrivals,
         )
         by_scheme: dict[str, Source] = {
             "http": http,
@@ -48,12 +54,12 @@ class Sources:
         for name, place in settings.named.items():
             scheme, _, rest = place.partition("://")
             if scheme == "file":
-                folder = FileSource(Path(rest), limits)
+                folder = FileSource(Path(rest), limits, arrivals=arrivals)
                 sources._closing.push_async_callback(folder.close)
                 by_scheme[name] = folder
             elif scheme in buckets.SCHEMES:
                 by_scheme[name] = ObjectSource(
-                    place, limits, connect_seconds=settings.connect_seconds
+                    place, limits, connect_seconds=settings.connect_seconds, arrivals=arrivals
                 )
             else:
                 by_scheme[name] = BaseSource(read(place), http)

@@ -10,6 +10,7 @@ from proxy import buckets
 from proxy.dialer import Dialing
 from proxy.errors import BadSource
 from proxy.reach import ANY_PORTS, Reach
+from proxy.sources.arrivals import HELD_BYTES
 from proxy.urls import read
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
@@ -36,6 +37,9 @@ class SourceSettings(Dialing, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     retry_seconds: Annotated[float, Meta(ge=0, le=60)] = 0.1
     """Longest pause before the first further try; doubled before each one after it."""
+
+    held_bytes: Annotated[int, Meta(ge=1)] = HELD_BYTES
+    """Most bytes of originals under way at a time, though one always may be; beyond it, 503."""
 
     named: dict[str, str] = field(default_factory=dict)
     """Sources by name, each `file:///folder`, `https://host/path/` or a bucket such as

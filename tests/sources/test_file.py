@@ -147,8 +147,8 @@ async def test_a_root_that_is_gone(tmp_path: Path) -> None:
 class Meddled(FileSource):
     """A file that is written to while it is read."""
 
-    def _copy(self, descriptor: int, facts: Facts) -> Original:
-        original = super()._copy(descriptor, facts)
+    def _copy(self, descriptor: int, status: os.stat_result) -> Original:
+        original = super()._copy(descriptor, status)
         with (self._root / "a.jpg").open("ab") as file:
             file.write(b"more")
         return original
