@@ -10,6 +10,7 @@ The fork server puts a fresh one in its place at once.
 """
 
 import ctypes
+import logging
 import os
 import select
 import signal
@@ -41,6 +42,8 @@ from proxy.handover import (
     write_failure,
 )
 from proxy.lanes import Turn, lanes_of
+
+log = logging.getLogger("framekeep.renderers")
 
 RECYCLED = 0
 ABANDONED = 3
@@ -107,6 +110,9 @@ class Renderer:
         self._guards: Mapping[str, str] = {}
         if settings.sandbox:
             self._guards = sandbox.enter(readable=readable, growth=settings.memory_bytes)
+        missing = [f"{name} ({why})" for name, why in self._guards.items() if why != "on"]
+        if missing and slot == 0:
+            log.warning("render processes run without %s", ", ".join(missing))
         self._watch = Watch()
         # Not all at once: each slot ends a little earlier than the next.
         self._most_jobs = settings.recycle_jobs - slot * settings.recycle_jobs // 64

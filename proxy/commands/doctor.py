@@ -1,5 +1,6 @@
 """Look at this machine: what works, and what to do about the rest."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 import pyvips
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from proxy.errors import ProxyError
 from proxy.focus.eye import Eye
 from proxy.library import Framekeep
+from proxy.pool import Pool
+from proxy.renderer import ABOUT
+from proxy.renderers import Renderers
 from proxy.settings import BadSettings, Settings, load
 
 
@@ -52,7 +56,7 @@ def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
     except BadSettings as error:
         yield Finding("bad", "settings", str(error).replace("\n", "; "))
         return
-    checks: tuple[Callable[[Settings], Finding], ...] = (_keys, _cache, _models)
+    checks: tuple[Callable[[Settings], Finding], ...] = (_keys, _cache, _models, _sandbox)
     for check in checks:
         yield check(settings)
 
@@ -109,6 +113,37 @@ def _cache(settings: Settings) -> Finding:
             "make room, or lower FRAMEKEEP_CACHE_BYTES",
         )
     return Finding("ok", "cache", f"{folder}, {free:,} bytes free")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    """A render process is started as the server would, and asked."""
+    try:
+        guards = asyncio.run(_guards(settings))
+    except ProxyError as error:
+        return Finding(
+            "bad", "sandbox", f"no render process: {error}", "what it wrote above says why"
+        )
+    if not guards:
+        return Finding(
+            "note", "sandbox", "is switched off", "unset FRAMEKEEP_RENDER_SANDBOX to confine them"
+        )
+    missing = [f"{name} ({state})" for name, state in guards.items() if state != "on"]
+    if missing:
+        return Finding(
+            "note",
+            "sandbox",
+            f"render processes run without {', '.join(missing)}",
+            "a newer kernel, or a container profile that lets these calls through, has them",
+        )
+    return Finding("ok", "sandbox", ", ".join(guards))
+
+
+async def _guards(settings: Settings) -> Mapping[str, str]:
+    models = settings.models
+    one = structs.replace(settings.render, processes=1)
+    async with Renderers(one, imports=models.imports(), readable=models.readable()) as renderers:
+        pool = Pool(renderers.directory, queue_seconds=60)
+        return (await pool.run(ABOUT, None)).guards
 
 
 def _models(settings: Settings) -> Finding:

@@ -115,6 +115,7 @@ def test_the_doctor_finds_what_works_and_what_does_not(tmp_path: Path) -> None:
     examined = framekeep("doctor", FRAMEKEEP_CACHE_DIR=str(tmp_path), FRAMEKEEP_LINKS_KEYS=KEY)
     assert examined.returncode == 0, examined.stdout
     assert re.search(rb"ok +webp +is written and read", examined.stdout)
+    assert re.search(rb"(ok|note) +sandbox +(privileges|render processes run)", examined.stdout)
     open_to_all = framekeep("doctor", FRAMEKEEP_CACHE_DIR=str(tmp_path))
     assert open_to_all.returncode == 1
     assert re.search(rb"bad +links +no signing keys", open_to_all.stdout)
