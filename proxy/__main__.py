@@ -8,7 +8,7 @@ from importlib import import_module
 from proxy.errors import ProxyError
 from proxy.settings import BadSettings
 
-COMMANDS = ("serve", "sign", "render", "explain", "config", "doctor", "models")
+COMMANDS = ("serve", "sign", "render", "explain", "config", "doctor", "cache", "warm", "models")
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -98,7 +98,7 @@ class Service:
         self._clock = clock
         self._behind: dict[str, asyncio.Task[None]] = {}
 
-    async def produce(self, job: Job) -> Answer:
+    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
         """The rendition: kept, or made now. Raises a ProxyError where there can be none."""
         found, verdict = await self._found(job)
         match verdict:
@@ -113,12 +113,12 @@ class Service:
                 return self._answer(job, found, "stale")
             case Expired(usable=True) if found:
                 try:
-                    return self._answer(job, await self._made(job, "live"), "miss")
+                    return self._answer(job, await self._made(job, lane), "miss")
                 except (SourceFailed, SourceTimedOut, CapacityError) as error:
                     if isinstance(error, SourceRefused):
                         raise
                     return self._answer(job, found, "stale")
-        return self._answer(job, await self._made(job, "live"), "miss")
+        return self._answer(job, await self._made(job, lane), "miss")
 
     async def examine(self, source: Reference) -> Examined:
         """What is known of an original before it is decoded. Raises a ProxyError."""
@@ -167,7 +167,7 @@ class Service:
     async def _made(self, job: Job, lane: Lane) -> _Made:
         async with self._deadline():
             return await self._flights.join(
-                f"rendition-{job.key}",
+                f"{lane}-{job.key}",  # who waits does not wait for work that may wait
                 partial(self._make, job, lane),
                 look=partial(self._fresh, job),
             )

@@ -22,6 +22,7 @@ from proxy.faces.problems import Headers, Problem, problem
 from proxy.faces.request_ids import request_id
 from proxy.formats import FORMATS
 from proxy.freshness import Record
+from proxy.handover import Lane
 from proxy.jobs import Job
 from proxy.originals import Reference, digest
 from proxy.service import Answer
@@ -36,7 +37,7 @@ _GUARDS: Headers = [
 
 
 class Producer(Protocol):
-    async def produce(self, job: Job) -> Answer:
+    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
         """The rendition. Raises a ProxyError where there can be none."""
         ...
 
@@ -106,7 +107,7 @@ class Images:
         if job.plan.negotiates:
             plan = job.plan.offered(offer(asked.get(b"accept", b"")))
             job = Job(job.source, plan, job.delivery)
-        answer = await unless_left(receive, self._service.produce(job))
+        answer = await unless_left(receive, self._service.produce(job, _lane(asked)))
         return self._told(scope["method"], asked, job, answer)
 
     def _told(
@@ -191,6 +192,12 @@ class Images:
         return (
             f"public, max-age={fresh}, stale-while-revalidate={stale}, stale-if-error={failing}"
         ).encode()
+
+
+def _lane(asked: Mapping[bytes, bytes]) -> Lane:
+    """Who says that nothing is urgent (RFC 9218) is served after all others."""
+    words = asked.get(b"priority", b"").replace(b" ", b"").split(b",")
+    return "background" if b"u=7" in words else "live"
 
 
 _LONGEST = 31_536_000.0  # a year: what RFC 9111 readers take for ever

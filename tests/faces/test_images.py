@@ -12,6 +12,7 @@ from proxy.dialects.native import Native
 from proxy.errors import Overloaded, SourceNotFound
 from proxy.faces.images import Grace, Images
 from proxy.geometry import Size
+from proxy.handover import Lane
 from proxy.jobs import Job
 from proxy.picture import Rendition
 from proxy.plan import Catalogue, Operation
@@ -42,7 +43,7 @@ class Kept:
         )
         self.jobs: list[Job] = []
 
-    async def produce(self, job: Job) -> Answer:
+    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
         self.jobs.append(job)
         return self.answer
 
@@ -51,7 +52,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def produce(self, job: Job) -> Answer:
+    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
         raise self.error
 
 
@@ -319,7 +320,7 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
 
-    async def produce(self, job: Job) -> Answer:
+    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
         self.begun.set()
         try:
             await asyncio.Event().wait()
