@@ -3,6 +3,8 @@
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from starlette.routing import Router
@@ -17,7 +19,10 @@ from proxy.faces.front import Front
 from proxy.faces.health import Health
 from proxy.faces.images import Grace, Images
 from proxy.faces.keys import Keys
+from proxy.faces.metrics import Metrics
+from proxy.faces.observed import Observed
 from proxy.flights import Flights
+from proxy.logs import RequestLog, configure
 from proxy.ops import OPERATIONS
 from proxy.plan import Catalogue, Operation
 from proxy.pool import Pool
@@ -26,13 +31,18 @@ from proxy.reach import ANYWHERE, Reach
 from proxy.renderers import Renderers
 from proxy.server import inherited_renderers
 from proxy.service import Service
-from proxy.settings import BadSettings, Settings, load
+from proxy.settings import BadSettings, Settings, TraceSettings, load
 from proxy.signing import Keyring
 from proxy.sources.router import Sources
 from proxy.stores.disk import DiskStore
 from proxy.stores.hot import HotStore
 from proxy.supply import Supply
+from proxy.telemetry import Telemetry, Tracing
+from proxy.vitals import telling
 from proxy.work import Outfit
+
+FACES = ("images", "vision", "analysis", "admin")
+"""What faces are called in metrics and logs."""
 
 
 def create_app(
@@ -56,7 +66,11 @@ def create_app(
     sources = Sources.configured(settings.sources, settings.limits)
     store = HotStore(DiskStore(settings.cache), settings.cache.memory_bytes)
     models = settings.models
-    own = Renderers(settings.render, imports=models.imports(), readable=models.readable())
+    own = Renderers(
+        settings.render, imports=models.imports(), readable=models.readable(), log=settings.log
+    )
+    telemetry = Telemetry(FACES, renderers, tracing(settings.traces))
+    log = RequestLog(settings.log)
     pool = Pool(
         renderers or own.directory,
         queue=settings.render.queue,
@@ -84,25 +98,35 @@ def create_app(
             closing.push_async_callback(cdn_dialer.close)
             closing.push_async_callback(flights.close)
             closing.push_async_callback(service.close)
+            closing.callback(telemetry.close)
+            closing.callback(log.flush)
+            await closing.enter_async_context(telling(telemetry, pool))
             yield
 
+    observed = partial(
+        Observed, telemetry=telemetry, log=log, server_timing=settings.traces.server_timing
+    )
     keys = Keys(settings.api.keys, allow_keyless=settings.api.allow_keyless)
+    images = Images(
+        native,
+        service,
+        grace=Grace(
+            int(settings.freshness.stale_while_revalidate),
+            int(settings.freshness.stale_if_error),
+        ),
+    )
+    vision = AzureVision(service, keys, settings.azure)
+    analysis = AzureAnalysis(service, keys, settings.azure)
     heart = Health(lambda: "stopping" if stopping() else "")
     front = Front(
         {
             **dict.fromkeys(("health", "healthz", "healthcheck"), heart),
-            "admin": admin.app(purging, store, Keys(settings.admin.keys)),
-            "vision": AzureVision(service, keys, settings.azure),
-            "computervision": AzureAnalysis(service, keys, settings.azure),
+            "admin": observed(admin.app(purging, store, Keys(settings.admin.keys)), "admin"),
+            "metrics": Metrics(telemetry, store.stats, settings.metrics),
+            "vision": observed(vision, "vision"),
+            "computervision": observed(analysis, "analysis"),
         },
-        Images(
-            native,
-            service,
-            grace=Grace(
-                int(settings.freshness.stale_while_revalidate),
-                int(settings.freshness.stale_if_error),
-            ),
-        ),
+        observed(images, "images"),
     )
     return Router(lifespan=lifespan, default=front, redirect_slashes=False)
 
@@ -123,7 +147,22 @@ def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIO
         raise BadSettings(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
 
 
+def tracing(settings: TraceSettings) -> Tracing | None:
+    """Where traces go, if anywhere. Raises BadSettings where that is not installed."""
+    if not settings.otel:
+        return None
+    try:
+        traces = import_module("proxy.tracing")
+    except ImportError as error:
+        raise BadSettings(
+            "FRAMEKEEP_TRACES_OTEL: OpenTelemetry is missing; pip install 'framekeep[otel]'"
+        ) from error
+    opened: Tracing = traces.Traces()
+    return opened
+
+
 def from_environment(stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
     """The app of an HTTP worker."""
     settings = load(os.environ).settings
+    configure(settings.log)
     return create_app(settings, renderers=inherited_renderers(), stopping=stopping)

@@ -15,6 +15,8 @@ faces, never here.
                         StoreUnavailable                               us
 """
 
+import re
+
 
 class ProxyError(Exception):
     """Something asked for could not be done."""
@@ -156,3 +158,8 @@ class RenderFailed(CapacityError):
 
 class StoreUnavailable(CapacityError):
     """What is kept could not be changed as it must be; a purge is not done until it is."""
+
+
+def name_of(kind: type[ProxyError]) -> str:
+    """The failure's name on wires and in metrics: ``source-too-large`` for SourceTooLarge."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()

@@ -25,6 +25,7 @@ from typing import NoReturn
 import msgspec
 
 from proxy.handover import LANES, RETIRE, RenderSettings, registry
+from proxy.logs import LogSettings, configure
 from proxy.renderer import ABANDONED, ABOUT, RECYCLED, Renderer
 
 log = logging.getLogger("framekeep.renderers")
@@ -128,14 +129,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="the fork server of the render processes")
     parser.add_argument("--works", required=True, help="module whose WORKS can be ordered")
     parser.add_argument("--settings", required=True, help="RenderSettings as JSON")
+    parser.add_argument("--log", required=True, help="LogSettings as JSON")
     parser.add_argument("--owner", required=True, type=int, help="descriptor that ends with it")
     parser.add_argument("--listeners", required=True, help="descriptors of the lanes' sockets")
     parser.add_argument("--directory", required=True, help="what is to be removed at the end")
     parser.add_argument("--imports", nargs="*", default=[], help="modules that work needs")
     parser.add_argument("--readable", nargs="*", default=[], help="files that work needs")
     options = parser.parse_args()
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    logging.getLogger("pyvips").setLevel(logging.WARNING)  # it tells of every step
+    configure(msgspec.json.decode(options.log, type=LogSettings))
     settings = msgspec.json.decode(options.settings, type=RenderSettings)
     works = registry([ABOUT, *importlib.import_module(options.works).WORKS])
     for name in options.imports:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from proxy import telemetry
 from proxy.blob import Blob
 from proxy.errors import Overloaded, RenderFailed, TookTooLong
 from proxy.handover import (
@@ -126,10 +127,12 @@ class Pool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.setblocking(False)
             try:
-                began = await self._queued(line, order, originals, lane)
+                with telemetry.stage("queue"):
+                    began = await self._queued(line, order, originals, lane)
                 self.running += 1
                 try:
-                    return await self._answer(line, began, seconds)
+                    with telemetry.stage("render"):
+                        return await self._answer(line, began, seconds)
                 finally:
                     self.running -= 1
             except (ConnectionError, _Died) as error:

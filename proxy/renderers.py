@@ -22,6 +22,7 @@ from typing import Self
 import msgspec
 
 from proxy.handover import LANES, RETIRE, RenderSettings, socket_path
+from proxy.logs import LogSettings
 
 log = logging.getLogger("framekeep.renderers")
 
@@ -49,6 +50,7 @@ class Renderers:
         works: str = "proxy.work",
         imports: Sequence[str] = (),
         readable: Sequence[str] = (),
+        log: LogSettings | None = None,
     ) -> None:
         """``works`` names the module whose ``WORKS`` can be ordered.
 
@@ -59,6 +61,7 @@ class Renderers:
         self._works = works
         self._imports = imports
         self._readable = readable
+        self._log = log or LogSettings()
         self._listeners: list[socket.socket] = []
         self._keepers: set[asyncio.Task[None]] = set()
         self._hold: int
@@ -124,6 +127,7 @@ class Renderers:
         words = [
             f"--works={self._works}",
             f"--settings={msgspec.json.encode(self._settings).decode()}",
+            f"--log={msgspec.json.encode(self._log).decode()}",
             f"--owner={owner}",
             f"--listeners={','.join(map(str, listeners))}",
             f"--directory={self.directory}",
@@ -165,6 +169,7 @@ def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",
+        "VIPS_WARNING": "0",  # what libvips thinks of a stranger's file is no line of our log
         # No temporary files: memory is bounded, and disks are shut. libvips knows k, m and g.
         "VIPS_DISC_THRESHOLD": "999g",
     }

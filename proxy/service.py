@@ -33,6 +33,7 @@ from proxy.pool import Pool
 from proxy.render import Seen
 from proxy.stores import Store
 from proxy.supply import Supplied, Supply, error_of, source_labels
+from proxy.telemetry import stage, tell, wanted
 from proxy.work import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,9 @@ class Service:
 
     async def produce(self, job: Job, lane: Lane = "live") -> Answer:
         """The rendition: kept, or made now. Raises a ProxyError where there can be none."""
-        found, verdict = await self._found(job)
+        wanted(job.source)
+        with stage("store"):
+            found, verdict = await self._found(job)
         match verdict:
             case Refused(refusal):
                 raise error_of(refusal)
@@ -186,7 +189,8 @@ class Service:
         originals = tuple(one.original.digest for one in supplied)
         finished = kept.finished(rendered, originals, labels)
         entry = kept.rendition_entry(finished, cost)
-        await self._store.put("rendition", job.key, entry, begun=begun)
+        with stage("keep"):
+            await self._store.put("rendition", job.key, entry, begun=begun)
         return _Made(finished, supplied[0].record)
 
     async def _render(
@@ -218,6 +222,7 @@ class Service:
     async def _look(
         self, question: Work[LookOrder, Told], source: Reference
     ) -> tuple[Told, Record]:
+        wanted(source)
         supplied = await self._supply.original(source)
         original = supplied.original
         focus = await self._kept_focus(original)
@@ -240,7 +245,9 @@ class Service:
         await self._store.put("focus", self._focus_key(original), entry)
 
     async def _kept_focus(self, original: Original) -> Focus | None:
-        return kept.kept_focus(await self._store.get("focus", self._focus_key(original)))
+        focus = kept.kept_focus(await self._store.get("focus", self._focus_key(original)))
+        tell("focus", "miss" if focus is None else "hit")
+        return focus
 
     def _focus_key(self, original: Original) -> str:
         """Other detectors see otherwise: what they saw is kept beside."""
@@ -248,6 +255,7 @@ class Service:
 
     def _answer(self, job: Job, made: _Made, state: Literal["hit", "stale", "miss"]) -> Answer:
         rendition, record = made.rendition, made.record
+        tell("rendition", state)
         return Answer(
             rendition=rendition.rendition,
             etag=rendition.etag,

@@ -22,10 +22,12 @@ from proxy.dialects.native import Links
 from proxy.faces.admin import AdminSettings
 from proxy.faces.azure import Azure
 from proxy.faces.keys import Access
+from proxy.faces.metrics import MetricsSettings
 from proxy.focus.models import Models
 from proxy.freshness import Freshness
 from proxy.handover import RenderSettings
 from proxy.limits import Limits
+from proxy.logs import LogSettings
 from proxy.server import ServerSettings
 from proxy.sources.settings import SourceSettings
 from proxy.stores.disk import CacheSettings
@@ -33,6 +35,17 @@ from proxy.typed import Misfit, converted, from_text, options
 
 PREFIX = "FRAMEKEEP_"
 CONFIG = "FRAMEKEEP_CONFIG"
+
+
+class TraceSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the time of a request went, told for each request."""
+
+    otel: bool = False
+    """Whether spans go to an OpenTelemetry collector; needs the extra `otel`, and is told where the
+    collector is by OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`."""
+
+    server_timing: bool = False
+    """Whether every answer says in `Server-Timing` how long each stage took. For development."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +63,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     api: Access = field(default_factory=Access)
     azure: Azure = field(default_factory=Azure)
     limits: Limits = field(default_factory=Limits)
+    log: LogSettings = field(default_factory=LogSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    traces: TraceSettings = field(default_factory=TraceSettings)
 
     def check(self) -> None:
         """Refuse to serve what nobody asked to be open. Raises BadSettings."""

@@ -32,6 +32,7 @@ from proxy.freshness import (
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Upload
 from proxy.sources import Source
 from proxy.stores import Store
+from proxy.telemetry import fetched, stage, tell
 
 _FOR_EVER = float("inf")
 
@@ -117,7 +118,9 @@ class Supply:
             if stand_in is None:
                 raise
             return stand_in
-        at_hand = word.original or await self._kept(source, word.record.digest)
+        at_hand = word.original
+        if at_hand is None and (at_hand := await self._kept(source, word.record.digest)):
+            tell("original", "hit")
         if at_hand is None and word.record.refusal is not None:
             raise error_of(word.record.refusal)
         if at_hand is None:
@@ -176,7 +179,8 @@ class Supply:
             condition = before.facts.validators
         begun, began = self._clock(), time.monotonic()
         try:
-            answer = await self._source.fetch(source, condition)
+            with stage("fetch"):
+                answer = await self._source.fetch(source, condition)
         except (SourceFailed, SourceTimedOut) as error:
             told = Refusal(type(error).__name__, str(error))
             record = failed(before, told, self._clock())
@@ -192,15 +196,19 @@ class Supply:
             case Unchanged(facts) if before is not None and condition is not None:
                 record = confirmed(before, facts, self._clock(), self._rules)
                 word = _Word(record, at_hand)
+                tell("original", "unchanged")
             case Unchanged():
                 raise SourceFailed("the source says that nothing changed, but was not asked")
             case Original(digest=digest, facts=facts):
                 record = renewed(before, digest, facts, self._clock(), self._rules)
                 word = _Word(record, answer)
+                tell("original", "miss")
+                fetched(answer.body.size)
                 entry = kept.original_entry(
                     answer, source_labels(source, record), time.monotonic() - began
                 )
-                await self._store.put("original", source.key, entry, begun=begun)
+                with stage("keep"):
+                    await self._store.put("original", source.key, entry, begun=begun)
         await self._keep(source, record, begun)
         return word
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
+from proxy.logs import configure
 from proxy.renderers import Renderers
 from proxy.settings import load
 from proxy.supervisor import serve
@@ -34,8 +35,11 @@ def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -
         _prepare(environment)
     settings = load(environment).settings
     settings.check()
+    configure(settings.log)
     models = settings.models
-    renderers = Renderers(settings.render, imports=models.imports(), readable=models.readable())
+    renderers = Renderers(
+        settings.render, imports=models.imports(), readable=models.readable(), log=settings.log
+    )
     return serve(settings.server, renderers, ready=_invite if chosen.dev else _announce)
 
 
@@ -54,5 +58,6 @@ def _prepare(environment: MutableMapping[str, str]) -> None:
     """What a first try needs, where nothing else was said."""
     environment.setdefault("FRAMEKEEP_SERVER_HOST", "127.0.0.1")
     environment.setdefault("FRAMEKEEP_LINKS_ALLOW_UNSIGNED", "true")
+    environment.setdefault("FRAMEKEEP_TRACES_SERVER_TIMING", "true")
     demo = {"demo": f"file://{files('proxy') / 'demo'}"}
     environment.setdefault("FRAMEKEEP_SOURCES_NAMED", msgspec.json.encode(demo).decode())

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from proxy import telemetry
 from proxy.errors import BadPurge, ProxyError
 from proxy.faces import bodies
 from proxy.faces.keys import Key, Keys, bearer
@@ -102,11 +103,12 @@ def _guarded(keys: Keys, endpoint: Endpoint) -> Endpoint:
             _require_key(keys, request)
             return await endpoint(request)
         except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
-            if isinstance(error, ProxyError):
-                _log.warning("admin: %s %s", error, error.detail)
-            elif not isinstance(error, Problem):
-                _log.error("admin: unforeseen", exc_info=error)
-            status, headers, body = problem(error, request_id(dict(request.scope["headers"])))
+            name = request_id(dict(request.scope["headers"]))
+            telemetry.named(name)
+            telemetry.failed(error)
+            if not isinstance(error, ProxyError | Problem):
+                _log.error("%s: unforeseen", name, exc_info=error)
+            status, headers, body = problem(error, name)
             texts = {name.decode(): value.decode() for name, value in headers}
             return Response(body, status, texts)
 

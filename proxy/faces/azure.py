@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from proxy import telemetry
 from proxy.containers import Header
 from proxy.errors import (
     BadSource,
@@ -103,15 +104,15 @@ async def serve(
 ) -> None:
     """Answer one request; whatever goes wrong looks as ``refused`` says."""
     heard = bodies.Heard(receive)
+    telemetry.named(name)
     try:
         status, headers, body = await answer(Request(scope, heard))
     except CallerLeft:
         return
     except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
+        telemetry.failed(error)
         if not isinstance(error, ProxyError | Refusal | UnsupportedContent):
             _log.error("%s: unforeseen", name, exc_info=error)
-        elif isinstance(error, ProxyError):
-            _log.info("%s: %s %s", name, error, error.detail)
         status, headers, body = refused(error, name)
         headers += heard.parting()
         if isinstance(error, Overloaded):

@@ -9,9 +9,10 @@ from typing import Protocol
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
+from proxy import telemetry
 from proxy.description import Description
 from proxy.dialects import Dialect
-from proxy.errors import CapacityError, ProxyError
+from proxy.errors import ProxyError
 from proxy.faces import info
 from proxy.faces.accept import offer
 from proxy.faces.conditions import byte_range, not_modified
@@ -75,12 +76,15 @@ class Images:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = dict(scope["headers"])
         name = request_id(asked)
+        telemetry.named(name)
         try:
             status, headers, body = await self._answer(scope, asked, receive)
         except CallerLeft:
             return
         except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
-            _note(error, name)
+            telemetry.failed(error)
+            if not isinstance(error, ProxyError | Problem):
+                _log.error("%s: unforeseen", name, exc_info=error)
             status, headers, body = problem(error, name)
             headers.append((b"content-length", str(len(body)).encode()))
         headers += (*_GUARDS, (b"x-request-id", name.encode()))
@@ -100,7 +104,9 @@ class Images:
             )
         refuse_loops(asked)
         query = scope["query_string"]
-        job = self._dialect.read(scope["raw_path"] + b"?" + query if query else scope["raw_path"])
+        with telemetry.stage("parse"):
+            path = scope["raw_path"]
+            job = self._dialect.read(path + b"?" + query if query else path)
         if job.inquiry is not None:
             description, record = await unless_left(receive, self._service.describe(job.source))
             return self._described(asked, job, description, record)
@@ -201,12 +207,3 @@ def _lane(asked: Mapping[bytes, bytes]) -> Lane:
 
 
 _LONGEST = 31_536_000.0  # a year: what RFC 9111 readers take for ever
-
-
-def _note(error: Exception, name: str) -> None:
-    if isinstance(error, CapacityError):
-        _log.warning("%s: %s %s", name, error, error.detail)
-    elif isinstance(error, ProxyError):
-        _log.info("%s: %s %s", name, error, error.detail)
-    elif not isinstance(error, Problem):
-        _log.error("%s: unforeseen", name, exc_info=error)

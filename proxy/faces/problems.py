@@ -46,11 +46,6 @@ def status_of(error: errors.ProxyError) -> HTTPStatus:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def name_of(error: Exception) -> str:
-    """The failure's name on wires: ``source-too-large`` for SourceTooLarge."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
-
-
 def retry_after(error: Exception) -> Headers:
     """The header that says when to come again; nothing where it would not help."""
     if isinstance(error, errors.Overloaded):
@@ -64,7 +59,7 @@ def problem(error: Exception, request_id: str) -> tuple[HTTPStatus, Headers, byt
     match error:
         case errors.ProxyError():
             status, detail, headers = status_of(error), str(error), retry_after(error)
-            about["type"] = f"/docs#problem-{name_of(error)}"
+            about["type"] = f"/docs#problem-{errors.name_of(type(error))}"
             if isinstance(error, errors.BadPlan):
                 about.update(operation=error.operation, field=error.field)
         case Problem():
