@@ -35,6 +35,7 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
             "FRAMEKEEP_SOURCES_PORTS": "1-65535",
             "FRAMEKEEP_RENDER_PROCESSES": "1",
+            "FRAMEKEEP_LOG_REQUESTS": "none",
             **(environment or {}),
         }
     ).settings
