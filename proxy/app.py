@@ -21,6 +21,8 @@ from proxy.faces.images import Grace, Images
 from proxy.faces.keys import Keys
 from proxy.faces.metrics import Metrics
 from proxy.faces.observed import Observed
+from proxy.faces.transform import TransformFace, delivery
+from proxy.faces.transform_wish import Reader
 from proxy.flights import Flights
 from proxy.logs import RequestLog, configure
 from proxy.ops import OPERATIONS
@@ -34,14 +36,16 @@ from proxy.service import Service
 from proxy.settings import BadSettings, Settings, TraceSettings, load
 from proxy.signing import Keyring
 from proxy.sources.router import Sources
+from proxy.spool import Spool
 from proxy.stores.disk import DiskStore
 from proxy.stores.hot import HotStore
 from proxy.supply import Supply
 from proxy.telemetry import Telemetry, Tracing
 from proxy.vitals import telling
+from proxy.webhooks import Webhooks
 from proxy.work import Outfit
 
-FACES = ("images", "vision", "analysis", "admin")
+FACES = ("images", "vision", "analysis", "transform", "admin")
 """What faces are called in metrics and logs."""
 
 
@@ -88,6 +92,9 @@ def create_app(
         outfit=Outfit(settings.limits, models, models.sight()),
     )
 
+    catalogue = Catalogue(operations, at_most=settings.limits.operations)
+    webhooks = _webhooks(settings, service, catalogue)
+
     @asynccontextmanager
     async def lifespan(_: Router) -> AsyncIterator[None]:
         async with AsyncExitStack() as closing:
@@ -101,6 +108,7 @@ def create_app(
             closing.callback(telemetry.close)
             closing.callback(log.flush)
             await closing.enter_async_context(telling(telemetry, pool))
+            await closing.enter_async_context(webhooks)
             yield
 
     observed = partial(
@@ -117,6 +125,9 @@ def create_app(
     )
     vision = AzureVision(service, keys, settings.azure)
     analysis = AzureAnalysis(service, keys, settings.azure)
+    transform = TransformFace(
+        service, webhooks, keys, _reader(settings, catalogue), settings.transform
+    )
     heart = Health(lambda: "stopping" if stopping() else "")
     front = Front(
         {
@@ -125,10 +136,38 @@ def create_app(
             "metrics": Metrics(telemetry, store.stats, settings.metrics),
             "vision": observed(vision, "vision"),
             "computervision": observed(analysis, "analysis"),
+            "image-transformation": observed(transform, "transform"),
         },
         observed(images, "images"),
     )
     return Router(lifespan=lifespan, default=front, redirect_slashes=False)
+
+
+def _reader(settings: Settings, catalogue: Catalogue) -> Reader:
+    return Reader(
+        catalogue,
+        file_bytes=settings.limits.source_bytes,
+        allow_http=settings.transform.allow_http,
+        allow_http_webhooks=settings.transform.allow_http_webhooks,
+    )
+
+
+def _webhooks(settings: Settings, service: Service, catalogue: Catalogue) -> Webhooks:
+    """Receivers are asked as sources are, but are not among the hosts that sources may be."""
+    reach = Reach(
+        allow_nets=settings.sources.allow_nets,
+        allow_hosts=settings.transform.webhook_hosts,
+        ports=settings.sources.ports,
+    )
+    return Webhooks(
+        service,
+        Dialer(reach, settings.sources),
+        Spool(Path(settings.cache.dir).expanduser() / "webhooks"),
+        catalogue,
+        delivery,
+        tries=settings.transform.webhook_tries,
+        wait_seconds=settings.transform.webhook_wait_seconds,
+    )
 
 
 def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIONS) -> Native:

@@ -23,6 +23,7 @@ from proxy.faces.admin import AdminSettings
 from proxy.faces.azure import Azure
 from proxy.faces.keys import Access
 from proxy.faces.metrics import MetricsSettings
+from proxy.faces.transform import Transform
 from proxy.focus.models import Models
 from proxy.freshness import Freshness
 from proxy.handover import RenderSettings
@@ -62,6 +63,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     models: Models = field(default_factory=Models)
     api: Access = field(default_factory=Access)
     azure: Azure = field(default_factory=Azure)
+    transform: Transform = field(default_factory=Transform)
     limits: Limits = field(default_factory=Limits)
     log: LogSettings = field(default_factory=LogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

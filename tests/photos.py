@@ -50,3 +50,10 @@ def turned() -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = 6
     return exif
+
+
+def cmyk() -> bytes:
+    """A JPEG in four inks."""
+    data = io.BytesIO()
+    Image.fromarray(pictures.scene()).convert("CMYK").save(data, "JPEG")
+    return data.getvalue()

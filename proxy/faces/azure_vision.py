@@ -17,6 +17,7 @@ from proxy.focus.subject import area_of_interest
 from proxy.formats import FORMATS
 from proxy.jobs import Job
 from proxy.ops.convert import Convert
+from proxy.ops.page import Page
 from proxy.ops.resize import Resize
 from proxy.ops.smart_crop import SmartCrop
 from proxy.plan import Plan
@@ -99,11 +100,9 @@ class AzureVision:
         wanted = preferred(
             request.headers.get("accept", ""), ("image/jpeg", "image/png", "image/webp")
         )
-        kind: Literal["auto", "jpeg", "png", "webp"] = _KINDS.get(wanted, "auto")
-        if kind == "auto" and header.timed and header.frames > 1:
-            kind = "png"  # the first frame alone, with its transparency
+        first = (Page(1),) if header.frames > 1 else ()
         crop = SmartCrop(width, height) if smart else Resize(width, height, "cover")
-        job = Job(source, Plan((crop, Convert(kind, QUALITY))))
+        job = Job(source, Plan((*first, crop, Convert(_KINDS.get(wanted, "auto"), QUALITY))))
         answer = await unless_left(request.receive, self._service.produce(job))
         media_type = FORMATS[answer.rendition.format].media_type
         return 200, [(b"content-type", media_type.encode())], answer.rendition.body
