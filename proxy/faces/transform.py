@@ -1,7 +1,6 @@
 """Iteration Layer's Image Transformation API: a file and up to 30 operations in, base64 out."""
 
 import asyncio
-import logging
 from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,7 +10,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from proxy import errors
+from proxy import errors, telemetry
 from proxy.faces import bodies
 from proxy.faces.keys import Keys, bearer
 from proxy.faces.leaving import CallerLeft, unless_left
@@ -24,8 +23,6 @@ from proxy.formats import FORMATS
 from proxy.jobs import Job
 from proxy.service import Answer
 from proxy.webhooks import Order
-
-_log = logging.getLogger(__name__)
 
 PREFIX = "/image-transformation/"
 PATH = "/image-transformation/v1/transform"
@@ -109,6 +106,7 @@ class TransformFace:
         heard = bodies.Heard(receive)
         asked = dict(scope["headers"])
         name = request_id(asked)
+        telemetry.named(name)
         headers: Headers = [
             (b"content-type", b"application/json"),
             (b"x-content-type-options", b"nosniff"),
@@ -119,7 +117,7 @@ class TransformFace:
         except CallerLeft:
             return
         except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
-            _note(error, name)
+            telemetry.failed(error)
             status, told, more = refusal(error)
             body = json_bytes(told)
             headers += (*more, *heard.parting(), (b"cache-control", b"no-store"))
@@ -204,10 +202,3 @@ def refusal(error: Exception) -> tuple[int, dict[str, Any], Headers]:
         case BadWish(field=str(field)) if field:
             body["details"] = {"field": field}
     return status, body, retry_after(error)
-
-
-def _note(error: Exception, name: str) -> None:
-    if isinstance(error, errors.ProxyError):
-        _log.info("%s: %s %s", name, error, error.detail)
-    elif not isinstance(error, Problem):
-        _log.error("%s: unforeseen", name, exc_info=error)
