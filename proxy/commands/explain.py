@@ -3,24 +3,30 @@
 import asyncio
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from proxy.app import dialect
 from proxy.containers import probe
 from proxy.errors import ProxyError
+from proxy.focus.place import place
+from proxy.focus.subject import area_of_interest
 from proxy.jobs import Job
 from proxy.originals import Address
 from proxy.plan import written
+from proxy.render import Seen, look
 from proxy.settings import Settings, load
 from proxy.sources.router import Sources
-from proxy.work import is_heavy
+from proxy.work import eye_of, is_heavy
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("link", help="a path, or the whole URL")
     parser.add_argument(
-        "--fetch", action="store_true", help="also fetch the original and say what it would cost"
+        "--fetch",
+        action="store_true",
+        help="also fetch the original, say what it would cost and where its subject is",
     )
 
 
@@ -65,7 +71,27 @@ async def _cost(settings: Settings, job: Job) -> int:
         f"{len(original.body):,} bytes"
     )
     print(f"lane         {'heavy' if is_heavy(header) else 'live'}")
+    try:
+        seen = look(original.body.view(), settings.limits, eye=eye_of(settings.models))
+    except ProxyError as error:
+        print(f"refused      {error}")
+        return 1
+    for line in _seen(seen, job):
+        print(line)
     return 0
+
+
+def _seen(seen: Seen, job: Job) -> Iterator[str]:
+    """Where the eye goes, and the windows that were asked for."""
+    found = Counter(region.kind for region in seen.focus.regions if region.kind != "saliency")
+    kinds = ", ".join(f"{count} {kind}" for kind, count in found.items())
+    yield f"focus        {kinds or 'no faces or things; what stands out, if anything'}"
+    area = area_of_interest(seen.focus, seen.size)
+    yield f"interest     {area.size} at {area.left},{area.top}"
+    for ratio in job.inquiry.windows if job.inquiry else ():
+        placed = place(seen.focus, seen.size, ratio)
+        box = placed.box
+        yield f"window       {ratio}: {box.size} at {box.left},{box.top}, by {placed.decided}"
 
 
 def _path(link: str) -> str:

@@ -43,6 +43,21 @@ def test_what_is_signed_is_explained() -> None:
     assert re.fullmatch("[0-9a-f]{64}", told["key"])
 
 
+def test_an_original_that_is_fetched_is_looked_at() -> None:
+    explained = framekeep(
+        "explain",
+        "--fetch",
+        "/_/info:1x1/demo:beach.jpg",
+        FRAMEKEEP_LINKS_ALLOW_UNSIGNED="true",
+        FRAMEKEEP_SOURCES_NAMED=json.dumps({"demo": f"file://{BEACH.parent}"}),
+    )
+    assert explained.returncode == 0
+    told = dict(line.split(maxsplit=1) for line in explained.stdout.decode().splitlines())
+    assert told["original"].startswith("jpeg, 4000x3000, 1 frames")
+    assert told["focus"] == "2 face"
+    assert told["window"].startswith("1x1: 3000x3000 at ")
+
+
 def test_a_link_that_is_refused_is_explained_too() -> None:
     explained = framekeep("explain", f"/{'a' * 22}/{SOURCE}", FRAMEKEEP_LINKS_KEYS=KEY)
     assert explained.returncode == 1
