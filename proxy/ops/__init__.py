@@ -20,6 +20,7 @@ from proxy.ops.opacity import Opacity
 from proxy.ops.pad import Pad
 from proxy.ops.page import Page
 from proxy.ops.pixelate import Pixelate
+from proxy.ops.remove_background import RemoveBackground
 from proxy.ops.remove_transparency import RemoveTransparency
 from proxy.ops.resize import Resize
 from proxy.ops.rotate import Rotate
@@ -60,6 +61,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Threshold,
     Opacity,
     RemoveTransparency,
+    RemoveBackground,
     Upscale,
     Watermark,
     Text,

@@ -54,6 +54,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "threshold": {"grey": {"value": 128}, "channels": {"value": 128, "is_grayscale": False}},
     "opacity": {"half": {"opacity": 50}},
     "remove_transparency": {"yellow": {"hex_color": "#ff0"}},
+    "remove_background": {"clear": {}, "filled": {"background_hex_color": "#0a0"}},
     "upscale": {"twice": {"factor": 2}},
     "watermark": {
         "corner": {"source": "logos:mark.png", "x_offset": 5, "y_offset": 5},
