@@ -1,6 +1,7 @@
 """Formats that this libvips does not read: BMP, ICO, frames of APNG, and HEIC by an extra."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -53,8 +54,10 @@ def heif(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
 @contextmanager
 def _opened(original: Buffer, header: Header) -> Iterator[ImageFile]:
     try:
-        with Image.open(io.BytesIO(original), formats=(_PLUGINS[header.format],)) as file:
-            yield file
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow finds odd is a picture all the same
+            with Image.open(io.BytesIO(original), formats=(_PLUGINS[header.format],)) as file:
+                yield file
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError, KeyError) as error:
         raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
 
