@@ -1,0 +1,85 @@
+"""The operation reference, written from the catalogue: it cannot say what is not so."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import NODEFAULT, structs
+
+from proxy.plan import Catalogue, Operation, name_of, short_names
+from proxy.typed import options
+
+_INTRODUCTION = """\
+Operations are done in the order they are written in, each as often as it is written. In links a
+step is `name:value:value`, values in the order of the fields below, or `name:field=value` in any
+order; an empty value leaves a field out. In JSON a step is `{"type": "name", "field": value}`. A
+field's short name may be used in both. Colours are `#RRGGBB` or `#RGB`; in links the `#` is left
+out. What is out of bounds is refused with a sentence that names the field and the bound."""
+
+
+def markdown(catalogue: Catalogue) -> str:
+    """The page with every operation, its fields and their bounds."""
+    parts = ["# Operations", _INTRODUCTION, _index(catalogue)]
+    for kind in catalogue.operations.values():
+        parts += [f"## {name_of(kind)}", inspect.cleandoc(kind.__doc__ or "")]
+        if kind.__struct_fields__:
+            parts.append(_fields(kind))
+    return "\n\n".join(parts) + "\n"
+
+
+def _index(catalogue: Catalogue) -> str:
+    lines = []
+    for name, kind in catalogue.operations.items():
+        short = {true: other for other, true in short_names(kind).items()}
+        words = [short.get(field, field) for field in kind.__struct_fields__]
+        lines.append(f"- [`{':'.join((name, *words))}`](#{name})")
+    return "\n".join(lines)
+
+
+def _fields(kind: type[Operation]) -> str:
+    short = {true: name for name, true in short_names(kind).items()}
+    rows = ["| field | short name | values | default |", "| --- | --- | --- | --- |"]
+    for field in structs.fields(kind):
+        other = f"`{short[field.name]}`" if field.name in short else ""
+        values = ", or ".join(
+            text for option in options(kind)[field.name] if (text := _values(option))
+        )
+        rows.append(f"| `{field.name}` | {other} | {values} | {_default(field.default)} |")
+    return "\n".join(rows)
+
+
+_BOUNDS = {
+    "minimum": "from {}",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "to {}",
+    "exclusiveMaximum": "less than {}",
+    "minLength": "from {}",
+    "maxLength": "to {} characters",
+}
+_PATTERNS = {  # what tells a pattern from the others, and what it means
+    "transparent": "a colour, or `transparent`",
+    "#?": "a colour",
+    "northwest": "a compass point, `x,y` as shares from 0 to 1, or `smart`",
+    "[A-Za-z0-9_-]+:": "an address",
+}
+
+
+def _values(option: Mapping[str, Any]) -> str:
+    if option.get("type") == "null":
+        return ""
+    if "enum" in option:
+        return ", ".join(f"`{value}`" for value in option["enum"])
+    if "pattern" in option:
+        return next(text for start, text in _PATTERNS.items() if start in option["pattern"])
+    if option.get("type") == "boolean":
+        return "`true`, `false`"
+    bounds = [text.format(f"{option[name]:,}") for name, text in _BOUNDS.items() if name in option]
+    return " ".join((str(option.get("type", "")), *bounds))
+
+
+def _default(value: object) -> str:
+    if value is NODEFAULT:
+        return "must be given"
+    if value is None:
+        return "left out"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
