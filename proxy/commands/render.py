@@ -1,11 +1,14 @@
-"""Render a file by a chain of steps, without a server."""
+"""Render a file by a chain of steps, without a server, within the settings' limits."""
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.errors import BadLink
 from proxy.library import Framekeep
+from proxy.settings import load
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -14,14 +17,17 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("result", metavar="OUT", type=Path, help="a file; - is standard output")
 
 
-def run(chosen: Namespace) -> int:
+def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+    settings = load(environment).settings
     try:
         data = (
             sys.stdin.buffer.read() if str(chosen.picture) == "-" else chosen.picture.read_bytes()
         )
     except OSError as error:
         raise BadLink(f"{chosen.picture}: {error.strerror}") from error
-    rendition = Framekeep().render(data, *chosen.chain.strip("/").split("/"))
+    rendition = Framekeep(settings.limits, models=settings.models).render(
+        data, *chosen.chain.strip("/").split("/")
+    )
     if str(chosen.result) == "-":
         sys.stdout.buffer.write(rendition.body)
         return 0
