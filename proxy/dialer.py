@@ -8,12 +8,10 @@ Rule 3  Each host has a bounded number of connections, so a slow one cannot take
 Rule 4  Every aiohttp exception ends here, as a SourceError.
 """
 
-import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, cast
@@ -27,14 +25,12 @@ from yarl import URL
 from proxy import via
 from proxy.errors import SourceFailed, SourceForbidden, SourceTimedOut
 from proxy.limits import Seconds
+from proxy.lookups import Lookup, SystemLookup
 from proxy.reach import REFUSED, Reach
 from proxy.urls import Url, without_queries
 
 # A name may have thousands of addresses, and all of them would be tried in turn, again and again.
 MOST_ADDRESSES = 4
-
-Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
-"""From a host name and a port to numeric addresses; raises OSError where there are none."""
 
 
 class Dialing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +85,7 @@ class Dialer:
     ) -> None:
         self._reach = reach
         self._how = how or Dialing()
-        self._lookup = lookup or _Threads()
+        self._lookup = lookup or SystemLookup()
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
@@ -129,7 +125,7 @@ class Dialer:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
-        if isinstance(self._lookup, _Threads):
+        if isinstance(self._lookup, SystemLookup):
             self._lookup.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -212,30 +208,6 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing to close: the look-up belongs to the dialer."""
-
-
-class _Threads:
-    """Look-ups by the system, on threads of their own: a hanging name server takes no others."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="lookup")
-
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _addresses, host, port)
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _addresses(host: str, port: int) -> Sequence[str]:
-    try:
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-    except UnicodeError as error:  # a name that passed our reader but not Python's codec
-        raise OSError(errno.EINVAL, "not a name") from error
-    return [
-        f"{address[0]}%{address[3]}" if len(address) == 4 and address[3] else str(address[0])
-        for *_, address in infos
-    ]
 
 
 # The first that fits. Where it says True, another try may well do better.

@@ -5,9 +5,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from proxy import buckets
-from proxy.dialer import Dialer, Lookup
+from proxy.dialer import Dialer
 from proxy.errors import BadSource, SourceFailed
 from proxy.limits import Limits
+from proxy.lookups import Lookup
 from proxy.originals import Original, Reference, Unchanged, Validators
 from proxy.sources import Source
 from proxy.sources.arrivals import Arrivals
