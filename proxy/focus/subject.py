@@ -25,7 +25,7 @@ Shares = tuple[float, float, float, float]
 PORTRAIT = (0.6, 0.7, 0.9)  # room around faces that are zoomed to: sides, above, below
 MARGIN = 0.08  # room around anything else that is zoomed to, as a share of its extent
 MAIN = 0.5  # of the largest face or the weightiest thing: what else still is the subject
-CORE = 0.8  # of the saliency, when it alone tells where the subject is
+CORE = 0.94  # of the saliency, when it alone tells where the subject is
 LEAST_AREA = 0.1  # of a side: an area of interest is never smaller
 MOST_AREA = 0.9  # of a side: an area of interest that is nearly all says nothing
 
