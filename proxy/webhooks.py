@@ -8,6 +8,7 @@ so does another worker on the machine. A receiver may therefore, after a crash, 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -168,7 +169,8 @@ class Webhooks:
         return False
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+        # Of no request: the one that brought the order has its answer already.
+        task = asyncio.create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,6 +1,7 @@
 """Iteration Layer's Image Transformation API: a file and up to 30 operations in, base64 out."""
 
 import asyncio
+import logging
 from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -23,6 +24,8 @@ from proxy.formats import FORMATS
 from proxy.jobs import Job
 from proxy.service import Answer
 from proxy.webhooks import Order
+
+_log = logging.getLogger(__name__)
 
 PREFIX = "/image-transformation/"
 PATH = "/image-transformation/v1/transform"
@@ -118,6 +121,8 @@ class TransformFace:
             return
         except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
             telemetry.failed(error)
+            if not isinstance(error, errors.ProxyError | Problem):
+                _log.error("%s: unforeseen", name, exc_info=error)
             status, told, more = refusal(error)
             body = json_bytes(told)
             headers += (*more, *heard.parting(), (b"cache-control", b"no-store"))

@@ -107,12 +107,13 @@ class Reader:
 
     def _operation(self, at: int, step: object) -> Operation:
         """The operation, without members that it does not know, or that are null."""
-        if isinstance(step, dict) and step.get("type") in self._catalogue.operations:
-            kind = self._catalogue.operations[step["type"]]
+        name = step.get("type") if isinstance(step, dict) else None
+        if isinstance(name, str) and name in self._catalogue.operations:
+            kind = self._catalogue.operations[name]
             other = short_names(kind)
             known = {*kind.__struct_fields__, *other, "type"}
             step = {key: value for key, value in step.items() if key in known and value is not None}
-            for field in _REQUIRED.get(step["type"], ()):
+            for field in _REQUIRED.get(name, ()):
                 if not any(other.get(key, key) == field for key in step):
                     raise BadPlan(f"operations[{at}].{field} is missing", operation=at, field=field)
         try:
