@@ -108,7 +108,7 @@ class Reader:
     def _operation(self, at: int, step: object) -> Operation:
         """The operation, without members that it does not know, or that are null."""
         name = step.get("type") if isinstance(step, dict) else None
-        if isinstance(name, str) and name in self._catalogue.operations:
+        if isinstance(step, dict) and isinstance(name, str) and name in self._catalogue.operations:
             kind = self._catalogue.operations[name]
             other = short_names(kind)
             known = {*kind.__struct_fields__, *other, "type"}
