@@ -31,6 +31,8 @@ CREATE TABLE IF NOT EXISTS Purge (at REAL, soft INTEGER, lower BLOB, upper BLOB)
 
 INSERT OR IGNORE INTO Settings VALUES ('clock', 0.0)
 
+INSERT OR IGNORE INTO Settings VALUES ('stale_before', 0.0)
+
 CREATE TRIGGER IF NOT EXISTS Cache_labels AFTER DELETE ON Cache FOR EACH ROW BEGIN
     DELETE FROM Label WHERE entry = OLD.rowid;
 END
@@ -93,17 +95,21 @@ def carried(sql: Sql, selector: Prefixed, at_most: int) -> list[str]:
     return [text.decode(errors="replace") for (text,) in found.fetchall()]
 
 
-def labelled(chosen: Span) -> tuple[str, tuple[object, ...]]:
-    """A condition on rows of Cache, and its values. No label is asked for when all are chosen."""
+def selected(sql: Sql, chosen: Span) -> list[int]:
+    """The rows of entries that carry a label of the span, or of all where all are chosen."""
     if chosen == Span(b"", None):
-        return "1", ()
-    words, values = "text >= ?", [chosen.lower]
-    if chosen.upper is not None:
-        words += " AND text < ?"
-        values.append(chosen.upper)
-    return (
-        f"rowid IN (SELECT entry FROM Label WHERE word IN (SELECT id FROM Word WHERE {words}))"
-    ), tuple(values)
+        return [rowid for (rowid,) in sql("SELECT rowid FROM Cache")]
+    bound, values = ("", ()) if chosen.upper is None else (" AND text < ?", (chosen.upper,))
+    words = f"SELECT id FROM Word WHERE text >= ?{bound}"
+    query = f"SELECT DISTINCT entry FROM Label WHERE word IN ({words})"
+    return [rowid for (rowid,) in sql(query, (chosen.lower, *values))]
+
+
+def mark_all(sql: Sql, now: float) -> int:
+    """Everything stored before now is stale, without a word in any row; how many those are."""
+    sql("UPDATE Settings SET value = ? WHERE key = 'stale_before'", (now,))
+    ((count,),) = sql("SELECT value FROM Settings WHERE key = 'count'").fetchall()
+    return int(count)
 
 
 def relabel(sql: Sql, entry: int, labels: Iterable[str]) -> bool:

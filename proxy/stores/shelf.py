@@ -11,14 +11,14 @@ Everything here blocks, and is called on threads; whatever goes wrong is a Stora
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import structs
 
 from proxy.blob import Blob
-from proxy.stores import Entry, Kind, Prefixed, Repairs, Selector, Shelved, index
+from proxy.stores import Entry, Everything, Kind, Prefixed, Repairs, Selector, Shelved, index
 from proxy.stores.database import Database, Sealed, StorageFailed, border
 from proxy.stores.frame import Damaged, Frame, check, check_file, frame, hashed, seal, unseal
 from proxy.stores.index import Columns, Sql
@@ -50,7 +50,11 @@ class _Row(NamedTuple):
         )
 
 
-_ROW = "SELECT rowid, key, store_time, stale_since, mode, filename, value FROM Cache"
+_ROW = (
+    "SELECT rowid, key, store_time, MAX(stale_since, (SELECT CASE WHEN store_time <= value"
+    " THEN value ELSE 0.0 END FROM Settings WHERE Settings.key = 'stale_before')),"
+    " mode, filename, value FROM Cache"
+)
 
 
 class Shelf:
@@ -146,22 +150,18 @@ class Shelf:
 
     def purge(self, selector: Selector, *, soft: bool) -> int:
         """Forget or mark what is selected; how many entries that were."""
-        chosen = index.span(selector)
-        where, values = index.labelled(chosen)
-        now = self._clock()
-        count = 0
+        chosen, now = index.span(selector), self._clock()
         with border():
             with self._database.writing() as sql:
                 index.note_purge(sql, now, chosen, soft=soft)
-                if soft:
-                    mark = f"UPDATE Cache SET stale_since = ? WHERE {where}"
-                    count = sql(mark, (now, *values)).rowcount
-            if not soft:
-                # What comes in meanwhile, behind the last row, was not there to be purged.
-                ((last,),) = self._database.sql("SELECT COALESCE(MAX(rowid), 0) FROM Cache")
-                batch = f"{where} AND rowid <= ? LIMIT {_BATCH}"
-                while dropped := self._drop(batch, (*values, last)):
-                    count += dropped
+                if soft and selector == Everything():
+                    count = index.mark_all(sql, now)
+            if not soft or selector != Everything():
+                rowids = index.selected(self._database.sql, chosen)
+                count = len(rowids)
+                for start in range(0, count, _BATCH):
+                    with self._database.writing() as sql:
+                        self._purge_rows(sql, rowids[start : start + _BATCH], now if soft else None)
         self._on_change(None)
         return count
 
@@ -288,6 +288,14 @@ class Shelf:
             if isinstance(filename, str):
                 self._database.files.remove(filename)
             sql("DELETE FROM Cache WHERE rowid = ?", (rowid,))
+
+    def _purge_rows(self, sql: Sql, rowids: Sequence[int], mark: float | None) -> None:
+        for rowid in rowids:
+            if mark is not None:
+                sql("UPDATE Cache SET stale_since = ? WHERE rowid = ?", (mark, rowid))
+            else:
+                query = "SELECT rowid, filename FROM Cache WHERE rowid = ?"
+                self._drop_rows(sql, sql(query, (rowid,)).fetchall())
 
     def _keep(self, key: str, entry: Entry, sealed: Sealed, begun: float | None) -> None:
         with border():

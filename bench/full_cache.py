@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Fill a cache with many entries, open it cold, and see how long things take.
+
+    bench/full_cache.py [--entries 100000]
+
+Prints a table. The page cache of the system is warm; the process and its index are not.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+
+from proxy.stores import Entry, Everything, Labelled, Prefixed
+from proxy.stores import index as tables
+from proxy.stores.database import Sealed
+from proxy.stores.disk import CacheSettings, DiskStore
+from proxy.stores.frame import frame, hashed, seal
+from proxy.stores.shelf import Shelf
+
+BODY = os.urandom(500)
+READS = 2000
+
+
+def source(number: int) -> str:
+    """Twelve entries are made of each."""
+    return f"source:https://cdn.example.com/u/{number // 12:08}.jpg"
+
+
+def fill(folder: Path, entries: int) -> None:
+    """In one transaction: one by one it would take an hour for a million."""
+    shelf = Shelf(folder / "rendition", "rendition", 10**12)
+    database = shelf._database
+    with database.writing() as sql:
+        for number in range(entries):
+            labels = (source(number), f"tag:{number % 1000}")
+            entry = Entry(BODY, labels=labels, cost=0.1)
+            key = f"key-{number}"
+            sealed = Sealed(seal(frame("rendition", key, entry, hashed(BODY))), BODY)
+            columns = database.store(sealed)
+            rowid = tables.enter(
+                sql, key, columns, now=time.time(), stale_since=0.0, cost=entry.cost
+            )
+            tables.relabel(sql, rowid, labels)
+    shelf.close()
+
+
+async def timed(name: str, work: Awaitable[object], times: int = 1) -> None:
+    began = time.perf_counter()
+    found = await work
+    taken = (time.perf_counter() - began) / times
+    note = f"{found['rendition']} entries" if isinstance(found, dict) else ""
+    print(f"| {name} | {taken * 1000:.2f} ms | {note} |", flush=True)
+
+
+async def reads(store: DiskStore, entries: int) -> None:
+    for number in range(READS):
+        assert await store.get("rendition", f"key-{number * 7919 % entries}") is not None
+
+
+async def writes(store: DiskStore, entries: int) -> None:
+    for number in range(READS // 2):
+        entry = Entry(BODY, labels=(source(entries + number), "tag:new"), cost=0.1)
+        await store.put("rendition", f"key-{entries + number}", entry)
+
+
+async def measure(folder: Path, entries: int) -> None:
+    store = DiskStore(CacheSettings(dir=str(folder), bytes=10**12))
+    await timed("first answer after the start", store.get("rendition", "key-1"))
+    await timed("a read", reads(store, entries), READS)
+    await timed("a write", writes(store, entries), READS // 2)
+    await timed("purge of one source", store.purge(Labelled(source(600))))
+    await timed("purge of a tag", store.purge(Labelled("tag:7")))
+    prefix = source(12 * 1000)[:-6]
+    await timed("purge by prefix", store.purge(Prefixed(prefix)))
+    await timed("soft purge of everything", store.purge(Everything(), soft=True))
+    await timed("purge of everything", store.purge(Everything()))
+    await store.close()
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    arguments.add_argument("--entries", type=int, default=100_000)
+    entries = arguments.parse_args().entries
+    with tempfile.TemporaryDirectory(prefix="framekeep-full-") as scratch:
+        folder = Path(scratch) / "cache"
+        folder.mkdir(mode=0o700)
+        fill(folder, entries)
+        print(f"| {entries:,} entries | time | |\n| --- | ---: | --- |")
+        asyncio.run(measure(folder, entries))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
