@@ -104,7 +104,7 @@ class RenderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     memory_bytes: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 512 * 1024 * 1024
     """Memory that one render process may take for its work, in bytes; beyond it, the work fails."""
 
-    recycle_bytes: Annotated[int, Meta(ge=16 * 1024 * 1024)] = 256 * 1024 * 1024
+    recycle_bytes: Annotated[int, Meta(ge=16 * 1024 * 1024)] = 64 * 1024 * 1024
     """Growth in memory, in bytes, after which a render process is replaced between two jobs."""
 
     recycle_jobs: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000

@@ -1,5 +1,6 @@
 """The fold: bytes and a plan in, a rendition out. Pure; libvips' failures end here."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -110,12 +111,22 @@ def _check_result(picture: Picture, limits: Limits) -> None:
         raise ImageTooLarge(f"a result of {size} has more than {limits.result_pixels} pixels")
 
 
+# Each codec has words of its own for it; those of libaom and libwebp fit other failures to write
+# as well, which are no more the original's fault.
+_NO_MEMORY = re.compile(
+    r"(insufficient|out of) memory|memory alloc|failed to allocate"
+    r"|undefined AOM|av1_create|unable to encode",
+    re.IGNORECASE,
+)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """What libvips says of a picture, in our words."""
     try:
         yield
-    except pyvips.Error as error:
+    except (pyvips.Error, MemoryError) as error:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            message = "this takes more memory than one picture may have here"
+            raise ImageTooLarge(message, detail=str(error)) from error
         raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
-    except MemoryError as error:
-        raise ImageTooLarge("the picture does not fit into the memory of a renderer") from error

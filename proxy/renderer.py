@@ -10,6 +10,7 @@ The fork server puts a fresh one in its place at once.
 """
 
 import ctypes
+import gc
 import logging
 import os
 import select
@@ -246,8 +247,10 @@ class Memory:
     def grown(self) -> int:
         """What is still held, once the allocator has been asked for what it does not need."""
         growth = self._own() - self._fresh
-        if growth > _TRIM_BYTES and hasattr(self._libc, "malloc_trim"):
-            self._libc.malloc_trim(0)
+        if growth > _TRIM_BYTES:
+            gc.collect()  # a failure's traceback and the image it speaks of hold each other
+            if hasattr(self._libc, "malloc_trim"):
+                self._libc.malloc_trim(0)
             growth = self._own() - self._fresh
         return growth
 

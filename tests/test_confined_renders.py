@@ -11,7 +11,7 @@ from ops.examples import CASES, EXAMPLES, MARK
 from rendering import CATALOGUE, EYE, step
 
 from proxy.blob import Blob
-from proxy.errors import ProxyError
+from proxy.errors import ImageTooLarge, ProxyError
 from proxy.focus.models import Models
 from proxy.handover import RenderSettings
 from proxy.limits import Limits
@@ -102,3 +102,16 @@ async def test_every_kind_of_original(confined: Confined, name: str) -> None:
 @pytest.mark.parametrize("form", ["jpeg", "png", "webp", "avif", "gif", "heif"])
 async def test_every_format(confined: Confined, form: str) -> None:
     await confined.check(SCENE, CATALOGUE.plan([step("convert", format=form)]))
+
+
+async def test_what_takes_too_much_memory_is_refused_and_costs_nobody_else_anything() -> None:
+    greedy = pictures.file(pictures.scene(3000, 3000), "jpeg", progressive=True)
+    plan = CATALOGUE.plan([step("resize", width=2900), step("convert", format="png")])
+    settings = RenderSettings(processes=1, memory_bytes=64 * 1024 * 1024)
+    async with Renderers(settings) as renderers:
+        pool = Pool(renderers.directory, queue_seconds=60)
+        order = render_order(Outfit(Limits()), plan, None, {})
+        with pytest.raises(ImageTooLarge, match="memory"):
+            await pool.run(RENDER, order, [Blob.of(greedy)], seconds=60)
+        modest = render_order(Outfit(Limits()), Plan(), None, {})
+        assert (await pool.run(RENDER, modest, [Blob.of(SCENE)], seconds=60)).rendition.body

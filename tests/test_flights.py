@@ -205,6 +205,7 @@ def test_every_failure_can_be_copied_for_its_followers() -> None:
     def below(kind: type[ProxyError]) -> list[type[ProxyError]]:
         return [kind, *(deep for sub in kind.__subclasses__() for deep in below(sub))]
 
-    for kind in below(ProxyError):
+    travelling = [kind for kind in below(ProxyError) if kind.__module__ == "proxy.errors"]
+    for kind in travelling:
         error = copy.copy(kind("sentence", detail="detail"))
         assert (str(error), error.detail) == ("sentence", "detail")
