@@ -1,0 +1,34 @@
+"""What the comparison needs, below ``bench/.work``: nothing is installed into the system."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from servers import WORK
+
+_PACKAGES = ("nginx", "nginx-common", "libjemalloc2")
+
+
+def install() -> None:
+    """Fetch what is missing by the ordinary clients of the registries: pip, npm, apt."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    if not (WORK / "thumbor" / "bin" / "thumbor").exists():
+        _run(WORK, sys.executable, "-m", "venv", "thumbor")
+        _run(WORK, "thumbor/bin/pip", "install", "--quiet", "thumbor", "opencv-python-headless")
+    if not (WORK / "node" / "node_modules" / "ipx").exists():
+        (WORK / "node").mkdir(exist_ok=True)
+        _run(WORK / "node", "npm", "init", "--yes")
+        _run(WORK / "node", "npm", "install", "--no-audit", "--no-fund", "ipx", "sharp")
+    if not (WORK / "debian" / "usr" / "sbin" / "nginx").exists():
+        folder = WORK / "packages"
+        folder.mkdir(exist_ok=True)
+        _run(folder, "apt-get", "download", *_PACKAGES)
+        for package in folder.glob("*.deb"):
+            _run(folder, "dpkg", "--extract", package.name, str(WORK / "debian"))
+
+
+def _run(folder: Path, *command: str) -> None:
+    print("bench:", *command, file=sys.stderr)
+    subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)  # noqa: S603

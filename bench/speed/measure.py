@@ -1,0 +1,128 @@
+"""How one thing is measured on one server; the caller interleaves servers and repeats."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import meters
+from callers import Ask, Times, call, get, once
+from figures import median, percentile
+from scenarios import Scenario, Wish
+from servers import HERE, Nginx, Server
+
+CORES = len(os.sched_getaffinity(0))
+
+
+@dataclass
+class Found:
+    """What was found for one scenario on one server, a value for each round.
+
+    CPU in milliseconds a request; ``rates`` in requests a second and ``spread`` in milliseconds
+    (p50, p99), by the number of callers; memory in bytes.
+    """
+
+    cpu: list[float] = field(default_factory=list)
+    rates: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    spread: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    bytes: int = 0
+    ssim: float | None = None
+    peak: int = 0
+    settled: int = 0
+
+    def add(self, times: Times, callers: int, cpu: float | None, *, per: int = 1) -> None:
+        """Note a run; ``per`` answers make one of what is counted."""
+        seconds = times.all
+        if cpu is not None:
+            self.cpu.append(1000 * cpu * per / len(seconds))
+        self.rates[callers].append(len(seconds) / per / times.wall)
+        spread = (1000 * percentile(seconds, 0.5), 1000 * percentile(seconds, 0.99))
+        self.spread[callers].append(spread)
+
+    def rate(self, callers: int) -> float:
+        return median(self.rates[callers])
+
+    def latency(self, callers: int) -> tuple[float, float]:
+        return (
+            median([p50 for p50, _ in self.spread[callers]]),
+            median([p99 for _, p99 in self.spread[callers]]),
+        )
+
+
+_numbers = itertools.count(1)
+
+
+def fresh(
+    server: Server, origin: Nginx, scenario: Scenario, bodies: Sequence[bytes | None]
+) -> Iterator[Ask]:
+    """Questions for originals that nobody has asked for yet, all wishes for each in a row."""
+    for number in _numbers:
+        source = origin.address(scenario.original, number)
+        for wish, body in zip(scenario.wishes, bodies, strict=True):
+            yield Ask(get(server.link(wish, source), server.port), body=body)
+
+
+def used(server: Server, run: Callable[[], Times]) -> tuple[Times, float]:
+    """The run, and the CPU seconds that the server's processes took for it."""
+    before = meters.cpu(server.pid)
+    times = run()
+    return times, meters.cpu(server.pid) - before
+
+
+def first_answers(server: Server, origin: Nginx, scenario: Scenario) -> tuple[list[bytes], float]:
+    """The bodies that answer the scenario's wishes, and the seconds they took."""
+    one = itertools.islice(fresh(server, origin, scenario, [None] * len(scenario.wishes)), None)
+    asks = [next(one) for _ in scenario.wishes]
+    began = time.perf_counter()
+    return [once(server.port, ask)[2] for ask in asks], time.perf_counter() - began
+
+
+def cold(
+    server: Server,
+    origin: Nginx,
+    scenario: Scenario,
+    bodies: Sequence[bytes],
+    callers: int,
+    count: int,
+) -> tuple[Times, float]:
+    """``count`` questions for fresh originals."""
+    asks = list(itertools.islice(fresh(server, origin, scenario, bodies), count))
+    return used(server, lambda: call(server.port, asks, callers=callers))
+
+
+def herd(
+    server: Server, origin: Nginx, scenario: Scenario, body: bytes, callers: int, herds: int
+) -> tuple[Times, float]:
+    """Everybody asks for the same fresh original at once, again and again."""
+    each = itertools.islice(fresh(server, origin, scenario, [body]), herds)
+    asks = [ask for one in each for ask in [one] * callers]
+    return used(server, lambda: call(server.port, asks, callers=callers))
+
+
+def hot(server: Server, ask: Ask, callers: int, seconds: float) -> tuple[Times, float]:
+    """The same question for so many seconds."""
+    asks = [ask] * CORES
+    return used(
+        server,
+        lambda: call(server.port, asks, callers=callers, processes=CORES, seconds=seconds),
+    )
+
+
+def bare_loop(original: Path, wish: Wish, seconds: float) -> float:
+    """CPU milliseconds that a wish costs in a bare loop."""
+    spec = json.dumps([str(original), asdict(wish), seconds])
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, str(HERE / "loop.py"), spec],
+        env={**os.environ, "VIPS_CONCURRENCY": "1"},
+        check=True,
+        capture_output=True,
+    )
+    return 1000 * float(done.stdout)

@@ -1,0 +1,259 @@
+"""The rounds: every server in turn, again and again, so that what the machine does hits all alike."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import meters
+from callers import Ask, Times, call, get, once
+from figures import median
+from looks import check, references, ssim
+from measure import CORES, Found, bare_loop, cold, first_answers, fresh, herd, hot, used
+from scenarios import AVATAR, COLD, HITS, Scenario
+from servers import Nginx, Server
+
+FLOOR = "bare loop"
+_MEMORY = "progressive"
+_SETTLES_IN = 3.0
+_HERD = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``seconds`` is the length of a run, ``levels`` the numbers of callers."""
+
+    rounds: int
+    seconds: float
+    levels: tuple[int, ...]
+    wanted: Sequence[str] | None = None
+
+    def wants(self, scenario: str) -> bool:
+        return not self.wanted or any(word in scenario for word in self.wanted)
+
+
+class Rounds:
+    """``found`` holds what was found, by scenario and server."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        servers: Sequence[Server],
+        origin: Nginx,
+        originals: Mapping[str, Path],
+    ) -> None:
+        self.plan = plan
+        self.found: dict[tuple[str, str], Found] = {}
+        self._servers = servers
+        self._origin = origin
+        self._originals = originals
+
+    def cpu(self, scenario: str, server: str) -> float | None:
+        values = self.found[scenario, server].cpu
+        return median(values) if values else None
+
+    def ratio(self, scenario: str, server: str) -> float | None:
+        """CPU of the server to that of the floor, the median of each round's own ratio."""
+        floor = self.found.get((scenario, FLOOR))
+        if floor is None or server == FLOOR:
+            return None
+        pairs = zip(self.found[scenario, server].cpu, floor.cpu, strict=False)
+        ratios = [mine / least for mine, least in pairs]
+        return median(ratios) if ratios else None
+
+    def run_cold(self) -> None:
+        for scenario in COLD:
+            if self.plan.wants(scenario.name):
+                self._cold(scenario)
+        if self.plan.wants("herd"):
+            self._herds()
+
+    def _cold(self, scenario: Scenario) -> None:
+        _tell(scenario.name)
+        original = self._originals[scenario.original]
+        floor = self.found.setdefault((scenario.name, FLOOR), Found())
+        known = {}
+        for server in self._servers:
+            found = self.found.setdefault((scenario.name, server.name), Found())
+            bodies, _ = first_answers(server, self._origin, scenario)
+            _, seconds = first_answers(server, self._origin, scenario)
+            known[server.name] = bodies, seconds
+            for wish, body in zip(scenario.wishes, bodies, strict=True):
+                image = check(body, wish, server.name)
+                found.bytes += len(body)
+                if scenario.compared:
+                    found.ssim = max(ssim(image, one) for one in references(original, wish))
+        size = len(scenario.wishes)
+        for _ in range(self.plan.rounds):
+            floor.cpu.append(
+                sum(bare_loop(original, wish, self.plan.seconds) for wish in scenario.wishes)
+            )
+            for server in self._servers:
+                bodies, seconds = known[server.name]
+                found = self.found[scenario.name, server.name]
+                for level in self.plan.levels:
+                    at_once = self.plan.seconds / seconds * min(level, CORES)
+                    count = size * max(level * 2 // size, round(at_once), 2)
+                    times, cpu = cold(
+                        server, self._origin, scenario, bodies, level, min(count, 4000)
+                    )
+                    # One figure for CPU a round: it hardly depends on who waits for whom.
+                    busiest = level == self.plan.levels[-1]
+                    found.add(times, level, cpu if busiest else None, per=size)
+        if scenario.name == _MEMORY:
+            self._memories(scenario, known)
+
+    def _memories(self, scenario: Scenario, known: Mapping[str, tuple[list[bytes], float]]) -> None:
+        for server in self._servers:
+            found = self.found[scenario.name, server.name]
+            with meters.watching(server.pid) as peak:
+                cold(server, self._origin, scenario, known[server.name][0], 16, 64)
+            time.sleep(_SETTLES_IN)
+            found.peak, found.settled = peak.highest, meters.memory(server.pid)
+
+    def _herds(self) -> None:
+        _tell("herd")
+        scenario = next(one for one in COLD if one.wishes == (AVATAR,))
+        for server in self._servers:
+            (body,), seconds = first_answers(server, self._origin, scenario)
+            found = self.found.setdefault((f"herd of {_HERD}", server.name), Found())
+            times_over = 1 if not server.keeps else 20
+            for _ in range(self.plan.rounds):
+                times, cpu = herd(server, self._origin, scenario, body, _HERD, times_over)
+                found.add(times, _HERD, cpu, per=_HERD)
+
+    def hit_bodies(self, files: Path) -> dict[str, dict[str, Ask]]:
+        """Questions that are hits, by scenario and server; floors serve the same bytes.
+
+        The quality is the one whose bytes come closest to what the scenario's name says.
+        """
+        asks: dict[str, dict[str, Ask]] = {}
+        names = [name for name in (*HITS, "304") if self.plan.wants(name)]
+        keepers = [server for server in self._servers if server.keeps]
+        if not keepers:
+            return {}
+        for name in names:
+            size, wish = HITS.get(name, HITS["hit 9 kB"])
+            asks[name] = {}
+            for server in keepers:
+                best: tuple[int, Ask] | None = None
+                for quality in range(20, 100, 5):
+                    turned = type(wish)(wish.width, wish.height, wish.format, quality)
+                    source = self._origin.address("photo0.jpg", 0)
+                    request = get(server.link(turned, source), server.port)
+                    _, head, body = once(server.port, Ask(request))
+                    away = abs(len(body) - size)
+                    if best is None or away < best[0]:
+                        best = away, self._known(name, request, head, body)
+                        if server is keepers[0]:
+                            (files / str(size)).write_bytes(body)
+                asks[name][server.name] = best[1]  # type: ignore[index]
+        return asks
+
+    @staticmethod
+    def _known(name: str, request: bytes, head: bytes, body: bytes) -> Ask:
+        if name != "304":
+            return Ask(request, body=body)
+        return _conditional(request, head)
+
+    def run_hits(self, asks: Mapping[str, Mapping[str, Ask]], floors: Sequence[Server]) -> None:
+        for name, by_server in asks.items():
+            _tell(name)
+            size = HITS.get(name, HITS["hit 9 kB"])[0]
+            questions = dict(by_server)
+            for floor in floors:
+                request = get(f"/{size}", floor.port)
+                _, head, body = once(floor.port, Ask(request))
+                questions[floor.name] = self._known(name, request, head, body)
+            servers = [*(one for one in self._servers if one.name in questions), *floors]
+            for _ in range(self.plan.rounds):
+                for server in servers:
+                    ask = questions[server.name]
+                    found = self.found.setdefault((name, server.name), Found())
+                    found.bytes = len(ask.body or b"")
+                    for level in self.plan.levels:
+                        times, cpu = hot(server, ask, level, self.plan.seconds)
+                        found.add(times, level, cpu if level == self.plan.levels[-1] else None)
+
+    def run_under_load(self) -> None:
+        """Hits, and the word on health, alone and while the server renders all it can."""
+        if not self.plan.wants("under load"):
+            return
+        _tell("under load")
+        scenario = COLD[0]
+        for server in self._servers:
+            if not server.keeps:
+                continue
+            (body,), _ = first_answers(server, self._origin, scenario)
+            kept = next(fresh(server, self._origin, scenario, [body]))
+            once(server.port, kept)
+            self._mixed(server, scenario, kept, body)
+            questions = {"hit": kept, "health": Ask(get(server.health, server.port))}
+            for what, ask in questions.items():
+                for loaded in (False, True):
+                    name = f"{what} {'under load' if loaded else 'when idle'}"
+                    found = self.found.setdefault((name, server.name), Found())
+                    for _ in range(self.plan.rounds):
+                        with self._load(server, scenario, body, running=loaded):
+                            seconds = max(2.0, self.plan.seconds)
+                            times = call(server.port, [ask], callers=4, seconds=seconds)
+                        found.add(times, self._level(4), None)
+
+    def _mixed(self, server: Server, scenario: Scenario, kept: Ask, body: bytes) -> None:
+        """One question in a hundred is cold; told is how long the hits take."""
+        found = self.found.setdefault(("1 % cold, under load", server.name), Found())
+        for _ in range(self.plan.rounds):
+            source = fresh(server, self._origin, scenario, [body])
+            asks = []
+            for _ in range(round(20 * self.plan.seconds)):
+                ask = next(source)
+                asks += [Ask(kept.request, body=body, group="hit")] * 99
+                asks.append(Ask(ask.request, body=body, group="cold"))
+            times, cpu = used(server, lambda asks=asks: call(server.port, asks, callers=16))
+            hits = Times({"hit": times.groups["hit"]}, times.wall)
+            found.add(hits, self._level(16), cpu)
+
+    def _level(self, callers: int) -> int:
+        """The column of the table that is nearest to so many callers."""
+        return min(self.plan.levels, key=lambda level: abs(level - callers))
+
+    @contextmanager
+    def _load(
+        self, server: Server, scenario: Scenario, body: bytes, *, running: bool
+    ) -> Iterator[None]:
+        """Sixteen callers who want what is cold, for as long as the block lasts."""
+        if not running:
+            yield
+            return
+        over = threading.Event()
+
+        def ask() -> None:
+            while not over.is_set():
+                cold(server, self._origin, scenario, [body], 16, 32)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def _conditional(request: bytes, head: bytes) -> Ask:
+    """The same question from somebody who has the answer already."""
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"etag:"):
+            tag = line.partition(b":")[2].strip()
+            return Ask(request[:-2] + b"If-None-Match: " + tag + b"\r\n\r\n", status=304)
+    return Ask(request)
+
+
+def _tell(what: str) -> None:
+    print("bench:", what, file=sys.stderr, flush=True)
