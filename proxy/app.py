@@ -26,6 +26,7 @@ from proxy.faces.transform_wish import Reader
 from proxy.flights import Flights
 from proxy.logs import RequestLog, configure
 from proxy.ops import OPERATIONS
+from proxy.orders import Outfit
 from proxy.plan import Catalogue, Operation
 from proxy.pool import Pool
 from proxy.purging import Purging
@@ -43,7 +44,6 @@ from proxy.supply import Supply
 from proxy.telemetry import Telemetry, Tracing
 from proxy.vitals import telling
 from proxy.webhooks import Webhooks
-from proxy.work import Outfit
 
 FACES = ("images", "vision", "analysis", "transform", "admin")
 """What faces are called in metrics and logs."""

@@ -5,9 +5,12 @@ render process as a descriptor that is mapped there: it is never copied through 
 descriptor is closed when the last reference goes; many flights may share one blob.
 """
 
+import hashlib
 import mmap
 import os
 import weakref
+
+_CHUNK = 1 << 20
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -15,9 +18,13 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 class Blob:
     """Immutable bytes behind a descriptor that this object owns."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Take over an open descriptor of a file that nobody will write to any more."""
+    def __init__(self, descriptor: int, digest: str = "") -> None:
+        """Take over an open descriptor of a file that nobody will write to any more.
+
+        ``digest`` is the SHA-256 of its bytes where that is known already.
+        """
         self.descriptor = descriptor
+        self._digest = digest
         self.size = os.fstat(descriptor).st_size
         weakref.finalize(self, os.close, descriptor)
 
@@ -31,6 +38,18 @@ class Blob:
     def __len__(self) -> int:
         return self.size
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, in hexadecimal."""
+        if not self._digest:
+            # Read, never mapped: a file of the cache that is cut meanwhile is no bus error.
+            hashed, offset = hashlib.sha256(), 0
+            while chunk := os.pread(self.descriptor, _CHUNK, offset):
+                hashed.update(chunk)
+                offset += len(chunk)
+            self._digest = hashed.hexdigest()
+        return self._digest
+
     def view(self) -> Buffer:
         """The bytes, mapped read-only; the mapping outlives the blob."""
         if not self.size:
@@ -43,14 +62,16 @@ class Blob:
 
 
 class BlobWriter:
-    """Bytes on their way into a blob, in anonymous memory."""
+    """Bytes on their way into a blob, in anonymous memory; hashed while they are warm."""
 
     def __init__(self) -> None:
         self._descriptor = os.memfd_create("original", os.MFD_CLOEXEC)
         self._close = weakref.finalize(self, os.close, self._descriptor)
+        self._hashed = hashlib.sha256()
         self.size = 0
 
     def write(self, chunk: Buffer) -> None:
+        self._hashed.update(chunk)
         rest = memoryview(chunk)
         while rest:
             written = os.write(self._descriptor, rest)
@@ -60,4 +81,4 @@ class BlobWriter:
     def finish(self) -> Blob:
         """The blob; the writer is used up."""
         self._close.detach()
-        return Blob(self._descriptor)
+        return Blob(self._descriptor, self._hashed.hexdigest())

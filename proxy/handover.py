@@ -45,18 +45,32 @@ class Heavy(Exception):
 
 
 @dataclass(frozen=True)
-class Work(Generic[Argument, Result]):
-    """A pure function that render processes do, and the types that travel to and fro.
+class Task(Generic[Argument, Result]):
+    """What can be ordered, and the types that travel to and fro."""
+
+    name: str
+    argument: type[Argument]
+    result: type[Result]
+
+
+@dataclass(frozen=True)
+class Work(Task[Argument, Result]):
+    """A pure function that render processes do.
 
     ``does`` takes the originals, the argument and the lane it runs on. It may raise a ProxyError,
     which is raised again at the caller's, or, on the live lane alone, Heavy as soon as it knows
     (from the header, say): then it is begun anew where dear work waits.
     """
 
-    name: str
-    argument: type[Argument]
-    result: type[Result]
     does: Callable[[Sequence[Buffer], Argument, Lane], Result]
+
+    @classmethod
+    def of(
+        cls,
+        task: Task[Argument, Result],
+        does: Callable[[Sequence[Buffer], Argument, Lane], Result],
+    ) -> "Work[Argument, Result]":
+        return cls(task.name, task.argument, task.result, does)
 
 
 def registry(works: Sequence[Work[Any, Any]]) -> Mapping[str, Work[Any, Any]]:

@@ -169,3 +169,22 @@ class Rendition(Struct, frozen=True):
     format: Name
     size: Size
     decided: str = ""
+
+
+class Rendered(Struct, frozen=True):
+    """A rendition, and what was learnt on the way.
+
+    ``focus`` is what the eye saw in the whole original, to be kept for its other sizes; None when
+    nobody had to look, or when it was handed in.
+    """
+
+    rendition: Rendition
+    focus: Focus | None = None
+
+
+class Seen(Struct, frozen=True):
+    """What is known of an original: its upright size, and where the eye goes in it."""
+
+    size: Size
+    frames: int
+    focus: Focus

@@ -33,7 +33,7 @@ from proxy.handover import (
     Lane,
     Order,
     Result,
-    Work,
+    Task,
     read_failure,
     send_order,
     socket_path,
@@ -71,7 +71,7 @@ class Pool:
 
     async def run(
         self,
-        work: Work[Argument, Result],
+        work: Task[Argument, Result],
         argument: Argument,
         originals: Sequence[Blob] = (),
         *,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pyvips
-from msgspec import Struct, structs
+from msgspec import structs
 
 from proxy.blob import Buffer
 from proxy.containers.bare import bare
@@ -13,30 +13,10 @@ from proxy.decode import decode
 from proxy.encode import encode
 from proxy.errors import BrokenImage, ImageTooLarge
 from proxy.focus.evidence import Focus
-from proxy.geometry import Size
 from proxy.limits import Limits
 from proxy.originals import Address
-from proxy.picture import Eye, Picture, Rendition, preview
+from proxy.picture import Eye, Picture, Rendered, Rendition, Seen, preview
 from proxy.plan import Plan
-
-
-class Rendered(Struct, frozen=True):
-    """A rendition, and what was learnt on the way.
-
-    ``focus`` is what the eye saw in the whole original, to be kept for its other sizes; None when
-    nobody had to look, or when it was handed in.
-    """
-
-    rendition: Rendition
-    focus: Focus | None = None
-
-
-class Seen(Struct, frozen=True):
-    """What is known of an original: its upright size, and where the eye goes in it."""
-
-    size: Size
-    frames: int
-    focus: Focus
 
 
 def render(

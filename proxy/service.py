@@ -24,17 +24,16 @@ from proxy.errors import (
 from proxy.flights import Flights
 from proxy.focus.evidence import Focus
 from proxy.freshness import Expired, Fresh, Record, Refused, Stale, Verdict, worst
-from proxy.handover import Lane, Work
+from proxy.handover import Lane, Task
 from proxy.jobs import Job
 from proxy.kept import KeptRendition
+from proxy.orders import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
 from proxy.originals import Original, Reference, digest
-from proxy.picture import Rendition
+from proxy.picture import Rendition, Seen
 from proxy.pool import Pool
-from proxy.render import Seen
 from proxy.stores import Store
 from proxy.supply import Supplied, Supply, error_of, source_labels
 from proxy.telemetry import stage, tell, wanted
-from proxy.work import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
 
 _log = logging.getLogger(__name__)
 
@@ -212,7 +211,7 @@ class Service:
         return rendered.rendition, cost
 
     async def _inquire(
-        self, question: Work[LookOrder, Told], source: Reference
+        self, question: Task[LookOrder, Told], source: Reference
     ) -> tuple[Told, Record]:
         async with self._deadline():
             return await self._flights.join(
@@ -220,7 +219,7 @@ class Service:
             )
 
     async def _look(
-        self, question: Work[LookOrder, Told], source: Reference
+        self, question: Task[LookOrder, Told], source: Reference
     ) -> tuple[Told, Record]:
         wanted(source)
         supplied = await self._supply.original(source)

@@ -16,10 +16,11 @@ from proxy.dialer import Dialer
 from proxy.errors import SourceFailed, SourceNotFound, SourceRefused
 from proxy.flights import Flights
 from proxy.freshness import Freshness
-from proxy.handover import Lane, Work
+from proxy.handover import Lane, Task, Work, registry
 from proxy.jobs import Delivery, Job
 from proxy.limits import Limits
 from proxy.ops.resize import Resize
+from proxy.orders import RENDER, Outfit
 from proxy.originals import Address
 from proxy.picture import Picture
 from proxy.plan import Operation, Plan
@@ -31,7 +32,7 @@ from proxy.stores import Everything, Labelled, Prefixed
 from proxy.stores.disk import CacheSettings, DiskStore
 from proxy.stores.hot import HotStore
 from proxy.supply import Supply
-from proxy.work import RENDER, Outfit
+from proxy.work import WORKS
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +54,7 @@ class Here(Pool):
 
     async def run(
         self,
-        work: Work[Argument, Result],
+        work: Task[Argument, Result],
         argument: Argument,
         originals: Sequence[Blob] = (),
         *,
@@ -63,7 +64,9 @@ class Here(Pool):
         self.rendered += work is RENDER
         if self.during is not None:
             await self.during()
-        return work.does([original.read() for original in originals], argument, "heavy")
+        known: Work[Any, Any] = registry(WORKS)[work.name]
+        result: Result = known.does([one.read() for one in originals], argument, "heavy")
+        return result
 
 
 class World:

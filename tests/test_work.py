@@ -8,10 +8,10 @@ from proxy.blob import Blob
 from proxy.focus.models import Models
 from proxy.handover import RenderSettings
 from proxy.limits import Limits
+from proxy.orders import LOOK, LookOrder, Outfit
+from proxy.picture import Seen
 from proxy.pool import Pool
-from proxy.render import Seen
 from proxy.renderers import Renderers
-from proxy.work import LOOK, LookOrder, Outfit
 
 pytestmark = pytest.mark.anyio
 

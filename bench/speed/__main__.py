@@ -78,14 +78,14 @@ def _print(rounds: Rounds, servers: list[Server], plan: Plan) -> None:
                 p50, p99 = found.latency(level)
                 row.append(f"{short(found.rate(level))}, {short(p50)}, {short(p99)}")
             else:
-                row.append("–")
+                row.append("-")
         row.append(short(found.bytes / 1000 if found.bytes else None))
-        row.append("–" if found.ssim is None else f"{found.ssim:.4f}")
+        row.append("-" if found.ssim is None else f"{found.ssim:.4f}")
         row += [short(size / 2**20 if size else None) for size in (found.peak, found.settled)]
         rows.append(row)
     for server in servers:
-        blank = ["–"] * (len(head) - 5)
-        rows.append(["start", server.name, "–", "–", f"{1000 * server.started_in:.0f} ms", *blank])
+        blank = ["-"] * (len(head) - 5)
+        rows.append(["start", server.name, "-", "-", f"{1000 * server.started_in:.0f} ms", *blank])
     print(f"{meters.machine()}; {plan.rounds} rounds of {plan.seconds:g} s, medians.\n")
     print(table(head, rows))
 

@@ -13,7 +13,8 @@ import select
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 CHUNK = 256 * 1024
@@ -145,13 +146,21 @@ def _length(head: bytes) -> int:
 
 
 def _call(port: int, asks: Sequence[Ask], callers: int, seconds: float | None) -> Times:
+    with ExitStack() as closing:
+        lines: dict[int, _Caller] = {}
+        poll = closing.enter_context(select.epoll())
+        for _ in range(callers):
+            caller = _Caller(port)
+            closing.enter_context(caller.line)
+            lines[caller.line.fileno()] = caller
+            poll.register(caller.line, select.EPOLLIN)
+        return _loop(poll, lines, asks, seconds)
+
+
+def _loop(
+    poll: select.epoll, lines: Mapping[int, _Caller], asks: Sequence[Ask], seconds: float | None
+) -> Times:
     times = Times()
-    poll = select.epoll()
-    lines: dict[int, _Caller] = {}
-    for _ in range(callers):
-        caller = _Caller(port)
-        lines[caller.line.fileno()] = caller
-        poll.register(caller.line, select.EPOLLIN)
     clock = time.perf_counter
     start = clock()
     until = start + seconds if seconds is not None else None
@@ -174,6 +183,4 @@ def _call(port: int, asks: Sequence[Ask], callers: int, seconds: float | None) -
             else:
                 busy -= 1
     times.wall = clock() - start
-    for caller in lines.values():
-        caller.line.close()
     return times

@@ -28,7 +28,7 @@ def median(values: Sequence[float]) -> float:
 def short(value: float | None) -> str:
     """Three significant digits, as people write them; a dash for what was not measured."""
     if value is None or math.isnan(value):
-        return "–"
+        return "-"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     if abs(value) >= 10:

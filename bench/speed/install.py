@@ -31,4 +31,4 @@ def install() -> None:
 
 def _run(folder: Path, *command: str) -> None:
     print("bench:", *command, file=sys.stderr)
-    subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)  # noqa: S603
+    subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)

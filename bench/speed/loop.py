@@ -14,7 +14,7 @@ from typing import Any
 
 
 def rendered(data: bytes, wish: dict[str, Any]) -> bytes:
-    import pyvips  # noqa: PLC0415 - after the environment is set
+    import pyvips
 
     interesting = "attention" if wish["smart"] else "centre"
     options = {"height": wish["height"], "crop": interesting} if wish["height"] else {}

@@ -90,6 +90,7 @@ def cold(
     origin: Nginx,
     scenario: Scenario,
     bodies: Sequence[bytes],
+    *,
     callers: int,
     count: int,
 ) -> tuple[Times, float]:
@@ -99,7 +100,7 @@ def cold(
 
 
 def herd(
-    server: Server, origin: Nginx, scenario: Scenario, body: bytes, callers: int, herds: int
+    server: Server, origin: Nginx, scenario: Scenario, body: bytes, *, callers: int, herds: int
 ) -> tuple[Times, float]:
     """Everybody asks for the same fresh original at once, again and again."""
     each = itertools.islice(fresh(server, origin, scenario, [body]), herds)
@@ -119,7 +120,7 @@ def hot(server: Server, ask: Ask, callers: int, seconds: float) -> tuple[Times, 
 def bare_loop(original: Path, wish: Wish, seconds: float) -> float:
     """CPU milliseconds that a wish costs in a bare loop."""
     spec = json.dumps([str(original), asdict(wish), seconds])
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, str(HERE / "loop.py"), spec],
         env={**os.environ, "VIPS_CONCURRENCY": "1"},
         check=True,

@@ -1,13 +1,12 @@
-"""The rounds: every server in turn, again and again, so that what the machine does hits all alike."""
+"""The rounds: every server in turn, again and again, so that all have the same weather."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +100,12 @@ class Rounds:
                     at_once = self.plan.seconds / seconds * min(level, CORES)
                     count = size * max(level * 2 // size, round(at_once), 2)
                     times, cpu = cold(
-                        server, self._origin, scenario, bodies, level, min(count, 4000)
+                        server,
+                        self._origin,
+                        scenario,
+                        bodies,
+                        callers=level,
+                        count=min(count, 4000),
                     )
                     # One figure for CPU a round: it hardly depends on who waits for whom.
                     busiest = level == self.plan.levels[-1]
@@ -113,7 +117,7 @@ class Rounds:
         for server in self._servers:
             found = self.found[scenario.name, server.name]
             with meters.watching(server.pid) as peak:
-                cold(server, self._origin, scenario, known[server.name][0], 16, 64)
+                cold(server, self._origin, scenario, known[server.name][0], callers=16, count=64)
             time.sleep(_SETTLES_IN)
             found.peak, found.settled = peak.highest, meters.memory(server.pid)
 
@@ -121,11 +125,11 @@ class Rounds:
         _tell("herd")
         scenario = next(one for one in COLD if one.wishes == (AVATAR,))
         for server in self._servers:
-            (body,), seconds = first_answers(server, self._origin, scenario)
+            (body,), _ = first_answers(server, self._origin, scenario)
             found = self.found.setdefault((f"herd of {_HERD}", server.name), Found())
-            times_over = 1 if not server.keeps else 20
+            herds = 20 if server.keeps else 1
             for _ in range(self.plan.rounds):
-                times, cpu = herd(server, self._origin, scenario, body, _HERD, times_over)
+                times, cpu = herd(server, self._origin, scenario, body, callers=_HERD, herds=herds)
                 found.add(times, _HERD, cpu, per=_HERD)
 
     def hit_bodies(self, files: Path) -> dict[str, dict[str, Ask]]:
@@ -235,7 +239,7 @@ class Rounds:
 
         def ask() -> None:
             while not over.is_set():
-                cold(server, self._origin, scenario, [body], 16, 32)
+                cold(server, self._origin, scenario, [body], callers=16, count=32)
 
         thread = threading.Thread(target=ask)
         thread.start()

@@ -13,12 +13,14 @@ from proxy.errors import ProxyError
 from proxy.focus.place import place
 from proxy.focus.subject import area_of_interest
 from proxy.jobs import Job
+from proxy.orders import is_heavy
 from proxy.originals import Address
+from proxy.picture import Seen
 from proxy.plan import written
-from proxy.render import Seen, look
+from proxy.render import look
 from proxy.settings import Settings, load
 from proxy.sources.router import Sources
-from proxy.work import eye_of, is_heavy
+from proxy.work import eye_of
 
 
 def arguments(parser: ArgumentParser) -> None:

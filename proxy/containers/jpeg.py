@@ -37,8 +37,9 @@ def read(view: memoryview) -> Header:
         if length < 2:
             raise ValueError(f"a segment of length {length} at {at}")
         at += 2 + length
-    progressive = marker_of_frame in _PROGRESSIVE
+    if marker_of_frame not in _PROGRESSIVE:
+        return Header("jpeg", width, height, scans=1)
     # In coded data FF is always followed by 00 or a restart marker; a table that happens to hold
     # the two bytes makes the count too high by one, which no bound here is near enough to notice.
     scans = sum(1 for _ in islice(_SCAN.finditer(view, at), MOST_SCANS_COUNTED))
-    return Header("jpeg", width, height, scans=scans if progressive else 1)
+    return Header("jpeg", width, height, scans=scans)

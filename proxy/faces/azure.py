@@ -28,7 +28,7 @@ from proxy.faces.leaving import CallerLeft
 from proxy.faces.problems import Headers, json_bytes
 from proxy.jobs import Job
 from proxy.originals import Address, Reference, Upload
-from proxy.render import Seen
+from proxy.picture import Seen
 from proxy.service import Answer, Examined
 
 _log = logging.getLogger(__name__)

@@ -1,6 +1,5 @@
 """Originals as they arrive: bounded one by one, and all together."""
 
-import hashlib
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -39,12 +38,11 @@ class Arrivals:
 
 
 class Arrival:
-    """One original on its way, for as long as the block lasts: counted, hashed, written."""
+    """One original on its way, for as long as the block lasts: counted and written."""
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
         self._writer = BlobWriter()
-        self._hashed = hashlib.sha256()
         self._taken = 0
 
     def __enter__(self) -> Self:
@@ -74,8 +72,8 @@ class Arrival:
         self._arrivals.take(len(chunk))
         self._taken += len(chunk)
         self._writer.write(chunk)
-        self._hashed.update(chunk)
 
     def finish(self, facts: Facts) -> Original:
         """The original; this object is used up."""
-        return Original(self._writer.finish(), self._hashed.hexdigest(), facts)
+        body = self._writer.finish()
+        return Original(body, body.digest, facts)

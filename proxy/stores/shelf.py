@@ -265,7 +265,7 @@ class Shelf:
             return _entry(sealed, Blob.of(body) if sealed.blob else body, row)
         behind = Blob(descriptor)  # from here on it is closed with the last reference
         if sealed.blob:
-            check_file(sealed, descriptor)
+            check_file(sealed, behind)
             return _entry(sealed, behind, row)
         body = behind.read()
         check(sealed, body)

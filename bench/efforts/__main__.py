@@ -1,0 +1,145 @@
+"""Which AVIF settings are worth their time: bytes at equal SSIMULACRA2, and CPU, by effort.
+
+``python bench/efforts`` prints a Markdown table. For every picture and setting a few qualities are
+tried, bytes are interpolated at the scores that effort 4 reaches, and what is told is the geometric
+mean of bytes and of CPU time relative to effort 4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+os.environ["VIPS_CONCURRENCY"] = "1"
+
+import pyvips
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+WORK = REPOSITORY / "bench" / ".work"
+sys.path.insert(0, str(HERE.parent / "speed"))
+
+from figures import short, table
+
+_PICTURES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
+_SAMPLE = REPOSITORY / "proxy" / "demo"
+_QUALITIES = (35, 50, 65, 80)
+_BASE = "effort 4"
+_SETTINGS: Mapping[str, Mapping[str, object]] = {
+    _BASE: {"effort": 4},
+    **{f"effort {effort}": {"effort": effort} for effort in (0, 1, 2, 3)},
+    **{f"effort {effort}, 10 bits": {"effort": effort, "bitdepth": 10} for effort in (2, 3)},
+    **{f"effort {effort}, tune ssim": {"effort": effort, "tune": "ssim"} for effort in (2, 3)},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=6)
+    parser.add_argument("--width", type=int, default=800)
+    parser.add_argument("--setting", action="append", help="only this one (may be repeated)")
+    options = parser.parse_args()
+    chosen = {
+        name: how
+        for name, how in _SETTINGS.items()
+        if name == _BASE or not options.setting or name in options.setting
+    }
+    _install()
+    found = sorted(_PICTURES.glob("*.jpg")) or sorted(_SAMPLE.glob("*.jpg"))
+    step = max(1, len(found) // options.pictures)
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
+    with tempfile.TemporaryDirectory() as folder:
+        for picture in found[::step][: options.pictures]:
+            image = pyvips.Image.thumbnail(str(picture), options.width).colourspace("srgb")
+            image = image[:3].copy_memory()
+            curves = {name: _curve(image, how, Path(folder)) for name, how in chosen.items()}
+            base = curves[_BASE]
+            for name, curve in curves.items():
+                size = [
+                    math.log(_bytes_at(curve, score) / size)
+                    for size, score, _ in base
+                    if curve[0][1] <= score <= curve[-1][1]
+                ]
+                cpu = sum(one[2] for one in curve) / sum(one[2] for one in base)
+                if size:
+                    rows[name].append((sum(size) / len(size), math.log(cpu)))
+            print("efforts:", picture.name, file=sys.stderr, flush=True)
+    print(
+        table(
+            ["setting", "pictures", "bytes at equal SSIMULACRA2", "CPU"],
+            [
+                [
+                    name,
+                    str(len(values)),
+                    short(math.exp(sum(one for one, _ in values) / len(values))),
+                    short(math.exp(sum(one for _, one in values) / len(values))),
+                ]
+                for name, values in rows.items()
+                if values
+            ],
+        )
+    )
+
+
+def _curve(
+    image: pyvips.Image, how: Mapping[str, object], folder: Path
+) -> list[tuple[int, float, float]]:
+    """Bytes, score and CPU seconds for each quality."""
+    encoded, seconds = [], []
+    for quality in _QUALITIES:
+        began = time.process_time()
+        encoded.append(image.heifsave_buffer(Q=quality, compression="av1", keep=0, **how))
+        seconds.append(time.process_time() - began)
+    scores = _scores(image, encoded, folder)
+    return [
+        (len(body), score, cpu) for body, score, cpu in zip(encoded, scores, seconds, strict=True)
+    ]
+
+
+def _scores(image: pyvips.Image, encoded: Sequence[bytes], folder: Path) -> list[float]:
+    reference = folder / "reference.png"
+    image.pngsave(str(reference), compression=1)
+    names = []
+    for number, body in enumerate(encoded):
+        names.append(folder / f"{number}.png")
+        pyvips.Image.new_from_buffer(body, "").pngsave(str(names[-1]), compression=1)
+    code = (
+        "import sys; from ssimulacra2 import compute_ssimulacra2 as c\n"
+        "for name in sys.argv[2:]: print(c(sys.argv[1], name))"
+    )
+    done = subprocess.run(
+        [WORK / "metrics" / "bin" / "python", "-c", code, reference, *names],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [float(line) for line in done.stdout.split()]
+
+
+def _bytes_at(curve: Sequence[tuple[int, float, float]], score: float) -> float:
+    """Bytes at a score, between the two nearest qualities; in their logarithm it is a line."""
+    for (size, low, _), (larger, high, _) in pairwise(curve):
+        if low <= score <= high:
+            share = (score - low) / (high - low)
+            return math.exp(math.log(size) + share * math.log(larger / size))
+    raise ValueError(f"{score} lies outside")
+
+
+def _install() -> None:
+    if not (WORK / "metrics" / "bin" / "python").exists():
+        venv = str(WORK / "metrics")
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        pip = str(WORK / "metrics" / "bin" / "pip")
+        subprocess.run([pip, "install", "--quiet", "ssimulacra2"], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""How render processes are asked: an order and originals go in, a result comes out.
+
+What HTTP workers need of it and no more: the work itself stands in `proxy.work`, whose libraries
+would double what it takes to start a worker and the memory that it holds.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from proxy.blob import Blob
+from proxy.containers import Header
+from proxy.description import Description
+from proxy.focus.evidence import Focus
+from proxy.focus.models import Models
+from proxy.formats import Name
+from proxy.handover import Task
+from proxy.limits import Limits
+from proxy.originals import Address
+from proxy.picture import Rendered, Seen
+from proxy.plan import Operation, Plan, name_of
+
+HEAVY = 30_000_000
+"""Pixels to be decoded, scan by scan, from which on an original waits where dear work waits."""
+
+
+class Outfit(Struct, frozen=True):
+    """What a render process works with, the same in every order of one server.
+
+    ``sight`` is the models' word for what they see.
+    """
+
+    limits: Limits
+    models: Models = Models()
+    sight: str = ""
+
+
+class Step(Struct, frozen=True):
+    """An operation on its way: where its class is found, and its fields."""
+
+    module: str
+    name: str
+    values: dict[str, Any]
+
+
+class RenderOrder(Struct, frozen=True):
+    """Render the first original by a plan; ``also`` names the others."""
+
+    outfit: Outfit
+    steps: tuple[Step, ...]
+    offer: tuple[Name, ...]
+    focus: Focus | None
+    also: tuple[Address, ...] = ()
+
+
+class LookOrder(Struct, frozen=True):
+    """Look at the original; the focus is taken as it is where it is known."""
+
+    outfit: Outfit
+    focus: Focus | None
+
+
+def render_order(
+    outfit: Outfit, plan: Plan, focus: Focus | None, also: Mapping[Address, Blob]
+) -> RenderOrder:
+    """The order for a plan; its originals are the picture's, then those of ``also``."""
+    return RenderOrder(outfit, _packed(plan), plan.offer, focus, tuple(also))
+
+
+def _packed(plan: Plan) -> tuple[Step, ...]:
+    """The operations as they travel."""
+    return tuple(
+        Step(kind.__module__, kind.__qualname__, msgspec.structs.asdict(operation))
+        for operation in plan
+        for kind in (type(operation),)
+    )
+
+
+def unpacked(order: RenderOrder) -> Plan:
+    """The plan of an order."""
+    steps = (
+        msgspec.convert({"type": name_of(kind), **step.values}, kind)
+        for step in order.steps
+        for kind in (_kind(step.module, step.name),)
+    )
+    return Plan(tuple(steps), order.offer)
+
+
+@lru_cache(maxsize=256)
+def _kind(module: str, name: str) -> type[Operation]:
+    kind: type[Operation] = attrgetter(name)(import_module(module))
+    return kind
+
+
+def is_heavy(header: Header) -> bool:
+    """Whether cheap work should not have to stand behind this original."""
+    return header.work > HEAVY
+
+
+RENDER = Task("render", RenderOrder, Rendered)
+LOOK = Task("look", LookOrder, Seen)
+DESCRIBE = Task("describe", LookOrder, Description)
