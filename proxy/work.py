@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+from proxy import cutout, ops
 from proxy.blob import Buffer
 from proxy.containers import probe
 from proxy.describe import describe
@@ -55,3 +56,6 @@ def _weigh(picture: Buffer, lane: Lane) -> None:
 
 
 WORKS = (Work.of(RENDER, _render), Work.of(LOOK, _look), Work.of(DESCRIBE, _describe))
+
+SHARED = (cutout, ops)
+"""What orders name by module. Imported before the fork it is there at once, once for all."""

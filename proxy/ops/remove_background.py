@@ -4,7 +4,6 @@ from typing import ClassVar
 import pyvips
 
 from proxy.color import HexColor, rgb
-from proxy.cutout import subject
 from proxy.picture import Picture
 from proxy.plan import Operation
 
@@ -27,6 +26,8 @@ class RemoveBackground(Operation, frozen=True):
         return picture.recoloured(picture.each(self._cut))
 
     def _cut(self, image: pyvips.Image) -> pyvips.Image:
+        from proxy.cutout import subject  # noqa: PLC0415 - HTTP workers do without numpy
+
         cut = subject(image)
         if self.background_hex_color is None:
             return cut
