@@ -152,6 +152,7 @@ class Locks:
             return True
         try:
             if self._descriptor is None:  # not before: a descriptor from before a fork is shared
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 weakref.finalize(self, os.close, self._descriptor)
             # Of the open file, not of the process: closing another descriptor leaves it alone.

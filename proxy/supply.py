@@ -11,7 +11,6 @@ from functools import partial
 from msgspec import Struct
 
 from proxy import errors, kept
-from proxy.blob import Blob
 from proxy.errors import SourceError, SourceFailed, SourceRefused, SourceTimedOut
 from proxy.flights import Flights
 from proxy.freshness import (
@@ -30,7 +29,7 @@ from proxy.freshness import (
     renewed,
 )
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Upload
-from proxy.sources import Source
+from proxy.sources import Source, whole
 from proxy.stores import Store
 from proxy.telemetry import fetched, stage, tell
 
@@ -109,7 +108,7 @@ class Supply:
     async def original(self, source: Reference) -> Supplied:
         """The original as the source has it now. Raises a SourceError."""
         if isinstance(source, Upload):
-            original = Original(Blob.of(source.body), source.digest)
+            original = whole(await self._source.fetch(source))
             return Supplied(original, _uploaded(source, self._clock()))
         try:
             word = await self._word(source, 0.0, needed=True)

@@ -191,8 +191,17 @@ async def test_a_flight_that_was_left_does_not_take_the_next_ones_lock_along(
         pass
 
 
+async def test_the_first_lock_of_a_machine_needs_no_folder(tmp_path: Path) -> None:
+    mine, other = Locks(tmp_path / "new" / "locks"), Locks(tmp_path / "new" / "locks")
+    async with mine.held("a"):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0), other.held("a"):
+                pass
+
+
 async def test_without_a_file_flights_are_single_in_the_process(tmp_path: Path) -> None:
-    kitchen, flights = Kitchen(), Flights(tmp_path / "missing" / "locks")
+    (tmp_path / "taken").touch()
+    kitchen, flights = Kitchen(), Flights(tmp_path / "taken" / "locks")
     callers = [asyncio.create_task(flights.join("a", kitchen.make, kitchen.look)) for _ in range(3)]
     await boarded(flights, "a", 3)
     kitchen.go.set()

@@ -19,6 +19,7 @@ from proxy.picture import Seen
 from proxy.plan import written
 from proxy.render import look
 from proxy.settings import Settings, load
+from proxy.sources import whole
 from proxy.sources.router import Sources
 from proxy.work import eye_of
 
@@ -61,7 +62,7 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
 async def _cost(settings: Settings, job: Job) -> int:
     sources = Sources.configured(settings.sources, settings.limits)
     try:
-        original = await sources.original(job.source)
+        original = whole(await sources.fetch(job.source))
         header = probe(original.body.view())
     except ProxyError as error:
         print(f"refused      {error}")

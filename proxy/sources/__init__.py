@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from proxy.errors import SourceFailed
 from proxy.originals import Original, Reference, Unchanged, Validators
 
 
@@ -16,3 +17,10 @@ class Source(Protocol):
         Raises a SourceError of the fitting kind, or BadSource for an address that is none.
         """
         ...
+
+
+def whole(answer: Original | Unchanged) -> Original:
+    """The answer of a source that was asked without validators. Raises SourceFailed."""
+    if isinstance(answer, Unchanged):
+        raise SourceFailed("the source says that nothing changed, but was not asked")
+    return answer

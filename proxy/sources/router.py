@@ -6,7 +6,7 @@ from pathlib import Path
 
 from proxy import buckets
 from proxy.dialer import Dialer
-from proxy.errors import BadSource, SourceFailed
+from proxy.errors import BadSource
 from proxy.limits import Limits
 from proxy.lookups import Lookup
 from proxy.originals import Original, Reference, Unchanged, Validators
@@ -74,13 +74,6 @@ class Sources:
             names = ", ".join(sorted(self._by_scheme.keys() - {"upload"}))
             raise BadSource(f"{reference.scheme[:64]!r} is none of the sources here: {names}")
         return await source.fetch(reference, validators)
-
-    async def original(self, reference: Reference) -> Original:
-        """The original itself; raises SourceFailed when a source answers what it was not asked."""
-        answer = await self.fetch(reference)
-        if isinstance(answer, Unchanged):
-            raise SourceFailed("the source says that nothing changed, but was not asked")
-        return answer
 
     async def close(self) -> None:
         await self._closing.aclose()
