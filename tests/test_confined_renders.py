@@ -15,13 +15,13 @@ from proxy.errors import ImageTooLarge, ProxyError
 from proxy.focus.models import Models
 from proxy.handover import RenderSettings
 from proxy.limits import Limits
+from proxy.orders import RENDER, Outfit, render_order
 from proxy.originals import Address
 from proxy.picture import Rendition
 from proxy.plan import Plan
 from proxy.pool import Pool
 from proxy.render import render
 from proxy.renderers import Renderers
-from proxy.work import RENDER, Outfit, render_order
 
 pytestmark = pytest.mark.anyio
 
