@@ -33,7 +33,7 @@ class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 # Written in one piece, percent-encoded, or in Base64: a URL may hold what is nobody's business.
 _URL = re.compile(
-    r"(?i)\b([a-z][a-z0-9+.-]*:/{1,2})([^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?"
+    r"(?i)\b([a-z][a-z0-9+.-]{0,20}:/{1,2})([^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?"
 )
 _CODED = re.compile(r"(?i)\b(https?%3a|b64:)[^\s'\"<>]+")
 _LONGEST = 8192
@@ -68,8 +68,9 @@ def configure(settings: LogSettings) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
     logging.captureWarnings(True)
-    for talkative in ("pyvips", "asyncio", "aiohttp"):  # below that they tell of every step
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)  # below, it tells of every step
+    # Its warnings are about strangers' files: what matters of them is in the request's line.
+    logging.getLogger("pyvips").setLevel(logging.ERROR)
     sys.excepthook = _crash
 
 

@@ -35,10 +35,27 @@ class Header(Struct, frozen=True):
         return self.pixels * self.frames * self.scans
 
 
+MOST_PARTS = 200_000
+"""Chunks, segments, boxes or entries that an original is made of; honest ones have thousands."""
+
+
+class Walk:
+    """Bounds a walk from part to part, since a small file may be made of nothing but parts."""
+
+    def __init__(self) -> None:
+        self._left = MOST_PARTS
+
+    def step(self, parts: int = 1) -> None:
+        """Raises ValueError where there are too many."""
+        self._left -= parts
+        if self._left < 0:
+            raise ValueError(f"more than {MOST_PARTS} parts")
+
+
 def number(view: memoryview, form: str, at: int) -> int:
     """One number in the notation of ``struct``. Raises ValueError beyond the end."""
-    if at < 0:
-        raise ValueError("an offset before the beginning")
+    if not 0 <= at <= len(view):  # beyond some size, struct has another error for it
+        raise ValueError("an offset outside")
     try:
         (value,) = struct.unpack_from(form, view, at)
     except struct.error as error:

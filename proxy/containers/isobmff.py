@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from proxy.containers.header import Header, number
+from proxy.containers.header import Header, Walk, number
 from proxy.formats import sniff
 
 _HOLDERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0}
@@ -15,7 +15,7 @@ def read(view: memoryview) -> Header:
         raise ValueError("no brand")
     extents = [
         (number(view, ">I", at + 4), number(view, ">I", at + 8))
-        for name, at, _ in _boxes(view, 0, len(view), 0)
+        for name, at, _ in _boxes(view, 0, len(view), 0, Walk())
         if name == b"ispe"
     ]
     if not extents:
@@ -25,9 +25,12 @@ def read(view: memoryview) -> Header:
     return Header(form.name, width, height, held=True)
 
 
-def _boxes(view: memoryview, at: int, end: int, depth: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(
+    view: memoryview, at: int, end: int, depth: int, walk: Walk
+) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte and end of every box's content, holders opened."""
     while at + 8 <= end:
+        walk.step()
         length, name, start = number(view, ">I", at), bytes(view[at + 4 : at + 8]), at + 8
         if length == 1:
             length, start = number(view, ">Q", at + 8), at + 16
@@ -37,5 +40,5 @@ def _boxes(view: memoryview, at: int, end: int, depth: int) -> Iterator[tuple[by
         stop = min(stop, end)
         yield name, start, stop
         if name in _HOLDERS and depth < 8:
-            yield from _boxes(view, start + _HOLDERS[name], stop, depth + 1)
+            yield from _boxes(view, start + _HOLDERS[name], stop, depth + 1, walk)
         at = stop

@@ -3,7 +3,7 @@
 import re
 from itertools import islice
 
-from proxy.containers.header import Header, number
+from proxy.containers.header import Header, Walk, number
 
 _BARE = frozenset((0x01, *range(0xD0, 0xD9)))
 _FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
@@ -16,7 +16,9 @@ MOST_SCANS_COUNTED = 10_000
 def read(view: memoryview) -> Header:
     width = height = marker_of_frame = 0
     at = 2
+    walk = Walk()
     while True:
+        walk.step()
         if view[at] != 0xFF:
             raise ValueError(f"no marker at {at}")
         marker = view[at + 1]

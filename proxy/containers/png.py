@@ -2,10 +2,10 @@
 
 import zlib
 
-from proxy.containers.header import Header, number
+from proxy.containers.header import Header, Walk, number
 
 MOST_INFLATED = 8 * 1024 * 1024
-"""What a compressed profile or text may grow to, in bytes."""
+"""What compressed profiles and texts may grow to, all together, in bytes."""
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 
@@ -17,14 +17,15 @@ def read(view: memoryview) -> Header:
     depth, kind, interlace = view[24], view[25], view[28]
     if depth not in _DEPTHS.get(kind, ()):
         raise ValueError(f"depth {depth} for colour type {kind}")
-    frames, at = 1, 33
+    frames, at, walk, room = 1, 33, Walk(), MOST_INFLATED
     while (name := bytes(view[at + 4 : at + 8])) != b"IDAT":
+        walk.step()
         length = number(view, ">I", at)
         data = view[at + 8 : at + 8 + length]
         if name == b"acTL":
             frames = max(1, number(data, ">I", 0))
         elif name in (b"iCCP", b"zTXt", b"iTXt"):
-            _check_inflated(bytes(data))
+            room -= _inflated(bytes(data), room)
         elif name in (b"IEND", b""):
             raise ValueError("no pixel data")
         at += 12 + length
@@ -32,14 +33,18 @@ def read(view: memoryview) -> Header:
     return Header("png", width, height, frames=frames, timed=frames > 1, held=interlaced)
 
 
-def _check_inflated(data: bytes) -> None:
-    """Refuse a small chunk that would fill the memory. What is no zlib stream grows no further."""
+def _inflated(data: bytes, room: int) -> int:
+    """What a chunk grows to; what is no zlib stream grows no further.
+
+    Raises ValueError where that is more than there is room for: it would fill the memory.
+    """
     start = data.find(b"\x78", data.find(b"\x00") + 1)
     if start < 0:
-        return
+        return 0
     try:
-        grown = zlib.decompressobj().decompress(data[start:], MOST_INFLATED + 1)
+        grown = len(zlib.decompressobj().decompress(data[start:], room + 1))
     except zlib.error:
-        return
-    if len(grown) > MOST_INFLATED:
-        raise ValueError(f"a chunk inflates to more than {MOST_INFLATED} bytes")
+        return 0
+    if grown > room:
+        raise ValueError(f"chunks inflate to more than {MOST_INFLATED} bytes")
+    return grown

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from proxy.containers.header import Header, number
+from proxy.containers.header import Header, Walk, number
 
 MOST_PAGES_COUNTED = 10_000
 _WIDTH, _HEIGHT = 256, 257
@@ -29,6 +29,7 @@ def read(view: memoryview) -> Header:
     )
     width = height = pages = 0
     seen: set[int] = set()
+    walk = Walk()  # directories may lie over each other
     at = number(view, layout.offset, 8 if big else 4)
     while at and at not in seen and pages < MOST_PAGES_COUNTED:
         seen.add(at)
@@ -37,6 +38,7 @@ def read(view: memoryview) -> Header:
         next_at = entries + count * layout.entry_bytes
         if next_at > len(view):
             raise ValueError(f"a directory of {count} entries at {at}")
+        walk.step(count + 1)
         page = {
             tag: _value(view, entry, layout)
             for entry in range(entries, next_at, layout.entry_bytes)

@@ -1,6 +1,6 @@
 """WebP (RIFF): the canvas, and the number of frames on it."""
 
-from proxy.containers.header import Header, number
+from proxy.containers.header import Header, Walk, number
 
 
 def read(view: memoryview) -> Header:
@@ -14,8 +14,9 @@ def read(view: memoryview) -> Header:
         raise ValueError(f"chunk {name!r} comes first")
     width = (number(view, "<I", 24) & 0xFFFFFF) + 1
     height = (number(view, "<I", 26) >> 8 & 0xFFFFFF) + 1
-    frames, at, end = 0, 12, len(view)
+    frames, at, end, walk = 0, 12, len(view), Walk()
     while at + 8 <= end:
+        walk.step()
         frames += bytes(view[at : at + 4]) == b"ANMF"
         length = number(view, "<I", at + 4)
         at += 8 + length + (length & 1)

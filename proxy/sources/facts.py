@@ -9,7 +9,13 @@ from proxy.originals import Facts, Validators
 
 LONGEST_LIFETIME = 2**31
 
-_DIRECTIVE = re.compile(r'\s*([a-zA-Z0-9_-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s,;]*))?\s*(?:,|$)')
+# A directive begins at a comma and nowhere else, and nothing is given back: else a header of a
+# malicious source would keep us busy for minutes.
+_DIRECTIVE = re.compile(
+    r"(?:^|[,;])\s*+([a-zA-Z0-9_-]++)\s*+"
+    r'(?:=\s*+("(?:[^"\\]|\\.)*+"|[^\s,;]*+)\s*+)?(?=,|$)'
+)
+_LONGEST = 4096
 
 
 def facts(header: Callable[[str], str], now: datetime) -> Facts:
@@ -41,7 +47,10 @@ def _lifetime(header: Callable[[str], str], now: datetime) -> float | None:
 
 
 def _directives(text: str) -> list[tuple[str, str]]:
-    return [(found[1].lower(), (found[2] or "").strip('"')) for found in _DIRECTIVE.finditer(text)]
+    return [
+        (found[1].lower(), (found[2] or "").strip('"'))
+        for found in _DIRECTIVE.finditer(text[:_LONGEST])
+    ]
 
 
 def _seconds(text: str) -> int:

@@ -76,3 +76,11 @@ def test_validators_are_kept_as_they_came() -> None:
 def test_tags_of_both_headers_each_once() -> None:
     answer = said(cache_tag="a, b c,,a", surrogate_key=" d  e a")
     assert answer.tags == ("a", "b c", "d", "e")
+
+
+@pytest.mark.parametrize(
+    "control",
+    ["a" * 500_000 + " b", "a" + " " * 500_000 + "b", ',a="\\"' * 50_000, "max-age=60," * 50_000],
+)
+def test_headers_made_to_keep_us_busy_do_not(control: str) -> None:
+    assert said(cache_control=control).lifetime in (None, 60)
