@@ -1,0 +1,81 @@
+"""The official JavaScript clients, unchanged. `scripts/install-node-clients` sets them up."""
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import photos
+import pytest
+from serving import KEY, serving
+
+FOLDER = Path(__file__).parent / "node"
+INSTALLED = Path(sys.prefix) / "clients" / "node"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(
+        tmp_path_factory.mktemp("cache"), {"FRAMEKEEP_TRANSFORM_ALLOW_HTTP": "true"}
+    ) as served:
+        yield served
+
+
+@pytest.fixture
+def picture(server, tmp_path):
+    data = photos.off_centre()
+    (tmp_path / "picture.jpg").write_bytes(data)
+    return server.origin.serve("/picture.jpg", data), str(tmp_path / "picture.jpg")
+
+
+def run(script, *arguments):
+    if shutil.which("node") is None:
+        pytest.skip("node is not on this machine")
+    if not (INSTALLED / "node_modules").is_dir():
+        pytest.skip(
+            "the JavaScript clients are not installed; scripts/install-node-clients does it"
+        )
+    shutil.copy(FOLDER / script, INSTALLED / script)
+    ran = subprocess.run(
+        ["node", "--no-warnings", str(INSTALLED / script), *arguments],
+        check=True, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return json.loads(ran.stdout)
+
+
+def size(text):
+    return photos.opened(base64.b64decode(text)).size
+
+
+def test_computer_vision(server, picture):
+    told = run("vision.js", server.url, KEY, "wrong", *picture)
+    assert size(told["byUrl"]) == (200, 200)
+    assert size(told["byBuffer"]) == (100, 50)
+    assert told["byBuffer"] == told["byStream"]
+    area = told["area"]
+    assert 0 <= area["x"] <= 690 <= area["x"] + area["w"] <= 800
+    assert (told["metadata"]["width"], told["metadata"]["format"]) == (800, "Jpeg")
+    assert told["refused"]["status"] == 401
+    assert told["refused"]["body"]["error"]["code"] == "401"
+
+
+def test_image_analysis(server, picture):
+    told = run("analysis.js", server.url, KEY, "wrong", *picture)
+    assert told["byBuffer"]["status"] == "200"
+    values = told["byBuffer"]["body"]["smartCropsResult"]["values"]
+    assert [value["aspectRatio"] for value in values] == [0.75, 1, 1.5]
+    assert told["byUrl"]["body"] == told["byBuffer"]["body"]
+    assert told["ends"]["status"] == "200"
+    assert told["outside"]["unexpected"] is True
+    assert told["outside"]["body"]["error"]["innererror"]["code"] == "BadArgument"
+    assert told["refused"]["status"] == "401"
+    assert told["refused"]["body"]["error"]["code"] == "401"
+
+
+def test_image_transformation(server, picture):
+    told = run("transform.js", server.url, KEY, picture[0])
+    assert (told["status"], told["success"]) == (200, True)
+    assert told["data"]["mime_type"] == "image/webp"
+    assert size(told["data"]["buffer"]) == (200, 200)
