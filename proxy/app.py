@@ -21,6 +21,7 @@ from proxy.faces.images import Grace, Images
 from proxy.faces.keys import Keys
 from proxy.faces.metrics import Metrics
 from proxy.faces.observed import Observed
+from proxy.faces.reference import Reference
 from proxy.faces.transform import TransformFace, delivery
 from proxy.faces.transform_wish import Reader
 from proxy.flights import Flights
@@ -137,6 +138,7 @@ def create_app(
             "vision": observed(vision, "vision"),
             "computervision": observed(analysis, "analysis"),
             "image-transformation": observed(transform, "transform"),
+            **dict.fromkeys(("docs", "openapi.json"), Reference(catalogue)),
         },
         observed(images, "images"),
     )

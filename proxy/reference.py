@@ -28,24 +28,34 @@ def markdown(catalogue: Catalogue) -> str:
 
 
 def _index(catalogue: Catalogue) -> str:
-    lines = []
-    for name, kind in catalogue.operations.items():
-        short = {true: other for other, true in short_names(kind).items()}
-        words = [short.get(field, field) for field in kind.__struct_fields__]
-        lines.append(f"- [`{':'.join((name, *words))}`](#{name})")
-    return "\n".join(lines)
+    return "\n".join(f"- [`{step(kind)}`](#{name})" for name, kind in catalogue.operations.items())
+
+
+def step(kind: type[Operation]) -> str:
+    """How the operation is written in a link, with the names of its fields for their values."""
+    short = {true: other for other, true in short_names(kind).items()}
+    return ":".join((name_of(kind), *(short.get(field, field) for field in kind.__struct_fields__)))
 
 
 def _fields(kind: type[Operation]) -> str:
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *rows(kind)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+COLUMNS = ("field", "short name", "values", "default")
+
+
+def rows(kind: type[Operation]) -> list[tuple[str, ...]]:
+    """For each field what stands in the columns; words of the grammar stand in backticks."""
     short = {true: name for name, true in short_names(kind).items()}
-    rows = ["| field | short name | values | default |", "| --- | --- | --- | --- |"]
+    found: list[tuple[str, ...]] = []
     for field in structs.fields(kind):
         other = f"`{short[field.name]}`" if field.name in short else ""
         values = ", or ".join(
             text for option in options(kind)[field.name] if (text := _values(option))
         )
-        rows.append(f"| `{field.name}` | {other} | {values} | {_default(field.default)} |")
-    return "\n".join(rows)
+        found.append((f"`{field.name}`", other, values, _default(field.default)))
+    return found
 
 
 _BOUNDS = {

@@ -41,9 +41,9 @@ class Problem(Exception):
         self.headers = headers or []
 
 
-def status_of(error: errors.ProxyError) -> HTTPStatus:
+def status_of(failure: type[errors.ProxyError]) -> HTTPStatus:
     """The status of the nearest class in the table."""
-    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return next(STATUS[kind] for kind in failure.__mro__ if kind in STATUS)
 
 
 def retry_after(error: Exception) -> Headers:
@@ -58,7 +58,7 @@ def problem(error: Exception, request_id: str) -> tuple[HTTPStatus, Headers, byt
     about: dict[str, Any] = {}
     match error:
         case errors.ProxyError():
-            status, detail, headers = status_of(error), str(error), retry_after(error)
+            status, detail, headers = status_of(type(error)), str(error), retry_after(error)
             about["type"] = f"/docs#problem-{errors.name_of(type(error))}"
             if isinstance(error, errors.BadPlan):
                 about.update(operation=error.operation, field=error.field)

@@ -120,7 +120,7 @@ class Reader:
             return self._catalogue.plan([step]).operations[0]
         except BadPlan as error:
             sentence = str(error).replace("operations[0]", f"operations[{at}]", 1)
-            given = isinstance(step, dict) and error.field in step
+            given = isinstance(step, dict) and error.field in _true_names(step, self._catalogue)
             bad = BadColour if given and error.field in _COLOURS else BadPlan
             raise bad(sentence, operation=at, field=error.field) from error
 
@@ -169,6 +169,12 @@ class Reader:
         if scheme == "http" and not allow_http:
             raise BadWish(f"{field} must be an https:// URL", field)
         return url
+
+
+def _true_names(step: Mapping[str, Any], catalogue: Catalogue) -> set[str]:
+    kind = catalogue.operations.get(str(step.get("type")))
+    other = short_names(kind) if kind else {}
+    return {other.get(key, key) for key in step}
 
 
 def _is_null(raw: Raw) -> bool:

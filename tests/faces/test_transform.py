@@ -171,6 +171,10 @@ def test_what_the_json_alone_tells(
         ({"type": "modulate"}, 400, "operations[1]", None),
         ({"type": "tint", "hex_color": "nice"}, 422, "hex_color", "hex_color"),
         ({"type": "tint"}, 400, "hex_color is missing", "hex_color"),
+        (
+            {"type": "remove_background", "background_hex_color": "nice"},
+            *(422, "background_hex_color", "background_hex_color"),
+        ),
     ],
 )
 def test_what_is_wrong_with_an_operation(

@@ -1,0 +1,38 @@
+"""What the server says of itself, held against what it does; schemathesis makes up the inputs."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from serving import KEY
+
+from proxy.faces.openapi import document
+from proxy.ops import OPERATIONS
+from proxy.plan import Catalogue
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+SCHEMA = schemathesis.openapi.from_dict(document(Catalogue(OPERATIONS)))
+CALLS = [result.ok() for result in SCHEMA.get_all_operations()]
+HEADERS = {"Ocp-Apim-Subscription-Key": KEY, "Authorization": f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.label)
+def test_answers_are_as_described(server, call):
+    @given(st.data())
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    def asked(data):
+        case = data.draw(call.as_strategy())
+        case.call_and_validate(base_url=server.url, headers=HEADERS, checks=CHECKS)
+
+    asked()
