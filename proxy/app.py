@@ -21,6 +21,7 @@ from proxy.faces.images import Grace, Images
 from proxy.faces.keys import Keys
 from proxy.faces.metrics import Metrics
 from proxy.faces.observed import Observed
+from proxy.faces.recent import Recent
 from proxy.faces.reference import Reference
 from proxy.faces.transform import TransformFace, delivery
 from proxy.faces.transform_wish import Reader
@@ -123,6 +124,7 @@ def create_app(
             int(settings.freshness.stale_while_revalidate),
             int(settings.freshness.stale_if_error),
         ),
+        recent=Recent(settings.cache.memory_bytes),
     )
     vision = AzureVision(service, keys, settings.azure)
     analysis = AzureAnalysis(service, keys, settings.azure)

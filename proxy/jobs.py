@@ -1,5 +1,7 @@
 """A job: which original, and what shall become of it. Equal wishes are equal keys."""
 
+from functools import cached_property
+
 from msgspec import Struct, field
 
 from proxy.geometry import Size
@@ -27,7 +29,7 @@ class Inquiry(Struct, frozen=True):
     windows: tuple[Size, ...] = ()
 
 
-class Job(Struct, frozen=True):
+class Job(Struct, frozen=True, dict=True):
     """``inquiry`` asks about the original; such a job has no operations and makes no picture."""
 
     source: Reference
@@ -35,7 +37,7 @@ class Job(Struct, frozen=True):
     delivery: Delivery = field(default_factory=Delivery)
     inquiry: Inquiry | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What the rendition is kept under: SHA-256 in hexadecimal."""
         return digest(EPOCH, self.plan.text.encode(), self.source.key.encode())

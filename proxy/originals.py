@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from proxy.blob import Blob
 
 
-class Address(Struct, frozen=True):
+class Address(Struct, frozen=True, dict=True):
     """Where an original lies.
 
     ``text`` is an ``http(s)://`` URL, verbatim, or ``NAME:path`` for a source that the operator
@@ -28,7 +28,7 @@ class Address(Struct, frozen=True):
         """What stands before the first colon: it says which source to ask."""
         return self.text.partition(":")[0]
 
-    @property
+    @cached_property
     def key(self) -> str:
         extra = [part.encode() for header in self.headers for part in header]
         if self.seconds is not None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy import kept
 from proxy.containers import Header, probe
@@ -41,6 +42,7 @@ Told = TypeVar("Told", Seen, Description)
 
 _BEHIND = 256  # tasks at a time; what is stale beyond that is renewed when it is asked for again
 _LABELS = 128  # of one rendition
+_JUDGED_SECONDS = 1.0  # how long it goes without saying that what was fresh is so still
 
 
 class Answer(Struct, frozen=True):
@@ -49,6 +51,8 @@ class Answer(Struct, frozen=True):
     ``age`` is the time since the source was last asked and ``lifetime`` how long its word holds,
     both in seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP
     date, or empty; ``labels`` are what it can be purged by.
+    ``still`` tells whether the very same may be answered again, and is asked each time before;
+    None: it may not.
     """
 
     rendition: Rendition
@@ -59,6 +63,7 @@ class Answer(Struct, frozen=True):
     made_at: float
     last_modified: str = ""
     labels: tuple[str, ...] = ()
+    still: Callable[[], bool] | None = None
 
 
 class _Made(Struct, frozen=True):
@@ -102,13 +107,14 @@ class Service:
         """The rendition: kept, or made now. Raises a ProxyError where there can be none."""
         wanted(job.source)
         with stage("store"):
+            still = self._still(job)  # before anything is read: a later change is noticed
             found, verdict = await self._found(job)
         match verdict:
             case Refused(refusal):
                 raise error_of(refusal)
             case Fresh() if found:
                 self._complete_labels(job, found)
-                return self._answer(job, found, "hit")
+                return replace(self._answer(job, found, "hit"), still=still)
             case Stale(due) if found:
                 if due:
                     self._do_behind(job, self._renew(job))
@@ -265,6 +271,31 @@ class Service:
             last_modified=record.facts.validators.last_modified,
             labels=tuple(dict.fromkeys((*_wanted(job, record), *rendition.labels))),
         )
+
+    def _still(self, job: Job) -> Callable[[], bool] | None:
+        """Whether what is fresh now is so still: nothing that it rests on has changed since.
+
+        That it has grown old is not seen for a second.
+        """
+        until = time.monotonic() + _JUDGED_SECONDS
+        current, touch, key = self._store.current, self._store.touch, job.key
+        sources = tuple(source.key for source in _sources(job))
+        rendition = current("rendition", key)
+        records = [current("record", source) for source in sources]
+        if rendition is None or None in records:
+            return None
+
+        def still() -> bool:
+            right = (
+                time.monotonic() < until
+                and current("rendition", key) == rendition
+                and [current("record", source) for source in sources] == records
+            )
+            if right:
+                touch("rendition", key)
+            return right
+
+        return still
 
     async def _renew(self, job: Job) -> None:
         await self._made(job, "background")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ from proxy.pool import Pool
 from proxy.reach import Reach
 from proxy.service import Answer, Service
 from proxy.sources.http import HttpSource
-from proxy.stores import Everything, Labelled, Prefixed
+from proxy.stores import Everything, Labelled, Prefixed, Store
 from proxy.stores.disk import CacheSettings, DiskStore
 from proxy.stores.hot import HotStore
 from proxy.supply import Supply
@@ -103,6 +104,14 @@ class World:
         return [(await self.ask(url)).state for url in urls]
 
 
+@asynccontextmanager
+async def elsewhere(folder: Path, clock: Callable[[], float]) -> AsyncIterator[Store]:
+    """The same cache in another worker."""
+    store = DiskStore(CacheSettings(dir=str(folder)), clock=clock)
+    yield store
+    await store.close()
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World(tmp_path / "cache")
@@ -138,6 +147,22 @@ async def test_fresh_answers_ask_nobody(world: World, origin: Origin) -> None:
     answer = await world.ask(url)
     assert (answer.state, int(answer.age), answer.lifetime) == ("hit", 599, 600)
     assert (origin.count("/a.png"), world.pool.rendered) == (1, 1)
+
+
+async def test_an_answer_may_be_given_again_until_anybody_changes_what_it_rests_on(
+    world: World, origin: Origin, tmp_path: Path
+) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    await world.ask(url)
+    async with elsewhere(tmp_path / "cache", world.clock) as other:
+        for purge in (Labelled(f"source:{url}"), Everything()):
+            await world.ask(url)
+            answer = await world.ask(url)
+            assert answer.state == "hit"
+            assert answer.still is not None
+            assert answer.still()
+            await other.purge(purge, soft=True)
+            assert not answer.still()
 
 
 async def test_one_304_renews_all_sizes_without_a_pixel(world: World, origin: Origin) -> None:

@@ -20,6 +20,7 @@ from proxy.faces.disposition import inline
 from proxy.faces.leaving import CallerLeft, unless_left
 from proxy.faces.loops import refuse_loops
 from proxy.faces.problems import Headers, Problem, problem
+from proxy.faces.recent import Key, Ready, Recent
 from proxy.faces.request_ids import request_id
 from proxy.formats import FORMATS
 from proxy.freshness import Record
@@ -66,11 +67,13 @@ class Images:
         service: Producer,
         *,
         grace: Grace | None = None,
+        recent: Recent | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._dialect = dialect
         self._service = service
         self._grace = grace or Grace()
+        self._recent = recent or Recent(0)
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,18 +106,46 @@ class Images:
                 [(b"allow", b"GET, HEAD")],
             )
         refuse_loops(asked)
-        query = scope["query_string"]
-        with telemetry.stage("parse"):
-            path = scope["raw_path"]
-            job = self._dialect.read(path + b"?" + query if query else path)
+        key = (scope["raw_path"], scope["query_string"], offer(asked.get(b"accept", b"")))
+        ready = self._recent.get(key)
+        if ready is not None and ready.still() and b"range" not in asked:
+            return self._again(asked, ready)
+        job = ready.job if ready is not None else self._read(key)
         if job.inquiry is not None:
             description, record = await unless_left(receive, self._service.describe(job.source))
             return self._described(asked, job, description, record)
-        if job.plan.negotiates:
-            plan = job.plan.offered(offer(asked.get(b"accept", b"")))
-            job = Job(job.source, plan, job.delivery)
         answer = await unless_left(receive, self._service.produce(job, _lane(asked)))
-        return self._told(scope["method"], asked, job, answer)
+        self._note(key, job, answer)
+        status, headers, body = self._told(scope["method"], asked, job, answer)
+        headers.append(_age(answer.age))
+        return status, headers, body
+
+    def _read(self, key: Key) -> Job:
+        path, query, formats = key
+        with telemetry.stage("parse"):
+            job = self._dialect.read(path + b"?" + query if query else path)
+        if job.inquiry is None and job.plan.negotiates:
+            return Job(job.source, job.plan.offered(formats), job.delivery)
+        return job
+
+    def _note(self, key: Key, job: Job, answer: Answer) -> None:
+        """Have the answer at hand for the next who asks, if it may be given again."""
+        if answer.still is None or job.delivery.expires is not None:
+            self._recent.forget(key)
+            return
+        _, whole, _ = self._told("GET", {}, job, answer)
+        _, unchanged, _ = self._told("GET", {b"if-none-match": b"*"}, job, answer)
+        asked_at = self._now() - answer.age
+        self._recent.put(key, Ready(job, answer, answer.still, whole, unchanged, asked_at))
+
+    def _again(self, asked: Mapping[bytes, bytes], ready: Ready) -> tuple[int, Headers, bytes]:
+        answer = ready.answer
+        telemetry.wanted(ready.job.source)
+        telemetry.tell("rendition", "hit")
+        age = _age(self._now() - ready.asked_at)
+        if not_modified(asked, answer.etag, answer.last_modified):
+            return 304, [*ready.unchanged, age], b""
+        return 200, [*ready.whole, age], answer.rendition.body
 
     def _told(
         self, method: str, asked: Mapping[bytes, bytes], job: Job, answer: Answer
@@ -122,7 +153,6 @@ class Images:
         """The answer as its asker wants it: whole, in part, or the word that nothing changed."""
         headers: Headers = [
             (b"cache-control", self._cache_control(job, answer.lifetime, answer.age)),
-            (b"age", str(int(answer.age)).encode()),
             (b"etag", answer.etag.encode()),
             (b"x-cache", answer.state.encode()),
         ]
@@ -170,7 +200,7 @@ class Images:
         age = max(0.0, self._now() - record.asked_at)
         headers: Headers = [
             (b"cache-control", self._cache_control(job, record.lifetime, age)),
-            (b"age", str(int(age)).encode()),
+            _age(age),
             (b"etag", etag.encode()),
         ]
         if not_modified(asked, etag, ""):
@@ -198,6 +228,10 @@ class Images:
         return (
             f"public, max-age={fresh}, stale-while-revalidate={stale}, stale-if-error={failing}"
         ).encode()
+
+
+def _age(seconds: float) -> tuple[bytes, bytes]:
+    return b"age", str(max(0, int(seconds))).encode()
 
 
 def _lane(asked: Mapping[bytes, bytes]) -> Lane:

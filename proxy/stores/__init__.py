@@ -84,6 +84,14 @@ class Repairs(Struct, frozen=True):
 
 
 class Store(Protocol):
+    def current(self, kind: Kind, key: str) -> bytes | None:
+        """A value that changes whenever what is kept under the key may have; None: unknown."""
+        ...
+
+    def touch(self, kind: Kind, key: str) -> None:
+        """Hear that the entry was of use, though it was not read from there."""
+        ...
+
     async def get(self, kind: Kind, key: str) -> Entry | None:
         """The entry under exactly this key, undamaged; else None."""
         ...

@@ -8,23 +8,11 @@ awaited for a hit.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from proxy.stores import Entry, Kind, Repairs, Selector, Shelved, Store
 
 _TRUSTED = 10.0  # seconds; then a copy is read again, should the folder itself have been replaced
-
-
-class Shared(Store, Protocol):
-    """A store of several processes that gives word of changes."""
-
-    def current(self, kind: Kind, key: str) -> bytes | None:
-        """A value that changes whenever what is kept under the key may have; None: unknown."""
-        ...
-
-    def touch(self, kind: Kind, key: str) -> None:
-        """Hear that the entry was of use, though it was not read from there."""
-        ...
 
 
 class _Copy(NamedTuple):
@@ -42,7 +30,7 @@ class HotStore:
 
     def __init__(
         self,
-        behind: Shared,
+        behind: Store,
         budget: int,
         *,
         largest: int = 512 * 1024,
@@ -55,6 +43,14 @@ class HotStore:
         self._clock = clock
         self._copies: OrderedDict[tuple[Kind, str], _Copy] = OrderedDict()
         self._bytes = 0
+
+    def current(self, kind: Kind, key: str) -> bytes | None:
+        """A value that changes whenever what is kept under the key may have; None: unknown."""
+        return self._behind.current(kind, key)
+
+    def touch(self, kind: Kind, key: str) -> None:
+        """Say that the entry was of use, though it was not read from here."""
+        self._behind.touch(kind, key)
 
     def peek(self, kind: Kind, key: str) -> Entry | None:
         """The entry, if a copy is at hand that is still right."""

@@ -37,6 +37,14 @@ class MemoryStore:
         self._misses: Counter[Kind] = Counter()
         self._purges: list[tuple[float, Selector, bool]] = []
 
+    def current(self, kind: Kind, key: str) -> bytes | None:
+        """Nothing is told of changes: what is here is as near as any copy could be."""
+        return None
+
+    def touch(self, kind: Kind, key: str) -> None:
+        if (kind, key) in self._kept:
+            self._kept.move_to_end((kind, key))
+
     async def get(self, kind: Kind, key: str) -> Entry | None:
         entry = self._kept.get((kind, key))
         if entry is not None and entry.stored > self._clock():

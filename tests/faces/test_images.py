@@ -11,6 +11,7 @@ import pytest
 from proxy.dialects.native import Native
 from proxy.errors import Overloaded, SourceNotFound
 from proxy.faces.images import Grace, Images
+from proxy.faces.recent import Recent
 from proxy.geometry import Size
 from proxy.handover import Lane
 from proxy.jobs import Job
@@ -48,6 +49,16 @@ class Kept:
         return self.answer
 
 
+class Right:
+    """Whether answers are still right, as the test has it."""
+
+    def __init__(self) -> None:
+        self.yes = True
+
+    def __call__(self) -> bool:
+        return self.yes
+
+
 class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -56,11 +67,11 @@ class Failing:
         raise self.error
 
 
-def images(service: Any) -> Images:
+def images(service: Any, recent: int = 0) -> Images:
     native = Native(
         Catalogue([Package]), Keyring([]), allow_unsigned=True, sources=["a"], now=lambda: 1000.0
     )
-    return Images(native, service, grace=Grace(300, 600), now=lambda: 1000.0)
+    return Images(native, service, grace=Grace(300, 600), recent=Recent(recent), now=lambda: 1000.0)
 
 
 async def ask(service: Any, rest: str = URL, method: str = "GET", **headers: str) -> httpx.Response:
@@ -362,3 +373,66 @@ async def test_who_ends_the_server_is_no_caller() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert service.ended.is_set()
+
+
+# What was answered lately.
+
+
+def lately(service: Any, recent: int = 1_000_000) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=images(service, recent))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def test_what_is_still_right_is_answered_again_without_asking() -> None:
+    service = Kept(still=Right())
+    async with lately(service) as client:
+        first, again = [await client.get(f"/_/{URL}") for _ in range(2)]
+        known = await client.get(f"/_/{URL}", headers={"if-none-match": ETAG})
+        head = await client.head(f"/_/{URL}")
+    for answer in (first, again, head):
+        assert answer.headers.pop("x-request-id")
+    assert (again.status_code, again.headers, again.content) == (200, first.headers, BODY)
+    assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", ETAG)
+    assert (head.headers, head.content) == (first.headers, b"")
+    assert len(service.jobs) == 1
+
+
+async def test_what_is_right_no_more_is_asked_for_anew() -> None:
+    right = Right()
+    service = Kept(still=right)
+    async with lately(service) as client:
+        await client.get(f"/_/{URL}")
+        right.yes = False
+        await client.get(f"/_/{URL}")
+    assert len(service.jobs) == 2
+    assert service.jobs[0] == service.jobs[1]
+
+
+@pytest.mark.parametrize(
+    ("rest", "headers"), [(f"expires:2000/{URL}", {}), (URL, {"range": "bytes=0-9"})]
+)
+async def test_what_depends_on_more_than_the_link_goes_the_whole_way(
+    rest: str, headers: dict[str, str]
+) -> None:
+    service = Kept(still=Right())
+    async with lately(service) as client:
+        for _ in range(2):
+            await client.get(f"/_/{rest}", headers=headers)
+    assert len(service.jobs) == 2
+
+
+async def test_askers_who_take_other_formats_are_not_mixed_up() -> None:
+    service = Kept(still=Right())
+    async with lately(service) as client:
+        for accept in ("image/avif", "image/webp", "image/avif"):
+            await client.get(f"/_/package:auto/{URL}", headers={"accept": accept})
+    assert [job.plan.offer for job in service.jobs] == [("avif",), ("webp",)]
+
+
+async def test_what_was_answered_lately_has_a_bound() -> None:
+    service = Kept(still=Right())
+    async with lately(service, recent=10_000) as client:
+        for _ in range(2):
+            for number in range(4):
+                await client.get(f"/_/{URL}?{number}")
+    assert len(service.jobs) == 8
