@@ -40,8 +40,7 @@ from proxy.settings import BadSettings, Settings, TraceSettings, load
 from proxy.signing import Keyring
 from proxy.sources.router import Sources
 from proxy.spool import Spool
-from proxy.stores.disk import DiskStore
-from proxy.stores.hot import HotStore
+from proxy.stores.levels import levels
 from proxy.supply import Supply
 from proxy.telemetry import Telemetry, Tracing
 from proxy.vitals import telling
@@ -70,7 +69,7 @@ def create_app(
     settings.check()
     native = dialect(settings, operations)
     sources = Sources.configured(settings.sources, settings.limits)
-    store = HotStore(DiskStore(settings.cache), settings.cache.memory_bytes)
+    store = levels(settings.cache, settings.shared)
     models = settings.models
     own = Renderers(
         settings.render, imports=models.imports(), readable=models.readable(), log=settings.log

@@ -32,6 +32,7 @@ from proxy.logs import LogSettings
 from proxy.server import ServerSettings
 from proxy.sources.settings import SourceSettings
 from proxy.stores.disk import CacheSettings
+from proxy.stores.objects import SharedSettings
 from proxy.typed import Misfit, converted, from_text, options
 
 PREFIX = "FRAMEKEEP_"
@@ -56,6 +57,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     links: Links = field(default_factory=Links)
     sources: SourceSettings = field(default_factory=SourceSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    shared: SharedSettings = field(default_factory=SharedSettings)
     freshness: Freshness = field(default_factory=Freshness)
     cdn: CdnSettings = field(default_factory=CdnSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
@@ -77,7 +79,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 "hexadecimal (`openssl rand -hex 32` makes one), or take unsigned links from "
                 "everybody with FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
             )
-        for complaint in (self.models.complaint(), self.cdn.complaint()):
+        for complaint in (
+            self.models.complaint(),
+            self.cdn.complaint(),
+            self.shared.complaint(),
+        ):
             if complaint:
                 raise BadSettings(complaint)
 

@@ -12,7 +12,7 @@ from proxy.purging import Purged, Purging
 from proxy.reach import ANYWHERE, Reach
 from proxy.settings import load
 from proxy.stores import Everything, Kind, Labelled, Prefixed, Repairs, Selector, Shelved, Store
-from proxy.stores.disk import DiskStore
+from proxy.stores.levels import levels
 
 _SELECTORS = (
     ("source", "URL", "everything that was made of this source"),
@@ -35,7 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
-    return asyncio.run(_run(chosen, DiskStore(settings.cache), settings.cdn))
+    return asyncio.run(_run(chosen, levels(settings.cache, settings.shared), settings.cdn))
 
 
 async def _run(chosen: Namespace, store: Store, cdn: CdnSettings) -> int:

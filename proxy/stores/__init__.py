@@ -35,19 +35,19 @@ class Entry(Struct, frozen=True):
     stale_since: float = 0.0
 
 
-class Labelled(Struct, frozen=True):
+class Labelled(Struct, frozen=True, tag=True):
     """Every entry that carries exactly this label."""
 
     label: str
 
 
-class Prefixed(Struct, frozen=True):
+class Prefixed(Struct, frozen=True, tag=True):
     """Every entry that carries a label which begins so: ``source:https://a.example/u/``."""
 
     prefix: str
 
 
-class Everything(Struct, frozen=True):
+class Everything(Struct, frozen=True, tag=True):
     """Every entry there is."""
 
 
