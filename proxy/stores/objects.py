@@ -107,6 +107,12 @@ class SharedStore:
         work = [self._write_behind(queue) for queue in self._waiting]
         self._tasks = [asyncio.create_task(one) for one in (*work, self._poll())]
 
+    def current(self, kind: Kind, key: str) -> bytes | None:
+        return self._near.current(kind, key)
+
+    def touch(self, kind: Kind, key: str) -> None:
+        self._near.touch(kind, key)
+
     async def get(self, kind: Kind, key: str) -> Entry | None:
         self.begin()
         entry = await self._near.get(kind, key)
