@@ -68,7 +68,8 @@ def configure(settings: LogSettings) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
     logging.captureWarnings(True)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)  # below, it tells of every step
+    for name in ("asyncio", "uvicorn"):  # below, they tell of every step
+        logging.getLogger(name).setLevel(logging.WARNING)
     # Its warnings are about strangers' files: what matters of them is in the request's line.
     logging.getLogger("pyvips").setLevel(logging.ERROR)
     sys.excepthook = _crash
