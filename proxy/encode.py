@@ -7,7 +7,7 @@ from msgspec import structs
 
 from proxy.errors import ImageTooLarge, Impossible
 from proxy.formats import FORMATS, Name
-from proxy.geometry import Size
+from proxy.geometry import Size, proportion
 from proxy.limits import Limits
 from proxy.picture import Picture, Rendition
 from proxy.savers import QUALITY, saved
@@ -31,7 +31,7 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
     """
     name = chosen(picture)
     picture = _fitting(picture, name)
-    quality = picture.packaging.quality or QUALITY.get(name, 100)
+    quality = _quality(picture, name)
     at_most = picture.packaging.max_bytes
     if at_most is None:
         body = saved(picture, name, quality)
@@ -53,6 +53,16 @@ def chosen(picture: Picture) -> Name:
     if picture.frames > 1:
         return "gif"
     return "png" if picture.image.hasalpha() else "jpeg"
+
+
+def _quality(picture: Picture, name: Name) -> int:
+    """From 1 to 100, on the format's own scale; one for `auto` was meant on JPEG's."""
+    usual, asked = QUALITY.get(name, 100), picture.packaging.quality
+    if asked is None:
+        return usual
+    if picture.packaging.format == "auto" and name in QUALITY:
+        return min(100, proportion(asked, usual, QUALITY["jpeg"]))
+    return asked
 
 
 def _fitting(picture: Picture, name: Name) -> Picture:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Name = Literal["jpeg", "png", "webp", "avif", "heif", "gif", "tiff", "bmp", "ico", "svg"]
+Name = Literal["jpeg", "png", "webp", "avif", "heif", "gif", "tiff", "bmp", "ico", "jxl", "svg"]
 
 
 class Format(Struct, frozen=True):
@@ -30,6 +30,7 @@ FORMATS: dict[str, Format] = {
         Format("tiff", "image/tiff", alpha=True, animated=False, lossy=False, shown=False),
         Format("bmp", "image/bmp", alpha=True, animated=False, lossy=False, shown=False),
         Format("ico", "image/x-icon", alpha=True, animated=False, lossy=False, shown=False),
+        Format("jxl", "image/jxl", alpha=True, animated=False, lossy=True, shown=False),
         Format("svg", "image/svg+xml", alpha=True, animated=False, lossy=False, shown=False),
     )
 }
@@ -44,6 +45,8 @@ _MAGIC: tuple[tuple[bytes, Name], ...] = (
     (b"II+\x00", "tiff"),
     (b"MM\x00+", "tiff"),
     (b"BM", "bmp"),
+    (b"\xff\x0a", "jxl"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "jxl"),
     (b"\x00\x00\x01\x00", "ico"),
 )
 

@@ -62,6 +62,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         "tiff",
         "bmp",
         "ico",
+        "jxl",
     )
     """The formats that are taken in; svg is a program more than a picture. Guard: decode."""
 

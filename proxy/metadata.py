@@ -36,7 +36,9 @@ def tell(
     return image
 
 
-_RIGHTS = ("exif-ifd0-Copyright", "exif-ifd0-Artist")
+RIGHTS = {0x8298: "exif-ifd0-Copyright", 0x013B: "exif-ifd0-Artist"}
+"""EXIF tags and the names that libvips has for them."""
+
 _TEXT = re.compile(r"(.*) \(.*, ASCII, \d+ components, \d+ bytes\)", re.DOTALL)
 _LONGEST_RIGHT = 500
 
@@ -44,7 +46,7 @@ _LONGEST_RIGHT = 500
 def rights(image: pyvips.Image) -> dict[str, str]:
     """What the file says of its copyright and its author: names of EXIF fields and their texts."""
     found = {}
-    for name in _RIGHTS:
+    for name in RIGHTS.values():
         match = _TEXT.fullmatch(str(told(image, name) or ""))
         if match and (text := match[1].strip()):
             found[name] = text[:_LONGEST_RIGHT]

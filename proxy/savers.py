@@ -1,20 +1,28 @@
 """Pictures as files, one function per format. Metadata is dropped but for what was asked for."""
 
+import io
+import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pyvips
+from PIL import Image
 
 from proxy.errors import Impossible
 from proxy.formats import Name
-from proxy.metadata import claimed, tell
+from proxy.metadata import RIGHTS, claimed, tell, told
 from proxy.palette import grey, indexed
 from proxy.picture import Picture
+from proxy.plugins import missing
 
-QUALITY: Mapping[Name, int] = {"jpeg": 80, "webp": 80, "avif": 50, "heif": 50}
+QUALITY: Mapping[Name, int] = {"jpeg": 80, "webp": 80, "avif": 63, "heif": 50, "jxl": 75}
 """What is meant where nobody says a quality; see docs/formats.md for how they were chosen."""
 
 _NOTHING, _EXIF = 0, 1
 """What libvips is told to keep of an image's metadata."""
+
+_AVIF_EFFORT = ((1_500_000, 3), (6_000_000, 2), (12_000_000, 1), (math.inf, 0))
+"""Pixels, and the effort that they are worth: none takes more than a few seconds of a core."""
 
 _PAETH = 0x80
 """The filter that does best on photographs; trying all of them gains nothing."""
@@ -52,11 +60,28 @@ def _webp(image: pyvips.Image, height: int, quality: int, keep: int) -> bytes:
 
 
 def _avif(image: pyvips.Image, _height: int, quality: int, keep: int) -> bytes:
-    return image.heifsave_buffer(Q=quality, compression="av1", effort=2, keep=keep)
+    effort = next(effort for most, effort in _AVIF_EFFORT if image.width * image.height <= most)
+    return image.heifsave_buffer(Q=quality, compression="av1", effort=effort, keep=keep)
 
 
 def _gif(image: pyvips.Image, height: int, _quality: int, _keep: int) -> bytes:
     return image.gifsave_buffer(effort=4, page_height=height, keep=_NOTHING)
+
+
+def _by_extra(form: Name) -> Callable[[pyvips.Image, int, int, int], bytes]:
+    def save(image: pyvips.Image, _height: int, quality: int, keep: int) -> bytes:
+        if needed := missing(form):
+            raise Impossible(f"writing {form} needs {needed} on the server")
+        options: dict[str, Any] = {"quality": quality}
+        if keep == _EXIF:
+            exif = Image.Exif()
+            exif.update({tag: text for tag, name in RIGHTS.items() if (text := told(image, name))})
+            options["exif"] = exif.tobytes()
+        kept = io.BytesIO()
+        Image.fromarray(image.numpy()).save(kept, form.upper(), **options)
+        return kept.getvalue()
+
+    return save
 
 
 _SAVERS: Mapping[Name, Callable[[pyvips.Image, int, int, int], bytes]] = {
@@ -65,4 +90,6 @@ _SAVERS: Mapping[Name, Callable[[pyvips.Image, int, int, int], bytes]] = {
     "webp": _webp,
     "avif": _avif,
     "gif": _gif,
+    "heif": _by_extra("heif"),
+    "jxl": _by_extra("jxl"),
 }

@@ -18,8 +18,10 @@ from test_colour import difference
 
 from proxy.decode import decode
 from proxy.errors import BrokenImage, ImageError, ImageTooLarge, Impossible, NotAnImage
+from proxy.formats import Name
 from proxy.geometry import Size
 from proxy.limits import Limits
+from proxy.plugins import missing
 from proxy.render import render
 
 SCENE = pictures.scene(160, 120)
@@ -36,6 +38,12 @@ def by_vips(**options: Any) -> bytes:
     image = pyvips.Image.new_from_array(SCENE).copy(interpretation="srgb")
     body: bytes = image.pngsave_buffer(**options)
     return body
+
+
+def by_extra(form: Name) -> bytes:
+    """The scene in a format that an extra writes."""
+    assert not missing(form)
+    return written(form.upper(), quality=95)
 
 
 INPUTS = {
@@ -58,6 +66,8 @@ INPUTS = {
     "tiff jpeg": written("TIFF", compression="jpeg", quality=95),
     "bmp": written("BMP"),
     "bmp palette": written("BMP", "P"),
+    "heic": by_extra("heif"),
+    "jxl": by_extra("jxl"),
     "ico": written("ICO", sizes=[(160, 120)]),
 }
 """Files of the same scene."""

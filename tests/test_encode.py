@@ -168,7 +168,7 @@ def test_the_copyright_is_kept_on_wish_and_nothing_else() -> None:
     exif[0x010F] = "Camera"
     exif.get_ifd(0x8825)[2] = (48.0, 8.0, 0.0)
     original = pictures.file(pictures.scene(), "jpeg", exif=exif)
-    for form in ("jpeg", "png", "webp", "avif"):
+    for form in ("jpeg", "png", "webp", "avif", "heif", "jxl"):
         small = (step("resize", width=50), step("convert", format=form))
         with Image.open(io.BytesIO(rendered(original, *small).body)) as image:
             assert not image.getexif()
@@ -206,3 +206,15 @@ def test_timing_survives(before: str, after: str) -> None:
 def test_the_empty_plan_is_a_plan() -> None:
     original = pictures.file(pictures.scene(), "jpeg")
     assert render(original, Plan(), Limits(), eye=EYE).rendition.size == Size(400, 300)
+
+
+@pytest.mark.parametrize("form", ["heif", "jxl"])
+def test_extras_write_and_read_what_they_wrote(form: Name) -> None:
+    original = pictures.file(pictures.see_through(64, 48))
+    result = rendered(original, step("convert", format=form, quality=90))
+    found = sniff(result.body[:64])
+    assert found is not None
+    assert found.name == form
+    again = pixels(result.body).astype(int)
+    assert abs(again - pixels(original)).mean() < 30
+    assert rendered(result.body).format == "png"

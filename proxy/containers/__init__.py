@@ -8,7 +8,7 @@ an image library: a picture is weighed before any codec has seen a byte of it.
 from collections.abc import Callable
 
 from proxy.blob import Buffer
-from proxy.containers import bmp, gif, ico, isobmff, jpeg, png, svg, tiff, webp
+from proxy.containers import bmp, gif, ico, isobmff, jpeg, jxl, png, svg, tiff, webp
 from proxy.containers.header import Header
 from proxy.errors import BrokenImage, NotAnImage
 from proxy.formats import Name, sniff
@@ -17,6 +17,7 @@ READERS: dict[Name, Callable[[memoryview], Header]] = {
     "jpeg": jpeg.read,
     "png": png.read,
     "gif": gif.read,
+    "jxl": jxl.read,
     "webp": webp.read,
     "avif": isobmff.read,
     "heif": isobmff.read,

@@ -1,14 +1,14 @@
-"""Formats that this libvips does not read: BMP, ICO, frames of APNG, and HEIC by an extra."""
+"""Formats that this libvips does not read: BMP, ICO, frames of APNG; HEIC and JPEG XL by extras."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 
 import numpy as np
 import pyvips
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from proxy.blob import Buffer
@@ -16,8 +16,12 @@ from proxy.containers import Header
 from proxy.errors import BrokenImage, NotAnImage
 from proxy.loaders.wanted import Wanted
 from proxy.metadata import tell
+from proxy.plugins import missing
 
-_PLUGINS = {"bmp": "BMP", "ico": "ICO", "png": "PNG", "heif": "HEIF"}
+_PLUGINS = {"bmp": "BMP", "ico": "ICO", "png": "PNG", "heif": "HEIF", "jxl": "JXL"}
+
+# What Pillow's readers, and those that plug into it, raise at files that make no sense.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
 
 # Sizes have been weighed against the limits by then; Pillow's own bound would be a second guard.
 Image.MAX_IMAGE_PIXELS = None
@@ -42,12 +46,10 @@ def frames(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
     return tell(image, pages=wanted.count, delays=delays, loop=loop)
 
 
-def heif(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
-    """HEIC, whose decoder comes as an extra because of its licence and the patents on it."""
-    try:
-        import_module("pillow_heif").register_heif_opener(thumbnails=False)
-    except ImportError as error:
-        raise NotAnImage("heif originals need the extra framekeep[heif] on the server") from error
+def extra(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
+    """The picture in a format whose decoder is an extra. Raises NotAnImage where it is missing."""
+    if needed := missing(header.format):
+        raise NotAnImage(f"{header.format} originals need {needed} on the server")
     return still(original, header, wanted)
 
 
@@ -58,7 +60,7 @@ def _opened(original: Buffer, header: Header) -> Iterator[ImageFile]:
             warnings.simplefilter("ignore")  # what Pillow finds odd is a picture all the same
             with Image.open(io.BytesIO(original), formats=(_PLUGINS[header.format],)) as file:
                 yield file
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError, KeyError) as error:
+    except _DAMAGE as error:
         raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
 
 

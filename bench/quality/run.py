@@ -1,0 +1,135 @@
+"""How good and how large each encoder's files are, against the pixels that went in.
+
+    python -m pip install -r bench/quality/requirements.txt
+    python bench/quality/run.py FOLDER [--photos 8] [--side 640] [--markdown]
+
+FOLDER holds photographs as JPEG. Each is made smaller by the renderer, written by every setting
+and read again; SSIMULACRA2 (100 is the same, 90 is seen by nobody, 70 is good, 50 is fair) and the
+bytes a pixel are averages over the photographs; milliseconds are of one core. `ours` marks the
+defaults; those of sharp and imgproxy are their documented ones, given to the same encoders.
+"""
+
+import argparse
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("VIPS_CONCURRENCY", "1")  # read by libvips as it is imported
+
+import numpy as np
+import pyvips
+from PIL import Image
+from ssimulacra2 import compute_ssimulacra2
+
+from proxy.focus.eye import Eye
+from proxy.limits import Limits
+from proxy.ops import OPERATIONS
+from proxy.plan import Catalogue
+from proxy.render import render
+from proxy.savers import QUALITY
+
+Saver = Callable[[pyvips.Image], bytes]
+
+
+def jpeg(quality: int, **options: object) -> Saver:
+    return lambda image: image.jpegsave_buffer(
+        Q=quality, optimize_coding=True, interlace=True, keep=0, **options
+    )
+
+
+def webp(quality: int, effort: int = 4, **options: object) -> Saver:
+    return lambda image: image.webpsave_buffer(Q=quality, effort=effort, keep=0, **options)
+
+
+def avif(quality: int, effort: int, **options: object) -> Saver:
+    return lambda image: image.heifsave_buffer(
+        Q=quality, effort=effort, compression="av1", keep=0, **options
+    )
+
+
+def settings() -> dict[str, Saver]:
+    rows: dict[str, Saver] = {}
+    for quality in (70, 75, 80, 85, 90):
+        rows[f"jpeg {quality}"] = jpeg(quality)
+    rows["jpeg 80, trellis"] = jpeg(80, trellis_quant=True, overshoot_deringing=True)
+    rows["jpeg 80, trellis, scans"] = jpeg(
+        80, trellis_quant=True, overshoot_deringing=True, optimize_scans=True, quant_table=3
+    )
+    for quality in (70, 75, 79, 80, 85):
+        rows[f"webp {quality}"] = webp(quality)
+    rows["webp 80, effort 2"] = webp(80, 2)
+    rows["webp 80, effort 6"] = webp(80, 6)
+    rows["webp 80, smart"] = webp(80, smart_subsample=True)
+    for quality in (45, 50, 55, 60, 63, 70):
+        rows[f"avif {quality}, effort 3"] = avif(quality, 3)
+    for effort in (0, 1, 2, 4):
+        rows[f"avif 63, effort {effort}"] = avif(63, effort)
+    rows["avif 50, effort 4"] = avif(50, 4)
+    return rows
+
+
+KNOWN = {
+    "jpeg 80": "sharp, imgproxy",
+    "webp 80": "sharp",
+    "webp 79": "imgproxy",
+    "avif 50, effort 4": "sharp",
+    "avif 63, effort 3": "imgproxy (its quality)",
+}
+
+
+def small(path: Path, side: int) -> pyvips.Image:
+    plan = Catalogue(OPERATIONS).plan(
+        [
+            {"type": "resize", "width": side, "height": side, "fit": "inside"},
+            {"type": "convert", "format": "png"},
+        ]
+    )
+    body = render(path.read_bytes(), plan, Limits(), eye=Eye()).rendition.body
+    return pyvips.Image.pngload_buffer(body).colourspace("srgb").copy_memory()
+
+
+def score(image: pyvips.Image, body: bytes, folder: Path) -> float:
+    reference, distorted = folder / "reference.png", folder / "distorted.png"
+    Image.fromarray(image.numpy()).save(reference)
+    with Image.open(io.BytesIO(body)) as read:
+        read.convert("RGB").save(distorted)
+    return float(compute_ssimulacra2(str(reference), str(distorted)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--photos", type=int, default=8)
+    parser.add_argument("--side", type=int, default=640)
+    parser.add_argument("--only", default="", help="settings whose names begin so")
+    parser.add_argument("--work", type=Path, default=Path("bench/.work"))
+    chosen = parser.parse_args()
+    chosen.work.mkdir(parents=True, exist_ok=True)
+    found = sorted(chosen.folder.glob("*.jpg"))
+    photos = [small(path, chosen.side) for path in found[:: max(1, len(found) // chosen.photos)]]
+    ours = {f"{name} {quality}" for name, quality in QUALITY.items()}
+    print("| setting | bytes/pixel | SSIMULACRA2 | worst | ms/Mpixel | default of |")
+    print("| --- | ---: | ---: | ---: | ---: | --- |")
+    for name, saver in settings().items():
+        if not name.startswith(chosen.only):
+            continue
+        sizes, scores, times = [], [], []
+        for photo in photos:
+            begin = time.process_time()
+            body = bytes(saver(photo))
+            pixels = photo.width * photo.height
+            times.append((time.process_time() - begin) * 1e9 / pixels)
+            sizes.append(len(body) / pixels)
+            scores.append(score(photo, body, chosen.work))
+        of = "ours, " * (name.removesuffix(", effort 3") in ours) + KNOWN.get(name, "")
+        print(
+            f"| {name} | {np.mean(sizes):.3f} | {np.mean(scores):.1f} | {min(scores):.1f} "
+            f"| {np.mean(times):.0f} | {of.strip(', ')} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
