@@ -23,6 +23,7 @@ from proxy.faces.metrics import Metrics
 from proxy.faces.observed import Observed
 from proxy.faces.recent import Recent
 from proxy.faces.reference import Reference
+from proxy.faces.room import Room
 from proxy.faces.transform import TransformFace, delivery
 from proxy.faces.transform_wish import Reader
 from proxy.flights import Flights
@@ -125,11 +126,11 @@ def create_app(
         ),
         recent=Recent(settings.cache.memory_bytes),
     )
-    vision = AzureVision(service, keys, settings.azure)
-    analysis = AzureAnalysis(service, keys, settings.azure)
-    transform = TransformFace(
-        service, webhooks, keys, _reader(settings, catalogue), settings.transform
-    )
+    room = Room(settings.api.upload_bytes)
+    vision = AzureVision(service, keys, settings.azure, room)
+    analysis = AzureAnalysis(service, keys, settings.azure, room)
+    reader = _reader(settings, catalogue)
+    transform = TransformFace(service, webhooks, keys, reader, settings.transform, room=room)
     heart = Health(lambda: "stopping" if stopping() else "")
     front = Front(
         {

@@ -1,7 +1,7 @@
 """Azure Image Analysis 4.0: imageanalysis:analyze with smart crops."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -11,6 +11,7 @@ from proxy.faces import azure
 from proxy.faces.azure import Azure, Refusal, Service, Told
 from proxy.faces.keys import Keys
 from proxy.faces.leaving import unless_left
+from proxy.faces.room import Room
 from proxy.focus.place import best_window, place
 from proxy.geometry import Box, Size
 from proxy.originals import Upload
@@ -68,9 +69,10 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
 
 
 class AzureAnalysis:
-    def __init__(self, service: Service, keys: Keys, limits: Azure) -> None:
+    def __init__(self, service: Service, keys: Keys, limits: Azure, room: Room) -> None:
         self._service = service
         self._keys = keys
+        self._room = room
         self._most = limits.analysis_bytes
         self._formats = None if limits.any_format else TAKEN
 
@@ -90,7 +92,10 @@ class AzureAnalysis:
         _check_features(query)
         _check_rest(query)
         ratios = _ratios(query.get("smartcrops-aspect-ratios", ""))
+        async with self._room.taken(request, self._most):
+            return await self._crops(request, ratios)
 
+    async def _crops(self, request: Request, ratios: Sequence[float]) -> Told:
         source = await azure.source(request, self._most)
         if isinstance(source, Upload) and not source.body:
             raise self._wrong_size()

@@ -13,6 +13,7 @@ from proxy.faces.accept import preferred
 from proxy.faces.azure import Azure, Refusal, Service, Told
 from proxy.faces.keys import Keys
 from proxy.faces.leaving import unless_left
+from proxy.faces.room import Room
 from proxy.focus.subject import area_of_interest
 from proxy.formats import FORMATS
 from proxy.jobs import Job
@@ -65,9 +66,10 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
 
 
 class AzureVision:
-    def __init__(self, service: Service, keys: Keys, limits: Azure) -> None:
+    def __init__(self, service: Service, keys: Keys, limits: Azure, room: Room) -> None:
         self._service = service
         self._keys = keys
+        self._room = room
         self._most = limits.vision_bytes
         self._formats = None if limits.any_format else TAKEN
 
@@ -82,18 +84,18 @@ class AzureVision:
             query = azure.parameters(request)
             azure.admit(request, self._keys, query)
             model = _model(query.get("model-version")) if version == "3.2" else ""
-            if call == "generatethumbnail":
-                return await self._thumbnail(request, query)
-            return await self._area(request, name, model)
+            wish = _wish(query) if call == "generatethumbnail" else None
+            async with self._room.taken(request, self._most):
+                if wish is None:
+                    return await self._area(request, name, model)
+                return await self._thumbnail(request, wish)
 
         def refused(error: Exception, name: str) -> Told:
             return _refused(error, name, flat=version != "3.2")
 
         await azure.serve(scope, receive, send, answer=answer, refused=refused, name=name)
 
-    async def _thumbnail(self, request: Request, query: Mapping[str, str]) -> Told:
-        width, height = _side(query, "width"), _side(query, "height")
-        smart = _switch(query, "smartcropping")
+    async def _thumbnail(self, request: Request, crop: SmartCrop | Resize) -> Told:
         source = await azure.source(request, self._most)
         examined = await unless_left(request.receive, self._service.examine(source))
         header = azure.check(examined, self._most, self._formats)
@@ -101,7 +103,6 @@ class AzureVision:
             request.headers.get("accept", ""), ("image/jpeg", "image/png", "image/webp")
         )
         first = (Page(1),) if header.frames > 1 else ()
-        crop = SmartCrop(width, height) if smart else Resize(width, height, "cover")
         job = Job(source, Plan((*first, crop, Convert(_KINDS.get(wanted, "auto"), QUALITY))))
         answer = await unless_left(request.receive, self._service.produce(job))
         media_type = FORMATS[answer.rendition.format].media_type
@@ -132,6 +133,12 @@ _KINDS: Mapping[str, Literal["jpeg", "png", "webp"]] = {
     "image/png": "png",
     "image/webp": "webp",
 }
+
+
+def _wish(query: Mapping[str, str]) -> SmartCrop | Resize:
+    width, height = _side(query, "width"), _side(query, "height")
+    smart = _switch(query, "smartcropping")
+    return SmartCrop(width, height) if smart else Resize(width, height, "cover")
 
 
 def _side(query: Mapping[str, str], name: str) -> int:

@@ -16,6 +16,9 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
     keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
     """Keys of visible ASCII without commas, 256 at most; each opens every API face."""
 
+    upload_bytes: Annotated[int, Meta(ge=1_000_000)] = 134_217_728
+    """Most bytes of request bodies that a worker holds at a time; more wait, unread."""
+
     allow_keyless: bool = False
     """Whether the API faces are open to everybody. Without this and without keys they are shut."""
 

@@ -19,6 +19,7 @@ from proxy.faces.loops import refuse_loops
 from proxy.faces.problems import Headers, Problem, json_bytes, retry_after
 from proxy.faces.rates import Rates
 from proxy.faces.request_ids import request_id
+from proxy.faces.room import Room
 from proxy.faces.transform_wish import BadColour, BadWish, Reader
 from proxy.formats import FORMATS
 from proxy.jobs import Job
@@ -95,8 +96,16 @@ class Desk(Protocol):
 
 class TransformFace:
     def __init__(
-        self, service: Service, desk: Desk, keys: Keys, reader: Reader, settings: Transform
+        self,
+        service: Service,
+        desk: Desk,
+        keys: Keys,
+        reader: Reader,
+        settings: Transform,
+        *,
+        room: Room,
     ) -> None:
+        self._room = room
         self._service = service
         self._desk = desk
         self._keys = keys
@@ -145,6 +154,10 @@ class TransformFace:
         if not self._keys.admit(key):
             raise Problem(HTTPStatus.UNAUTHORIZED, "Invalid API key")
         self._take_turn(key or "", headers)
+        async with self._room.taken(request, self._most):
+            return await self._transformed(request)
+
+    async def _transformed(self, request: Request) -> tuple[int, bytes]:
         body = await bodies.read(request, self._most)
         if len(body) > _IN_A_THREAD:
             wish = await asyncio.to_thread(self._reader.read, body)
