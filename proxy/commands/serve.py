@@ -59,5 +59,7 @@ def _prepare(environment: MutableMapping[str, str]) -> None:
     environment.setdefault("FRAMEKEEP_SERVER_HOST", "127.0.0.1")
     environment.setdefault("FRAMEKEEP_LINKS_ALLOW_UNSIGNED", "true")
     environment.setdefault("FRAMEKEEP_TRACES_SERVER_TIMING", "true")
+    if not environment.get("FRAMEKEEP_API_KEYS"):
+        environment.setdefault("FRAMEKEEP_API_ALLOW_KEYLESS", "true")
     demo = {"demo": f"file://{files('proxy') / 'demo'}"}
     environment.setdefault("FRAMEKEEP_SOURCES_NAMED", msgspec.json.encode(demo).decode())
