@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Struct
 
 from proxy.blob import Blob
-from proxy.containers import Header
 from proxy.description import Description
 from proxy.focus.evidence import Focus
 from proxy.focus.models import Models
@@ -24,9 +23,6 @@ from proxy.limits import Limits
 from proxy.originals import Address
 from proxy.picture import Rendered, Seen
 from proxy.plan import Operation, Plan, name_of
-
-HEAVY = 30_000_000
-"""Pixels to be decoded, scan by scan, from which on an original waits where dear work waits."""
 
 
 class Outfit(Struct, frozen=True):
@@ -95,11 +91,6 @@ def unpacked(order: RenderOrder) -> Plan:
 def _kind(module: str, name: str) -> type[Operation]:
     kind: type[Operation] = attrgetter(name)(import_module(module))
     return kind
-
-
-def is_heavy(header: Header) -> bool:
-    """Whether cheap work should not have to stand behind this original."""
-    return header.work > HEAVY
 
 
 RENDER = Task("render", RenderOrder, Rendered)

@@ -1,7 +1,7 @@
 """The fold: bytes and a plan in, a rendition out. Pure; libvips' failures end here."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pyvips
@@ -9,8 +9,9 @@ from msgspec import structs
 
 from proxy.blob import Buffer
 from proxy.containers.bare import bare
+from proxy.costs import encoding
 from proxy.decode import decode
-from proxy.encode import encode
+from proxy.encode import chosen, encode
 from proxy.errors import BrokenImage, ImageTooLarge
 from proxy.focus.evidence import Focus
 from proxy.limits import Limits
@@ -27,11 +28,13 @@ def render(
     eye: Eye,
     focus: Focus | None = None,
     also: Mapping[Address, Buffer] | None = None,
+    weigh: Callable[[float], None] = lambda _: None,
 ) -> Rendered:
     """The original with every operation done, written in the format that was asked for.
 
     ``focus`` is what an earlier render found in the same original; ``also`` holds the second
-    images that the plan's operations name.
+    images that the plan's operations name. ``weigh`` is told what writing will cost, in seconds,
+    when that is known and little has been computed; what it raises is raised.
 
     Raises:
         ImageError: the original is no picture, is broken, or the plan cannot be done on it.
@@ -56,6 +59,7 @@ def render(
             if picture.image.width * picture.image.height > before:
                 _check_result(picture, limits)
         _check_result(picture, limits)
+        weigh(encoding(chosen(picture), picture.raster.pixels * picture.frames))
         rendition = _no_larger(encode(picture, limits), picture, original)
         return Rendered(rendition, picture.found)
 

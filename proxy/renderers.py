@@ -169,6 +169,9 @@ def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",
+        # Pixels are mapped, and given back the moment they are done with; by itself, glibc takes
+        # them for something to be reused as soon as it has seen some go.
+        "MALLOC_MMAP_THRESHOLD_": "1048576",
         "VIPS_WARNING": "0",  # what libvips thinks of a stranger's file is no line of our log
         # No temporary files: memory is bounded, and disks are shut. libvips knows k, m and g.
         "VIPS_DISC_THRESHOLD": "999g",

@@ -235,6 +235,8 @@ class Supervisor:
             lived = asyncio.get_running_loop().time() - worker.began
             pause = min(_LONGEST_PAUSE, pause * 2 or 0.1) if lived < _SHORT_LIFE else 0.0
             await asyncio.sleep(pause)
+            if self._over.done():
+                return
             worker = self._start()
 
     async def _renew(self) -> None:

@@ -1,19 +1,26 @@
 """What render processes do when they get an order."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+
+import pyvips
 
 from proxy import cutout, ops
 from proxy.blob import Buffer
 from proxy.containers import probe
+from proxy.costs import HEAVY_SECONDS, decoding
 from proxy.describe import describe
 from proxy.description import Description
 from proxy.focus.eye import Eye as Detectors
 from proxy.focus.models import Models
 from proxy.handover import Heavy, Lane, Work
-from proxy.orders import DESCRIBE, LOOK, RENDER, LookOrder, RenderOrder, is_heavy, unpacked
+from proxy.orders import DESCRIBE, LOOK, RENDER, LookOrder, RenderOrder, unpacked
 from proxy.picture import Eye, Rendered, Seen
 from proxy.render import look, render
+
+# What libvips remembers of its operations is of use to whoever does the same again, and holds up to
+# 100 MB. Here every picture is met once.
+pyvips.cache_set_max(0)
 
 
 @lru_cache(maxsize=4)
@@ -24,7 +31,7 @@ def eye_of(models: Models) -> Eye:
 
 def _render(originals: Sequence[Buffer], order: RenderOrder, lane: Lane) -> Rendered:
     picture, *others = originals
-    _weigh(picture, lane)
+    _weigh(decoding(probe(picture)), lane)
     return render(
         picture,
         unpacked(order),
@@ -32,26 +39,27 @@ def _render(originals: Sequence[Buffer], order: RenderOrder, lane: Lane) -> Rend
         eye=eye_of(order.outfit.models),
         focus=order.focus,
         also=dict(zip(order.also, others, strict=True)),
+        weigh=partial(_weigh, lane=lane),
     )
 
 
 def _look(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Seen:
     (picture,) = originals
-    _weigh(picture, lane)
+    _weigh(decoding(probe(picture)), lane)
     return look(picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus)
 
 
 def _describe(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Description:
     (picture,) = originals
-    _weigh(picture, lane)
+    _weigh(decoding(probe(picture)), lane)
     return describe(
         picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus
     )
 
 
-def _weigh(picture: Buffer, lane: Lane) -> None:
-    """Raise Heavy where cheap work would have to stand behind this."""
-    if lane == "live" and is_heavy(probe(picture)):
+def _weigh(seconds: float, lane: Lane) -> None:
+    """Raise Heavy where cheap work would have to stand behind what takes so long."""
+    if lane == "live" and seconds > HEAVY_SECONDS:
         raise Heavy
 
 

@@ -104,6 +104,15 @@ async def test_every_format(confined: Confined, form: str) -> None:
     await confined.check(SCENE, CATALOGUE.plan([step("convert", format=form)]))
 
 
+async def test_dear_results_are_made_where_dear_work_waits(confined: Confined) -> None:
+    """No header tells it; it is known as soon as the size of the result is."""
+    before = confined.pool.counts["heavy"]
+    await confined.check(
+        SCENE, CATALOGUE.plan([step("resize", width=1300), step("convert", format="gif")])
+    )
+    assert confined.pool.counts["heavy"] == before + 1
+
+
 async def test_what_takes_too_much_memory_is_refused_and_costs_nobody_else_anything() -> None:
     greedy = pictures.file(pictures.scene(3000, 3000), "jpeg", progressive=True)
     plan = CATALOGUE.plan([step("resize", width=2900), step("convert", format="png")])

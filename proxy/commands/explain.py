@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from proxy.app import dialect
 from proxy.containers import probe
+from proxy.costs import HEAVY_SECONDS, decoding
 from proxy.errors import ProxyError
 from proxy.focus.place import place
 from proxy.focus.subject import area_of_interest
 from proxy.jobs import Job
-from proxy.orders import is_heavy
 from proxy.originals import Address
 from proxy.picture import Seen
 from proxy.plan import written
@@ -73,7 +73,7 @@ async def _cost(settings: Settings, job: Job) -> int:
         f"original     {header.format}, {header.width}x{header.height}, {header.frames} frames, "
         f"{len(original.body):,} bytes"
     )
-    print(f"lane         {'heavy' if is_heavy(header) else 'live'}")
+    print(f"lane         {'heavy' if decoding(header) > HEAVY_SECONDS else 'live'}")
     try:
         seen = look(original.body.view(), settings.limits, eye=eye_of(settings.models))
     except ProxyError as error:

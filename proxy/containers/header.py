@@ -29,11 +29,6 @@ class Header(Struct, frozen=True):
         """Pixels in one frame."""
         return self.width * self.height
 
-    @property
-    def work(self) -> int:
-        """Pixels that a codec writes to decode everything, a measure of cost before decoding."""
-        return self.pixels * self.frames * self.scans
-
 
 MOST_PARTS = 200_000
 """Chunks, segments, boxes or entries that an original is made of; honest ones have thousands."""
