@@ -56,14 +56,14 @@ def test_a_bound_that_no_file_can_keep_is_refused() -> None:
         rendered(pictures.file(NOISE), step("compress_to_size", max_file_size=10))
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp"])
+@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp", "avif"])
 def test_nothing_changed_is_never_larger(form: Name) -> None:
-    extra = {"quality": 30} if form in ("jpeg", "webp") else {}
+    extra = {"quality": 30} if form in ("jpeg", "webp", "avif") else {}
     original = pictures.file(pictures.scene(), form, **extra)
     result = rendered(original, step("convert", format=form, quality=95))
     assert result.format == form
     assert len(result.body) <= len(original)
-    if form in ("jpeg", "webp"):
+    if form in ("jpeg", "webp", "avif"):
         assert (pictures.opened(result.body) == pictures.opened(original)).all()
 
 
@@ -93,6 +93,19 @@ def test_a_bare_file_shows_the_same_picture(form: Name) -> None:
     assert (pictures.opened(own) == pictures.opened(original)).all()
 
 
+def test_an_avif_with_more_in_it_than_its_picture_is_not_sent_as_it_is() -> None:
+    plain = pictures.file(pictures.scene(), "avif")
+    assert bare(plain, "avif") == plain
+    exif = Image.Exif()
+    exif[0x8298] = "Somebody"
+    described = pictures.file(pictures.scene(), "avif", exif=exif)
+    assert b"Somebody" in described
+    assert bare(described, "avif") is None
+    assert bare(plain + b"tail", "avif") is None
+    clear = pictures.file(pictures.see_through(), "avif")
+    assert bare(clear, "avif") == clear
+
+
 @pytest.mark.parametrize("form", ["gif", "webp"])
 def test_a_bare_animation_still_moves(form: Name) -> None:
     own = bare(pictures.animation(pictures.drifting(3, 80, 60), form), form)
@@ -100,7 +113,7 @@ def test_a_bare_animation_still_moves(form: Name) -> None:
     assert pictures.frame_count(own) == 3
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp"])
+@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp", "avif"])
 @given(at=st.floats(0, 1), value=st.integers(0, 255), cut=st.floats(0.02, 1))
 def test_a_damaged_file_is_stripped_or_given_up(
     form: Name, at: float, value: int, cut: float

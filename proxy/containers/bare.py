@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from proxy.blob import Buffer
 from proxy.containers.header import number
+from proxy.containers.items import only_picture
 from proxy.formats import Name
 
 
@@ -139,4 +140,5 @@ _STRIPPERS: Mapping[Name, Callable[[memoryview], bytes | None]] = {
     "png": _png,
     "webp": _webp,
     "gif": _gif,
+    "avif": only_picture,
 }

@@ -1,6 +1,6 @@
 """JPEG XL (ISO/IEC 18181): the size at the beginning of the codestream, bare or in boxes."""
 
-from proxy.containers.header import Header, number
+from proxy.containers.header import Header, Walk, number
 
 _BARE = b"\xff\x0a"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -45,8 +45,9 @@ def _side(bits: _Bits, small: bool) -> int:
 
 def _codestream(view: memoryview) -> int:
     """Where it begins: in a box of its own, or in the first of several parts."""
-    at, end = 0, len(view)
+    at, end, walk = 0, len(view), Walk()
     while at + 8 <= end:
+        walk.step()
         length, name, start = number(view, ">I", at), bytes(view[at + 4 : at + 8]), at + 8
         if length == 1:
             length, start = number(view, ">Q", at + 8), at + 16
