@@ -6,6 +6,7 @@ sees a pixel.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Literal
 
 import pyvips
@@ -23,8 +24,9 @@ from proxy.picture import Animation, Eye, Packaging, Picture
 from proxy.profiles import is_srgb, needs_profile, srgb
 from proxy.scaling import shrunk
 
-_LEFT_TO_SCALE = 2
-"""Loaders average squares, which is coarse: the last halving is left to Lanczos."""
+_LEFT_TO_SCALE = Fraction(3, 2)
+"""Loaders average squares, which is coarse: the rest is left to Lanczos. To leave 2 would cost up
+to a sixth more CPU and be nearer to the ideal by less than 0.1 CIEDE2000; from 1.25 on it shows."""
 
 _DELAY = 100
 """Milliseconds a frame is shown where the file does not say."""

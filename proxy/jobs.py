@@ -8,7 +8,7 @@ from proxy.geometry import Size
 from proxy.originals import Reference, digest
 from proxy.plan import Plan
 
-EPOCH = b"1"
+EPOCH = b"2"
 """Bumped when pixels change for equal plans, so that nothing rendered before is served again."""
 
 
