@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sandbox_works import ENVIRONMENT, FORBIDDEN, TRY
@@ -42,6 +43,15 @@ async def test_a_renderer_cannot(confined: Pool, what: str) -> None:
 async def test_it_is_the_sandbox_that_forbids_it(open_to_all: Pool, what: str) -> None:
     assert await open_to_all.run(TRY, what) == ""
     assert (await open_to_all.run(ABOUT, None)).guards == {}
+
+
+async def test_a_renderer_has_no_privilege_and_gains_none(confined: Pool) -> None:
+    pid = (await confined.run(ABOUT, None)).pid
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines)
+    assert int(status["CapPrm"], 16) == int(status["CapEff"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"  # a filter
 
 
 async def test_no_secret_is_in_a_renderers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
