@@ -5,12 +5,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from origins import Origin
 
 from proxy.app import create_app
+from proxy.protocol import Protocol
 from proxy.settings import load
 
 KEY, OTHER_KEY = "first-key", "second-key"
@@ -41,7 +43,13 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
     ).settings
     app = create_app(settings)
     config = uvicorn.Config(
-        app, port=0, http="httptools", ws="none", lifespan="on", log_config=None, access_log=False
+        app,
+        port=0,
+        http=partial(Protocol, receive_seconds=15, send_seconds=30),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
     )
     server = uvicorn.Server(config)
     origin = Origin()

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx2 as httpx
 import pytest
 from adversary.answers import is_sound
+from adversary.raw import ask
 from origins import Origin
 from serving import Served, serving
 
@@ -98,24 +98,13 @@ class Canary:
             yield int(server.sockets[0].getsockname()[1])
 
 
-async def ask(served: Served, link: bytes) -> httpx.Response:
-    """The answer to exactly these bytes of a link."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(served.url.rpartition(":")[2]))
-    writer.write(b"GET " + link + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-    writer.close()
-    status, *headers = head.decode("latin-1").split("\r\n")
-    pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in headers)]
-    return httpx.Response(int(status.split()[1]), headers=pairs, content=body)
-
-
 async def test_nobody_is_dialled_wherever_a_link_leads(guarded: Served) -> None:
     canary = Canary()
     async with canary.listening(0) as port:
         for source in SOURCES:
             led = source.replace(str(CANARY), str(port))
             for spelled in (quote(led, safe=":/?&=[]@;%\\#!'()*,+"), quote(led, safe="")):
-                answer = await ask(guarded, f"/_/{spelled}".encode())
+                answer = await ask(guarded.url, f"/_/{spelled}".encode())
                 is_sound(answer)
                 assert 400 <= answer.status_code < 500 or answer.status_code == 502, (led, answer)
     assert canary.visits == 0
@@ -126,7 +115,7 @@ async def test_the_canary_would_have_sung(tmp_path: Path) -> None:
     canary = Canary()
     with serving(tmp_path) as open_server:
         async with canary.listening(0) as port:
-            await ask(open_server, f"/_/http://127.0.0.1:{port}/canary".encode())
+            await ask(open_server.url, f"/_/http://127.0.0.1:{port}/canary".encode())
     assert canary.visits > 0
 
 
@@ -137,7 +126,7 @@ async def test_what_answers_what_is_shut_and_what_is_not_there_look_the_same(
     async with Canary().listening(0) as port:
         shut = port
     answers = [
-        await ask(guarded, f"/_/{source}".encode())
+        await ask(guarded.url, f"/_/{source}".encode())
         for source in (there, f"http://127.0.0.1:{shut}/", "http://10.255.255.1/")
     ]
     told = [{**answer.json(), "instance": ""} for answer in answers]
@@ -156,7 +145,7 @@ async def test_a_redirect_to_where_nobody_may_go_is_not_followed(
             for number, host in enumerate(("127.0.0.2", "127.1.1.1", "[::1]", "0.0.0.0")):
                 location = {"Location": f"http://{host}:{port}/"}
                 source = origin.serve(f"/{number}", status=302, headers=location)
-                answer = await ask(served, f"/_/{source}".encode())
+                answer = await ask(served.url, f"/_/{source}".encode())
                 is_sound(answer)
                 assert answer.status_code in (403, 502)
     assert canary.visits == 0
