@@ -16,10 +16,19 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Hostile(NamedTuple):
-    """``fate``: it must be refused, or may also be answered with a real picture."""
+    """``fate``: it must be refused, or may also be answered with a real picture.
+
+    ``reason`` is the failure's name where only one will do.
+    """
 
     body: bytes
     fate: Literal["refused", "either"] = "refused"
+    reason: str = ""
+
+
+def giant(body: bytes) -> Hostile:
+    """What is refused by its header alone, for its size."""
+    return Hostile(body, reason="image-too-large")
 
 
 # PNG.
@@ -43,11 +52,11 @@ def pngs() -> Iterator[tuple[str, Hostile]]:
     zeros = zlib.compress(bytes(40_000_000), 9)
     yield "png-more-pixels-than-said", Hostile(png(pixels=zeros), "either")
     yield "png-fewer-pixels-than-said", Hostile(png(pixels=zlib.compress(b"\0" * 5)))
-    yield "png-interlaced-30-megapixels", Hostile(png(head=ihdr(6000, 5000, interlaced=1)))
-    yield "png-16-bit-80-megapixels", Hostile(png(head=ihdr(10_000, 8000, 16, 6)))
-    yield "png-side-of-2-to-31", Hostile(png(head=ihdr(2**31, 1)))
-    yield "png-side-of-2-to-32-less-one", Hostile(png(head=ihdr(2**32 - 1, 2**32 - 1)))
-    yield "png-one-pixel-wide", Hostile(png(head=ihdr(1, 2**24)))
+    yield "png-interlaced-30-megapixels", giant(png(head=ihdr(6000, 5000, interlaced=1)))
+    yield "png-16-bit-80-megapixels", giant(png(head=ihdr(10_000, 8000, 16, 6)))
+    yield "png-side-of-2-to-31", giant(png(head=ihdr(2**31, 1)))
+    yield "png-side-of-2-to-32-less-one", giant(png(head=ihdr(2**32 - 1, 2**32 - 1)))
+    yield "png-one-pixel-wide", giant(png(head=ihdr(1, 2**24)))
     yield "png-colour-type-1", Hostile(png(head=ihdr(4, 4, 8, 1)))
     yield "png-depth-3", Hostile(png(head=ihdr(4, 4, 3, 0)))
     yield "png-interlace-9", Hostile(png(head=ihdr(4, 4, interlaced=9)))
@@ -101,7 +110,7 @@ def jpegs() -> Iterator[tuple[str, Hostile]]:
     def sized(width: int, height: int) -> bytes:
         return plain[:size] + struct.pack(">HH", height, width) + plain[size + 4 :]
 
-    yield "jpeg-65535-square", Hostile(sized(65_535, 65_535))
+    yield "jpeg-65535-square", giant(sized(65_535, 65_535))
     yield "jpeg-no-height", Hostile(sized(64, 0))
     yield "jpeg-taller-than-its-data", Hostile(sized(64, 4096), "either")
     yield "jpeg-no-frame", Hostile(plain[:frame] + plain[frame + 19 :])
@@ -132,7 +141,7 @@ def jpegs() -> Iterator[tuple[str, Hostile]]:
     while scans[end + 1] in (0, *range(0xD0, 0xD8)):
         end = scans.index(b"\xff", end + 2)
     many = scans[:end] + scans[start:end] * 3000 + scans[end:]
-    yield "jpeg-3000-scans", Hostile(many)
+    yield "jpeg-3000-scans", giant(many)
     yield "jpeg-of-nothing-but-ends", Hostile(head + b"\xff\xd9" * 5000)
     yield "jpeg-then-page", Hostile(plain + b"<html><script>alert(1)</script>", "either")
 
@@ -152,7 +161,7 @@ def gif_frame(width: int, height: int, left: int = 0, top: int = 0, flags: int =
 
 
 def gifs() -> Iterator[tuple[str, Hostile]]:
-    yield "gif-65535-square", Hostile(gif(65_535, 65_535, gif_frame(1, 1)))
+    yield "gif-65535-square", giant(gif(65_535, 65_535, gif_frame(1, 1)))
     yield "gif-frame-outside", Hostile(gif(4, 4, gif_frame(60_000, 60_000)), "either")
     yield "gif-frame-beside", Hostile(gif(4, 4, gif_frame(4, 4, 65_000, 65_000)), "either")
     yield "gif-5000-frames", Hostile(gif(2000, 2000, gif_frame(1, 1) * 5000), "either")
@@ -180,7 +189,7 @@ def webps() -> Iterator[tuple[str, Hostile]]:
     lossy = pictures.file(pictures.scene(64, 48), "webp")[20:]
     extended = bytes([0, 0, 0, 0])
     small, large = b"\x3f\0\0\x2f\0\0", b"\xff" * 6
-    yield "webp-16777216-square", Hostile(riff((b"VP8X", extended + large), (b"VP8 ", lossy)))
+    yield "webp-16777216-square", giant(riff((b"VP8X", extended + large), (b"VP8 ", lossy)))
     yield (
         "webp-canvas-of-another-size",
         Hostile(riff((b"VP8X", extended + b"\xff\x0f\0\xff\x0f\0"), (b"VP8 ", lossy)), "either"),
@@ -229,7 +238,7 @@ def grey(
 
 def tiffs() -> Iterator[tuple[str, Hostile]]:
     pixels = bytes(400)
-    yield "tiff-2-to-31-square", Hostile(tiff(grey(2**31 - 1, 2**31 - 1), tail=pixels))
+    yield "tiff-2-to-31-square", giant(tiff(grey(2**31 - 1, 2**31 - 1), tail=pixels))
     yield "tiff-of-nothing", Hostile(tiff(grey(0, 0), tail=pixels))
     yield (
         "tiff-directory-in-a-circle",
@@ -322,8 +331,8 @@ def bmps() -> Iterator[tuple[str, Hostile]]:
         about = struct.pack("<IiiHHIIiiII", 40, width, height, 1, depth, coding, 0, 0, 0, colors, 0)
         return b"BM" + struct.pack("<IHHI", 0, 0, 0, 54) + about + bytes(200)
 
-    yield "bmp-2-to-31-square", Hostile(bmp(2**31 - 1, 2**31 - 1))
-    yield "bmp-upside-down-beyond-all", Hostile(bmp(4, -(2**31)))
+    yield "bmp-2-to-31-square", giant(bmp(2**31 - 1, 2**31 - 1))
+    yield "bmp-upside-down-beyond-all", giant(bmp(4, -(2**31)))
     yield "bmp-width-below-nought", Hostile(bmp(-4, 4))
     yield "bmp-of-nothing", Hostile(bmp(0, 0))
     yield "bmp-depth-of-255", Hostile(bmp(4, 4, 255))

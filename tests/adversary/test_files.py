@@ -59,9 +59,11 @@ def still_well(client: httpx.Client, served: Served) -> Iterator[None]:
 def test_a_hostile_file_gets_a_sound_answer(
     client: httpx.Client, served: Served, name: str
 ) -> None:
-    body, fate = FILES[name]
+    body, fate, reason = FILES[name]
     for way in WAYS.values():
         answer = way(client, served, name, body)
+        if reason and way in (by_url, unchanged):
+            assert answer.json()["type"].endswith(f"problem-{reason}")
         is_sound(answer)
         assert 400 <= answer.status_code < 500 or (fate == "either" and answer.status_code == 200)
 
