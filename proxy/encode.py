@@ -11,7 +11,7 @@ from proxy.geometry import Size, proportion
 from proxy.limits import Limits
 from proxy.picture import Picture, Rendition
 from proxy.savers import QUALITY, saved
-from proxy.scaling import scaled
+from proxy.scaling import resized
 
 _WHITE = [255.0, 255.0, 255.0]
 _LONGEST_SIDE: Mapping[Name, int] = {"webp": 16_383, "avif": 16_384, "jpeg": 65_535, "gif": 65_535}
@@ -134,4 +134,4 @@ def _smaller(picture: Picture, step: int) -> Picture:
     share = _STEP**step
     width, height = picture.raster.width, picture.raster.height
     size = Size(max(1, int(width * share)), max(1, int(height * share)))
-    return picture.scaled(picture.each(lambda one: scaled(one, size)))
+    return resized(picture, size)

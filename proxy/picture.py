@@ -1,11 +1,12 @@
 """What travels down the fold, and what comes out at its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import pyvips
 from msgspec import Struct, field, structs
 
+from proxy.alpha import Change, weighted
 from proxy.focus.evidence import Focus
 from proxy.formats import Name
 from proxy.geometry import Size, within
@@ -115,18 +116,23 @@ class Picture(Struct, frozen=True):
     def _own(self, image: pyvips.Image) -> Name | None:
         return self.own if image is self.image else None
 
-    def each(self, change: Callable[[pyvips.Image], pyvips.Image]) -> pyvips.Image:
-        """The image with ``change`` done to every frame by itself; all results are one size."""
+    def each(self, change: Change, *, mixing: bool = False) -> pyvips.Image:
+        """The image with ``change`` done to every frame by itself; all results are one size.
+
+        ``mixing`` says that neighbouring pixels are mixed: colours are then weighted by alpha.
+        """
+        if mixing:
+            return weighted(self.image, lambda image: self._framewise(image, change))
+        return self._framewise(self.image, change)
+
+    def _framewise(self, image: pyvips.Image, change: Change) -> pyvips.Image:
         if self.frames == 1:
-            return change(self.image)
+            return change(image)
         height = self.raster.height
-        return pyvips.Image.arrayjoin(
-            [
-                change(self.image.crop(0, at * height, self.image.width, height))
-                for at in range(self.frames)
-            ],
-            across=1,
-        )
+        frames = [
+            change(image.crop(0, at * height, image.width, height)) for at in range(self.frames)
+        ]
+        return pyvips.Image.arrayjoin(frames, across=1)
 
     def placed(self, decided: str) -> "Picture":
         """The same picture; ``decided`` says what its window was placed by."""

@@ -10,15 +10,25 @@ from proxy.picture import Picture
 _LONGEST_LAZY_SIDE = 1_000_000
 
 
+def resized(picture: Picture, size: Size) -> Picture:
+    """The whole picture at exactly that size; the very same where it has it already."""
+    if picture.raster == size:
+        return picture.scaled(picture.image)
+    return picture.scaled(picture.each(lambda one: _resampled(one, size), mixing=True))
+
+
 def cut(picture: Picture, whole: Size, window: Box) -> Picture:
     """The window of the picture as it would be if it were scaled to the size ``whole``."""
+    if picture.raster == whole == window.size:
+        return picture.scaled(picture.image)
     if max(whole.width, whole.height) > _LONGEST_LAZY_SIDE:
         return _cut_first(picture, whole, window)
     return picture.reframed(
         picture.each(
-            lambda one: scaled(one, whole).crop(
+            lambda one: _resampled(one, whole).crop(
                 window.left, window.top, window.width, window.height
-            )
+            ),
+            mixing=True,
         )
     )
 
@@ -31,18 +41,22 @@ def _cut_first(picture: Picture, whole: Size, window: Box) -> Picture:
     width = max(1, window.width * raster.width // whole.width)
     height = max(1, window.height * raster.height // whole.height)
     return picture.reframed(
-        picture.each(lambda one: scaled(one.crop(left, top, width, height), window.size))
+        picture.each(
+            lambda one: _resampled(one.crop(left, top, width, height), window.size), mixing=True
+        )
     )
 
 
 def scaled(image: pyvips.Image, size: Size) -> pyvips.Image:
-    """The image at exactly that size, by Lanczos-3; large factors are shrunk by averages first."""
+    """The image at exactly that size, its colours weighted by its alpha."""
     if (image.width, image.height) == (size.width, size.height):
         return image
-    return weighted(
-        image,
-        lambda one: one.resize(size.width / one.width, vscale=size.height / one.height),
-    )
+    return weighted(image, lambda one: _resampled(one, size))
+
+
+def _resampled(image: pyvips.Image, size: Size) -> pyvips.Image:
+    """By Lanczos-3; large factors are shrunk by averages first."""
+    return image.resize(size.width / image.width, vscale=size.height / image.height)
 
 
 def shrunk(image: pyvips.Image, factor: int) -> pyvips.Image:

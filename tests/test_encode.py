@@ -67,6 +67,14 @@ def test_nothing_changed_is_never_larger(form: Name) -> None:
         assert (pictures.opened(result.body) == pictures.opened(original)).all()
 
 
+def test_a_size_that_it_has_already_changes_nothing() -> None:
+    original = pictures.file(pictures.scene(), "jpeg", quality=30)
+    for fit in ("cover", "fill", "inside", "outside"):
+        same = step("resize", width=400, height=300, fit=fit)
+        result = rendered(original, same, step("convert", format="jpeg", quality=95))
+        assert (pictures.opened(result.body) == pictures.opened(original)).all()
+
+
 def test_own_bytes_come_without_what_is_not_picture() -> None:
     exif = Image.Exif()
     exif[0x8298], exif[0x010E] = "Somebody", "somewhere secret"

@@ -3,7 +3,6 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.alpha import weighted
 from proxy.picture import Picture
 from proxy.plan import Operation
 
@@ -17,7 +16,7 @@ class Blur(Operation, frozen=True):
     sigma: Annotated[float, Meta(gt=0, le=100)]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(picture.each(lambda one: weighted(one, self._blurred)))
+        return picture.recoloured(picture.each(self._blurred, mixing=True))
 
     def _blurred(self, image: pyvips.Image) -> pyvips.Image:
         factor = int(self.sigma / _WIDEST * 2)

@@ -3,7 +3,6 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.alpha import weighted
 from proxy.picture import Picture
 from proxy.plan import Operation
 
@@ -14,7 +13,7 @@ class Pixelate(Operation, frozen=True):
     size_in_px: Annotated[int, Meta(ge=2, le=512)]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(picture.each(lambda one: weighted(one, self._coarse)))
+        return picture.recoloured(picture.each(self._coarse, mixing=True))
 
     def _coarse(self, image: pyvips.Image) -> pyvips.Image:
         squares = image.shrink(self.size_in_px, self.size_in_px, ceil=True)

@@ -1,7 +1,5 @@
 from typing import Literal
 
-import pyvips
-
 from proxy.color import Background
 from proxy.focus.place import place
 from proxy.geometry import Size, anchored, completed, covering, within
@@ -9,7 +7,7 @@ from proxy.ops.bounds import Density, Side, dense
 from proxy.ops.positions import SMART, Position, shares
 from proxy.picture import Picture, preview
 from proxy.plan import Operation
-from proxy.scaling import cut, mounted_on, scaled
+from proxy.scaling import cut, mounted_on, resized
 
 
 class Resize(Operation, frozen=True):
@@ -42,8 +40,7 @@ class Resize(Operation, frozen=True):
             case "contain":
                 return self._contain(picture, frame)
             case _:
-                size = self._target(picture.natural)
-                return picture.scaled(picture.each(lambda one: scaled(one, size)))
+                return resized(picture, self._target(picture.natural))
 
     def needs(self, natural: Size) -> Size:
         target = self._target(natural)
@@ -85,7 +82,7 @@ class Resize(Operation, frozen=True):
         size = within(picture.natural, frame)
         box = anchored(size, frame, 0.5, 0.5)
 
-        def change(one: pyvips.Image) -> pyvips.Image:
-            return mounted_on(scaled(one, size), frame, box, self.background)
-
-        return picture.reframed(picture.each(change))
+        picture = resized(picture, size)
+        return picture.reframed(
+            picture.each(lambda one: mounted_on(one, frame, box, self.background))
+        )

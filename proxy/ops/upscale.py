@@ -1,12 +1,11 @@
 from typing import Annotated
 
-import pyvips
 from msgspec import Meta
 
 from proxy.geometry import Size
 from proxy.picture import Picture
 from proxy.plan import Operation
-from proxy.scaling import scaled
+from proxy.scaling import resized
 
 
 class Upscale(Operation, frozen=True):
@@ -19,8 +18,7 @@ class Upscale(Operation, frozen=True):
 
     def apply(self, picture: Picture) -> Picture:
         size = Size(picture.natural.width * self.factor, picture.natural.height * self.factor)
-        return picture.scaled(picture.each(lambda one: self._enlarged(one, size)))
-
-    def _enlarged(self, image: pyvips.Image, size: Size) -> pyvips.Image:
+        large = resized(picture, size)
         # What was one pixel wide is now as wide as the factor, and so is the edge to bring out.
-        return scaled(image, size).sharpen(sigma=self.factor / 2, m2=1.5)
+        sigma = self.factor / 2
+        return large.recoloured(large.each(lambda one: one.sharpen(sigma=sigma, m2=1.5)))
