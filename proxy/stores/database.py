@@ -1,12 +1,13 @@
 """diskcache, as far as it is used here: its database, its folder of files, its care for threads.
 
 - Nothing is pickled or unpickled: diskcache believes whatever its database says (CVE-2025-69872).
-- Nothing is mapped: an index or a body that is cut short must be an error, not a bus error.
+- Nothing is mapped that can be read: a file that is cut short must be an error, not a bus error.
 - Whatever sqlite3, diskcache or the file system raise leaves here as a StorageFailed.
 """
 
 import contextlib
 import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from proxy.stores.index import Columns, Sql
 
 FILE_BYTES = 32 * 1024  # from here on a body is a file of its own
 ROW_BYTES = 512  # what an entry takes beside its bytes: row, labels, their indices
+_SHARED_BYTES = 32 * 1024  # of the log's index: one page of it, since the log is kept short
 _PATIENCE = 2.0  # seconds; what waits longer for another writer is better left undone
 
 
@@ -41,9 +43,11 @@ def border() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        whole = getattr(error, "sqlite_errorcode", 0)
+        code = whole & 0xFF
         # SQLITE_ERROR stands for "no such table" here: our statements are right, the schema is not.
         ruined = code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+        ruined = ruined or whole == sqlite3.SQLITE_IOERR_SHORT_READ  # the log was cut short
         raise StorageFailed(str(error), ruined=ruined, full=code == sqlite3.SQLITE_FULL) from error
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
@@ -110,6 +114,7 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
         """Open the folder, or make it. Raises StorageFailed."""
         self._connections: list[sqlite3.Connection] = []
         self._path = index_of(folder)
+        self._shared = self._path.with_name(f"{self._path.name}-shm")
         try:
             with border():
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -125,6 +130,7 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
                 with self.writing() as sql:
                     index.create(sql)
                 self.inode = self._path.stat().st_ino
+                self._besides = [inode(path) for path in self._logs]
         except StorageFailed:
             self.close()
             raise
@@ -164,8 +170,21 @@ class Database(diskcache.Cache):  # type: ignore[misc]  # diskcache has no types
         return descriptor
 
     def in_place(self) -> bool:
-        """Whether the path still leads to this database: it may have been replaced."""
-        return self.inode == inode(self._path)
+        """Whether the paths still lead to this database: it, or its log, may have been replaced."""
+        self._heal()
+        return self.inode == inode(self._path) and self._besides == list(map(inode, self._logs))
+
+    @property
+    def _logs(self) -> tuple[Path, Path]:
+        """SQLite's log of changes, and the index of that log."""
+        return self._path.with_name(f"{self._path.name}-wal"), self._shared
+
+    def _heal(self) -> None:
+        # SQLite maps the log's index, always: had somebody cut it short, the next look into it
+        # would be a bus error. Zeros in their place make SQLite read the log anew.
+        with contextlib.suppress(OSError):
+            if self._shared.stat().st_size < _SHARED_BYTES:
+                os.truncate(self._shared, _SHARED_BYTES)
 
     def close(self) -> None:
         """Close the connections of all threads; none may be in use."""

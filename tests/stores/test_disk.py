@@ -318,6 +318,22 @@ async def test_a_broken_index_is_begun_anew(
     await store.close()
 
 
+@pytest.mark.parametrize("harm", [empty, delete])
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+async def test_what_lies_beside_the_index_can_be_lost_too(
+    store: DiskStore, other: DiskStore, folder: Path, suffix: str, harm: Callable[[Path], None]
+) -> None:
+    await put_both(store)
+    await found(other)
+    harm(folder / "rendition" / f"cache.db{suffix}")
+    await found(store)
+    await found(other)
+    for _ in range(2):  # the first may be the one that finds out
+        await put_both(other)
+    assert await found(store) == [SMALL, LARGE, LARGE]
+    assert await found(other) == [SMALL, LARGE, LARGE]
+
+
 @pytest.mark.parametrize("what", ["all", "rendition", "index", "generations"])
 async def test_what_vanished_is_made_again(
     store: DiskStore, other: DiskStore, folder: Path, what: str
