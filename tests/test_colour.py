@@ -1,6 +1,7 @@
 """Every input's colours, against LittleCMS through Pillow."""
 
 import io
+from typing import Any
 
 import golden
 import numpy as np
@@ -136,11 +137,25 @@ def test_littlecms_own_srgb_says_so_too() -> None:
     assert not icc.says_srgb(profile("srgb")[:200])
 
 
-def test_what_is_hidden_does_not_shine_through_when_scaled() -> None:
-    original = pictures.file(pictures.see_through(400, 300))  # glaring pink under alpha 0
-    small = pixels(original, step("resize", width=50)).astype(int)
-    seen = small[small[:, :, 3] > 40]
-    assert not ((seen[:, 0] > 200) & (seen[:, 1] < 60) & (seen[:, 2] > 200)).any()
+@pytest.mark.parametrize(
+    "change",
+    [
+        step("resize", width=37),
+        step("rotate", angle=20, hex_color="#f00"),
+        step("blur", sigma=3),
+        step("pixelate", size=7),
+    ],
+    ids=lambda change: change["type"],
+)
+def test_what_is_hidden_does_not_shine_through_where_pixels_are_mixed(
+    change: dict[str, Any],
+) -> None:
+    cut_out = pictures.plain(100, 100, (0, 255, 0, 0))  # glaring green that nobody can see
+    cut_out[20:80, 33:71] = (255, 0, 0, 255)
+    result = pixels(pictures.file(cut_out), change)
+    seen = result[result[:, :, 3] > 30]
+    assert len(seen)
+    assert seen[:, 1].max() < 30
 
 
 def test_to_jpeg_transparency_becomes_white() -> None:
