@@ -57,3 +57,16 @@ def cmyk() -> bytes:
     data = io.BytesIO()
     Image.fromarray(pictures.scene()).convert("CMYK").save(data, "JPEG")
     return data.getvalue()
+
+
+FACE = (686, 110, 818, 265)
+"""Where the face is in `face_on_the_right`: left, top, right, bottom, drawn a little closely."""
+
+
+def face_on_the_right() -> bytes:
+    """The portrait at the right end of a wide grey picture, 900 by 384."""
+    canvas = Image.new("RGB", (900, 384), (120, 120, 120))
+    canvas.paste(opened(PORTRAIT), (620, 0))
+    data = io.BytesIO()
+    canvas.save(data, "JPEG", quality=92)
+    return data.getvalue()

@@ -156,6 +156,13 @@ def test_every_format_is_taken(server, kind):
 
 
 def test_a_face_lies_in_every_crop(server):
+    data = photos.face_on_the_right()
     with client(server) as vision:
-        result = vision.analyze(photos.PORTRAIT, CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.8])
+        result = vision.analyze(data, CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.8])
+        own = vision.analyze(data, CROPS)
     check(result, [0.75, 1.0, 1.8])
+    for _, x, y, width, height in crops(result) + crops(own):
+        assert x <= photos.FACE[0]
+        assert y <= photos.FACE[1]
+        assert photos.FACE[2] <= x + width
+        assert photos.FACE[3] <= y + height

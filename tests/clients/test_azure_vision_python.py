@@ -82,6 +82,25 @@ def test_the_area_of_interest(server, url):
     assert area.w < 700
 
 
+def test_the_area_holds_a_face_and_is_what_the_thumbnail_shows(server):
+    """And not the whole picture, nor its middle."""
+    data = photos.face_on_the_right()
+    with client(server) as vision:
+        area = vision.get_area_of_interest_in_stream(io.BytesIO(data)).area_of_interest
+        chunks = vision.generate_thumbnail_in_stream(
+            200, 200, io.BytesIO(data), smart_cropping=True
+        )
+        thumbnail = photos.opened(b"".join(chunks)).convert("RGB")
+    left, top, right, bottom = photos.FACE
+    assert area.x <= left
+    assert area.y <= top
+    assert right <= area.x + area.w
+    assert bottom <= area.y + area.h
+    assert area.w < 450
+    grey = np.abs(np.asarray(thumbnail, dtype=int) - 120).max(axis=2) < 8
+    assert grey.mean() < 0.5  # the portrait is 256 wide, the window 384
+
+
 @pytest.mark.parametrize("size", [(0, 10), (2000, 10), (10, 0), (10, 1025)])
 def test_sizes_have_bounds(server, url, size):
     with pytest.raises(HttpOperationError) as caught:
