@@ -52,6 +52,10 @@ class Receiver:
         self._statuses = list(statuses)
         self.url = origin.handle("/hook", self._take)
 
+    async def heard(self) -> None:
+        async with asyncio.timeout(20):
+            await self.told.wait()
+
     async def _take(self, request: web.BaseRequest) -> web.StreamResponse:
         self.sent.append(await request.read())
         status = self._statuses.pop(0) if self._statuses else 200
@@ -86,15 +90,16 @@ async def desk(
 
 
 async def emptied(folder: Path) -> None:
-    while any(folder.iterdir()):  # noqa: ASYNC110 - a folder tells nobody
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(20):
+        while any(folder.iterdir()):  # noqa: ASYNC110 - a folder tells nobody
+            await asyncio.sleep(0.005)
 
 
 async def test_an_order_is_fulfilled_once_and_forgotten(origin: Origin, tmp_path: Path) -> None:
     receiver, service = Receiver(origin), Makes(b"made")
     async with desk(tmp_path, service) as open_desk:
         await open_desk.accept(Order(JOB, receiver.url))
-        await receiver.told.wait()
+        await receiver.heard()
         await emptied(tmp_path)
     assert receiver.sent == [b"made"]
     assert service.jobs == [JOB]
@@ -105,7 +110,7 @@ async def test_a_failure_is_told_too(origin: Origin, tmp_path: Path) -> None:
     receiver = Receiver(origin)
     async with desk(tmp_path, Makes(NotAnImage("no picture"))) as open_desk:
         await open_desk.accept(Order(JOB, receiver.url))
-        await receiver.told.wait()
+        await receiver.heard()
     assert receiver.sent == [b"no picture"]
 
 
@@ -113,7 +118,7 @@ async def test_a_fault_of_ours_is_told_without_its_words(origin: Origin, tmp_pat
     receiver = Receiver(origin)
     async with desk(tmp_path, Makes(RuntimeError("secret"))) as open_desk:
         await open_desk.accept(Order(JOB, receiver.url))
-        await receiver.told.wait()
+        await receiver.heard()
     assert receiver.sent == [b"None"]
 
 
@@ -121,7 +126,7 @@ async def test_while_we_are_overloaded_the_order_waits(origin: Origin, tmp_path:
     receiver, service = Receiver(origin), Makes(Overloaded("full"), Overloaded("full"), b"made")
     async with desk(tmp_path, service) as open_desk:
         await open_desk.accept(Order(JOB, receiver.url))
-        await receiver.told.wait()
+        await receiver.heard()
     assert receiver.sent == [b"made"]
 
 
@@ -129,7 +134,7 @@ async def test_a_receiver_is_tried_again_until_it_says_yes(origin: Origin, tmp_p
     receiver, service = Receiver(origin, 500, 404, 302), Makes(b"made")
     async with desk(tmp_path, service) as open_desk:
         await open_desk.accept(Order(JOB, receiver.url))
-        await receiver.told.wait()
+        await receiver.heard()
     assert receiver.sent == [b"made"] * 4
     assert len(service.jobs) == 1
     assert origin.count("/elsewhere") == 0  # redirects are not followed
@@ -175,7 +180,7 @@ async def test_what_one_server_left_undone_the_next_takes_up(
     assert receiver.sent == []
     service = Makes(b"made")
     async with desk(tmp_path, service):
-        await receiver.told.wait()
+        await receiver.heard()
         await emptied(tmp_path)
     assert receiver.sent == [b"made"]
     assert service.jobs == [job]

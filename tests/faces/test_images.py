@@ -359,7 +359,8 @@ async def nothing_is_sent(message: Any) -> None:
 
 async def test_work_ends_when_its_caller_hangs_up() -> None:
     service = Slow()
-    await images(service)(scope(), hanging_up(service.begun), nothing_is_sent)
+    async with asyncio.timeout(20):
+        await images(service)(scope(), hanging_up(service.begun), nothing_is_sent)
     assert service.ended.is_set()
 
 
