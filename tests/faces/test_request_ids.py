@@ -15,8 +15,9 @@ def test_no_name_comes_twice() -> None:
 def test_a_forked_process_has_names_of_its_own() -> None:
     code = (
         "import os; from proxy.faces.request_ids import request_id\n"
-        "child = os.fork(); print(request_id({}), flush=True)\n"
-        "if child: os.wait()"
+        "child = os.fork()\n"
+        "if child: os.wait()\n"
+        "print(request_id({}))"
     )
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     ours, theirs = ran.stdout.split()
