@@ -56,7 +56,10 @@ def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
     except BadSettings as error:
         yield Finding("bad", "settings", str(error).replace("\n", "; "))
         return
-    checks: tuple[Callable[[Settings], Finding], ...] = (_keys, _cache, _models, _sandbox)
+    checks: tuple[Callable[[Settings], Finding], ...] = (
+        *(_keys, _cache, _models, _sandbox),
+        *(_addresses, _metrics, _traces),
+    )
     for check in checks:
         yield check(settings)
 
@@ -144,6 +147,41 @@ async def _guards(settings: Settings) -> Mapping[str, str]:
     async with Renderers(one, imports=models.imports(), readable=models.readable()) as renderers:
         pool = Pool(renderers.directory, queue_seconds=60)
         return (await pool.run(ABOUT, None)).guards
+
+
+def _addresses(settings: Settings) -> Finding:
+    nets = settings.sources.allow_nets
+    if not nets:
+        return Finding("ok", "addresses", "only public ones are asked for originals")
+    return Finding(
+        "note",
+        "addresses",
+        f"public ones, and {', '.join(nets)}, are asked for originals",
+        "whoever signs links reaches everything in these networks; name no more than is needed",
+    )
+
+
+def _metrics(settings: Settings) -> Finding:
+    if settings.metrics.access == "open":
+        return Finding(
+            "note",
+            "metrics",
+            "everybody may read /metrics",
+            "FRAMEKEEP_METRICS_ACCESS=private, or keys, keeps strangers out",
+        )
+    if settings.metrics.access == "keys" and not settings.metrics.keys:
+        return Finding(
+            "bad", "metrics", "nobody can read /metrics: no keys", "set FRAMEKEEP_METRICS_KEYS"
+        )
+    return Finding("ok", "metrics", f"{settings.metrics.access}: see FRAMEKEEP_METRICS_ACCESS")
+
+
+def _traces(settings: Settings) -> Finding:
+    if not settings.traces.otel:
+        return Finding("ok", "traces", "none")
+    if find_spec("opentelemetry") is None:
+        return Finding("bad", "traces", "OpenTelemetry is missing", "pip install 'framekeep[otel]'")
+    return Finding("ok", "traces", "by OTLP, to where OTEL_EXPORTER_OTLP_ENDPOINT says")
 
 
 def _models(settings: Settings) -> Finding:

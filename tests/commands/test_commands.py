@@ -131,9 +131,17 @@ def test_the_doctor_finds_what_works_and_what_does_not(tmp_path: Path) -> None:
     assert examined.returncode == 0, examined.stdout
     assert re.search(rb"ok +webp +is written and read", examined.stdout)
     assert re.search(rb"(ok|note) +sandbox +(privileges|render processes run)", examined.stdout)
-    open_to_all = framekeep("doctor", FRAMEKEEP_CACHE_DIR=str(tmp_path))
+    open_to_all = framekeep(
+        "doctor",
+        FRAMEKEEP_CACHE_DIR=str(tmp_path),
+        FRAMEKEEP_SOURCES_ALLOW_NETS="10.0.0.0/8",
+        FRAMEKEEP_METRICS_ACCESS="keys",
+    )
     assert open_to_all.returncode == 1
     assert re.search(rb"bad +links +no signing keys", open_to_all.stdout)
+    assert re.search(rb"note +addresses +public ones, and 10.0.0.0/8", open_to_all.stdout)
+    assert re.search(rb"bad +metrics +nobody can read /metrics", open_to_all.stdout)
+    assert re.search(rb"ok +traces +none", open_to_all.stdout)
 
 
 def test_links_are_signed_in_python_as_on_the_command_line() -> None:
