@@ -1,5 +1,6 @@
 """Files that mean harm, through every way in: a sound answer, and the server as well as before."""
 
+import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -39,11 +40,31 @@ def in_a_form(client: httpx.Client, _: Served, __: str, body: bytes) -> httpx.Re
     return client.post(path, files={"file": ("a.jpg", body)}, headers=headers)
 
 
+def in_json(client: httpx.Client, _: Served, __: str, body: bytes) -> httpx.Response:
+    """What comes back in Base64 is judged as if it had come by itself."""
+    operations = [
+        {"type": "resize", "width_in_px": 64, "height_in_px": 64, "fit": "inside"},
+        {"type": "convert", "format": "png"},
+    ]
+    file = {"type": "base64", "base64": base64.b64encode(body).decode()}
+    answer = client.post(
+        "/image-transformation/v1/transform",
+        json={"file": file, "operations": operations},
+        headers={"Authorization": f"Bearer {KEY}"},
+    )
+    if answer.status_code != 200:
+        return answer
+    made = answer.json()["data"]
+    headers = {**answer.headers, "content-type": made["mime_type"]}
+    return httpx.Response(200, headers=headers, content=base64.b64decode(made["buffer"]))
+
+
 WAYS: dict[str, Way] = {
     "url": by_url,
     "unchanged": unchanged,
     "body": as_body,
     "form": in_a_form,
+    "json": in_json,
 }
 
 
