@@ -88,6 +88,9 @@ def _print(rounds: Rounds, servers: list[Server], plan: Plan) -> None:
         rows.append(["start", server.name, "-", "-", f"{1000 * server.started_in:.0f} ms", *blank])
     print(f"{meters.machine()}; {plan.rounds} rounds of {plan.seconds:g} s, medians.\n")
     print(table(head, rows))
+    for (scenario, name), found in rounds.found.items():
+        if found.failed:
+            print(f"\n{scenario}, {name}: {found.failed[:300]}")
 
 
 def _options() -> argparse.Namespace:

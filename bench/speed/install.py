@@ -16,7 +16,7 @@ def install() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     if not (WORK / "thumbor" / "bin" / "thumbor").exists():
         _run(WORK, sys.executable, "-m", "venv", "thumbor")
-        _run(WORK, "thumbor/bin/pip", "install", "--quiet", "thumbor", "opencv-python-headless")
+        _run(WORK, "thumbor/bin/pip", "install", "--quiet", "thumbor", "opencv-python-headless<5")
     if not (WORK / "node" / "node_modules" / "ipx").exists():
         (WORK / "node").mkdir(exist_ok=True)
         _run(WORK / "node", "npm", "init", "--yes")

@@ -27,7 +27,7 @@ class Found:
     """What was found for one scenario on one server, a value for each round.
 
     CPU in milliseconds a request; ``rates`` in requests a second and ``spread`` in milliseconds
-    (p50, p99), by the number of callers; memory in bytes.
+    (p50, p99), by the number of callers; memory in bytes. ``failed``: a wrong answer.
     """
 
     cpu: list[float] = field(default_factory=list)
@@ -37,6 +37,7 @@ class Found:
     ssim: float | None = None
     peak: int = 0
     settled: int = 0
+    failed: str = ""
 
     def add(self, times: Times, callers: int, cpu: float | None, *, per: int = 1) -> None:
         """Note a run; ``per`` answers make one of what is counted."""

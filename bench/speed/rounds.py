@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import meters
-from callers import Ask, Times, call, get, once
+from callers import Ask, Times, WrongAnswer, call, get, once
 from figures import median
-from looks import check, references, ssim
+from looks import WrongPicture, check, references, ssim
 from measure import CORES, Found, bare_loop, cold, first_answers, fresh, herd, hot, used
 from scenarios import AVATAR, COLD, HITS, Scenario
 from servers import Nginx, Server
@@ -81,32 +81,45 @@ class Rounds:
         for server in self._servers:
             found = self.found.setdefault((scenario.name, server.name), Found())
             bodies, _ = first_answers(server, self._origin, scenario)
+            try:
+                images = [
+                    check(body, wish, server.name)
+                    for wish, body in zip(scenario.wishes, bodies, strict=True)
+                ]
+            except WrongPicture as error:
+                found.failed = str(error)
+                continue
             _, seconds = first_answers(server, self._origin, scenario)
             known[server.name] = bodies, seconds
-            for wish, body in zip(scenario.wishes, bodies, strict=True):
-                image = check(body, wish, server.name)
-                found.bytes += len(body)
-                if scenario.compared:
-                    found.ssim = max(ssim(image, one) for one in references(original, wish))
+            found.bytes = sum(map(len, bodies))
+            if scenario.compared:
+                looks = references(original, scenario.wishes[0])
+                found.ssim = max(ssim(images[0], one) for one in looks)
         size = len(scenario.wishes)
         for _ in range(self.plan.rounds):
             floor.cpu.append(
                 sum(bare_loop(original, wish, self.plan.seconds) for wish in scenario.wishes)
             )
             for server in self._servers:
+                if server.name not in known:
+                    continue
                 bodies, seconds = known[server.name]
                 found = self.found[scenario.name, server.name]
                 for level in self.plan.levels:
                     at_once = self.plan.seconds / seconds * min(level, CORES)
                     count = size * max(level * 2 // size, round(at_once), 2)
-                    times, cpu = cold(
-                        server,
-                        self._origin,
-                        scenario,
-                        bodies,
-                        callers=level,
-                        count=min(count, 4000),
-                    )
+                    try:
+                        times, cpu = cold(
+                            server,
+                            self._origin,
+                            scenario,
+                            bodies,
+                            callers=level,
+                            count=min(count, 4000),
+                        )
+                    except WrongAnswer as error:
+                        found.failed = str(error)
+                        continue
                     # One figure for CPU a round: it hardly depends on who waits for whom.
                     busiest = level == self.plan.levels[-1]
                     found.add(times, level, cpu if busiest else None, per=size)
@@ -115,6 +128,8 @@ class Rounds:
 
     def _memories(self, scenario: Scenario, known: Mapping[str, tuple[list[bytes], float]]) -> None:
         for server in self._servers:
+            if server.name not in known:
+                continue
             found = self.found[scenario.name, server.name]
             with meters.watching(server.pid) as peak:
                 cold(server, self._origin, scenario, known[server.name][0], callers=16, count=64)

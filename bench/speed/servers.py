@@ -127,6 +127,7 @@ class Framekeep(Server):
             "FRAMEKEEP_CACHE_DIR": str(self.folder / "cache"),
             "FRAMEKEEP_RENDER_QUEUE_SECONDS": "60",
             "FRAMEKEEP_LIMITS_TOTAL_SECONDS": "120",
+            "FRAMEKEEP_SOURCES_IDLE_SECONDS": "30",
         }
 
     def link(self, wish: Wish, source: str) -> str:
@@ -151,6 +152,8 @@ RESULT_STORAGE = 'thumbor.result_storages.file_storage'
 RESULT_STORAGE_FILE_STORAGE_ROOT_PATH = {str(self.folder / "results")!r}
 RESULT_STORAGE_STORES_UNSAFE = True
 STORAGE = 'thumbor.storages.no_storage'
+HTTP_LOADER_REQUEST_TIMEOUT = 120
+HTTP_LOADER_CONNECT_TIMEOUT = 120
 DETECTORS = ['thumbor.detectors.face_detector', 'thumbor.detectors.feature_detector']
 """
         )
