@@ -34,6 +34,9 @@ class Protocol(HttpToolsProtocol):
         """When we began to wait for the rest of a request; None while none is due."""
         self._in_body = False
         self._received = 0
+        self._reading = 0
+        """Bytes of the read that is being parsed."""
+        self._refusal = 400
         self._unsent = 0
         self._unsent_since = 0.0
 
@@ -42,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         self._waiting_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
+        self._reading = len(data)
         super().data_received(data)
         if self._in_body:
             self._received += len(data)
@@ -62,6 +66,11 @@ class Protocol(HttpToolsProtocol):
         self._received = 0
 
     def on_headers_complete(self) -> None:
+        if self._received + self._reading > _HEAD_BYTES and self._head_bytes() > _HEAD_BYTES:
+            self._refusal = 431
+            raise ValueError("The head is too long.")  # ends the parsing: `send_400_response`
+        if self.expect_100_continue:
+            self.expect_100_continue = _brings_body(self.headers)
         super().on_headers_complete()
         self._in_body = True
         self._received = 0
@@ -70,6 +79,14 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_body = False
         self._waiting_since = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what could not be parsed, after the answers to the requests before it."""
+        self._received += self._reading
+        if self._in_body or self.cycle is None or self.cycle.response_complete:
+            self._refuse(self._refusal)
+        else:
+            super().shutdown()
 
     def shutdown(self) -> None:
         """Close the connection after what is in hand, a request that is just arriving included."""
@@ -89,6 +106,9 @@ class Protocol(HttpToolsProtocol):
         elif now - self._waiting_since > self._receive_seconds:
             self._refuse(408)
 
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
     def _is_stuck(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
         if not unsent or self._unsent - unsent >= _PROGRESS_BYTES or not self._unsent:
@@ -103,3 +123,9 @@ class Protocol(HttpToolsProtocol):
             closing = b"connection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + closing)
         self.transport.close()
+
+
+def _brings_body(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Without one, nobody waits for ``100 Continue``, and clients may take it for the answer."""
+    fields = dict(headers)
+    return b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"

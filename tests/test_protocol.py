@@ -175,6 +175,47 @@ async def test_an_endless_head_is_refused() -> None:
         assert (await connection.reader.read(12)) == b"HTTP/1.1 431"
 
 
+@pytest.mark.parametrize("first", [len(HEAD), 60_000, 65_536])
+async def test_a_head_is_measured_however_it_comes(first: int) -> None:
+    head = HEAD + b"x-long: " + b"x" * 66_000 + b"\r\n\r\n"
+    async with connected() as connection:
+        await connection.send(head[:first])
+        connection.writer.write(head[first:])
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_long_body_is_no_long_head() -> None:
+    body = b"x" * 500_000
+    async with connected() as connection:
+        connection.writer.write(UPLOAD + body + UPLOAD + body)
+        for _ in range(2):
+            answer = await connection.reader.readuntil(b"500000")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_what_cannot_be_read_waits_for_the_answers_before_it() -> None:
+    async with connected() as connection:
+        connection.writer.write(HEAD + b"\r\n" + b"no request\r\n\r\n")
+        assert (await connection.reader.read()).endswith(b"small")
+
+
+@pytest.mark.parametrize("length", [b"", b"content-length: 0\r\n"])
+async def test_nobody_is_asked_for_a_body_that_there_is_not(length: bytes) -> None:
+    head = HEAD.replace(b"GET / ", b"POST /upload ") + length + b"expect: 100-continue\r\n\r\n"
+    async with connected() as connection:
+        await connection.send(head)
+        assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_is_asked_for() -> None:
+    head = UPLOAD.replace(b"\r\n\r\n", b"\r\nexpect: 100-continue\r\n\r\n")
+    async with connected() as connection:
+        await connection.send(head)
+        assert await connection.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.writer.write(b"x" * 500_000)
+        assert (await connection.reader.readuntil(b"500000")).startswith(b"HTTP/1.1 200 ")
+
+
 async def test_who_does_not_take_the_answer_is_cut_off() -> None:
     async with connected() as connection:
         await connection.send(HEAD.replace(b" / ", b" /large ") + b"\r\n")
