@@ -12,6 +12,8 @@ Nothing of this costs a timer: the worker looks at its connections twice a secon
 """
 
 import asyncio
+import json
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -21,6 +23,29 @@ CHECK_SECONDS = 0.5
 
 _HEAD_BYTES = 65_536
 _PROGRESS_BYTES = 65_536
+
+
+def _refusal(status: HTTPStatus, detail: str) -> bytes:
+    about = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    body = json.dumps(about).encode()
+    fields = (
+        b"content-type: application/problem+json\r\n"
+        b"x-content-type-options: nosniff\r\n"
+        b"cache-control: no-store\r\n"
+        b"connection: close\r\n"
+        b"content-length: %d\r\n\r\n"
+    )
+    return STATUS_LINE[status] + fields % len(body) + body
+
+
+_REFUSALS = {
+    400: _refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP request"),
+    408: _refusal(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"),
+    431: _refusal(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        f"the head of the request is longer than {_HEAD_BYTES} bytes",
+    ),
+}
 
 
 class Protocol(HttpToolsProtocol):
@@ -120,8 +145,7 @@ class Protocol(HttpToolsProtocol):
         silent = not self._received and not self._in_body
         answered = self._in_body and self.cycle.response_started
         if not (silent or answered or self.transport.is_closing()):
-            closing = b"connection: close\r\ncontent-length: 0\r\n\r\n"
-            self.transport.write(STATUS_LINE[status] + closing)
+            self.transport.write(_REFUSALS[status])
         self.transport.close()
 
 

@@ -24,7 +24,8 @@ def tag_of(label: str) -> str:
         return text if _TAG.fullmatch(text) else ""
     if kind == "source":
         return "source-" + hashlib.sha256(text.encode()).hexdigest()[:16]
-    return f"{kind}-{text}" if _TAG.fullmatch(text) else ""
+    tag = f"{kind}-{text}"
+    return tag if _TAG.fullmatch(tag) else ""
 
 
 def tags_of(labels: Iterable[str]) -> tuple[str, ...]:
