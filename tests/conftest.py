@@ -6,8 +6,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from origins import Origin
 
-# How long an example takes says something about the machine, and nothing about the code.
-settings.register_profile("framekeep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# How long an example takes says something about the machine, and nothing about the code. The same
+# code gets the same examples; `--hypothesis-profile search` looks for others, and for longer.
+settings.register_profile(
+    "framekeep", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "search", settings.get_profile("framekeep"), derandomize=False, max_examples=1000
+)
 settings.load_profile("framekeep")
 
 
