@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyvips
 
 from proxy.alpha import faded, weighted
+from proxy.gaussian import blurred
 from proxy.geometry import Size, within
 from proxy.scaling import scaled
 
@@ -119,7 +120,7 @@ def _without_background(pixels: Bytes, share: Floats, near: npt.NDArray[np.bool_
     """Edge pixels in the subject's own colour: that of the nearest that are wholly subject."""
     solid = ((share >= 1) * 255).astype(np.uint8)
     own = pyvips.Image.new_from_array(np.dstack([pixels, solid])).copy(interpretation="srgb")
-    around = weighted(own, lambda one: one.gaussblur(_REACH)).numpy()
+    around = weighted(own, lambda one: blurred(one, _REACH)).numpy()
     nearby = np.where(around[:, :, 3:] > _TRACE, around[:, :, :3], pixels)
     mixed = (near & (share < 1))[:, :, None]
     return np.where(mixed, nearby, pixels).astype(np.uint8)

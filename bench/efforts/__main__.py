@@ -1,8 +1,8 @@
-"""Which AVIF settings are worth their time: bytes at equal SSIMULACRA2, and CPU, by effort.
+"""Which settings of an encoder are worth their time: bytes at equal SSIMULACRA2, and CPU.
 
-``python bench/efforts`` prints a Markdown table. For every picture and setting a few qualities are
-tried, bytes are interpolated at the scores that effort 4 reaches, and what is told is the geometric
-mean of bytes and of CPU time relative to effort 4.
+``python bench/efforts avif`` (or ``webp``) prints a Markdown table. For every picture and setting a
+few qualities are tried, bytes are interpolated at the scores that effort 4 reaches, and what is
+told is the geometric mean of bytes and of CPU time relative to effort 4.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,25 +32,42 @@ from figures import short, table
 
 _PICTURES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
 _SAMPLE = REPOSITORY / "proxy" / "demo"
-_QUALITIES = (35, 50, 65, 80)
+_QUALITIES = (35, 50, 65, 80, 90)
 _BASE = "effort 4"
-_SETTINGS: Mapping[str, Mapping[str, object]] = {
-    _BASE: {"effort": 4},
-    **{f"effort {effort}": {"effort": effort} for effort in (0, 1, 2, 3)},
-    **{f"effort {effort}, 10 bits": {"effort": effort, "bitdepth": 10} for effort in (2, 3)},
-    **{f"effort {effort}, tune ssim": {"effort": effort, "tune": "ssim"} for effort in (2, 3)},
+_SETTINGS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
+    "avif": {
+        _BASE: {"effort": 4},
+        **{f"effort {effort}": {"effort": effort} for effort in (0, 1, 2, 3)},
+        **{f"effort {effort}, 10 bits": {"effort": effort, "bitdepth": 10} for effort in (2, 3)},
+        **{f"effort {effort}, tune ssim": {"effort": effort, "tune": "ssim"} for effort in (2, 3)},
+    },
+    "webp": {
+        _BASE: {"effort": 4},
+        **{f"effort {effort}": {"effort": effort} for effort in (0, 1, 2, 3, 5, 6)},
+        **{
+            f"effort {effort}, smart subsampling": {"effort": effort, "smart_subsample": True}
+            for effort in (2, 4)
+        },
+    },
+}
+
+
+_SAVE = {
+    "avif": partial(pyvips.Image.heifsave_buffer, compression="av1"),
+    "webp": pyvips.Image.webpsave_buffer,
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("format", choices=list(_SETTINGS))
     parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--width", type=int, default=800)
     parser.add_argument("--setting", action="append", help="only this one (may be repeated)")
     options = parser.parse_args()
     chosen = {
         name: how
-        for name, how in _SETTINGS.items()
+        for name, how in _SETTINGS[options.format].items()
         if name == _BASE or not options.setting or name in options.setting
     }
     _install()
@@ -60,7 +78,10 @@ def main() -> None:
         for picture in found[::step][: options.pictures]:
             image = pyvips.Image.thumbnail(str(picture), options.width).colourspace("srgb")
             image = image[:3].copy_memory()
-            curves = {name: _curve(image, how, Path(folder)) for name, how in chosen.items()}
+            curves = {
+                name: _curve(image, options.format, how, Path(folder))
+                for name, how in chosen.items()
+            }
             base = curves[_BASE]
             for name, curve in curves.items():
                 size = [
@@ -90,13 +111,13 @@ def main() -> None:
 
 
 def _curve(
-    image: pyvips.Image, how: Mapping[str, object], folder: Path
+    image: pyvips.Image, form: str, how: Mapping[str, object], folder: Path
 ) -> list[tuple[int, float, float]]:
     """Bytes, score and CPU seconds for each quality."""
     encoded, seconds = [], []
     for quality in _QUALITIES:
         began = time.process_time()
-        encoded.append(image.heifsave_buffer(Q=quality, compression="av1", keep=0, **how))
+        encoded.append(_SAVE[form](image, Q=quality, keep=0, **how))
         seconds.append(time.process_time() - began)
     scores = _scores(image, encoded, folder)
     return [

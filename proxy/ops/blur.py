@@ -3,6 +3,7 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
+from proxy.gaussian import blurred
 from proxy.picture import Picture
 from proxy.plan import Operation
 
@@ -21,13 +22,9 @@ class Blur(Operation, frozen=True):
     def _blurred(self, image: pyvips.Image) -> pyvips.Image:
         factor = int(self.sigma / _WIDEST * 2)
         if factor < 2:
-            return _gaussian(image, self.sigma)
+            return blurred(image, self.sigma)
         small = image.shrink(factor, factor, ceil=True)
         # averaging squares has blurred by their own deviation already
         left = (self.sigma**2 - (factor**2 - 1) / 12) ** 0.5 / factor
-        grown = _gaussian(small, left).resize(factor, kernel="cubic")
+        grown = blurred(small, left).resize(factor, kernel="cubic")
         return grown.crop(0, 0, image.width, image.height)
-
-
-def _gaussian(image: pyvips.Image, sigma: float) -> pyvips.Image:
-    return image.gaussblur(sigma, min_ampl=0.02)

@@ -2,6 +2,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from proxy.gaussian import sharpened
 from proxy.picture import Picture
 from proxy.plan import Operation
 
@@ -12,4 +13,4 @@ class Sharpen(Operation, frozen=True):
     sigma: Annotated[float, Meta(gt=0, le=10)] = 0.5
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(picture.each(lambda one: one.sharpen(sigma=self.sigma)))
+        return picture.recoloured(picture.each(lambda one: sharpened(one, self.sigma)))

@@ -2,6 +2,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from proxy.gaussian import sharpened
 from proxy.geometry import Size
 from proxy.picture import Picture
 from proxy.plan import Operation
@@ -21,4 +22,4 @@ class Upscale(Operation, frozen=True):
         large = resized(picture, size)
         # What was one pixel wide is now as wide as the factor, and so is the edge to bring out.
         sigma = self.factor / 2
-        return large.recoloured(large.each(lambda one: one.sharpen(sigma=sigma, m2=1.5)))
+        return large.recoloured(large.each(lambda one: sharpened(one, sigma, strength=1.5)))
