@@ -5,12 +5,15 @@ render process as a descriptor that is mapped there: it is never copied through 
 descriptor is closed when the last reference goes; many flights may share one blob.
 """
 
+import fcntl
 import hashlib
 import mmap
 import os
 import weakref
 
 _CHUNK = 1 << 20
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -56,9 +59,37 @@ class Blob:
             return b""  # an empty file cannot be mapped
         return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
 
+    def room(self) -> mmap.mmap:
+        """The bytes, mapped to be written: of a descriptor that came for that."""
+        return mmap.mmap(self.descriptor, self.size)
+
     def read(self) -> bytes:
         """The bytes, copied."""
         return os.pread(self.descriptor, self.size, 0)
+
+
+class Room:
+    """Anonymous memory that another process writes a result of known size into."""
+
+    def __init__(self, size: int) -> None:
+        """``size``: bytes at most; none are taken before they are written."""
+        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+        self.descriptor = os.memfd_create("room", flags)
+        self._close = weakref.finalize(self, os.close, self.descriptor)
+        os.ftruncate(self.descriptor, size)
+        self.size = size
+
+    def sealed(self, size: int) -> Blob:
+        """The first bytes, which nobody can change or cut short any more; the room is used up.
+
+        Raises ValueError for more than there are, OSError while somebody may still write.
+        """
+        if size > self.size:
+            raise ValueError(f"{size} bytes are more than there is room for")
+        os.ftruncate(self.descriptor, size)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        self._close.detach()
+        return Blob(self.descriptor)
 
 
 class BlobWriter:

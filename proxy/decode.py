@@ -6,7 +6,6 @@ sees a pixel.
 """
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Literal
 
 import pyvips
@@ -22,11 +21,8 @@ from proxy.loaders import LOADERS, Wanted
 from proxy.metadata import rights, told
 from proxy.picture import Animation, Eye, Packaging, Picture
 from proxy.profiles import is_srgb, needs_profile, srgb
+from proxy.reduction import Raster, whole_factor
 from proxy.scaling import shrunk
-
-_LEFT_TO_SCALE = Fraction(3, 2)
-"""Loaders average squares, which is coarse: the rest is left to Lanczos. To leave 2 would cost up
-to a sixth more CPU and be nearer to the ideal by less than 0.1 CIEDE2000; from 1.25 on it shows."""
 
 _DELAY = 100
 """Milliseconds a frame is shown where the file does not say."""
@@ -68,7 +64,7 @@ def decode(
     _check_size(stored, wanted.count, header, limits)  # the codec's own reading may differ
     natural = _upright(stored, image)
 
-    factor = _whole_factor(natural, needed(natural))
+    factor = whole_factor(natural, needed(natural))
     if header.format == "jpeg" and factor > 1:
         image = load(original, header, Wanted(shrink=factor))
         factor //= round(stored.width / image.width) or 1
@@ -85,6 +81,22 @@ def decode(
         animation=animation,
         own=header.format if complete and _as_stored(image, natural) else None,
         rights=rights(image),
+    )
+
+
+def opened(pixels: Buffer, raster: Raster, *, eye: Eye, focus: Focus | None = None) -> Picture:
+    """The picture that was decoded before."""
+    size = raster.size
+    image = pyvips.Image.new_from_memory(
+        memoryview(pixels), size.width, size.height, raster.bands, "uchar"
+    )
+    return Picture(
+        image=image.copy(interpretation="srgb"),
+        natural=raster.natural,
+        packaging=Packaging(format=raster.format),
+        eye=eye,
+        focus=focus,
+        rights=raster.rights,
     )
 
 
@@ -156,12 +168,3 @@ def _turned(image: pyvips.Image) -> pyvips.Image:
     if orientation != 2:
         image = image.copy_memory()
     return image.autorot()
-
-
-def _whole_factor(natural: Size, needed: Size | None) -> int:
-    """How many times smaller, by whole numbers, the raster may be loaded."""
-    if needed is None:
-        return 1
-    across = natural.width // (needed.width * _LEFT_TO_SCALE)
-    down = natural.height // (needed.height * _LEFT_TO_SCALE)
-    return max(1, min(across, down))

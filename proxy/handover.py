@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from proxy import errors
-from proxy.blob import Buffer
+from proxy.blob import Blob, Buffer
 
 Lane = Literal["live", "heavy", "background"]
 """Who waits with whom: somebody is waiting for a cheap picture, or for a dear one; nobody is."""
@@ -57,20 +57,31 @@ class Task(Generic[Argument, Result]):
 class Work(Task[Argument, Result]):
     """A pure function that render processes do.
 
-    ``does`` takes the originals, the argument and the lane it runs on. It may raise a ProxyError,
+    ``does`` takes the originals, the argument and the lane it runs on; where it ``fills`` a room,
+    that comes last among the originals and is written to. It may raise a ProxyError,
     which is raised again at the caller's, or, on the live lane alone, Heavy as soon as it knows
     (from the header, say): then it is begun anew where dear work waits.
     """
 
     does: Callable[[Sequence[Buffer], Argument, Lane], Result]
+    fills: bool = False
 
     @classmethod
     def of(
         cls,
         task: Task[Argument, Result],
         does: Callable[[Sequence[Buffer], Argument, Lane], Result],
+        *,
+        fills: bool = False,
     ) -> "Work[Argument, Result]":
-        return cls(task.name, task.argument, task.result, does)
+        return cls(task.name, task.argument, task.result, does, fills)
+
+    def mapped(self, blobs: Sequence[Blob]) -> list[Buffer]:
+        """What ``does`` takes as originals."""
+        if not self.fills:
+            return [blob.view() for blob in blobs]
+        *originals, room = blobs
+        return [*(blob.view() for blob in originals), room.room()]
 
 
 def registry(works: Sequence[Work[Any, Any]]) -> Mapping[str, Work[Any, Any]]:

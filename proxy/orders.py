@@ -23,6 +23,7 @@ from proxy.limits import Limits
 from proxy.originals import Address
 from proxy.picture import Rendered, Seen
 from proxy.plan import Operation, Plan, name_of
+from proxy.reduction import Raster
 
 
 class Outfit(Struct, frozen=True):
@@ -45,27 +46,46 @@ class Step(Struct, frozen=True):
 
 
 class RenderOrder(Struct, frozen=True):
-    """Render the first original by a plan; ``also`` names the others."""
+    """Render the first original by a plan; ``also`` names the others.
+
+    ``raster`` says that the first is decoded already, and what it is.
+    """
 
     outfit: Outfit
     steps: tuple[Step, ...]
     offer: tuple[Name, ...]
     focus: Focus | None
     also: tuple[Address, ...] = ()
+    raster: Raster | None = None
 
 
 class LookOrder(Struct, frozen=True):
-    """Look at the original; the focus is taken as it is where it is known."""
+    """Look at the original; the focus is taken as it is where it is known.
+
+    ``raster`` says that the original is decoded already, and what it is.
+    """
 
     outfit: Outfit
     focus: Focus | None
+    raster: Raster | None = None
+
+
+class ReduceOrder(Struct, frozen=True):
+    """Decode the original, so many times smaller, into the room that comes after it."""
+
+    outfit: Outfit
+    factor: int
 
 
 def render_order(
-    outfit: Outfit, plan: Plan, focus: Focus | None, also: Mapping[Address, Blob]
+    outfit: Outfit,
+    plan: Plan,
+    focus: Focus | None,
+    also: Mapping[Address, Blob],
+    raster: Raster | None = None,
 ) -> RenderOrder:
     """The order for a plan; its originals are the picture's, then those of ``also``."""
-    return RenderOrder(outfit, _packed(plan), plan.offer, focus, tuple(also))
+    return RenderOrder(outfit, _packed(plan), plan.offer, focus, tuple(also), raster)
 
 
 def _packed(plan: Plan) -> tuple[Step, ...]:
@@ -96,3 +116,4 @@ def _kind(module: str, name: str) -> type[Operation]:
 RENDER = Task("render", RenderOrder, Rendered)
 LOOK = Task("look", LookOrder, Seen)
 DESCRIBE = Task("describe", LookOrder, Description)
+REDUCE = Task("reduce", ReduceOrder, Raster)

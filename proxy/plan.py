@@ -58,6 +58,10 @@ class Operation(
         """
         return None
 
+    def looks(self) -> bool:
+        """Whether the subject of the picture decides what is done."""
+        return False
+
     def pages(self) -> tuple[int, int] | None:
         """The first and the last frame or page that are wanted, from 1; None for all there are."""
         return None
@@ -99,8 +103,16 @@ class Plan(Struct, frozen=True):
 
     def needs(self, natural: Size) -> Size | None:
         """The least raster that gives the same answer; None asks for every pixel."""
-        first = next((one for one in self.operations if one.touches_pixels), None)
-        return first.needs(natural) if first else None
+        return self._first.needs(natural) if self._first else None
+
+    @property
+    def looks(self) -> bool:
+        """Whether the subject of the whole original has to be known."""
+        return self._first is not None and self._first.looks()
+
+    @property
+    def _first(self) -> Operation | None:
+        return next((one for one in self.operations if one.touches_pixels), None)
 
     def offered(self, formats: Sequence[Name]) -> "Plan":
         """The plan as it is for an asker who takes these formats."""

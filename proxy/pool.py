@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from proxy import telemetry
-from proxy.blob import Blob
+from proxy.blob import Blob, Room
 from proxy.errors import Overloaded, RenderFailed, TookTooLong
 from proxy.handover import (
     FRAME,
@@ -73,7 +73,7 @@ class Pool:
         self,
         work: Task[Argument, Result],
         argument: Argument,
-        originals: Sequence[Blob] = (),
+        originals: Sequence[Blob | Room] = (),
         *,
         lane: Lane = "live",
         seconds: float = 10.0,
@@ -105,7 +105,7 @@ class Pool:
         raise failure
 
     async def _insist(
-        self, order: bytes, originals: Sequence[Blob], lane: Lane, seconds: float
+        self, order: bytes, originals: Sequence[Blob | Room], lane: Lane, seconds: float
     ) -> tuple[Kind, bytearray]:
         for _ in range(_TRIES):
             try:
@@ -122,7 +122,7 @@ class Pool:
         return RenderFailed(message, detail=str(cause or "renderers died of it"))
 
     async def _attempt(
-        self, order: bytes, originals: Sequence[Blob], lane: Lane, seconds: float
+        self, order: bytes, originals: Sequence[Blob | Room], lane: Lane, seconds: float
     ) -> tuple[Kind, bytearray]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.setblocking(False)
@@ -139,7 +139,7 @@ class Pool:
                 raise _Died from error
 
     async def _queued(
-        self, line: socket.socket, order: bytes, originals: Sequence[Blob], lane: Lane
+        self, line: socket.socket, order: bytes, originals: Sequence[Blob | Room], lane: Lane
     ) -> float:
         """Wait until a renderer has begun; the moment when it did."""
         if self.waiting >= self._queue:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import pyvips
 from msgspec import structs
@@ -10,7 +11,7 @@ from msgspec import structs
 from proxy.blob import Buffer
 from proxy.containers.bare import bare
 from proxy.costs import encoding
-from proxy.decode import decode
+from proxy.decode import decode, opened
 from proxy.encode import chosen, encode
 from proxy.errors import BrokenImage, ImageTooLarge
 from proxy.focus.evidence import Focus
@@ -18,6 +19,7 @@ from proxy.limits import Limits
 from proxy.originals import Address
 from proxy.picture import Eye, Picture, Rendered, Rendition, Seen, preview
 from proxy.plan import Plan
+from proxy.reduction import Raster, reduced_by
 
 
 def render(
@@ -29,9 +31,11 @@ def render(
     focus: Focus | None = None,
     also: Mapping[Address, Buffer] | None = None,
     weigh: Callable[[float], None] = lambda _: None,
+    raster: Raster | None = None,
 ) -> Rendered:
     """The original with every operation done, written in the format that was asked for.
 
+    With a ``raster`` the original is what `reduce` made of it.
     ``focus`` is what an earlier render found in the same original; ``also`` holds the second
     images that the plan's operations name. ``weigh`` is told what writing will cost, in seconds,
     when that is known and little has been computed; what it raises is raised.
@@ -43,15 +47,18 @@ def render(
         seconds = {
             address: decode(body, limits, eye=eye).image for address, body in (also or {}).items()
         }
-        picture = decode(
-            original,
-            limits,
-            eye=eye,
-            focus=focus,
-            needed=plan.needs,
-            ends_in=plan.format,
-            pages=plan.pages,
-        )
+        if raster is not None:
+            picture = opened(original, raster, eye=eye, focus=focus)
+        else:
+            picture = decode(
+                original,
+                limits,
+                eye=eye,
+                focus=focus,
+                needed=plan.needs,
+                ends_in=plan.format,
+                pages=plan.pages,
+            )
         picture = structs.replace(picture.packaged(offer=plan.offer), also=seconds)
         for operation in plan:
             before = picture.image.width * picture.image.height
@@ -64,16 +71,44 @@ def render(
         return Rendered(rendition, picture.found)
 
 
-def look(original: Buffer, limits: Limits, *, eye: Eye, focus: Focus | None = None) -> Seen:
+def look(
+    original: Buffer,
+    limits: Limits,
+    *,
+    eye: Eye,
+    focus: Focus | None = None,
+    raster: Raster | None = None,
+) -> Seen:
     """Where the eye goes in an original, and how large it is; nothing is rendered.
 
     Raises:
         ImageError: the original is no picture, or is broken.
     """
     with translated():
-        picture = decode(original, limits, eye=eye, focus=focus, needed=preview, ends_in="auto")
+        if raster is not None:
+            picture = opened(original, raster, eye=eye, focus=focus)
+        else:
+            picture = decode(original, limits, eye=eye, focus=focus, needed=preview, ends_in="auto")
         seen, known = picture.seen()
         return Seen(seen.natural, seen.frames, known)
+
+
+def reduce(original: Buffer, factor: int, limits: Limits, *, eye: Eye) -> tuple[Raster, Buffer]:
+    """A still original decoded for several plans, ``factor`` times smaller, and its pixels.
+
+    Raises:
+        ImageError: the original is no picture, or is broken.
+    """
+    with translated():
+        picture = decode(original, limits, eye=eye, needed=partial(reduced_by, factor))
+        raster = Raster(
+            size=picture.raster,
+            bands=picture.image.bands,
+            natural=picture.natural,
+            format=picture.packaging.format,
+            rights=picture.rights,
+        )
+        return raster, picture.image.write_to_memory()
 
 
 def _no_larger(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:

@@ -166,7 +166,7 @@ class Renderer:
         try:
             work = self._works[order.work]
             argument = msgspec.msgpack.decode(order.argument, type=work.argument)
-            result = work.does([blob.view() for blob in blobs], argument, lane)
+            result = work.does(work.mapped(blobs), argument, lane)
             return frame(Kind.DONE, msgspec.msgpack.encode(result))
         except ProxyError as error:
             return frame(Kind.FAILED, write_failure(error))

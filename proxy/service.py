@@ -32,6 +32,7 @@ from proxy.orders import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
 from proxy.originals import Original, Reference, digest
 from proxy.picture import Rendition, Seen
 from proxy.pool import Pool
+from proxy.rasters import Rasters, Reduced
 from proxy.stores import Store
 from proxy.supply import Supplied, Supply, error_of, source_labels
 from proxy.telemetry import stage, tell, wanted
@@ -101,6 +102,7 @@ class Service:
         self._outfit = outfit
         self._limits = outfit.limits
         self._clock = clock
+        self._rasters = Rasters(pool, outfit)
         self._behind: dict[str, asyncio.Task[None]] = {}
 
     async def produce(self, job: Job, lane: Lane = "live") -> Answer:
@@ -146,6 +148,7 @@ class Service:
 
     async def close(self) -> None:
         """Give up what is done behind answers that were given."""
+        await self._rasters.close()
         tasks = list(self._behind.values())
         for task in tasks:
             task.cancel()
@@ -188,8 +191,9 @@ class Service:
             records = await asyncio.gather(*asked)
             if before.originals == tuple(record.digest for record in records):
                 return _Made(before, records[0])  # nothing has changed
-        supplied = await asyncio.gather(*map(self._supply.original, _sources(job)))
-        rendered, cost = await self._render(job, supplied, lane)
+        with self._rasters.wanting(job.source.key):
+            supplied = await asyncio.gather(*map(self._supply.original, _sources(job)))
+            rendered, cost = await self._render(job, supplied, lane)
         labels = _labels(job, supplied, before)
         originals = tuple(one.original.digest for one in supplied)
         finished = kept.finished(rendered, originals, labels)
@@ -204,10 +208,21 @@ class Service:
         """The rendition, and the seconds that it took."""
         bodies = [one.original.body for one in supplied]
         main, record = supplied[0].original, supplied[0].record
-        focus = await self._kept_focus(main)
-        also = dict(zip(job.plan.also(), bodies[1:], strict=True))
-        order = render_order(self._outfit, job.plan, focus, also)
         began = time.monotonic()
+        reduced = await self._rasters.of(job.source.key, main, job.plan, lane)
+        if reduced is not None:
+            bodies[0] = reduced.pixels
+        raster = reduced.raster if reduced is not None else None
+        focus = await self._kept_focus(main)
+        if focus is None and raster is not None and job.plan.looks:
+            labels = source_labels(job.source, record)
+            seen = await self._flights.join(
+                f"look-{main.digest}",
+                partial(self._seen, LOOK, main, None, labels, reduced),
+            )
+            focus = seen.focus
+        also = dict(zip(job.plan.also(), bodies[1:], strict=True))
+        order = render_order(self._outfit, job.plan, focus, also, raster)
         rendered = await self._pool.run(
             RENDER, order, bodies, lane=lane, seconds=self._limits.render_seconds
         )
@@ -229,19 +244,30 @@ class Service:
     ) -> tuple[Told, Record]:
         wanted(source)
         supplied = await self._supply.original(source)
-        original = supplied.original
-        focus = await self._kept_focus(original)
+        focus = await self._kept_focus(supplied.original)
+        labels = source_labels(source, supplied.record)
+        told = await self._seen(question, supplied.original, focus, labels)
+        return told, supplied.record
+
+    async def _seen(
+        self,
+        question: Task[LookOrder, Told],
+        original: Original,
+        focus: Focus | None,
+        labels: tuple[str, ...],
+        reduced: Reduced | None = None,
+    ) -> Told:
+        """What is seen in an original; its focus is kept if it was not known."""
         began = time.monotonic()
         told = await self._pool.run(
             question,
-            LookOrder(self._outfit, focus),
-            [original.body],
+            LookOrder(self._outfit, focus, reduced.raster if reduced else None),
+            [reduced.pixels if reduced else original.body],
             seconds=self._limits.render_seconds,
         )
         if focus is None:
-            labels = source_labels(source, supplied.record)
             await self._keep_focus(original, told.focus, labels, time.monotonic() - began)
-        return told, supplied.record
+        return told
 
     async def _keep_focus(
         self, original: Original, focus: Focus, labels: tuple[str, ...], cost: float

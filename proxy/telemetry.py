@@ -31,6 +31,7 @@ CACHES = {
     "rendition": ("hit", "stale", "miss"),
     "original": ("hit", "unchanged", "miss"),
     "focus": ("hit", "miss"),
+    "raster": ("hit", "miss"),
 }
 """What can be kept, and how it goes when it is wanted. ``unchanged``: the source was asked, and
 what is kept is still right."""

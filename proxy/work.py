@@ -14,9 +14,19 @@ from proxy.description import Description
 from proxy.focus.eye import Eye as Detectors
 from proxy.focus.models import Models
 from proxy.handover import Heavy, Lane, Work
-from proxy.orders import DESCRIBE, LOOK, RENDER, LookOrder, RenderOrder, unpacked
+from proxy.orders import (
+    DESCRIBE,
+    LOOK,
+    REDUCE,
+    RENDER,
+    LookOrder,
+    ReduceOrder,
+    RenderOrder,
+    unpacked,
+)
 from proxy.picture import Eye, Rendered, Seen
-from proxy.render import look, render
+from proxy.reduction import Raster
+from proxy.render import look, reduce, render
 
 # What libvips remembers of its operations is of use to whoever does the same again, and holds up to
 # 100 MB. Here every picture is met once.
@@ -31,7 +41,7 @@ def eye_of(models: Models) -> Eye:
 
 def _render(originals: Sequence[Buffer], order: RenderOrder, lane: Lane) -> Rendered:
     picture, *others = originals
-    _weigh(decoding(probe(picture)), lane)
+    _weigh_decoding(picture, order.raster, lane)
     return render(
         picture,
         unpacked(order),
@@ -40,21 +50,43 @@ def _render(originals: Sequence[Buffer], order: RenderOrder, lane: Lane) -> Rend
         focus=order.focus,
         also=dict(zip(order.also, others, strict=True)),
         weigh=partial(_weigh, lane=lane),
+        raster=order.raster,
     )
 
 
 def _look(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Seen:
     (picture,) = originals
-    _weigh(decoding(probe(picture)), lane)
-    return look(picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus)
+    _weigh_decoding(picture, order.raster, lane)
+    return look(
+        picture,
+        order.outfit.limits,
+        eye=eye_of(order.outfit.models),
+        focus=order.focus,
+        raster=order.raster,
+    )
 
 
 def _describe(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Description:
     (picture,) = originals
-    _weigh(decoding(probe(picture)), lane)
+    _weigh_decoding(picture, None, lane)
     return describe(
         picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus
     )
+
+
+def _reduce(originals: Sequence[Buffer], order: ReduceOrder, lane: Lane) -> Raster:
+    picture, room = originals
+    _weigh_decoding(picture, None, lane)
+    eye = eye_of(order.outfit.models)
+    raster, pixels = reduce(picture, order.factor, order.outfit.limits, eye=eye)
+    with memoryview(room) as view:
+        view[: raster.length] = pixels
+    return raster
+
+
+def _weigh_decoding(original: Buffer, raster: Raster | None, lane: Lane) -> None:
+    if raster is None:
+        _weigh(decoding(probe(original)), lane)
 
 
 def _weigh(seconds: float, lane: Lane) -> None:
@@ -63,7 +95,12 @@ def _weigh(seconds: float, lane: Lane) -> None:
         raise Heavy
 
 
-WORKS = (Work.of(RENDER, _render), Work.of(LOOK, _look), Work.of(DESCRIBE, _describe))
+WORKS = (
+    Work.of(RENDER, _render),
+    Work.of(LOOK, _look),
+    Work.of(DESCRIBE, _describe),
+    Work.of(REDUCE, _reduce, fills=True),
+)
 
 SHARED = (cutout, ops)
 """What orders name by module. Imported before the fork it is there at once, once for all."""

@@ -1,6 +1,7 @@
 """The order of things, from a real origin to a real cache; only the renderer is in this process."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from machinery import until
 from origins import Origin
 from pictures import file, scene, square
 
-from proxy.blob import Blob
+from proxy.blob import Blob, Room
 from proxy.dialer import Dialer
 from proxy.errors import SourceFailed, SourceNotFound, SourceRefused
 from proxy.flights import Flights
@@ -57,7 +58,7 @@ class Here(Pool):
         self,
         work: Task[Argument, Result],
         argument: Argument,
-        originals: Sequence[Blob] = (),
+        originals: Sequence[Blob | Room] = (),
         *,
         lane: Lane = "live",
         seconds: float = 10.0,
@@ -66,7 +67,8 @@ class Here(Pool):
         if self.during is not None:
             await self.during()
         known: Work[Any, Any] = registry(WORKS)[work.name]
-        result: Result = known.does([one.read() for one in originals], argument, "heavy")
+        blobs = [Blob(os.dup(one.descriptor)) for one in originals]
+        result: Result = known.does(known.mapped(blobs), argument, "heavy")
         return result
 
 

@@ -2,6 +2,7 @@
 
 A caller is one connection that stays open. Every answer is checked: its status, and its body byte
 for byte where the bytes are known (the first answer of a link, which is looked at as a picture).
+Where a server may take one of several ways, what is new is handed back to be looked at.
 The loop is plain epoll in processes of its own, so that callers cost the machine as little as can
 be: about what wrk costs, and the same beside every server.
 """
@@ -30,21 +31,26 @@ class Ask:
     """One request, and what its answer has to be.
 
     ``body`` is the expected body, None where only its length can be checked; ``group`` names what
-    its time counts for.
+    its time counts for. ``wish`` numbers what was wished for where other bodies may be right, too.
     """
 
     request: bytes
     status: int = 200
     body: bytes | None = None
     group: str = ""
+    wish: int | None = None
 
 
 @dataclass
 class Times:
-    """Seconds that each answer took, by the group of its question; ``wall`` is the whole run's."""
+    """Seconds that each answer took, by the group of its question; ``wall`` is the whole run's.
+
+    ``others`` are bodies that were not expected, with the numbers of their wishes.
+    """
 
     groups: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     wall: float = 0.0
+    others: set[tuple[int, bytes]] = field(default_factory=set)
 
     @property
     def all(self) -> list[float]:
@@ -94,6 +100,7 @@ def call(
         parts = pool.starmap(_call, jobs)
     merged = Times(wall=max(part.wall for part in parts))
     for part in parts:
+        merged.others |= part.others
         for name, values in part.groups.items():
             merged.groups[name] += values
     return merged
@@ -128,10 +135,15 @@ class _Caller:
                 raise WrongAnswer(f"{self.ask.request[:160]!r} got {data[:400]!r}")
         if len(data) < self.wanted:
             return False
-        expected = self.ask.body
-        if expected is not None and not (len(data) == self.wanted and data.endswith(expected)):
+        if len(data) > self.wanted or (self.ask.wish is None and not self.is_expected()):
             raise WrongAnswer(f"{self.ask.request[:160]!r} got another body")
         return True
+
+    def is_expected(self) -> bool:
+        return self.ask.body is None or self.data.endswith(self.ask.body)
+
+    def body(self) -> bytes:
+        return self.data[self.data.find(END) + 4 :]
 
 
 def _length(head: bytes) -> int:
@@ -177,6 +189,8 @@ def _loop(
                 continue
             now = clock()
             times.groups[caller.ask.group].append(now - caller.began)
+            if caller.ask.wish is not None and not caller.is_expected():
+                times.others.add((caller.ask.wish, caller.body()))
             if now < until if until is not None else at < count:
                 caller.begin(asks[at % count])
                 at += 1

@@ -64,11 +64,16 @@ _numbers = itertools.count(1)
 def fresh(
     server: Server, origin: Nginx, scenario: Scenario, bodies: Sequence[bytes | None]
 ) -> Iterator[Ask]:
-    """Questions for originals that nobody has asked for yet, all wishes for each in a row."""
+    """Questions for originals that nobody has asked for yet, all wishes for each in a row.
+
+    What several wishes begin with may depend on which came first, and so may the bytes.
+    """
+    several = len(scenario.wishes) > 1
     for number in _numbers:
         source = origin.address(scenario.original, number)
-        for wish, body in zip(scenario.wishes, bodies, strict=True):
-            yield Ask(get(server.link(wish, source), server.port), body=body)
+        for at, (wish, body) in enumerate(zip(scenario.wishes, bodies, strict=True)):
+            request = get(server.link(wish, source), server.port)
+            yield Ask(request, body=body, wish=at if several else None)
 
 
 def used(server: Server, run: Callable[[], Times]) -> tuple[Times, float]:

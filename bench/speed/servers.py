@@ -256,7 +256,8 @@ class Imagor(Server):
 class Nginx(Server):
     """Static files: a floor for hits, and the origin of all originals.
 
-    ``/N/name`` is the file ``name`` for every number N, so that an original can be fresh.
+    ``/N/name`` is the file ``name`` for every number N, with a few bytes behind its end that only
+    this address has: nobody who knows originals by their bytes has met it.
     """
 
     name = "nginx"
@@ -291,8 +292,15 @@ http {{
     server {{
         listen 127.0.0.1:{self.port};
         root {self.files};
-        rewrite ^/[0-9]+/(.*)$ /$1 break;
         add_header Cache-Control "max-age=86400";
+        location ~ ^/[0-9]+/(?<name>.*)$ {{
+            alias {self.files}/$name;
+            add_after_body /tail;
+            addition_types *;
+        }}
+        location = /tail {{
+            return 200 $request_uri;
+        }}
     }}
 }}
 """

@@ -44,10 +44,10 @@ class Resize(Operation, frozen=True):
 
     def needs(self, natural: Size) -> Size:
         target = self._target(natural)
-        if self.fit == "cover" and self.position in SMART:
-            looked_at = preview(natural)
-            return max(target, looked_at)
-        return target
+        return max(target, preview(natural)) if self.looks() else target
+
+    def looks(self) -> bool:
+        return self.fit == "cover" and self.position in SMART
 
     def _frame(self, natural: Size) -> Size:
         return completed(

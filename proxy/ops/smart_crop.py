@@ -30,7 +30,7 @@ class SmartCrop(Operation, frozen=True):
 
     def apply(self, picture: Picture) -> Picture:
         frame = dense_size(self.width_in_px, self.height_in_px, self.dpr)
-        picture, focus = picture.seen() if self.focus != "center" else (picture, Focus())
+        picture, focus = picture.seen() if self.looks() else (picture, Focus())
         if self.zoom:
             placed = place(focus, picture.natural, frame, self.focus, self.zoom)
             whole, window = magnified(picture.natural, placed.box, frame)
@@ -39,6 +39,9 @@ class SmartCrop(Operation, frozen=True):
             placed = place(focus, whole, frame, self.focus)
             window = placed.box
         return cut(picture, whole, window).placed(placed.decided)
+
+    def looks(self) -> bool:
+        return self.focus != "center"
 
     def needs(self, natural: Size) -> Size | None:
         if self.zoom:
