@@ -52,8 +52,11 @@ class Rasters:
         self._flights = Flights()
         self._wanted: Counter[str] = Counter()
         self._lately: OrderedDict[str, float] = OrderedDict()
-        self._kept: OrderedDict[str, Reduced] = OrderedDict()
+        self._kept: dict[str, Reduced] = {}
         self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     @contextmanager
     def wanting(self, source: str) -> Iterator[None]:
@@ -75,22 +78,35 @@ class Rasters:
         self._note(original.digest)
         if not shared or plan.pages is not None:
             return None
-        reduced = self._kept.get(original.digest)
-        tell("raster", "miss" if reduced is None else "hit")
-        if reduced is None:
-            header = await asyncio.to_thread(probe, original.body.view())
-            if not may_share(header, plan.needs(Size(header.width, header.height))):
-                return None
-            reduced = await self._flights.join(
-                original.digest, partial(self._reduce, original, header, lane)
-            )
-        self._keep(original.digest, reduced)
-        return reduced if reduced.raster.serves(plan.needs(reduced.raster.natural)) else None
+        at_hand = self._kept.get(original.digest)
+        reduced = at_hand or await self._decoded(original, plan, lane)
+        if reduced is None or not reduced.raster.serves(plan.needs(reduced.raster.natural)):
+            return None
+        tell("raster", "hit" if at_hand else "miss")
+        return reduced
+
+    async def _decoded(self, original: Original, plan: Plan, lane: Lane) -> Reduced | None:
+        header = await asyncio.to_thread(probe, original.body.view())
+        if not may_share(header, plan.needs(Size(header.width, header.height))):
+            return None
+        kept = self._kept.get(original.digest)  # it may have been made meanwhile
+        return kept or await self._flights.join(
+            f"{lane}-{original.digest}",  # who waits does not join what is in no hurry
+            partial(self._reduce, original, header, lane),
+        )
+
+    def forget(self, *, unused_for: float) -> None:
+        """Let go of what was not used for so many seconds."""
+        before = time.monotonic() - unused_for
+        for digest in [one for one in self._kept if self._lately.get(one, 0.0) <= before]:
+            del self._kept[digest]
 
     async def close(self) -> None:
         """Give up what is being decoded, and let go of the rest."""
         await self._flights.close()
-        self._forget(before=math.inf)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._kept.clear()
 
     async def _reduce(self, original: Original, header: Header, lane: Lane) -> Reduced:
         room = Room(SHARED_AT_MOST * BANDS_AT_MOST)
@@ -102,10 +118,12 @@ class Rasters:
             seconds=self._outfit.limits.render_seconds,
         )
         try:
-            return Reduced(raster, room.sealed(raster.length))
+            reduced = Reduced(raster, room.sealed(raster.length))
         except (OSError, ValueError) as error:
             message = "the picture could not be rendered"
             raise RenderFailed(message, detail=f"a raster that cannot be: {error}") from error
+        self._keep(original.digest, reduced)
+        return reduced
 
     def _was_decoded(self, digest: str) -> bool:
         return time.monotonic() - self._lately.get(digest, -math.inf) < _SECONDS
@@ -117,20 +135,15 @@ class Rasters:
             self._lately.popitem(last=False)
 
     def _keep(self, digest: str, reduced: Reduced) -> None:
-        """Keep it for a while, and those that were used lately within the budget."""
+        """Keep it for a while; the longest unused make room for it."""
         self._kept[digest] = reduced
-        self._kept.move_to_end(digest)
         while sum(one.pixels.size for one in self._kept.values()) > _BUDGET:
-            self._kept.popitem(last=False)
+            del self._kept[min(self._kept, key=lambda one: self._lately.get(one, 0.0))]
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
-        self._forget(before=time.monotonic() - _SECONDS)
+        self.forget(unused_for=_SECONDS)
         if self._kept:
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._expire)
-
-    def _forget(self, *, before: float) -> None:
-        for digest in [one for one in self._kept if self._lately.get(one, 0.0) <= before]:
-            del self._kept[digest]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from proxy.handover import Lane, Task, Work, registry
 from proxy.jobs import Delivery, Job
 from proxy.limits import Limits
 from proxy.ops.resize import Resize
-from proxy.orders import RENDER, Outfit
+from proxy.orders import Outfit
 from proxy.originals import Address
 from proxy.picture import Picture
 from proxy.plan import Operation, Plan
@@ -51,8 +52,12 @@ class Here(Pool):
 
     def __init__(self) -> None:
         super().__init__(Path())
-        self.rendered = 0
+        self.done: Counter[str] = Counter()
         self.during: Callable[[], Any] | None = None
+
+    @property
+    def rendered(self) -> int:
+        return self.done["render"]
 
     async def run(
         self,
@@ -63,7 +68,7 @@ class Here(Pool):
         lane: Lane = "live",
         seconds: float = 10.0,
     ) -> Result:
-        self.rendered += work is RENDER
+        self.done[work.name] += 1
         if self.during is not None:
             await self.during()
         known: Work[Any, Any] = registry(WORKS)[work.name]

@@ -2,7 +2,8 @@
 
 Each copy notes the generation of its key from before it was read. It is answered only while the
 generation is still the same, so a purge or a newer entry of any process is seen at once. Nothing is
-awaited for a hit.
+awaited for a hit. In the same way it is known for a moment that something is not kept: on the way
+to a new picture that is asked several times, by each step for itself.
 """
 
 import time
@@ -13,6 +14,9 @@ from typing import NamedTuple
 from proxy.stores import Entry, Kind, Repairs, Selector, Shelved, Store
 
 _TRUSTED = 10.0  # seconds; then a copy is read again, should the folder itself have been replaced
+
+_ABSENT = 1.0  # seconds for which it goes without saying that nothing was kept
+_MOST_ABSENT = 4096
 
 
 class _Copy(NamedTuple):
@@ -43,6 +47,7 @@ class HotStore:
         self._clock = clock
         self._copies: OrderedDict[tuple[Kind, str], _Copy] = OrderedDict()
         self._bytes = 0
+        self._absent: OrderedDict[tuple[Kind, str], tuple[bytes, float]] = OrderedDict()
 
     def current(self, kind: Kind, key: str) -> bytes | None:
         """A value that changes whenever what is kept under the key may have; None: unknown."""
@@ -69,9 +74,13 @@ class HotStore:
         if found is not None:
             return found
         generation = self._behind.current(kind, key)  # before the read: a later change is noticed
+        if generation is not None and self._is_absent(kind, key, generation):
+            return None
         entry = await self._behind.get(kind, key)
-        if entry is not None and generation is not None:
+        if generation is not None and entry is not None:
             self._copy(kind, key, entry, generation)
+        elif generation is not None:
+            self._note_absent(kind, key, generation)
         return entry
 
     async def put(self, kind: Kind, key: str, entry: Entry, *, begun: float | None = None) -> None:
@@ -99,6 +108,16 @@ class HotStore:
         self._copies.clear()
         self._bytes = 0
         await self._behind.close()
+
+    def _is_absent(self, kind: Kind, key: str, generation: bytes) -> bool:
+        noted, until = self._absent.get((kind, key), (b"", 0.0))
+        return noted == generation and self._clock() < until
+
+    def _note_absent(self, kind: Kind, key: str, generation: bytes) -> None:
+        self._absent[kind, key] = generation, self._clock() + _ABSENT
+        self._absent.move_to_end((kind, key))
+        if len(self._absent) > _MOST_ABSENT:
+            self._absent.popitem(last=False)
 
     def _copy(self, kind: Kind, key: str, entry: Entry, generation: bytes) -> None:
         if not isinstance(entry.body, bytes):
