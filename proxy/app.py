@@ -68,6 +68,8 @@ def create_app(
         BadSettings: the settings contradict each other, or leave the server open.
     """
     settings.check()
+    if renderers is None:  # else who started them has looked
+        settings.check_libraries()
     native = dialect(settings, operations)
     sources = Sources.configured(settings.sources, settings.limits)
     store = levels(settings.cache, settings.shared)

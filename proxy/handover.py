@@ -138,6 +138,10 @@ class RenderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     sandbox: bool = True
     """Confine render processes by every means the kernel offers; `framekeep doctor` lists them."""
 
+    patched: tuple[str, ...] = ()
+    """Advisories, like CVE-2026-84383, that the libraries here are mended against though their
+    version numbers are older: nothing is served with a known hole that a picture can reach."""
+
     @property
     def count(self) -> int:
         """How many render processes that makes."""

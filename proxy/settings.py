@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT, Struct, field, structs
 
+from proxy.advisories import holes, installed
 from proxy.cdns.settings import CdnSettings
 from proxy.dialects.native import Links
 from proxy.faces.admin import AdminSettings
@@ -86,6 +87,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         ):
             if complaint:
                 raise BadSettings(complaint)
+
+    def check_libraries(self) -> None:
+        """Refuse to serve with decoders that a picture could take over. Raises BadSettings."""
+        if found := list(holes(installed(), self.limits.source_formats, self.render.patched)):
+            raise BadSettings("\n".join(found))
 
 
 class BadSettings(Exception):

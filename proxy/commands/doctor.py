@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import pyvips
 from msgspec import Struct, structs
 
+from proxy.advisories import holes, installed
 from proxy.errors import ProxyError
 from proxy.focus.eye import Eye
 from proxy.library import Framekeep
@@ -48,7 +48,6 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
 def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Everything that can be said about this machine and these settings."""
     yield Finding("ok", "python", sys.version.partition(" ")[0])
-    yield Finding("ok", "libvips", ".".join(str(pyvips.version(part)) for part in range(3)))
     for name in _WRITTEN:
         yield _codec(name)
     try:
@@ -57,7 +56,7 @@ def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("bad", "settings", str(error).replace("\n", "; "))
         return
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        *(_keys, _cache, _models, _sandbox),
+        *(_libraries, _keys, _cache, _models, _sandbox),
         *(_addresses, _metrics, _traces),
     )
     for check in checks:
@@ -82,6 +81,21 @@ _DOT = bytes.fromhex(
     "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
 )
 """A PNG of one red pixel."""
+
+
+def _libraries(settings: Settings) -> Finding:
+    """Which decoders are known to be open to whoever sends a picture."""
+    render, formats = settings.render, settings.limits.source_formats
+    found = list(holes(installed(), formats, render.patched))
+    if found:
+        return Finding(
+            "bad",
+            "libraries",
+            "; ".join(found),
+            "mended ones with an old number: name the advisory in FRAMEKEEP_RENDER_PATCHED",
+        )
+    told = ", ".join(f"{name} {version}" for name, version in installed().items())
+    return Finding("ok", "libraries", f"no known holes in {told}")
 
 
 def _keys(settings: Settings) -> Finding:

@@ -35,6 +35,7 @@ def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -
         _prepare(environment)
     settings = load(environment).settings
     settings.check()
+    settings.check_libraries()
     configure(settings.log)
     models = settings.models
     renderers = Renderers(
