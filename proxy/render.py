@@ -8,6 +8,7 @@ from functools import partial
 import pyvips
 from msgspec import structs
 
+from proxy import asides
 from proxy.blob import Buffer
 from proxy.containers.bare import bare
 from proxy.costs import encoding
@@ -141,7 +142,8 @@ _NO_MEMORY = re.compile(
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """What libvips says of a picture, in our words."""
+    """What libvips says of a picture, in our words. Its pixels are read inside, or never."""
+    asides.forget()
     try:
         yield
     except (pyvips.Error, MemoryError) as error:
@@ -149,3 +151,5 @@ def translated() -> Iterator[None]:
             message = "this takes more memory than one picture may have here"
             raise ImageTooLarge(message, detail=str(error)) from error
         raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
+    if said := asides.cut_short():
+        raise BrokenImage("the original is damaged or cut short", detail=said)

@@ -1,7 +1,9 @@
 import pictures
 import pytest
+import pyvips
 from rendering import CATALOGUE, rendered, step
 
+from proxy.describe import describe
 from proxy.errors import BrokenImage, Impossible, NotAnImage
 from proxy.focus.evidence import Focus, Region
 from proxy.focus.eye import Eye
@@ -68,6 +70,56 @@ def test_half_a_file_is_never_a_picture(form: str, share: float) -> None:
     rendered(whole, step("resize", width=40))
     with pytest.raises(BrokenImage):
         rendered(whole[: int(len(whole) * share)], step("resize", width=40))
+
+
+JPEGS = {
+    "baseline": pictures.file(pictures.scene(), "jpeg", quality=95),
+    "progressive": pictures.file(pictures.scene(), "jpeg", progressive=True),
+    "restarts": pictures.file(pictures.scene(), "jpeg", restart_marker_rows=1),
+    "grey": pictures.file(pictures.scene()[:, :, 0], "jpeg"),
+}
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("share", [0.6, 0.9, 0.99])
+@pytest.mark.parametrize("width", [40, 400])
+def test_a_jpeg_that_was_cut_and_closed_is_never_a_picture(
+    kind: str, share: float, width: int
+) -> None:
+    whole = JPEGS[kind]
+    cut = whole[: int(len(whole) * share)] + b"\xff\xd9"
+    with pytest.raises(BrokenImage, match="cut short"):
+        rendered(cut, step("resize", width=width))
+    for question in (look, describe):
+        with pytest.raises(BrokenImage, match="cut short"):
+            question(cut, Limits(), eye=EYE)
+    assert rendered(whole, step("resize", width=width)).size.width == width
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_a_jpeg_that_promises_more_rows_than_it_has_is_never_a_picture(kind: str) -> None:
+    promising = bytearray(JPEGS[kind])
+    at = next(at for marker in (b"\xff\xc0", b"\xff\xc2") if (at := promising.find(marker)) > 0)
+    promising[at + 5 : at + 7] = (600).to_bytes(2, "big")
+    with pytest.raises(BrokenImage, match="cut short"):
+        rendered(bytes(promising), step("resize", width=40))
+
+
+def test_a_jpeg_with_restarts_in_the_wrong_order_is_a_picture() -> None:
+    misnumbered = JPEGS["restarts"].replace(b"\xff\xd3", b"\xff\xd4", 1)
+    assert rendered(misnumbered, step("resize", width=40)).size.width == 40
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+@pytest.mark.parametrize("end", [b"\0\0\0\xff\xd9", b"\xff\xff\xd9", b"\xff\xd9and more"])
+def test_a_jpeg_is_whole_whatever_stands_around_its_end(kind: str, end: bytes) -> None:
+    assert rendered(JPEGS[kind][:-2] + end, step("resize", width=40)).size.width == 40
+
+
+def test_what_one_picture_was_is_not_held_against_the_next() -> None:
+    cut = SCENE[: len(SCENE) // 2] + b"\xff\xd9"
+    pyvips.Image.jpegload_buffer(cut).avg()
+    assert rendered(SCENE, step("resize", width=40)).size.width == 40
 
 
 def test_what_is_no_picture_is_called_so() -> None:
