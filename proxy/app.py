@@ -1,6 +1,7 @@
 """The composition root: settings in, an ASGI app out; every object is made here, once."""
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -34,6 +35,7 @@ from proxy.plan import Catalogue, Operation
 from proxy.pool import Pool
 from proxy.purging import Purging
 from proxy.reach import ANYWHERE, Reach
+from proxy.refusals import Refusals
 from proxy.renderers import Renderers
 from proxy.server import inherited_renderers
 from proxy.service import Service
@@ -94,6 +96,7 @@ def create_app(
         pool=pool,
         flights=flights,
         outfit=Outfit(settings.limits, models, models.sight()),
+        refusals=Refusals(settings.freshness.missing, time.monotonic),
     )
 
     catalogue = Catalogue(operations, at_most=settings.limits.operations)

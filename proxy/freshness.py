@@ -43,7 +43,8 @@ class Freshness(Struct, frozen=True, forbid_unknown_fields=True):
     """How long after its end a result is served when the source cannot be had, in seconds."""
 
     missing: Annotated[float, Meta(ge=0, le=3600)] = 10.0
-    """How long it is believed that a source has nothing there, in seconds."""
+    """How long it is believed that a source has nothing there, and that nothing can be made of what
+    it has, in seconds."""
 
     retry: Annotated[float, Meta(ge=0, le=60)] = 5.0
     """How long a source that failed is left alone, in seconds; doubled each time, up to 60."""

@@ -33,6 +33,7 @@ from proxy.originals import Original, Reference, digest
 from proxy.picture import Rendition, Seen
 from proxy.pool import Pool
 from proxy.rasters import Rasters, Reduced
+from proxy.refusals import Refusals
 from proxy.stores import Store
 from proxy.supply import Supplied, Supply, error_of, source_labels
 from proxy.telemetry import stage, tell, wanted
@@ -92,6 +93,7 @@ class Service:
         pool: Pool,
         flights: Flights,
         outfit: Outfit,
+        refusals: Refusals,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``clock`` is in Unix seconds."""
@@ -100,6 +102,7 @@ class Service:
         self._pool = pool
         self._flights = flights
         self._outfit = outfit
+        self._refusals = refusals
         self._limits = outfit.limits
         self._clock = clock
         self._rasters = Rasters(pool, outfit)
@@ -193,9 +196,10 @@ class Service:
                 return _Made(before, records[0])  # nothing has changed
         with self._rasters.wanting(job.source.key):
             supplied = await asyncio.gather(*map(self._supply.original, _sources(job)))
-            rendered, cost = await self._render(job, supplied, lane)
+            originals = tuple(one.original.digest for one in supplied)
+            with self._refusals.believed(job.plan.text, originals):
+                rendered, cost = await self._render(job, supplied, lane)
         labels = _labels(job, supplied, before)
-        originals = tuple(one.original.digest for one in supplied)
         finished = kept.finished(rendered, originals, labels)
         entry = kept.rendition_entry(finished, cost)
         with stage("keep"):
@@ -259,12 +263,13 @@ class Service:
     ) -> Told:
         """What is seen in an original; its focus is kept if it was not known."""
         began = time.monotonic()
-        told = await self._pool.run(
-            question,
-            LookOrder(self._outfit, focus, reduced.raster if reduced else None),
-            [reduced.pixels if reduced else original.body],
-            seconds=self._limits.render_seconds,
-        )
+        with self._refusals.believed(question.name, [original.digest]):
+            told = await self._pool.run(
+                question,
+                LookOrder(self._outfit, focus, reduced.raster if reduced else None),
+                [reduced.pixels if reduced else original.body],
+                seconds=self._limits.render_seconds,
+            )
         if focus is None:
             await self._keep_focus(original, told.focus, labels, time.monotonic() - began)
         return told

@@ -32,6 +32,7 @@ CACHES = {
     "original": ("hit", "unchanged", "miss"),
     "focus": ("hit", "miss"),
     "raster": ("hit", "miss"),
+    "refusal": ("hit",),
 }
 """What can be kept, and how it goes when it is wanted. ``unchanged``: the source was asked, and
 what is kept is still right."""

@@ -16,7 +16,16 @@ from pictures import file, scene, square
 
 from proxy.blob import Blob, Room
 from proxy.dialer import Dialer
-from proxy.errors import SourceFailed, SourceNotFound, SourceRefused
+from proxy.errors import (
+    BrokenImage,
+    CapacityError,
+    Overloaded,
+    RenderFailed,
+    SourceFailed,
+    SourceNotFound,
+    SourceRefused,
+    TookTooLong,
+)
 from proxy.flights import Flights
 from proxy.freshness import Freshness
 from proxy.handover import Lane, Task, Work, registry
@@ -29,6 +38,7 @@ from proxy.picture import Picture
 from proxy.plan import Operation, Plan
 from proxy.pool import Pool
 from proxy.reach import Reach
+from proxy.refusals import Refusals
 from proxy.service import Answer, Service
 from proxy.sources.http import HttpSource
 from proxy.stores import Everything, Labelled, Prefixed, Store
@@ -58,6 +68,10 @@ class Here(Pool):
     @property
     def rendered(self) -> int:
         return self.done["render"]
+
+    @property
+    def asked(self) -> int:
+        return self.done["look"]
 
     async def run(
         self,
@@ -94,6 +108,7 @@ class World:
             pool=self.pool,
             flights=flights,
             outfit=Outfit(Limits()),
+            refusals=Refusals(rules.missing, self.clock),
             clock=self.clock,
         )
 
@@ -400,3 +415,80 @@ async def test_a_second_image_counts_like_the_first(world: World, origin: Origin
     assert world.pool.rendered == 2
     assert (await world.store.purge(Labelled(f"source:{mark}")))["rendition"] == 1
     assert await state() == "miss"
+
+
+BROKEN = file(scene(), "jpeg")[:2000] + b"\xff\xd9"
+
+
+async def refusals(world: World, *urls: str, width: int = 40) -> list[str]:
+    said = []
+    for url in urls:
+        with pytest.raises(BrokenImage) as raised:
+            await world.ask(url, width)
+        said.append(str(raised.value))
+    return said
+
+
+async def test_a_broken_original_is_found_out_once_in_a_while(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.jpg", BROKEN, headers=LIVES)
+    same = origin.serve("/same.jpg", BROKEN, headers=LIVES)
+    assert len(set(await refusals(world, url, url, same, url))) == 1
+    assert world.pool.rendered == 1
+    await refusals(world, url, url, width=60)
+    assert world.pool.rendered == 2
+    world.now += RULES.missing
+    await refusals(world, url, url)
+    assert world.pool.rendered == 3
+
+
+async def test_a_mended_original_is_a_picture_at_once(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.jpg", BROKEN)
+    await refusals(world, url, url)
+    origin.serve("/a.jpg", ONE)
+    await world.store.purge(Labelled(f"source:{url}"))
+    assert (await world.ask(url)).state == "miss"
+    assert world.pool.rendered == 2
+
+
+async def test_a_question_about_a_broken_original_is_asked_once(
+    world: World, origin: Origin
+) -> None:
+    url = origin.serve("/a.jpg", BROKEN, headers=LIVES)
+    for _ in range(3):
+        with pytest.raises(BrokenImage):
+            await world.service.ask(Address(url))
+    assert world.pool.asked == 1
+
+
+@pytest.mark.parametrize("failure", [Overloaded, TookTooLong, RenderFailed])
+async def test_what_may_go_well_next_time_is_tried_again(
+    world: World, origin: Origin, failure: type[CapacityError]
+) -> None:
+    url = origin.serve("/a.png", ONE)
+
+    async def fail() -> None:
+        world.pool.during = None
+        raise failure("not now")
+
+    world.pool.during = fail
+    with pytest.raises(failure):
+        await world.ask(url)
+    assert (await world.ask(url)).state == "miss"
+
+
+def test_refusals_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Refusals(10, lambda: 0.0)
+    monkeypatch.setattr("proxy.refusals.MOST", 3)
+    found_out = []
+
+    def refuse(original: str) -> None:
+        with known.believed("wish", [original]):
+            found_out.append(original)
+            raise BrokenImage("it is broken")
+
+    for original in "abcdacda":
+        with pytest.raises(BrokenImage, match="it is broken"):
+            refuse(original)
+
+    assert found_out == list("abcda")
+    assert len(known) == 3
