@@ -15,12 +15,14 @@ EPOCH = b"2"
 class Delivery(Struct, frozen=True):
     """What a link says about its answer and not about the pixels: no part of the key.
 
-    ``expires`` is in Unix seconds; ``labels`` are words that the rendition can be purged by.
+    ``expires`` is in Unix seconds; ``labels`` are words that the rendition can be purged by;
+    ``debug`` asks for the times of all stages.
     """
 
     expires: int | None = None
     filename: str = ""
     labels: tuple[str, ...] = ()
+    debug: bool = False
 
 
 class Inquiry(Struct, frozen=True):

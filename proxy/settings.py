@@ -48,7 +48,8 @@ class TraceSettings(Struct, frozen=True, forbid_unknown_fields=True):
     collector is by OpenTelemetry's own `OTEL_EXPORTER_OTLP_ENDPOINT`."""
 
     server_timing: bool = False
-    """Whether every answer says in `Server-Timing` how long each stage took. For development."""
+    """Whether every answer says in `Server-Timing` how long each stage took, and not only where a
+    link has the word `debug`. For development."""
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -262,6 +262,7 @@ class Request:
     status = LEFT
     sent = 0
     seconds = 0.0
+    timed = False
 
     def __init__(self, telemetry: Telemetry, face: str) -> None:
         self.telemetry = telemetry
@@ -332,6 +333,13 @@ def tell(kind: str, outcome: str) -> None:
         request.telemetry.add("cache", kind, outcome)
         if kind == "rendition":
             request.cache = outcome
+
+
+def timed() -> None:
+    """The asker of this request wants to know how long each of its stages took."""
+    request = current.get()
+    if request is not None:
+        request.timed = True
 
 
 def fetched(size: int) -> None:

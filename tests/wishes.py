@@ -124,6 +124,7 @@ deliveries = st.builds(
         max_size=3,
         unique=True,
     ).map(tuple),
+    st.booleans(),
 )
 
 

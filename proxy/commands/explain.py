@@ -52,6 +52,8 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         print(f"expires      {delivery.expires}")
     if delivery.filename:
         print(f"filename     {delivery.filename}")
+    if delivery.debug:
+        print("debug        the times of all stages are told")
     for label in delivery.labels:
         print(f"label        {label}")
     print(f"canonical    {native.write(job)}")

@@ -125,6 +125,7 @@ class Native:
                 for label in delivery.labels
                 if label.startswith("tag:")
             ),
+            *(["debug"] if delivery.debug else ()),
             *([_asked(job.inquiry)] if job.inquiry is not None else ()),
             *(written(operation) for operation in job.plan),
         ]

@@ -1,7 +1,7 @@
 """The steps of a native link: operations, and link words that say something about the answer."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from msgspec import Struct, field
@@ -12,7 +12,7 @@ from proxy.geometry import Size
 from proxy.jobs import Delivery, Inquiry
 from proxy.plan import Catalogue, Operation
 
-WORDS = ("preset", "expires", "v", "filename", "tag", "info")
+WORDS = ("preset", "expires", "v", "filename", "tag", "info", "debug")
 MOST_WINDOWS = 16
 MOST_TAGS = 16
 LONGEST_WORD = 64
@@ -34,10 +34,11 @@ class Wish(Struct):
     filename: str = ""
     labels: list[str] = field(default_factory=list)
     inquiry: Inquiry | None = None
+    debug: bool = False
 
     @property
     def delivery(self) -> Delivery:
-        return Delivery(self.expires, self.filename, tuple(dict.fromkeys(self.labels)))
+        return Delivery(self.expires, self.filename, tuple(dict.fromkeys(self.labels)), self.debug)
 
 
 class Steps:
@@ -89,14 +90,11 @@ class Steps:
             case "info":
                 _once(name, wish.inquiry is None)
                 wish.inquiry = Inquiry(_windows(value))
+            case "debug":
+                _once(name, not wish.debug)
+                wish.debug = _bare(name, value)
             case "tag":
-                if sum(label.startswith("tag:") for label in wish.labels) >= MOST_TAGS:
-                    raise BadLink(f"tag: at most {MOST_TAGS} in a link")
-                if not _TAG.fullmatch(value):
-                    raise BadLink(
-                        f"tag: 1 to {LONGEST_WORD} visible ASCII characters without commas, quotes"
-                    )
-                wish.labels.append(f"tag:{value}")
+                wish.labels.append(_tag(value, wish.labels))
 
     def _add_preset(self, wish: Wish, name: str) -> None:
         if name not in self._texts:
@@ -112,6 +110,7 @@ class Steps:
         if preset.filename:
             _once("filename", not wish.filename)
             wish.filename = preset.filename
+        wish.debug |= preset.debug
         wish.operations += preset.operations
         wish.labels += [f"preset:{name}", *preset.labels]
 
@@ -146,6 +145,20 @@ def _bounded(name: str, value: str, longest: int) -> str:
     if not 1 <= len(value) <= longest:
         raise BadLink(f"{name}: 1 to {longest} characters, not {len(value)}")
     return value
+
+
+def _bare(name: str, value: str) -> bool:
+    if value:
+        raise BadLink(f"{name}: it takes no value")
+    return True
+
+
+def _tag(value: str, before: Sequence[str]) -> str:
+    if sum(label.startswith("tag:") for label in before) >= MOST_TAGS:
+        raise BadLink(f"tag: at most {MOST_TAGS} in a link")
+    if not _TAG.fullmatch(value):
+        raise BadLink(f"tag: 1 to {LONGEST_WORD} visible ASCII characters without commas, quotes")
+    return f"tag:{value}"
 
 
 def _expires(value: str) -> int:

@@ -124,13 +124,15 @@ class Images:
         path, query, formats = key
         with telemetry.stage("parse"):
             job = self._dialect.read(path + b"?" + query if query else path)
+        if job.delivery.debug:
+            telemetry.timed()
         if job.inquiry is None and job.plan.negotiates:
             return Job(job.source, job.plan.offered(formats), job.delivery)
         return job
 
     def _note(self, key: Key, job: Job, answer: Answer) -> None:
         """Have the answer at hand for the next who asks, if it may be given again."""
-        if answer.still is None or job.delivery.expires is not None:
+        if answer.still is None or job.delivery.expires is not None or job.delivery.debug:
             self._recent.forget(key)
             return
         _, whole, _ = self._told("GET", {}, job, answer)
@@ -214,8 +216,11 @@ class Images:
     def _cache_control(self, job: Job, lifetime: float, age: float) -> bytes:
         """Lifetimes counted, as ``Age`` says, from when the source was asked; none outlives a link.
 
-        An expired link must not be served from anybody's cache, neither fresh nor stale.
+        An expired link must not be served from anybody's cache, neither fresh nor stale. What a
+        debug link tells is true once.
         """
+        if job.delivery.debug:
+            return b"no-store"
         fresh, stale, failing = (
             int(min(lifetime, _LONGEST)),
             self._grace.while_revalidate,

@@ -19,7 +19,10 @@ class Observed:
         *,
         server_timing: bool = False,
     ) -> None:
-        """Without a log requests are only counted; ``server_timing`` tells askers of each stage."""
+        """Without a log requests are only counted.
+
+        ``server_timing`` tells every asker how long each stage took, not only who wants to know.
+        """
         self._app = app
         self._face = face
         self._telemetry = telemetry
@@ -33,7 +36,7 @@ class Observed:
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
-                if self._server_timing:
+                if self._server_timing or request.timed:
                     message["headers"] = [*message["headers"], timing(request)]
             else:
                 request.sent += len(message.get("body", b""))

@@ -304,6 +304,8 @@ def test_an_address_of_an_unknown_source_has_no_link() -> None:
         (f"v:/{URL}", BadLink, "v: 1 to 64 characters, not 0"),
         (f"v:{'x' * 65}/{URL}", BadLink, "v: 1 to 64 characters, not 65"),
         (f"filename:a%0d%0ab/{URL}", BadLink, "control characters"),
+        (f"debug:1/{URL}", BadLink, "debug: it takes no value"),
+        (f"debug/debug/{URL}", BadLink, "debug is given twice"),
         (f"filename:a%2Fb/{URL}", BadLink, "filename: no slashes"),
         (f"filename:a%22b/{URL}", BadLink, "filename: no slashes, backslashes, quotes"),
         (f"filename:{'x' * 201}/{URL}", BadLink, "filename: 1 to 200 characters"),
@@ -342,10 +344,10 @@ def test_a_refused_operation_says_which_and_which_field() -> None:
 
 
 def test_what_a_link_says_of_its_answer() -> None:
-    job = unsigned(f"v:7/expires:2000/filename:m%C3%BCtze.jpg/tag:u42/{URL}")
+    job = unsigned(f"v:7/expires:2000/filename:m%C3%BCtze.jpg/tag:u42/debug/{URL}")
     assert job == Job(
         Address(URL, version="7"),
-        delivery=Delivery(expires=2000, filename="mütze.jpg", labels=("tag:u42",)),
+        delivery=Delivery(expires=2000, filename="mütze.jpg", labels=("tag:u42",), debug=True),
     )
 
 
