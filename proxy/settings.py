@@ -34,7 +34,7 @@ from proxy.server import ServerSettings
 from proxy.sources.settings import SourceSettings
 from proxy.stores.disk import CacheSettings
 from proxy.stores.objects import SharedSettings
-from proxy.typed import Misfit, converted, from_text, options
+from proxy.typed import Misfit, converted, from_text, options, secret
 
 PREFIX = "FRAMEKEEP_"
 CONFIG = "FRAMEKEEP_CONFIG"
@@ -230,9 +230,9 @@ def _checked(
         except Misfit as error:
             variable = _variable(section, error.field) if error.field else f"[{section}]"
             given = f"={values[error.field]!r}" if error.field in values else ""
-            secret = error.field and _secret(kind, error.field)
+            hidden = error.field and secret(kind, error.field)
             sentence = str(error).removeprefix(f"{error.field}: ")
-            complaints.append(f"{variable}{'' if secret else given}: {sentence}")
+            complaints.append(f"{variable}{'' if hidden else given}: {sentence}")
             if error.field not in values:
                 return kind()
             values = {name: value for name, value in values.items() if name != error.field}
@@ -272,14 +272,9 @@ def _default(kind: type[Struct], name: str) -> object:
 
 def _value(kind: type[Struct], name: str, section: Struct) -> str:
     value = getattr(section, name)
-    if _secret(kind, name):
+    if secret(kind, name):
         return f"({len(value)} set)" if value else ""
     return _shown(value)
-
-
-def _secret(kind: type[Struct], name: str) -> bool:
-    """Whether the value must not be shown: its field is annotated as ``writeOnly``."""
-    return any(option.get("writeOnly") for option in options(kind)[name])
 
 
 def _shown(value: object) -> str:

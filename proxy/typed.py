@@ -99,6 +99,23 @@ def _whole(values: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
     }
 
 
+def secret(kind: type[Struct], field: str) -> bool:
+    """Whether the field's value must not be shown: it is annotated as ``writeOnly``."""
+    return any(option.get("writeOnly") for option in options(kind)[field])
+
+
+class Discreet(Struct, frozen=True):
+    """Keeps its secret fields to itself wherever it is printed, as in logs and tracebacks."""
+
+    def __repr__(self) -> str:
+        kind = type(self)
+        told = (
+            f"{name}={'***' if secret(kind, name) else repr(getattr(self, name))}"
+            for name in kind.__struct_fields__
+        )
+        return f"{kind.__name__}({', '.join(told)})"
+
+
 @cache
 def options(kind: type[Struct]) -> dict[str, tuple[dict[str, Any], ...]]:
     """For each field the JSON Schemas of the values it may have.

@@ -1,5 +1,6 @@
 """Settings come from the environment and a file, and every mistake is told by name."""
 
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,10 @@ import pytest
 from msgspec import Meta, Struct, field, structs
 
 from proxy.commands.config import reference
+from proxy.dialer import Dialer
+from proxy.reach import Reach
 from proxy.settings import BadSettings, Settings, described, load, meanings
+from proxy.typed import secret
 
 
 class Plugged(Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,3 +152,38 @@ def test_a_server_that_nobody_closed_does_not_start() -> None:
         Settings().check()
     load({"FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}).settings.check()
     load({"FRAMEKEEP_LINKS_KEYS": "00" * 16}).settings.check()
+
+
+SECRETS = {
+    "FRAMEKEEP_LINKS_KEYS": "5ec2e7" * 8,
+    "FRAMEKEEP_API_KEYS": "5ec2e7-api,5ec2e7-other",
+    "FRAMEKEEP_ADMIN_KEYS": "5ec2e7-admin",
+    "FRAMEKEEP_METRICS_KEYS": "5ec2e7-metrics",
+    "FRAMEKEEP_CDN_CLOUDFLARE_ZONE": "zone",
+    "FRAMEKEEP_CDN_CLOUDFLARE_TOKEN": "5ec2e7-cloudflare",
+    "FRAMEKEEP_CDN_FASTLY_SERVICE": "service",
+    "FRAMEKEEP_CDN_FASTLY_TOKEN": "5ec2e7-fastly",
+}
+
+
+def test_no_secret_is_printed_with_what_holds_it() -> None:
+    settings = load({**SECRETS, "FRAMEKEEP_SERVER_PORT": "8123"}).settings
+    sections = [getattr(settings, name) for name in settings.__struct_fields__]
+    for holder in (settings, *sections, load(SECRETS), *settings.cdn.cdns(Dialer(Reach()))):
+        raised = "".join(traceback.format_exception(ValueError(holder)))
+        assert "5ec2e7" not in f"{holder!r} {holder} {[holder]} {raised}"
+    assert "port=8123" in repr(settings)
+    assert "allow_unsigned=False" in repr(settings)
+
+
+def test_every_setting_with_the_name_of_a_secret_is_one() -> None:
+    shown = {one.variable for one in described(load(SECRETS)) if "5ec2e7" in one.value}
+    named = {
+        f"{section.name}_{field.name}"
+        for section in structs.fields(Settings)
+        for field in structs.fields(section.type)
+        if any(word in field.name for word in ("key", "token", "secret", "password"))
+        and not secret(section.type, field.name)
+    }
+    assert not shown
+    assert named == {"api_allow_keyless"}

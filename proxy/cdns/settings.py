@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from proxy.cdns import Cdn
 from proxy.cdns.cloudflare import Cloudflare
 from proxy.cdns.fastly import Fastly
 from proxy.cdns.front import Front
 from proxy.dialer import Dialer
+from proxy.typed import Discreet
 
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+[^\s?#/]$", max_length=1024)]
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]*$", max_length=256)]
@@ -17,7 +18,7 @@ Token = Annotated[
 ]
 
 
-class CdnSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class CdnSettings(Discreet, frozen=True, forbid_unknown_fields=True):
     """Caches in front that are told of every purge."""
 
     front_urls: tuple[Url, ...] = ()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Annotated
 from urllib.parse import quote
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
 from proxy.dialects.source_words import SourceWords, unmerged
 from proxy.dialects.spelling import shown
@@ -27,13 +27,14 @@ from proxy.jobs import Inquiry, Job
 from proxy.originals import Address
 from proxy.plan import Catalogue, Plan, written
 from proxy.signing import Keyring
+from proxy.typed import Discreet
 
 _SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
 
 HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
 
 
-class Links(Struct, frozen=True, forbid_unknown_fields=True):
+class Links(Discreet, frozen=True, forbid_unknown_fields=True):
     """How links are signed, and what they may call on."""
 
     keys: Annotated[tuple[HexKey, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
@@ -42,7 +43,7 @@ class Links(Struct, frozen=True, forbid_unknown_fields=True):
     allow_unsigned: bool = False
     """Whether links with ``_`` in place of the signature are accepted."""
 
-    presets: dict[str, str] = {}
+    presets: dict[str, str] = field(default_factory=dict)
     """Steps by name, ``{"card": "resize:400:300/convert:webp"}``; links say ``preset:card``."""
 
 

@@ -20,6 +20,7 @@ from proxy.faces.problems import Problem, problem
 from proxy.faces.request_ids import request_id
 from proxy.purging import Purged, Purging
 from proxy.stores import Everything, Labelled, Prefixed, Selector, Store
+from proxy.typed import Discreet
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _Words = Annotated[
 ]
 
 
-class AdminSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class AdminSettings(Discreet, frozen=True, forbid_unknown_fields=True):
     """Who may purge and look into the cache."""
 
     keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()

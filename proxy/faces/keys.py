@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from proxy.typed import Discreet
 
 Key = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
 
 
-class Access(Struct, frozen=True, forbid_unknown_fields=True):
+class Access(Discreet, frozen=True, forbid_unknown_fields=True):
     """Who may use the API faces."""
 
     keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()

@@ -9,16 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 from starlette.types import Receive, Scope, Send
 
 from proxy.faces.keys import Key, Keys, bearer
 from proxy.faces.problems import Headers
 from proxy.stores import Kind, Shelved
 from proxy.telemetry import Telemetry
+from proxy.typed import Discreet
 
 
-class MetricsSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class MetricsSettings(Discreet, frozen=True, forbid_unknown_fields=True):
     """Who may read `/metrics`."""
 
     access: Literal["private", "keys", "open", "off"] = "private"
