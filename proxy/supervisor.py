@@ -253,9 +253,12 @@ class Supervisor:
         async with self._renewing:
             self._renderers.renew()
             for slot in sorted(self._slots):
+                if self._over.done():  # who starts now would not be told that all of us leave
+                    return
                 fresh = self._start()
                 if not await fresh.settled():
-                    log.error("the new worker did not start; the old ones stay")
+                    if not self._over.done():
+                        log.error("the new worker did not start; the old ones stay")
                     return
                 old, self._slots[slot] = self._slots[slot], fresh
                 self._go(self._keep(slot, fresh))

@@ -1,17 +1,19 @@
 """The server from outside: it is started as a program, asked over sockets, and signalled."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 import msgspec
 import pytest
-from machinery import descendants, ended
+from machinery import descendants, ended, until
 
 from proxy.server import ServerSettings
 
@@ -98,33 +100,75 @@ async def test_asked_to_end_it_is_not_ready_then_finishes_what_is_in_hand_and_en
         assert await server.process.wait() == 0
 
 
-async def test_no_request_is_dropped_when_it_ends_under_load() -> None:
-    """Clients that keep their connections until they are told, then find the door shut."""
-    async with serving(2, drain_seconds=2) as server:
-        answered: list[int] = []
-        busy = asyncio.Event()
+@asynccontextmanager
+async def loaded(server: Server) -> AsyncIterator[list[int]]:
+    """Clients that keep their connections until they are told, then find the door shut.
 
-        async def ask() -> None:
-            while True:
-                reader, writer = await asyncio.open_connection(*address)
-                last = False
+    Gives the workers that answered them, an entry for each answer.
+    """
+    answered: list[int] = []
+    busy = asyncio.Event()
+    address = server.address.removeprefix("http://").split(":")
+
+    async def ask() -> None:
+        while True:
+            reader, writer = await asyncio.open_connection(*address)
+            last = False
+            with contextlib.closing(writer):
                 while not last:
                     writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
                     head = await reader.readuntil(b"\r\n\r\n")
                     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-                    answered.append(len(await reader.readexactly(int(length))))
+                    answered.append(int(await reader.readexactly(int(length))))
                     last = b"connection: close" in head.lower()
                     busy.set()
-                writer.close()
 
-        address = server.address.removeprefix("http://").split(":")
-        clients = [asyncio.create_task(ask()) for _ in range(16)]
-        await busy.wait()
-        server.process.send_signal(signal.SIGTERM)
-        ends = await asyncio.gather(*clients, return_exceptions=True)
-        assert {type(end) for end in ends} == {ConnectionRefusedError}
+    clients = [asyncio.create_task(ask()) for _ in range(16)]
+    await busy.wait()
+    yield answered
+    ends = await asyncio.gather(*clients, return_exceptions=True)
+    assert {type(end) for end in ends} == {ConnectionRefusedError}, ends
+
+
+async def test_no_request_is_dropped_when_it_ends_under_load() -> None:
+    async with serving(2, drain_seconds=2) as server:
+        async with loaded(server) as answered:
+            server.process.send_signal(signal.SIGTERM)
         assert await server.process.wait() == 0
         assert len(answered) > 16
+
+
+def http_workers(server: Server) -> set[int]:
+    """Workers, also those that do not answer yet."""
+    task = Path(f"/proc/{server.process.pid}/task/{server.process.pid}")
+    found = set()
+    for child in map(int, (task / "children").read_text().split()):
+        with contextlib.suppress(FileNotFoundError):
+            if b"proxy.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.add(child)
+    return found
+
+
+@pytest.mark.parametrize("when", ["at once", "a new worker starts", "a new worker answers", "half"])
+async def test_no_request_is_dropped_when_it_ends_while_it_is_renewed(when: str) -> None:
+    async with serving(2, drain_seconds=2) as server:
+        before = await server.workers(2)
+        async with loaded(server) as answered:
+            server.process.send_signal(signal.SIGHUP)
+            match when:
+                case "a new worker starts":
+                    await until(lambda: http_workers(server) - before)
+                case "a new worker answers":
+                    await until(lambda: set(answered) - before)
+                case "half":
+                    await asyncio.wait(
+                        [asyncio.ensure_future(ended(worker)) for worker in before],
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+            server.process.send_signal(signal.SIGTERM)
+        _, said = await server.process.communicate()
+        assert server.process.returncode == 0
+        assert b"Traceback" not in said, said.decode()
 
 
 async def test_renewed_under_load_no_request_fails() -> None:
