@@ -6,8 +6,8 @@
    The others wait for the lock and then look first whether the work has been done meanwhile.
 
 The lock is a byte of one file, at an offset that the key gives: nothing is made or removed for a
-flight, so a full disk changes nothing, and no lock is left behind. Where the file cannot be had at
-all, flights are single in each process only.
+flight, so a full disk changes nothing, and no lock is left behind. While the file cannot be had,
+flights are single in each process only; it is tried again, after a pause that grows to a minute.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import hashlib
 import logging
 import os
 import struct
+import time
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,6 +35,10 @@ Result = TypeVar("Result")
 _FIRST_LOOK = 0.001
 _LONGEST_LOOK = 0.02
 """Seconds between two tries for a lock that another process holds: a small part of a render."""
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+"""Seconds between two tries for a file that cannot be had."""
 
 _LOCK = struct.Struct("hh4xqqi4x")
 """`struct flock` of 64-bit Linux: type, whence, start, length, process."""
@@ -122,10 +127,13 @@ class Flights:
 class Locks:
     """Locks by name that the processes of a machine share."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` is in seconds."""
         self._path = path
+        self._clock = clock
         self._descriptor: int | None = None
-        self._usable = True
+        self._pause = 0.0
+        self._retry_at = 0.0
         self._holders: Counter[int] = Counter()
 
     @asynccontextmanager
@@ -148,7 +156,7 @@ class Locks:
 
     def _set(self, kind: int, at: int) -> bool:
         """False when another process holds the lock; true also where there are no locks."""
-        if not self._usable:
+        if self._pause and self._clock() < self._retry_at:
             return True
         try:
             if self._descriptor is None:  # not before: a descriptor from before a fork is shared
@@ -162,8 +170,14 @@ class Locks:
         except BlockingIOError:
             return False
         except OSError as error:
-            self._usable = False
-            log.warning(
-                "no locks in %s (%s): flights are single in each process", self._path, error
-            )
+            if not self._pause:
+                log.warning(
+                    "no locks in %s (%s): flights are single in each process", self._path, error
+                )
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
+            self._retry_at = self._clock() + self._pause
+        else:
+            if self._pause:
+                log.info("locks in %s again", self._path)
+            self._pause = 0.0
         return True

@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -218,3 +219,51 @@ def test_every_failure_can_be_copied_for_its_followers() -> None:
     for kind in travelling:
         error = copy.copy(kind("sentence", detail="detail"))
         assert (str(error), error.detail) == ("sentence", "detail")
+
+
+async def is_shared(locks: Locks, path: Path) -> bool:
+    """Whether another process would wait for what is held here."""
+    async with locks.held("a"):
+        if not path.exists():
+            return False
+        try:
+            async with asyncio.timeout(0), Locks(path).held("a"):
+                return False
+        except TimeoutError:
+            return True
+
+
+async def test_a_file_that_could_not_be_had_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something else is where its folder should be, and later it is not."""
+    caplog.set_level("INFO")
+    now, folder = 0.0, tmp_path / "folder"
+    folder.touch()
+    path = folder / "locks"
+    mine = Locks(path, lambda: now)
+    for pause in (1, 2, 4, 8, 16, 32, 60, 60):
+        assert not await is_shared(mine, path)
+        now += pause
+    assert not await is_shared(mine, path)
+    folder.unlink()
+    assert not await is_shared(mine, path)  # not before its time
+    now += 60
+    assert await is_shared(mine, path)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_a_folder_that_is_read_only_and_then_is_not(tmp_path: Path) -> None:
+    mount = shutil.which("mount")
+    command = [mount or "", "-t", "tmpfs", "-o", "ro", "none", str(tmp_path)]
+    if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:  # noqa: ASYNC221 - at once
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        now, path = 0.0, tmp_path / "cache" / "flights"
+        mine = Locks(path, lambda: now)
+        assert not await is_shared(mine, path)
+        subprocess.run([mount, "-o", "remount,rw", str(tmp_path)], check=True)  # noqa: ASYNC221 - at once
+        now += 1
+        assert await is_shared(mine, path)
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)  # noqa: ASYNC221, S607
