@@ -9,11 +9,12 @@ from importlib import import_module
 from pathlib import Path
 
 from starlette.routing import Router
-from starlette.types import ASGIApp
+from starlette.types import Lifespan
 
 from proxy.dialects.native import Native
 from proxy.dialer import Dialer
 from proxy.faces import admin
+from proxy.faces.at_hand import AtHand
 from proxy.faces.azure_analysis import AzureAnalysis
 from proxy.faces.azure_vision import AzureVision
 from proxy.faces.front import Front
@@ -53,13 +54,22 @@ FACES = ("images", "vision", "analysis", "transform", "admin")
 """What faces are called in metrics and logs."""
 
 
+class App(Router):
+    """The faces, with what they use as long as its lifespan lasts."""
+
+    def __init__(self, front: Front, lifespan: Lifespan["App"], at_hand: AtHand | None) -> None:
+        """``at_hand`` is for the server's protocol; every answer can be had without it."""
+        super().__init__(default=front, lifespan=lifespan, redirect_slashes=False)
+        self.at_hand = at_hand
+
+
 def create_app(
     settings: Settings,
     *,
     operations: Sequence[type[Operation]] = OPERATIONS,
     renderers: Path | None = None,
     stopping: Callable[[], bool] = lambda: False,
-) -> ASGIApp:
+) -> App:
     """The app; its lifespan opens and closes all it uses, so whoever mounts it must run that.
 
     ``renderers`` is the folder of render processes that are shared with other workers; the app
@@ -122,15 +132,12 @@ def create_app(
         Observed, telemetry=telemetry, log=log, server_timing=settings.traces.server_timing
     )
     keys = Keys(settings.api.keys, allow_keyless=settings.api.allow_keyless)
-    images = Images(
-        native,
-        service,
-        grace=Grace(
-            int(settings.freshness.stale_while_revalidate),
-            int(settings.freshness.stale_if_error),
-        ),
-        recent=Recent(settings.cache.memory_bytes),
+    recent = Recent(settings.cache.memory_bytes)
+    grace = Grace(
+        int(settings.freshness.stale_while_revalidate),
+        int(settings.freshness.stale_if_error),
     )
+    links = observed(Images(native, service, grace=grace, recent=recent), "images")
     room = Room(settings.api.upload_bytes)
     vision = AzureVision(service, keys, settings.azure, room)
     analysis = AzureAnalysis(service, keys, settings.azure, room)
@@ -147,9 +154,11 @@ def create_app(
             "image-transformation": observed(transform, "transform"),
             **dict.fromkeys(("docs", "openapi.json"), Reference(catalogue)),
         },
-        observed(images, "images"),
+        links,
     )
-    return Router(lifespan=lifespan, default=front, redirect_slashes=False)
+    # Where each request is traced or tells its timings, all go the way that does so.
+    plain = telemetry.tracing is None and not settings.traces.server_timing
+    return App(front, lifespan, AtHand(recent, links) if plain else None)
 
 
 def _reader(settings: Settings, catalogue: Catalogue) -> Reader:
@@ -209,7 +218,7 @@ def tracing(settings: TraceSettings) -> Tracing | None:
     return opened
 
 
-def from_environment(stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
+def from_environment(stopping: Callable[[], bool] = lambda: False) -> App:
     """The app of an HTTP worker."""
     settings = load(os.environ).settings
     configure(settings.log)

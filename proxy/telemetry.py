@@ -274,6 +274,12 @@ class Request:
         """Seconds since it began."""
         return time.perf_counter() - self.began
 
+    def tell(self, kind: str, outcome: str) -> None:
+        """How it went when something kept was wanted (see `CACHES`)."""
+        self.telemetry.add("cache", kind, outcome)
+        if kind == "rendition":
+            self.cache = outcome
+
     def end(self) -> None:
         """Count it; nothing more will be sent."""
         self.seconds = self.elapsed()
@@ -330,9 +336,7 @@ def tell(kind: str, outcome: str) -> None:
     """How it went when something kept was wanted (see `CACHES`)."""
     request = current.get()
     if request is not None:
-        request.telemetry.add("cache", kind, outcome)
-        if kind == "rendition":
-            request.cache = outcome
+        request.tell(kind, outcome)
 
 
 def timed() -> None:

@@ -45,6 +45,7 @@ class Worker(uvicorn.Server):
             Protocol,
             receive_seconds=settings.receive_seconds,
             send_seconds=settings.send_seconds,
+            at_hand=getattr(app, "at_hand", None),
         )
         super().__init__(
             uvicorn.Config(

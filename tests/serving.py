@@ -45,7 +45,9 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
     config = uvicorn.Config(
         app,
         port=0,
-        http=partial(Protocol, receive_seconds=15, send_seconds=30),  # type: ignore[arg-type]
+        http=partial(  # type: ignore[arg-type]
+            Protocol, receive_seconds=15, send_seconds=30, at_hand=app.at_hand
+        ),
         ws="none",
         lifespan="on",
         log_config=None,

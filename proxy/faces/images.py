@@ -20,7 +20,7 @@ from proxy.faces.disposition import inline
 from proxy.faces.leaving import CallerLeft, unless_left
 from proxy.faces.loops import refuse_loops
 from proxy.faces.problems import Headers, Problem, problem
-from proxy.faces.recent import Key, Ready, Recent
+from proxy.faces.recent import Key, Ready, Recent, head
 from proxy.faces.request_ids import request_id
 from proxy.formats import FORMATS
 from proxy.freshness import Record
@@ -32,7 +32,7 @@ from proxy.tags import tags_of
 
 _log = logging.getLogger(__name__)
 
-_GUARDS: Headers = [
+GUARDS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 ]
@@ -90,7 +90,7 @@ class Images:
                 _log.error("%s: unforeseen", name, exc_info=error)
             status, headers, body = problem(error, name)
             headers.append((b"content-length", str(len(body)).encode()))
-        headers += (*_GUARDS, (b"x-request-id", name.encode()))
+        headers += (*GUARDS, (b"x-request-id", name.encode()))
         await send({"type": "http.response.start", "status": int(status), "headers": headers})
         await send(
             {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
@@ -106,7 +106,9 @@ class Images:
                 [(b"allow", b"GET, HEAD")],
             )
         refuse_loops(asked)
-        key = (scope["raw_path"], scope["query_string"], offer(asked.get(b"accept", b"")))
+        path, query = scope["raw_path"], scope["query_string"]
+        target = path + b"?" + query if query else path
+        key = (target, offer(asked.get(b"accept", b"")))
         ready = self._recent.get(key)
         if ready is not None and ready.still() and b"range" not in asked:
             return self._again(asked, ready)
@@ -121,9 +123,9 @@ class Images:
         return status, headers, body
 
     def _read(self, key: Key) -> Job:
-        path, query, formats = key
+        target, formats = key
         with telemetry.stage("parse"):
-            job = self._dialect.read(path + b"?" + query if query else path)
+            job = self._dialect.read(target)
         if job.delivery.debug:
             telemetry.timed()
         if job.inquiry is None and job.plan.negotiates:
@@ -138,16 +140,14 @@ class Images:
         _, whole, _ = self._told("GET", {}, job, answer)
         _, unchanged, _ = self._told("GET", {b"if-none-match": b"*"}, job, answer)
         asked_at = self._now() - answer.age
-        self._recent.put(key, Ready(job, answer, answer.still, whole, unchanged, asked_at))
+        ready = Ready(job, answer, answer.still, head(whole), head(unchanged), asked_at)
+        self._recent.put(key, ready)
 
     def _again(self, asked: Mapping[bytes, bytes], ready: Ready) -> tuple[int, Headers, bytes]:
-        answer = ready.answer
         telemetry.wanted(ready.job.source)
         telemetry.tell("rendition", "hit")
-        age = _age(self._now() - ready.asked_at)
-        if not_modified(asked, answer.etag, answer.last_modified):
-            return 304, [*ready.unchanged, age], b""
-        return 200, [*ready.whole, age], answer.rendition.body
+        status, told, body = ready.given(asked)
+        return status, [*told.fields, (b"age", ready.age(self._now()))], body
 
     def _told(
         self, method: str, asked: Mapping[bytes, bytes], job: Job, answer: Answer

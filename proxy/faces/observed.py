@@ -30,7 +30,7 @@ class Observed:
         self._server_timing = server_timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(self._telemetry, self._face)
+        request = self.begin()
         before = current.set(request)
 
         async def observe(message: Message) -> None:
@@ -56,9 +56,16 @@ class Observed:
         finally:
             self._telemetry.running -= 1
             current.reset(before)
-            request.end()
-            if self._log is not None:
-                _write(self._log, request, scope["method"])
+            self.end(request, scope["method"])
+
+    def begin(self) -> Request:
+        return Request(self._telemetry, self._face)
+
+    def end(self, request: Request, method: str) -> None:
+        """Count the request and write its line: all of its answer was sent."""
+        request.end()
+        if self._log is not None:
+            _write(self._log, request, method)
 
 
 def timing(request: Request) -> tuple[bytes, bytes]:

@@ -5,20 +5,31 @@ again while it says itself that it is still right. Reading the link, looking for
 writing the headers are four fifths of what a hit costs otherwise (`bench/run --scenario hit`).
 """
 
+import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from proxy.faces.conditions import not_modified
 from proxy.faces.problems import Headers
 from proxy.formats import Name
 from proxy.jobs import Job
 from proxy.service import Answer
 
-Key = tuple[bytes, bytes, tuple[Name, ...]]
-"""The raw path, the query string, and the formats that the asker takes."""
+Key = tuple[bytes, tuple[Name, ...]]
+"""The link as it came, with its query, and the formats that the asker takes."""
 
 _OVERHEAD = 4096  # bytes that an entry takes beside its body: links, headers, objects
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Head(NamedTuple):
+    """The headers of an answer, and how they go over the wire."""
+
+    fields: Headers
+    wire: bytes
 
 
 class Ready(Struct, frozen=True):
@@ -27,9 +38,19 @@ class Ready(Struct, frozen=True):
     job: Job
     answer: Answer
     still: Callable[[], bool]
-    whole: Headers
-    unchanged: Headers
+    whole: Head
+    unchanged: Head
     asked_at: float
+
+    def given(self, asked: Mapping[bytes, bytes]) -> tuple[int, Head, bytes]:
+        """Status, headers and body for who asks with these headers, none of them for a part."""
+        if not_modified(asked, self.answer.etag, self.answer.last_modified):
+            return 304, self.unchanged, b""
+        return 200, self.whole, self.answer.rendition.body
+
+    def age(self, now: float) -> bytes:
+        """The header ``Age``; ``now`` is in Unix seconds."""
+        return b"%d" % max(0.0, now - self.asked_at)
 
     @property
     def size(self) -> int:
@@ -65,3 +86,14 @@ class Recent:
         ready = self._ready.pop(key, None)
         if ready is not None:
             self._bytes -= ready.size
+
+
+def head(fields: Headers) -> Head:
+    return Head(fields, lines(fields))
+
+
+def lines(fields: Headers) -> bytes:
+    """Headers as they go over the wire. Raises ValueError for a value that would end its line."""
+    if any(_CONTROL.search(value) for _, value in fields):
+        raise ValueError("a header holds control characters")
+    return b"".join(b"%b: %b\r\n" % field for field in fields)
