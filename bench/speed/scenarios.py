@@ -55,5 +55,9 @@ COLD = (
     Scenario("three sizes", "photo2.jpg", (AVATAR, CARD, SOCIAL), compared=False),
 )
 
-HITS = {"hit 9 kB": (9_000, AVATAR), "hit 80 kB": (80_000, CARD)}
+HITS = {
+    "hit 9 kB": (9_000, AVATAR),
+    "hit 20 kB": (20_000, Wish(320, 240, "webp", 80)),
+    "hit 80 kB": (80_000, CARD),
+}
 """The bytes that a hit shall have, about, and the wish whose quality is turned until it has."""
