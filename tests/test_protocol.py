@@ -30,6 +30,10 @@ async def large(_: Request) -> Response:
     return Response(b"x" * 50_000_000)
 
 
+async def hand(_: Request) -> Response:
+    return PlainTextResponse("the long way")
+
+
 async def upload(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
@@ -42,10 +46,15 @@ APP = Starlette(
     routes=[
         Route("/", small),
         Route("/large", large),
+        Route("/hand", hand),
         Route("/upload", upload, methods=["POST"]),
         Route("/early", early, methods=["POST"]),
     ]
 )
+
+
+def at_hand(_: bytes, target: bytes, __: object) -> tuple[int, bytes, bytes] | None:
+    return (200, b"content-length: 7\r\n", b"at hand") if target == b"/hand" else None
 
 
 class Watched(Protocol):
@@ -83,11 +92,19 @@ async def connected() -> AsyncIterator[Connection]:
     made: list[Watched] = []
 
     def protocol(**options: Any) -> Watched:
-        made.append(Watched(receive_seconds=15, send_seconds=30, **options))
+        made.append(Watched(receive_seconds=15, send_seconds=30, at_hand=at_hand, **options))
         return made[-1]
 
     http: Any = partial(protocol)
-    config = uvicorn.Config(APP, http=http, port=0, ws="none", log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        APP,
+        http=http,
+        port=0,
+        ws="none",
+        log_config=None,
+        lifespan="off",
+        timeout_keep_alive=75,
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -234,3 +251,52 @@ async def test_a_request_that_is_just_arriving_is_let_in_when_the_server_leaves(
         assert connection.is_open
         await connection.send(b"\r\n")
         assert (await connection.reader.readuntil(b"small")).startswith(b"HTTP/1.1 200 ")
+
+
+# What is at hand.
+
+AT_HAND = b"GET /hand HTTP/1.1\r\nhost: example.org\r\n\r\n"
+
+
+async def test_what_is_at_hand_is_answered_without_the_app() -> None:
+    async with connected() as connection:
+        for _ in range(2):
+            await connection.send(AT_HAND)
+            assert (await connection.reader.readuntil(b"at hand")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_what_is_at_hand_waits_for_the_answers_before_it() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD + b"\r\n" + AT_HAND)
+        assert b"small" in await connection.reader.readuntil(b"the long way")
+
+
+async def test_who_was_answered_from_what_is_at_hand_may_be_idle_as_long_as_others() -> None:
+    async with connected() as connection:
+        await connection.send(AT_HAND)
+        connection.later(74)
+        assert connection.is_open
+        connection.later(76)
+        assert (await connection.reader.read()).endswith(b"at hand")
+
+
+async def test_half_a_head_after_what_was_at_hand_is_cut() -> None:
+    async with connected() as connection:
+        await connection.send(AT_HAND)
+        await connection.send(HEAD)
+        connection.later(15)
+        assert (await connection.reader.read()).count(b"HTTP/1.1 408 ") == 1
+
+
+async def test_a_server_that_leaves_says_so_with_what_is_at_hand_too() -> None:
+    async with connected() as connection:
+        connection.protocol.server_state.default_headers[:] = [(b"connection", b"close")]
+        await connection.send(AT_HAND)
+        assert b"connection: close" in await connection.reader.read()
+
+
+async def test_who_has_what_was_at_hand_is_let_go_when_the_server_leaves() -> None:
+    async with connected() as connection:
+        await connection.send(AT_HAND)
+        connection.protocol.shutdown()
+        assert (await connection.reader.read()).endswith(b"at hand")

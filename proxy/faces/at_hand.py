@@ -17,7 +17,7 @@ from proxy.faces.recent import Recent, lines
 from proxy.faces.request_ids import request_id
 from proxy.via import came_from_us
 
-_LONG = frozenset((b"range", b"content-length", b"transfer-encoding", b"expect", b"upgrade"))
+_LONG = frozenset((b"range", b"content-length", b"transfer-encoding", b"upgrade"))
 _GUARDS = lines(GUARDS)
 
 
