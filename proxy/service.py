@@ -34,7 +34,7 @@ from proxy.picture import Rendition, Seen
 from proxy.pool import Pool
 from proxy.rasters import Rasters, Reduced
 from proxy.refusals import Refusals
-from proxy.stores import Store
+from proxy.stores import Kind, Store
 from proxy.supply import Supplied, Supply, error_of, source_labels
 from proxy.telemetry import stage, tell, wanted
 
@@ -309,19 +309,14 @@ class Service:
         That it has grown old is not seen for a second.
         """
         until = time.monotonic() + _JUDGED_SECONDS
-        current, touch, key = self._store.current, self._store.touch, job.key
-        sources = tuple(source.key for source in _sources(job))
-        rendition = current("rendition", key)
-        records = [current("record", source) for source in sources]
-        if rendition is None or None in records:
+        touch, key = self._store.touch, job.key
+        records: list[tuple[Kind, str]] = [("record", source.key) for source in _sources(job)]
+        same = self._store.watch(("rendition", key), *records)
+        if same is None:
             return None
 
         def still() -> bool:
-            right = (
-                time.monotonic() < until
-                and current("rendition", key) == rendition
-                and [current("record", source) for source in sources] == records
-            )
+            right = time.monotonic() < until and same()
             if right:
                 touch("rendition", key)
             return right

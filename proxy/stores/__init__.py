@@ -4,7 +4,7 @@ A store may forget but never fail: whatever goes wrong on disk is logged there a
 miss. The one exception is a purge: who asks for one must know whether it was done.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 from msgspec import Struct
@@ -84,8 +84,11 @@ class Repairs(Struct, frozen=True):
 
 
 class Store(Protocol):
-    def current(self, kind: Kind, key: str) -> bytes | None:
-        """A value that changes whenever what is kept under the key may have; None: unknown."""
+    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
+        """Tells, whenever it is asked, whether all that is kept under these keys is still the same.
+
+        None: nothing can be known of changes.
+        """
         ...
 
     def touch(self, kind: Kind, key: str) -> None:

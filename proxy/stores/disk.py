@@ -78,9 +78,9 @@ class DiskStore:
         self._reads = Threads("cache-read", threads=4, waiting=64)
         self._writes = Threads("cache-write", threads=2, waiting=64)
 
-    def current(self, kind: Kind, key: str) -> bytes | None:
-        """A value that changes whenever what is kept under the key may have; None: unknown."""
-        return self._ground.current(kind, key)
+    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
+        """Whether what is kept is still the same, whenever asked; None: that cannot be known."""
+        return self._ground.watch(*places)
 
     def touch(self, kind: Kind, key: str) -> None:
         """Say that the entry was of use, though it was not read from here."""

@@ -1,7 +1,7 @@
 """Word of change between the processes of a machine: a small file of counters beside the cache.
 
 Each key has a counter, shared with other keys. Whoever changes what is kept under a key gives its
-counter a new value *after* the change; whoever holds a copy in memory notes the value *before* the
+counter a new value *after* the change; whoever holds a copy in memory watches it from *before* the
 read that the copy came from, and trusts the copy for as long as the value stays. A new value is
 random: two processes that change the same counter at once cannot cancel each other out.
 
@@ -13,6 +13,7 @@ import contextlib
 import os
 import weakref
 import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _COUNTERS = 4096
@@ -39,9 +40,20 @@ class Generations:
         except OSError:
             return False
 
-    def current(self, kind: str, key: str) -> bytes:
-        """The counter of a key. Shorter than eight bytes: nothing can be known, trust no copy."""
-        return os.pread(self._descriptor, _BYTES, _slot(kind, key))
+    def watch(self, *places: tuple[str, str]) -> Callable[[], bool] | None:
+        """Whether the counters of these kinds and keys are what they are now, whenever asked.
+
+        None when they cannot be read.
+        """
+        slots = [_slot(*place) for place in places]
+        noted = self._read(slots)
+        if any(len(value) < _BYTES for value in noted):
+            return None
+        return lambda: self._read(slots) == noted
+
+    def _read(self, slots: Iterable[int]) -> list[bytes]:
+        descriptor = self._descriptor
+        return [os.pread(descriptor, _BYTES, slot) for slot in slots]
 
     def change(self, kind: str, key: str) -> None:
         """What is kept under this key has changed."""

@@ -1,9 +1,9 @@
 """The entries most asked for, in memory, never older than what is kept behind them.
 
-Each copy notes the generation of its key from before it was read. It is answered only while the
-generation is still the same, so a purge or a newer entry of any process is seen at once. Nothing is
-awaited for a hit. In the same way it is known for a moment that something is not kept: on the way
-to a new picture that is asked several times, by each step for itself.
+Each copy watches its key from before it was read. It is answered only while nothing has changed
+there, so a purge or a newer entry of any process is seen at once. Nothing is awaited for a hit. In
+the same way it is known for a moment that something is not kept: on the way to a new picture that
+is asked several times, by each step for itself.
 """
 
 import time
@@ -21,7 +21,7 @@ _MOST_ABSENT = 4096
 
 class _Copy(NamedTuple):
     entry: Entry
-    generation: bytes
+    still: Callable[[], bool]
     until: float
     size: int
 
@@ -47,11 +47,12 @@ class HotStore:
         self._clock = clock
         self._copies: OrderedDict[tuple[Kind, str], _Copy] = OrderedDict()
         self._bytes = 0
-        self._absent: OrderedDict[tuple[Kind, str], tuple[bytes, float]] = OrderedDict()
+        self._absent: OrderedDict[tuple[Kind, str], tuple[Callable[[], bool], float]]
+        self._absent = OrderedDict()
 
-    def current(self, kind: Kind, key: str) -> bytes | None:
-        """A value that changes whenever what is kept under the key may have; None: unknown."""
-        return self._behind.current(kind, key)
+    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
+        """Whether what is kept is still the same, whenever asked; None: that cannot be known."""
+        return self._behind.watch(*places)
 
     def touch(self, kind: Kind, key: str) -> None:
         """Say that the entry was of use, though it was not read from here."""
@@ -62,7 +63,7 @@ class HotStore:
         copy = self._copies.get((kind, key))
         if copy is None:
             return None
-        if copy.until < self._clock() or self._behind.current(kind, key) != copy.generation:
+        if copy.until < self._clock() or not copy.still():
             self._forget((kind, key))
             return None
         self._copies.move_to_end((kind, key))
@@ -73,14 +74,14 @@ class HotStore:
         found = self.peek(kind, key)
         if found is not None:
             return found
-        generation = self._behind.current(kind, key)  # before the read: a later change is noticed
-        if generation is not None and self._is_absent(kind, key, generation):
+        if self._is_absent(kind, key):
             return None
+        still = self._behind.watch((kind, key))  # before the read: a later change is noticed
         entry = await self._behind.get(kind, key)
-        if generation is not None and entry is not None:
-            self._copy(kind, key, entry, generation)
-        elif generation is not None:
-            self._note_absent(kind, key, generation)
+        if still is not None and entry is not None:
+            self._copy(kind, key, entry, still)
+        elif still is not None:
+            self._note_absent(kind, key, still)
         return entry
 
     async def put(self, kind: Kind, key: str, entry: Entry, *, begun: float | None = None) -> None:
@@ -109,17 +110,17 @@ class HotStore:
         self._bytes = 0
         await self._behind.close()
 
-    def _is_absent(self, kind: Kind, key: str, generation: bytes) -> bool:
-        noted, until = self._absent.get((kind, key), (b"", 0.0))
-        return noted == generation and self._clock() < until
+    def _is_absent(self, kind: Kind, key: str) -> bool:
+        noted = self._absent.get((kind, key))
+        return noted is not None and self._clock() < noted[1] and noted[0]()
 
-    def _note_absent(self, kind: Kind, key: str, generation: bytes) -> None:
-        self._absent[kind, key] = generation, self._clock() + _ABSENT
+    def _note_absent(self, kind: Kind, key: str, still: Callable[[], bool]) -> None:
+        self._absent[kind, key] = still, self._clock() + _ABSENT
         self._absent.move_to_end((kind, key))
         if len(self._absent) > _MOST_ABSENT:
             self._absent.popitem(last=False)
 
-    def _copy(self, kind: Kind, key: str, entry: Entry, generation: bytes) -> None:
+    def _copy(self, kind: Kind, key: str, entry: Entry, still: Callable[[], bool]) -> None:
         if not isinstance(entry.body, bytes):
             return
         size = len(entry.body) + len(entry.head)
@@ -127,7 +128,7 @@ class HotStore:
             return
         self._forget((kind, key))
         until = self._clock() + _TRUSTED
-        self._copies[kind, key] = _Copy(entry, generation, until, size)
+        self._copies[kind, key] = _Copy(entry, still, until, size)
         self._bytes += size
         while self._bytes > self._budget:
             self._forget(next(iter(self._copies)))

@@ -37,7 +37,7 @@ class MemoryStore:
         self._misses: Counter[Kind] = Counter()
         self._purges: list[tuple[float, Selector, bool]] = []
 
-    def current(self, kind: Kind, key: str) -> bytes | None:
+    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
         """Nothing is told of changes: what is here is as near as any copy could be."""
         return None
 

@@ -107,8 +107,8 @@ class SharedStore:
         work = [self._write_behind(queue) for queue in self._waiting]
         self._tasks = [asyncio.create_task(one) for one in (*work, self._poll())]
 
-    def current(self, kind: Kind, key: str) -> bytes | None:
-        return self._near.current(kind, key)
+    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
+        return self._near.watch(*places)
 
     def touch(self, kind: Kind, key: str) -> None:
         self._near.touch(kind, key)

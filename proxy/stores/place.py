@@ -51,10 +51,13 @@ class Ground:
         """Let go of the folder."""
         self._folder = None
 
-    def current(self, kind: Kind, key: str) -> bytes | None:
-        """The generation of a key; None when nothing can be known."""
+    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
+        """Whether what is kept there is still the same; None when nothing can be known."""
         folder = self._folder
-        return None if folder is None else folder.generations.current(kind, key)
+        same = None if folder is None else folder.generations.watch(*places)
+        if same is None:
+            return None
+        return lambda: self._folder is folder and same()
 
     def changed(self, kind: Kind, key: str | None) -> None:
         """What is kept under the key is another; None stands for any key."""

@@ -5,7 +5,7 @@ import pickle
 import shutil
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -350,13 +350,18 @@ async def test_what_vanished_is_made_again(
                 path.unlink()
         case "generations":
             (folder / "generations").unlink()
-    before = store.current("rendition", "small")
+    before = store.watch(("rendition", "small"))
     await put_both(store)
     assert await found(store) == [SMALL, LARGE, LARGE]
     assert await found(other) == [SMALL, LARGE, LARGE]
+    assert before is not None
     if what in {"all", "generations"}:
-        assert store.current("rendition", "small") != before
-    assert store.current("rendition", "small") == other.current("rendition", "small")
+        assert not before()
+    seen = other.watch(("rendition", "small"))
+    assert seen is not None
+    assert seen()
+    await put_both(store)
+    assert not seen()
 
 
 async def test_a_place_that_is_no_folder_is_told_once_and_recovered_from(
@@ -467,31 +472,32 @@ async def test_what_is_of_use_stays_and_what_is_not_ages(tmp_path: Path) -> None
 
 
 async def test_word_of_a_change_reaches_other_processes(store: DiskStore, other: DiskStore) -> None:
-    assert store.current("rendition", "k") is None
+    assert store.watch(("rendition", "k")) is None
     await store.put("rendition", "k", Entry(b"1", labels=("tag:a",)))
     await other.get("rendition", "k")
-    seen = [other.current("rendition", "k")]
-    await store.get("rendition", "k")
-    assert other.current("rendition", "k") == seen[0]
-    await store.put("rendition", "k", Entry(b"2", labels=("tag:a",)))
-    seen.append(other.current("rendition", "k"))
-    await store.label("rendition", "k", ["tag:b"])
-    seen.append(other.current("rendition", "k"))
-    await store.purge(Labelled("tag:a"), soft=True)
-    seen.append(other.current("rendition", "k"))
-    await store.purge(Labelled("tag:a"))
-    seen.append(other.current("rendition", "k"))
-    await store.remove("rendition", "k")
-    seen.append(other.current("rendition", "k"))
-    assert len(set(seen)) == len(seen)
+    changes: list[Awaitable[object]] = [
+        store.put("rendition", "k", Entry(b"2", labels=("tag:a",))),
+        store.label("rendition", "k", ["tag:b"]),
+        store.purge(Labelled("tag:a"), soft=True),
+        store.purge(Labelled("tag:a")),
+        store.remove("rendition", "k"),
+    ]
+    for change in changes:
+        same = other.watch(("record", "else"), ("rendition", "k"))
+        assert same is not None
+        await store.get("rendition", "k")
+        assert same()
+        await change
+        assert not same()
 
 
 async def test_an_eviction_is_told_too(tmp_path: Path) -> None:
     store = DiskStore(settings(tmp_path / "cache", MEGABYTE))
     await store.put("rendition", "first", Entry(os.urandom(600_000)))
-    before = store.current("rendition", "first")
+    same = store.watch(("rendition", "first"))
+    assert same is not None
     await store.put("rendition", "second", Entry(os.urandom(600_000)))
-    assert store.current("rendition", "first") != before
+    assert not same()
     await store.close()
 
 
