@@ -7,7 +7,6 @@ do not fit its own fixed point numbers; its sharpen works in CIELAB, for five ti
 import math
 from functools import lru_cache
 
-import numpy as np
 import pyvips
 
 from proxy.alpha import on_colours
@@ -49,10 +48,11 @@ def _detail(colours: pyvips.Image, sigma: float, strength: float) -> pyvips.Imag
 @lru_cache(maxsize=8)
 def _table(strength: float) -> pyvips.Image:
     """What is added for a difference, which is its index less 255."""
-    difference = np.arange(-255, 256)
-    wanted = np.maximum(np.abs(difference) - _FLAT, 0) * strength
-    added = np.where(difference > 0, np.minimum(wanted, _LIGHTER), -np.minimum(wanted, _DARKER))
-    return pyvips.Image.new_from_array(np.rint(added).astype(np.int16)[None])
+    added = []
+    for difference in range(-255, 256):
+        wanted = max(abs(difference) - _FLAT, 0) * strength
+        added.append(min(wanted, _LIGHTER) if difference > 0 else -min(wanted, _DARKER))
+    return pyvips.Image.new_from_array([added]).rint().cast("short").copy_memory()
 
 
 @lru_cache(maxsize=64)

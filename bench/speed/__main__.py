@@ -13,7 +13,7 @@ from corpus import corpus
 from figures import short, table
 from install import install
 from rounds import Plan, Rounds
-from servers import PEERS, WORK, Bare, Nginx, NotStarted, Server
+from servers import PEERS, WORK, Bare, Framekeep, Front, Nginx, NotStarted, Server
 
 _LEVELS = (1, 4, 16, 64)
 
@@ -56,7 +56,11 @@ def main() -> None:
                 started(Nginx(folder, options.workers, files=files)),
                 started(Bare(folder, options.workers, files=files)),
             ]
-            rounds.run_hits(bodies, floors)
+            behind = [server for server in servers if isinstance(server, Framekeep)]
+            fronts = [Front(folder, options.workers, behind=server) for server in behind]
+            for front in fronts:
+                started(front)
+            rounds.run_hits(bodies, fronts, floors)
         rounds.run_under_load()
         _print(rounds, servers, plan)
 

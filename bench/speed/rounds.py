@@ -16,7 +16,7 @@ from figures import median
 from looks import WrongPicture, check, references, ssim
 from measure import CORES, Found, bare_loop, cold, first_answers, fresh, herd, hot, used
 from scenarios import AVATAR, COLD, HITS, Scenario
-from servers import Nginx, Server
+from servers import Front, Nginx, Server
 
 FLOOR = "bare loop"
 _MEMORY = "progressive"
@@ -183,7 +183,12 @@ class Rounds:
             return Ask(request, body=body)
         return _conditional(request, head)
 
-    def run_hits(self, asks: Mapping[str, Mapping[str, Ask]], floors: Sequence[Server]) -> None:
+    def run_hits(
+        self,
+        asks: Mapping[str, Mapping[str, Ask]],
+        fronts: Sequence[Front],
+        floors: Sequence[Server],
+    ) -> None:
         for name, by_server in asks.items():
             _tell(name)
             size = HITS.get(name, HITS["hit 9 kB"])[0]
@@ -192,7 +197,10 @@ class Rounds:
                 request = get(f"/{size}", floor.port)
                 _, head, body = once(floor.port, Ask(request))
                 questions[floor.name] = self._known(name, request, head, body)
-            servers = [*(one for one in self._servers if one.name in questions), *floors]
+            for front in fronts:
+                questions[front.name] = by_server[front.behind.name]
+            measured = [one for one in self._servers if one.name in by_server]
+            servers = [*measured, *fronts, *floors]
             for _ in range(self.plan.rounds):
                 for server in servers:
                     ask = questions[server.name]

@@ -125,6 +125,7 @@ class Framekeep(Server):
             "FRAMEKEEP_LINKS_KEYS": KEY,
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
             "FRAMEKEEP_CACHE_DIR": str(self.folder / "cache"),
+            # All on one machine, and as patient as its peers: nobody is refused for being late.
             "FRAMEKEEP_RENDER_QUEUE_SECONDS": "60",
             "FRAMEKEEP_LIMITS_TOTAL_SECONDS": "120",
             "FRAMEKEEP_SOURCES_IDLE_SECONDS": "30",
@@ -289,6 +290,16 @@ http {{
     fastcgi_temp_path {self.folder}/fastcgi;
     uwsgi_temp_path {self.folder}/uwsgi;
     scgi_temp_path {self.folder}/scgi;
+    {self.sites()}
+}}
+"""
+        )
+        program = WORK / "debian" / "usr" / "sbin" / "nginx"
+        return [str(program), "-p", str(self.folder), "-c", str(configuration)]
+
+    def sites(self) -> str:
+        """What stands in the http block."""
+        return f"""
     server {{
         listen 127.0.0.1:{self.port};
         root {self.files};
@@ -302,15 +313,30 @@ http {{
             return 200 $request_uri;
         }}
     }}
-}}
 """
-        )
-        program = WORK / "debian" / "usr" / "sbin" / "nginx"
-        return [str(program), "-p", str(self.folder), "-c", str(configuration)]
 
     def address(self, original: str, number: int) -> str:
         """Where a fresh copy of an original lies."""
         return f"http://127.0.0.1:{self.port}/{number}/{original}"
+
+
+class Front(Nginx):
+    """nginx in front of a server, with a cache of its own: ``deploy/nginx.conf`` as it is there."""
+
+    def __init__(self, folder: Path, workers: int, *, behind: Server) -> None:
+        super().__init__(folder, workers, files=folder, name="nginx-in-front")
+        self.behind = behind
+
+    def sites(self) -> str:
+        text = (REPOSITORY / "deploy" / "nginx.conf").read_text()
+        for theirs, ours in {
+            "/var/cache/nginx/framekeep": f"{self.folder}/cache",
+            "server 127.0.0.1:8080;": f"server 127.0.0.1:{self.behind.port};",
+            "listen 8081;": f"listen 127.0.0.1:{self.port};",
+        }.items():
+            assert text.count(theirs) == 1, f"deploy/nginx.conf holds no {theirs}"
+            text = text.replace(theirs, ours)
+        return text
 
 
 class Bare(Server):
