@@ -33,7 +33,9 @@ def short(value: float | None) -> str:
         return f"{value:,.0f}"
     if abs(value) >= 10:
         return f"{value:.1f}"
-    return f"{value:.2f}"
+    if abs(value) >= 1 or not value:
+        return f"{value:.2f}"
+    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.4f}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

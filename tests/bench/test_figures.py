@@ -35,7 +35,14 @@ def test_nothing_has_no_middle(of: object) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1234.6, "1,235"), (99.96, "100.0"), (12.34, "12.3"), (0.123, "0.12"), (None, "-")],
+    [
+        (1234.6, "1,235"),
+        (99.96, "100.0"),
+        (12.34, "12.3"),
+        (0.123, "0.123"),
+        (0.0363, "0.0363"),
+        (None, "-"),
+    ],
 )
 def test_numbers_have_three_digits(value: float | None, text: str) -> None:
     assert short(value) == text
