@@ -27,7 +27,6 @@ CHECK_SECONDS = 0.5
 
 _HEAD_BYTES = 65_536
 _PROGRESS_BYTES = 65_536
-_COPIED_BYTES = 32_768  # of a body; copying it behind its head costs less than sending two pieces
 
 AtHand = Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]]], tuple[int, bytes, bytes] | None]
 """From a request's method, target and headers to the status, header lines and body of its answer.
@@ -181,10 +180,7 @@ class Protocol(HttpToolsProtocol):
         status, fields, body = given
         told = b"".join(b"%b: %b\r\n" % field for field in general)
         head = b"%b%b%b\r\n" % (STATUS_LINE[status], told, fields)
-        if len(body) <= _COPIED_BYTES:
-            self.transport.write(head + body)
-        else:
-            self.transport.writelines((head, body))
+        self.transport.writelines((head, body))
         self._answered_at = self.loop.time()
         return True
 
