@@ -282,3 +282,15 @@ def test_hostile_files_end_as_they_should() -> None:
             "bounded": {"Rendition", "NotAnImage", "BrokenImage", "ImageTooLarge"},
         }[expected]
         assert answer in wanted, name
+
+
+def test_an_alpha_channel_that_hides_nothing_is_left_out_of_animations() -> None:
+    still = np.zeros((60, 80, 4), np.uint8)
+    still[:, :, 3] = 255
+    frames = [still.copy(), still.copy()]
+    frames[1][20:30, 20:30, :3] = 200
+    opaque = pictures.animation(pictures.drifting(3, 80, 60))  # Pillow leaves out what stays
+    assert decode(opaque, Limits(), eye=EYE, ends_in="webp").image.bands == 3
+    frames[1][20:30, 20:30, 3] = 0
+    seen_through = pictures.animation(frames, "webp")
+    assert decode(seen_through, Limits(), eye=EYE, ends_in="webp").image.bands == 4
