@@ -14,6 +14,7 @@ from test_service import World
 
 from proxy.containers import Header, probe
 from proxy.dialects.native import Native
+from proxy.errors import BrokenImage
 from proxy.geometry import Size
 from proxy.ops import OPERATIONS
 from proxy.plan import Catalogue
@@ -104,6 +105,14 @@ async def test_no_size_is_visibly_another(world: World, origin: Origin) -> None:
         assert alone.rendition.size == one.rendition.size
         a, b = (opened(answer.rendition.body).astype(float) for answer in (alone, one))
         assert np.abs(a - b).mean() < 1.5
+
+
+async def test_a_file_that_was_cut_is_refused_to_all(world: World, origin: Origin) -> None:
+    for name, body in (("/cut.jpg", PHOTO[:-5000]), ("/closed.jpg", PHOTO[:-5000] + b"\xff\xd9")):
+        url = origin.serve(name, body)
+        jobs = [NATIVE.job(url, list(steps)) for steps in (AVATAR, CARD, SOCIAL)]
+        told = await asyncio.gather(*map(world.service.produce, jobs), return_exceptions=True)
+        assert [type(one) for one in told] == [BrokenImage] * 3
 
 
 async def test_rasters_are_let_go(world: World, origin: Origin) -> None:

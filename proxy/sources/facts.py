@@ -21,7 +21,7 @@ _LONGEST = 4096
 def facts(header: Callable[[str], str], now: datetime) -> Facts:
     """What is said by the headers that ``header`` gives by name, empty where there is none."""
     return Facts(
-        validators=Validators(etag=header("ETag"), last_modified=header("Last-Modified")),
+        validators=Validators(header("ETag"), _if_date(header("Last-Modified"))),
         lifetime=_lifetime(header, now),
         tags=_tags(header("Cache-Tag"), header("Surrogate-Key")),
     )
@@ -67,6 +67,11 @@ def _date(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _if_date(text: str) -> str:
+    """The text where it is a date: it goes on to whoever asks for the picture."""
+    return text if text.isascii() and text.isprintable() and _date(text) else ""
 
 
 def _tags(by_commas: str, by_spaces: str) -> tuple[str, ...]:

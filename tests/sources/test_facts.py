@@ -84,3 +84,8 @@ def test_tags_of_both_headers_each_once() -> None:
 )
 def test_headers_made_to_keep_us_busy_do_not(control: str) -> None:
     assert said(cache_control=control).lifetime in (None, 60)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "Sat, 21 Nov 2026 06:00:00 GMT\x01", "\udcff", "ä"])
+def test_what_is_no_date_is_not_told_as_one(text: str) -> None:
+    assert said(last_modified=text).validators.last_modified == ""
