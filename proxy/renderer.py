@@ -55,8 +55,8 @@ _TALK_SECONDS = 10.0
 _GRACE_SECONDS = 0.25
 """How long work that nobody waits for may go on: to finish is often cheaper than to fork."""
 
-_TRIM_BYTES = 32 * 1024 * 1024
-"""Growth from which on the allocator is asked to give memory back after a job."""
+_REST_SECONDS = 1.0
+"""How long nothing has to come before the allocator is asked to give memory back."""
 
 
 class About(Struct, frozen=True):
@@ -139,11 +139,18 @@ class Renderer:
 
     def _is_over(self) -> bool:
         """Wait for something to do; true when it is the end of the fork server that came."""
-        return any(descriptor == self._life for descriptor, _ in self._poll.poll())
+        came = self._poll.poll(_REST_SECONDS)
+        if not came:
+            self._memory.trim()
+            came = self._poll.poll()
+        return any(descriptor == self._life for descriptor, _ in came)
 
     def _is_spent(self) -> bool:
         if self._spoilt or self._jobs >= self._most_jobs:
             return True
+        if self._memory.grown() <= self._settings.recycle_bytes:
+            return False
+        self._memory.trim()
         return self._memory.grown() > self._settings.recycle_bytes
 
     def _take(self, line: socket.socket, lane: Lane) -> None:
@@ -245,14 +252,14 @@ class Memory:
         self._fresh = self._own()
 
     def grown(self) -> int:
-        """What is still held, once the allocator has been asked for what it does not need."""
-        growth = self._own() - self._fresh
-        if growth > _TRIM_BYTES:
-            gc.collect()  # a failure's traceback and the image it speaks of hold each other
-            if hasattr(self._libc, "malloc_trim"):
-                self._libc.malloc_trim(0)
-            growth = self._own() - self._fresh
-        return growth
+        """What is held, in use or not."""
+        return self._own() - self._fresh
+
+    def trim(self) -> None:
+        """Give back what is not in use."""
+        gc.collect()  # a failure's traceback and the image it speaks of hold each other
+        if hasattr(self._libc, "malloc_trim"):
+            self._libc.malloc_trim(0)
 
     def _own(self) -> int:
         _, resident, shared, *_ = os.pread(self._statm, 128, 0).split()

@@ -68,6 +68,12 @@ def _grow(originals: Sequence[Buffer], argument: int, lane: Lane) -> int:
     return len([b"x" * 4096 for _ in range(argument // 4096)])
 
 
+def _churn(originals: Sequence[Buffer], argument: int, lane: Lane) -> int:
+    """Memory as pixels need it, all of it done with."""
+    return len([b"x" * 1_000_000 for _ in range(argument // 1_000_000)])
+
+
+CHURN = Work("churn", int, int, _churn)
 LEAK = Work("leak", int, int, _leak)
 GROW = Work("grow", int, int, _grow)
 SIZE = Work("size", int, list[int], _size)
@@ -79,4 +85,4 @@ ECHO = Work("echo", int, bytes, _echo)
 LANE = Work("lane", bool, str, _lane)
 BLUR = Work("blur", int, float, _blur)
 
-WORKS = (LEAK, GROW, SIZE, WAIT, DIE, REFUSE, FAULT, ECHO, LANE, BLUR)
+WORKS = (CHURN, LEAK, GROW, SIZE, WAIT, DIE, REFUSE, FAULT, ECHO, LANE, BLUR)

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from machinery import ended, pid_of, running
-from renderer_works import GROW, LEAK, SIZE
+from machinery import ended, pid_of, running, until
+from renderer_works import CHURN, GROW, LEAK, SIZE
 
 from proxy.handover import cores
 from proxy.renderer import ABOUT
@@ -40,6 +40,21 @@ async def test_memory_that_was_given_back_is_no_growth() -> None:
         about = await pool.run(ABOUT, None)
         assert about.pid == before
         assert about.grown < 16 * MEGABYTE
+
+
+async def test_memory_is_reused_under_load_and_given_back_at_rest() -> None:
+    async with running() as (pool, _):
+        assert await pool.run(CHURN, 24 * MEGABYTE) == 25
+        about = await pool.run(ABOUT, None)
+        assert about.grown > 16 * MEGABYTE
+        before = held(about.pid)
+        await until(lambda: held(about.pid) < before - 12 * MEGABYTE)
+
+
+def held(pid: int) -> int:
+    """Memory of a process's own, in bytes."""
+    _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGESIZE")
 
 
 OWNER = """
