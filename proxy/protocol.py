@@ -143,6 +143,10 @@ class Protocol(HttpToolsProtocol):
         if self._waiting_since is None or not self._received or self._in_body:
             super().shutdown()
 
+    def is_entering(self) -> bool:
+        """Whether nothing has been asked on this connection yet."""
+        return not self.transport.is_closing() and self._answered_at is None and self.cycle is None
+
     def check(self, now: float) -> None:
         """Cut the connection if the client's time is up; ``now`` is the loop's."""
         if self._is_stuck(now):

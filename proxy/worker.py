@@ -29,6 +29,9 @@ from proxy.settings import BadSettings
 _FORGOTTEN_SECONDS = 5.0
 """How much later than expected the word to leave may come; then the worker leaves without."""
 
+_ENTERING_SECONDS = 0.5
+"""How long a request may take to follow the connection that it comes on, when we leave."""
+
 
 class Worker(uvicorn.Server):
     """uvicorn's server, with our life cycle around its own."""
@@ -101,6 +104,20 @@ class Worker(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_SECONDS):
                     await self._leaving.wait()
+        await self._let_nobody_else_in()
+
+    async def _let_nobody_else_in(self) -> None:
+        """Take no more connections, and hear out who came in just before."""
+        for server in self.servers:
+            server.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ENTERING_SECONDS):
+                while self._is_entered():  # noqa: ASYNC110 - connections tell nobody
+                    await asyncio.sleep(_ENTERING_SECONDS / 50)
+
+    def _is_entered(self) -> bool:
+        connections = self.server_state.connections
+        return any(one.is_entering() for one in connections)  # type: ignore[union-attr]
 
     def _turn(self) -> None:
         """What is due twice a second."""
