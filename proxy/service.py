@@ -212,27 +212,27 @@ class Service:
         """The rendition, and the seconds that it took."""
         bodies = [one.original.body for one in supplied]
         main, record = supplied[0].original, supplied[0].record
+        labels = source_labels(job.source, record)
         began = time.monotonic()
         reduced = await self._rasters.of(job.source.key, main, job.plan, lane)
-        if reduced is not None:
-            bodies[0] = reduced.pixels
-        raster = reduced.raster if reduced is not None else None
         focus = await self._kept_focus(main)
-        if focus is None and raster is not None and job.plan.looks:
-            labels = source_labels(job.source, record)
+        if focus is None and reduced is not None and job.plan.looks:
             seen = await self._flights.join(
-                f"look-{main.digest}",
-                partial(self._seen, LOOK, main, None, labels, reduced),
+                f"{lane}-look-{main.digest}",
+                partial(self._seen, LOOK, main, None, labels, reduced=reduced, lane=lane),
             )
             focus = seen.focus
         also = dict(zip(job.plan.also(), bodies[1:], strict=True))
+        raster = reduced.raster if reduced else None
         order = render_order(self._outfit, job.plan, focus, also, raster)
+        if reduced is not None:
+            bodies[0] = reduced.pixels
         rendered = await self._pool.run(
             RENDER, order, bodies, lane=lane, seconds=self._limits.render_seconds
         )
         cost = time.monotonic() - began
         if rendered.focus is not None:
-            await self._keep_focus(main, rendered.focus, source_labels(job.source, record), cost)
+            await self._keep_focus(main, rendered.focus, labels, cost)
         return rendered.rendition, cost
 
     async def _inquire(
@@ -259,7 +259,9 @@ class Service:
         original: Original,
         focus: Focus | None,
         labels: tuple[str, ...],
+        *,
         reduced: Reduced | None = None,
+        lane: Lane = "live",
     ) -> Told:
         """What is seen in an original; its focus is kept if it was not known."""
         began = time.monotonic()
@@ -268,6 +270,7 @@ class Service:
                 question,
                 LookOrder(self._outfit, focus, reduced.raster if reduced else None),
                 [reduced.pixels if reduced else original.body],
+                lane=lane,
                 seconds=self._limits.render_seconds,
             )
         if focus is None:

@@ -1,10 +1,12 @@
-"""What many tests need: a loop, and a server that originals come from."""
+"""What many tests need: a loop, a server that originals come from, and a service."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from origins import Origin
+from worlds import World
 
 # How long an example takes says something about the machine, and nothing about the code. The same
 # code gets the same examples; `--hypothesis-profile search` looks for others, and for longer.
@@ -28,6 +30,16 @@ async def origin() -> AsyncIterator[Origin]:
     """A real HTTP server on loopback; it counts what it is asked."""
     async with Origin() as server:
         yield server
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A service of its own, in this process."""
+    world = World(tmp_path / "cache")
+    yield world
+    await world.service.close()
+    await world.store.close()
+    await world.dialer.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,8 +1,6 @@
 """Sizes that are wanted at a time are made of one decoding, and nobody sees it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from origins import Origin
 from pictures import animation, file, frames, opened, scene
-from test_service import World
+from worlds import World
 
 from proxy.containers import Header, probe
 from proxy.dialects.native import Native
 from proxy.errors import BrokenImage
 from proxy.geometry import Size
+from proxy.handover import Lane
 from proxy.ops import OPERATIONS
 from proxy.plan import Catalogue
 from proxy.reduction import (
@@ -40,18 +39,11 @@ SQUARE = ("smart_crop:300:300", "convert:png")
 FULL = ("flip", "convert:png")
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path / "cache")
-    yield world
-    await world.service.close()
-    await world.store.close()
-    await world.dialer.close()
-
-
-async def at_once(world: World, url: str, *wishes: tuple[str, ...]) -> list[Answer]:
+async def at_once(
+    world: World, url: str, *wishes: tuple[str, ...], lane: Lane = "live"
+) -> list[Answer]:
     jobs = [NATIVE.job(url, list(steps)) for steps in wishes]
-    return list(await asyncio.gather(*map(world.service.produce, jobs)))
+    return list(await asyncio.gather(*(world.service.produce(job, lane) for job in jobs)))
 
 
 async def test_sizes_that_are_wanted_at_once_are_one_decoding_and_one_look(
@@ -69,6 +61,13 @@ async def test_one_after_another_the_second_decodes_for_all_that_follow(
     for wish in (AVATAR, CARD, SOCIAL, SQUARE):
         await at_once(world, url, wish)
     assert world.pool.done == {"reduce": 1, "look": 1, "render": 4}
+
+
+async def test_what_is_in_no_hurry_stays_so_at_every_step(world: World, origin: Origin) -> None:
+    url = origin.serve("/a.jpg", PHOTO)
+    await at_once(world, url, AVATAR, SOCIAL, SQUARE, lane="background")
+    assert world.pool.done == {"reduce": 1, "look": 1, "render": 3}
+    assert world.pool.lanes == {"background"}
 
 
 async def test_who_comes_alone_is_rendered_in_one_go(world: World, origin: Origin) -> None:

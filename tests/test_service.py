@@ -1,21 +1,17 @@
 """The order of things, from a real origin to a real cache; only the renderer is in this process."""
 
 import asyncio
-import os
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 from aiohttp import web
 from machinery import until
 from origins import Origin
 from pictures import file, scene, square
+from worlds import RULES, World
 
-from proxy.blob import Blob, Room
-from proxy.dialer import Dialer
 from proxy.errors import (
     BrokenImage,
     CapacityError,
@@ -26,104 +22,20 @@ from proxy.errors import (
     SourceRefused,
     TookTooLong,
 )
-from proxy.flights import Flights
 from proxy.freshness import Freshness
-from proxy.handover import Lane, Task, Work, registry
-from proxy.jobs import Delivery, Job
-from proxy.limits import Limits
+from proxy.jobs import Job
 from proxy.ops.resize import Resize
-from proxy.orders import Outfit
 from proxy.originals import Address
 from proxy.picture import Picture
 from proxy.plan import Operation, Plan
-from proxy.pool import Pool
-from proxy.reach import Reach
 from proxy.refusals import Refusals
-from proxy.service import Answer, Service
-from proxy.sources.http import HttpSource
 from proxy.stores import Everything, Labelled, Prefixed, Store
 from proxy.stores.disk import CacheSettings, DiskStore
-from proxy.stores.hot import HotStore
-from proxy.supply import Supply
-from proxy.work import WORKS
 
 pytestmark = pytest.mark.anyio
 
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
-
 ONE, OTHER = file(scene()), file(square(400, 300, 10, 10, 50))
-RULES = Freshness(stale_while_revalidate=1000, stale_if_error=5000, jitter=0)
 LIVES = {"Cache-Control": "max-age=600", "ETag": '"1"'}
-
-
-class Here(Pool):
-    """Does the work at once, in this very process."""
-
-    def __init__(self) -> None:
-        super().__init__(Path())
-        self.done: Counter[str] = Counter()
-        self.during: Callable[[], Any] | None = None
-
-    @property
-    def rendered(self) -> int:
-        return self.done["render"]
-
-    @property
-    def asked(self) -> int:
-        return self.done["look"]
-
-    async def run(
-        self,
-        work: Task[Argument, Result],
-        argument: Argument,
-        originals: Sequence[Blob | Room] = (),
-        *,
-        lane: Lane = "live",
-        seconds: float = 10.0,
-    ) -> Result:
-        self.done[work.name] += 1
-        if self.during is not None:
-            await self.during()
-        known: Work[Any, Any] = registry(WORKS)[work.name]
-        blobs = [Blob(os.dup(one.descriptor)) for one in originals]
-        result: Result = known.does(known.mapped(blobs), argument, "heavy")
-        return result
-
-
-class World:
-    """A service with all it needs, and a clock that a test can turn."""
-
-    def __init__(self, folder: Path, rules: Freshness = RULES) -> None:
-        self.now = 1_000_000.0
-        self.dialer = Dialer(Reach(allow_nets=["127.0.0.1"]))
-        source = HttpSource(self.dialer, Limits(), retries=0)
-        disk = DiskStore(CacheSettings(dir=str(folder)), clock=self.clock)
-        self.store = HotStore(disk, 10_000_000)
-        flights = Flights(folder / "flights")
-        self.pool = Here()
-        self.service = Service(
-            supply=Supply(source, self.store, flights, rules, clock=self.clock),
-            store=self.store,
-            pool=self.pool,
-            flights=flights,
-            outfit=Outfit(Limits()),
-            refusals=Refusals(rules.missing, self.clock),
-            clock=self.clock,
-        )
-
-    def clock(self) -> float:
-        self.now += 1e-6
-        return self.now
-
-    async def ask(self, url: str, width: int = 40, *labels: str) -> Answer:
-        plan = Plan((Resize(width_in_px=width),))
-        answer = await self.service.produce(Job(Address(url), plan, Delivery(labels=labels)))
-        await until(lambda: not self.service._behind)
-        return answer
-
-    async def states(self, *urls: str) -> list[str]:
-        return [(await self.ask(url)).state for url in urls]
 
 
 @asynccontextmanager
@@ -132,15 +44,6 @@ async def elsewhere(folder: Path, clock: Callable[[], float]) -> AsyncIterator[S
     store = DiskStore(CacheSettings(dir=str(folder)), clock=clock)
     yield store
     await store.close()
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path / "cache")
-    yield world
-    await world.service.close()
-    await world.store.close()
-    await world.dialer.close()
 
 
 def conditional(origin: Origin, path: str, body: bytes, etag: str = '"1"') -> str:
