@@ -143,9 +143,11 @@ class Protocol(HttpToolsProtocol):
         if self._waiting_since is None or not self._received or self._in_body:
             super().shutdown()
 
-    def is_entering(self) -> bool:
-        """Whether nothing has been asked on this connection yet."""
-        return not self.transport.is_closing() and self._answered_at is None and self.cycle is None
+    def is_entering(self, since: float) -> bool:
+        """Whether this connection was made after ``since``, and nothing was asked on it yet."""
+        unasked = self._answered_at is None and self.cycle is None
+        waiting = self._waiting_since is not None and self._waiting_since > since
+        return unasked and waiting and not self.transport.is_closing()
 
     def check(self, now: float) -> None:
         """Cut the connection if the client's time is up; ``now`` is the loop's."""

@@ -13,6 +13,9 @@ STOP, RETIRE, LEAVE = signal.SIGTERM, signal.SIGUSR2, signal.SIGINT
 BUSY, IDLE = b"b", b"i"
 """Signs of a worker's life: with connections, without."""
 
+ENTERING_SECONDS = 2.0
+"""How long a request may take to follow the connection that it comes on, when a worker leaves."""
+
 RENDERERS = "_FRAMEKEEP_RENDERERS"
 """Names, for workers, the folder with the sockets of the machine's render processes."""
 

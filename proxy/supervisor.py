@@ -25,7 +25,7 @@ from collections.abc import Callable, Coroutine, Iterable
 import msgspec
 
 from proxy.renderers import Renderers, ended
-from proxy.server import IDLE, LEAVE, RENDERERS, RETIRE, STOP, ServerSettings
+from proxy.server import ENTERING_SECONDS, IDLE, LEAVE, RENDERERS, RETIRE, STOP, ServerSettings
 
 log = logging.getLogger("framekeep.server")
 
@@ -43,8 +43,11 @@ APP = "proxy.app:from_environment"
 _START_SECONDS = 60.0
 """Longest time from a worker's start to its first sign of life."""
 
-_LINE_SECONDS = 0.1
-"""How long workers have to let in who stands in line."""
+_LINE_SECONDS = 1.0
+"""How long workers have, at most, to let in who stands in line."""
+
+_HANDSHAKE_SECONDS = 0.1
+"""How long a client has to get into line that had begun to connect."""
 
 _ABORT_SECONDS = 2.0
 """How long a worker may take to say where it hangs, or to end once its time is up."""
@@ -56,6 +59,18 @@ _LONGEST_PAUSE = 5.0
 _BACKLOG = 2048
 
 _SO_ATTACH_FILTER = 26
+_NO_BEGINNINGS = (
+    struct.pack("HBBI", 0x30, 0, 0, 13),  # load the byte of a TCP header that has the flags
+    struct.pack("HBBI", 0x54, 0, 0, 0x12),  # of these SYN and ACK
+    struct.pack("HBBI", 0x15, 0, 1, 0x02),  # if it is SYN alone
+    struct.pack("HBBI", 0x06, 0, 0, 0),  # drop the packet
+    struct.pack("HBBI", 0x06, 0, 0, 0xFFFF_FFFF),  # else keep it
+)
+"""A classic BPF program, as ``struct sock_filter`` of ``linux/filter.h``."""
+
+_TCP_INFO_UNACKED = 24
+_TCP_INFO_BYTES = 104
+"""From ``struct tcp_info`` of ``linux/tcp.h``."""
 
 
 def serve(
@@ -89,12 +104,20 @@ def listen(host: str, port: int) -> socket.socket:
 def let_nobody_in(listener: socket.socket) -> None:
     """Take no more connections, but leave in line who stands there.
 
-    Closing alone would reset everybody in line. A filter that keeps no packet makes the port look
-    as if it were gone; who tries again later finds that it is.
+    Closing alone would reset everybody in line. A filter that drops each packet that would begin a
+    connection makes the port look as if it were gone; who tries again later finds that it is.
+    Whoever had begun before gets into line, with the packets that follow.
     """
-    keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
-    program = struct.pack("HxxxxxxP", 1, ctypes.addressof(keep_nothing))
+    instructions = ctypes.create_string_buffer(b"".join(_NO_BEGINNINGS))
+    program = struct.pack("HxxxxxxP", len(_NO_BEGINNINGS), ctypes.addressof(instructions))
     listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+def in_line(listener: socket.socket) -> int:
+    """How many have connected and were not let in by any worker yet."""
+    info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    (waiting,) = struct.unpack_from("I", info, _TCP_INFO_UNACKED)  # has this meaning for listeners
+    return int(waiting)
 
 
 class _Worker:
@@ -275,7 +298,11 @@ class Supervisor:
         seconds = self._drain_seconds
         await asyncio.gather(*(worker.farewell(STOP, seconds) for worker in self._alive))
         let_nobody_in(self._listener)
-        await asyncio.sleep(_LINE_SECONDS)
+        await asyncio.sleep(_HANDSHAKE_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINE_SECONDS):
+                while in_line(self._listener):  # noqa: ASYNC110 - the kernel tells nobody
+                    await asyncio.sleep(_HANDSHAKE_SECONDS / 10)
 
     async def _end(self) -> None:
         self._listener.close()
@@ -289,7 +316,8 @@ class Supervisor:
         for worker in workers:
             worker.signal(LEAVE)
         if gone:
-            await asyncio.wait(gone, timeout=self._server.graceful_seconds + _ABORT_SECONDS)
+            seconds = ENTERING_SECONDS + self._server.graceful_seconds + _ABORT_SECONDS
+            await asyncio.wait(gone, timeout=seconds)
         for worker in workers:
             worker.signal(signal.SIGKILL)
 

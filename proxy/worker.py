@@ -23,14 +23,13 @@ import msgspec
 import uvicorn
 
 from proxy.protocol import CHECK_SECONDS, Protocol
-from proxy.server import BUSY, IDLE, LEAVE, RETIRE, STOP, ServerSettings
+from proxy.server import BUSY, ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerSettings
 from proxy.settings import BadSettings
 
 _FORGOTTEN_SECONDS = 5.0
 """How much later than expected the word to leave may come; then the worker leaves without."""
 
-_ENTERING_SECONDS = 0.5
-"""How long a request may take to follow the connection that it comes on, when we leave."""
+_TURN_SECONDS = 0.01
 
 
 class Worker(uvicorn.Server):
@@ -99,25 +98,25 @@ class Worker(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Serve until it is time to leave; what is in hand then is finished by uvicorn."""
-        while not self._leaving.is_set():
-            self._turn()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CHECK_SECONDS):
-                    await self._leaving.wait()
+        self._go_on()
+        await self._leaving.wait()
         await self._let_nobody_else_in()
+
+    def _go_on(self) -> None:
+        """Turn until the end: a worker that finishes what is in hand is alive as well."""
+        self._turn()
+        asyncio.get_running_loop().call_later(CHECK_SECONDS, self._go_on)
 
     async def _let_nobody_else_in(self) -> None:
         """Take no more connections, and hear out who came in just before."""
         for server in self.servers:
             server.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_ENTERING_SECONDS):
-                while self._is_entered():  # noqa: ASYNC110 - connections tell nobody
-                    await asyncio.sleep(_ENTERING_SECONDS / 50)
-
-    def _is_entered(self) -> bool:
-        connections = self.server_state.connections
-        return any(one.is_entering() for one in connections)  # type: ignore[union-attr]
+        entered = True  # who was let in last shows a turn of the loop later
+        while entered:
+            await asyncio.sleep(_TURN_SECONDS)
+            since = asyncio.get_running_loop().time() - ENTERING_SECONDS
+            connections = self.server_state.connections
+            entered = any(one.is_entering(since) for one in connections)  # type: ignore[union-attr]
 
     def _turn(self) -> None:
         """What is due twice a second."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,7 +17,8 @@ import msgspec
 import pytest
 from machinery import descendants, ended, until
 
-from proxy.server import ServerSettings
+from proxy.server import BUSY, LEAVE, ServerSettings
+from proxy.supervisor import in_line, let_nobody_in, listen
 
 pytestmark = pytest.mark.anyio
 
@@ -100,6 +103,36 @@ async def test_asked_to_end_it_is_not_ready_then_finishes_what_is_in_hand_and_en
         assert await server.process.wait() == 0
 
 
+async def test_a_worker_that_finishes_what_is_in_hand_still_shows_that_it_is_alive() -> None:
+    beat, beating = os.pipe()
+    owner, hold = os.pipe()
+    with listen("127.0.0.1", 0) as listener:
+        given = {"listener": listener.fileno(), "beat": beating, "owner": owner}
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "proxy.worker", "--app=server_apps:app", "--settings={}"),
+            *(f"--{name}={descriptor}" for name, descriptor in given.items()),
+            pass_fds=list(given.values()),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        os.close(beating)
+        os.close(owner)
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET /slow HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(str(worker.pid).encode())  # now it has read the second request too
+        worker.send_signal(LEAVE)
+        os.set_blocking(beat, False)
+        with contextlib.suppress(BlockingIOError):
+            os.read(beat, 4096)
+        os.set_blocking(beat, True)
+        signs = [await asyncio.to_thread(os.read, beat, 1) for _ in range(3)]
+        worker.kill()
+        await worker.wait()
+        writer.close()
+    assert signs == [BUSY] * 3
+    os.close(beat)
+    os.close(hold)
+
+
 @asynccontextmanager
 async def loaded(server: Server) -> AsyncIterator[list[int]]:
     """Clients that keep their connections until they are told, then find the door shut.
@@ -112,7 +145,10 @@ async def loaded(server: Server) -> AsyncIterator[list[int]]:
 
     async def ask() -> None:
         while True:
-            reader, writer = await asyncio.open_connection(*address)
+            try:
+                reader, writer = await asyncio.open_connection(*address)
+            except ConnectionRefusedError:
+                return
             last = False
             with contextlib.closing(writer):
                 while not last:
@@ -123,11 +159,11 @@ async def loaded(server: Server) -> AsyncIterator[list[int]]:
                     last = b"connection: close" in head.lower()
                     busy.set()
 
-    clients = [asyncio.create_task(ask()) for _ in range(16)]
-    await busy.wait()
-    yield answered
-    ends = await asyncio.gather(*clients, return_exceptions=True)
-    assert {type(end) for end in ends} == {ConnectionRefusedError}, ends
+    async with asyncio.TaskGroup() as clients:
+        for _ in range(16):
+            clients.create_task(ask())
+        await busy.wait()
+        yield answered
 
 
 async def test_no_request_is_dropped_when_it_ends_under_load() -> None:
@@ -138,12 +174,31 @@ async def test_no_request_is_dropped_when_it_ends_under_load() -> None:
         assert len(answered) > 16
 
 
+async def test_nobody_is_let_in_any_more_and_who_stands_in_line_stays() -> None:
+    with listen("127.0.0.1", 0) as listener, contextlib.ExitStack() as clients:
+        early = [clients.enter_context(socket.create_connection(listener.getsockname()))]
+        early.append(clients.enter_context(socket.create_connection(listener.getsockname())))
+        await until(lambda: in_line(listener) == 2)
+        let_nobody_in(listener)
+        late = clients.enter_context(socket.socket())
+        late.setblocking(False)
+        assert late.connect_ex(listener.getsockname()) == errno.EINPROGRESS
+        for client in early:
+            served, _ = listener.accept()
+            with served:
+                client.sendall(b"asked")
+                assert served.recv(5) == b"asked"
+                served.sendall(b"told")
+                assert client.recv(4) == b"told"
+        assert in_line(listener) == 0
+
+
 def http_workers(server: Server) -> set[int]:
     """Workers, also those that do not answer yet."""
     task = Path(f"/proc/{server.process.pid}/task/{server.process.pid}")
     found = set()
     for child in map(int, (task / "children").read_text().split()):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             if b"proxy.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
                 found.add(child)
     return found
