@@ -27,6 +27,8 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from proxy.worker import NAME
+
 BEACH = (files("proxy") / "demo" / "beach.jpg").read_bytes()
 CALLERS = 16
 HOT = 24
@@ -95,21 +97,20 @@ def pss(pid: int) -> float:
 
 def killable(pid: int) -> list[int]:
     """HTTP workers and render processes; not the supervisor, and not who forks renderers."""
-    return [
-        one
-        for child in tree(pid)
-        for one in tree(child)
-        if one not in (pid, child) or _words(one) == "proxy.worker"
-        if _words(child) in ("proxy.worker", "proxy.forks")
-    ]
+    return [one for one in tree(pid) if _kind(one)]
 
 
-def _words(pid: int) -> str:
+def _kind(pid: int) -> str:
+    """What dies here and what that is called; "" where nothing does."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+        above = Path(f"/proc/{parent}/cmdline").read_bytes()
     except OSError:
         return ""
-    return words[words.index(b"-m") + 1].decode() if b"-m" in words else ""
+    if name == NAME:
+        return "workers"
+    return "renderers" if b"proxy.forks" in above else ""
 
 
 class Load:
@@ -162,7 +163,7 @@ async def kill_some(pid: int, count: int, seconds: float) -> Counter[str]:
         await asyncio.sleep(seconds / count)
         if those := killable(pid):
             one = random.choice(those)
-            killed["workers" if _words(one) == "proxy.worker" else "renderers"] += 1
+            killed[_kind(one)] += 1
             os.kill(one, signal.SIGKILL)
     return killed
 

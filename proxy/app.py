@@ -38,7 +38,6 @@ from proxy.purging import Purging
 from proxy.reach import ANYWHERE, Reach
 from proxy.refusals import Refusals
 from proxy.renderers import Renderers
-from proxy.server import inherited_renderers
 from proxy.service import Service
 from proxy.settings import BadSettings, Settings, TraceSettings, load
 from proxy.signing import Keyring
@@ -218,8 +217,8 @@ def tracing(settings: TraceSettings) -> Tracing | None:
     return opened
 
 
-def from_environment(stopping: Callable[[], bool] = lambda: False) -> App:
-    """The app of an HTTP worker."""
+def from_environment(stopping: Callable[[], bool], renderers: Path) -> App:
+    """The app of an HTTP worker; see `create_app`."""
     settings = load(os.environ).settings
     configure(settings.log)
-    return create_app(settings, renderers=inherited_renderers(), stopping=stopping)
+    return create_app(settings, renderers=renderers, stopping=stopping)

@@ -21,6 +21,7 @@ from typing import Self
 
 import msgspec
 
+from proxy.child import ended
 from proxy.handover import LANES, RETIRE, RenderSettings, socket_path
 from proxy.logs import LogSettings
 
@@ -178,17 +179,3 @@ def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
         # No temporary files: memory is bounded, and disks are shut. libvips knows k, m and g.
         "VIPS_DISC_THRESHOLD": "999g",
     }
-
-
-async def ended(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end of a child without a thread, on any event loop."""
-    descriptor = os.pidfd_open(process.pid)
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-        process.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)

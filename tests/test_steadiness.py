@@ -7,19 +7,18 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pictures
 import pytest
-from machinery import descendants, ended, pid_of, until
+from machinery import descendants, ended, http_workers, pid_of, until
 from origins import Origin
 
 from proxy.pool import Pool
 from proxy.renderer import ABOUT
-from proxy.server import RENDERERS
 
 pytestmark = pytest.mark.anyio
 
@@ -50,11 +49,10 @@ class Framekeep:
     async def renderers(self) -> Pool:
         """Our own line to its render processes."""
         for pid in await descendants(self.process.pid):
-            variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            for name, _, value in (one.partition(b"=") for one in variables):
-                if name.decode() == RENDERERS:
-                    return Pool(Path(value.decode()), queue_seconds=60)
-        raise LookupError(RENDERERS)
+            for word in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0"):
+                if word.startswith("--directory="):
+                    return Pool(Path(word.removeprefix("--directory=")), queue_seconds=60)
+        raise LookupError("there are no renderers")
 
 
 @asynccontextmanager
@@ -172,7 +170,7 @@ async def test_workers_are_killed_and_the_next_answer_is_right(
         link = f"/_/resize:100/convert:webp/{url}"
         first = asyncio.create_task(server.get(link))
         await here.wait()
-        workers = await http_workers(server)
+        workers = http_workers(server.process.pid)
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
         for pid in workers:
@@ -182,8 +180,3 @@ async def test_workers_are_killed_and_the_next_answer_is_right(
         go.set()
         status, _, _ = await server.get(link)
         assert status == 200
-
-
-async def http_workers(server: Framekeep) -> Sequence[int]:
-    pids = await descendants(server.process.pid)
-    return [pid for pid in pids if b"proxy.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]

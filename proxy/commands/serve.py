@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import msgspec
 
+from proxy.app import from_environment
 from proxy.logs import configure
 from proxy.renderers import Renderers
 from proxy.settings import load
@@ -41,7 +42,12 @@ def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -
     renderers = Renderers(
         settings.render, imports=models.imports(), readable=models.readable(), log=settings.log
     )
-    return serve(settings.server, renderers, ready=_invite if chosen.dev else _announce)
+    return serve(
+        settings.server,
+        renderers,
+        make_app=from_environment,
+        ready=_invite if chosen.dev else _announce,
+    )
 
 
 def _announce(address: str) -> None:
