@@ -1,11 +1,13 @@
 """Servers on loopback that originals come from: one that behaves, one that does not."""
 
 import asyncio
+import itertools
 import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -81,6 +83,8 @@ class Origin:
         return web.Response(status=404) if handler is None else await handler(request)
 
 
+_NUMBERS = itertools.count()
+
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -91,6 +95,7 @@ class FaultOrigin:
     talk: Talk
     connections: int = 0
     host: str = "127.0.0.1"
+    number: int = field(default_factory=partial(next, _NUMBERS))
 
     @classmethod
     def breaking(cls, *parts: bytes) -> Self:
@@ -137,7 +142,9 @@ class FaultOrigin:
 
         return cls(talk)
 
-    def url(self, path: str = "/") -> str:
+    def url(self, path: str = "") -> str:
+        """No other origin's, unless there is a path: ports come back, and servers remember."""
+        path = path or f"/{self.number}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}{path}"
 

@@ -316,7 +316,7 @@ async def test_connections_that_died_meanwhile_are_not_noticed(client: httpx.Asy
 
     async with FaultOrigin(talk) as origin:
         for at in range(3):
-            assert (await ask(client, origin.url(f"/{at}"))).status_code == 200
+            assert (await ask(client, origin.url(f"/{origin.number}/{at}"))).status_code == 200
 
 
 async def test_a_broken_original_is_rendered_once_for_all(

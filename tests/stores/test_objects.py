@@ -202,7 +202,7 @@ async def test_a_bucket_that_hangs_is_waited_for_once(bucket: str) -> None:
 
     over, left = asyncio.Event(), list[asyncio.StreamWriter]()
     async with FaultOrigin(silence) as origin:
-        hangs = re.sub(r"endpoint=.*", f"endpoint={origin.url().rstrip('/')}", bucket)
+        hangs = re.sub(r"endpoint=.*", f"endpoint={origin.url('/').rstrip('/')}", bucket)
         settings = SharedSettings(bucket=hangs, read_seconds=0.01, write_seconds=1)
         store = SharedStore(MemoryStore(10_000_000), settings)
         store.begin()
