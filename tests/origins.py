@@ -177,6 +177,9 @@ class FaultOrigin:
             await self.talk(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side had enough
+        except RuntimeError:  # as uvloop says of writing to what is closed
+            if not writer.is_closing():
+                raise
         finally:
             self._talks.discard(task)
             writer.close()
