@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import meters
@@ -22,6 +23,7 @@ FLOOR = "bare loop"
 _MEMORY = "progressive"
 _SETTLES_IN = 3.0
 _HERD = 64
+_MOST_LOAD = 2000  # cold questions: more than are answered while anything is measured
 _MOST_WAYS = 8  # to the same picture
 
 
@@ -256,23 +258,24 @@ class Rounds:
     def _load(
         self, server: Server, scenario: Scenario, body: bytes, *, running: bool
     ) -> Iterator[None]:
-        """Sixteen callers who want what is cold, for as long as the block lasts."""
+        """Sixteen callers who want what is cold, for as long as the block lasts.
+
+        In a process of their own: whoever measures meanwhile shall not wait for them.
+        """
         if not running:
             yield
             return
-        over = threading.Event()
 
-        def ask() -> None:
-            while not over.is_set():
-                cold(server, self._origin, scenario, [body], callers=16, count=32)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
+        asks = list(islice(fresh(server, self._origin, scenario, [body]), _MOST_LOAD))
+        load = multiprocessing.get_context("fork").Process(
+            target=call, args=(server.port, asks), kwargs={"callers": 16}
+        )
+        load.start()
         try:
             yield
         finally:
-            over.set()
-            thread.join()
+            load.terminate()
+            load.join()
 
 
 def _conditional(request: bytes, head: bytes) -> Ask:
