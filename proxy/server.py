@@ -42,7 +42,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     drain_seconds: Annotated[float, Meta(ge=0, le=300)] = 3.0
     """After SIGTERM, how long new requests are still taken while readiness is already red."""
 
-    graceful_seconds: Annotated[int, Meta(ge=1, le=300)] = 22
+    graceful_seconds: Annotated[int, Meta(ge=1, le=300)] = 20
     """After that, how long requests in hand may still take."""
 
     hang_seconds: Annotated[float, Meta(ge=2, le=600)] = 20.0
