@@ -16,8 +16,8 @@ import msgspec
 import pytest
 from machinery import descendants, ended, http_workers, until
 
+from proxy.port import in_line, let_nobody_in, listen
 from proxy.server import BUSY, LEAVE, ServerSettings
-from proxy.supervisor import in_line, let_nobody_in, listen
 
 pytestmark = pytest.mark.anyio
 
