@@ -157,12 +157,25 @@ class Dialer:
 
 
 class _Protocol(ResponseHandler):
-    """Takes a body that is broken off for broken.
+    """Where aiohttp's own loses sight of a body's end."""
 
-    aiohttp takes a reset for the end where the body has no other end than that of the connection.
-    """
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on after a pause, and take no clock along into the pool.
+
+        Where the rest of a body had come before the pause, aiohttp parses it, gives the connection
+        back, and then starts the clock for silence. It would run out for whoever is next.
+        """
+        payload = self._payload
+        going_on = payload is not None and not payload.is_eof()
+        super().resume_reading(resume_parser)
+        if going_on and payload is not None and payload.is_eof():
+            self._drop_timeout()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """Take a body that is broken off for broken.
+
+        aiohttp takes a reset for the end where a body has no other end than the connection's.
+        """
         if exc is not None and self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(aiohttp.ClientPayloadError("reset in the body"))
         super().connection_lost(exc)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from origins import FaultOrigin, Origin
@@ -269,3 +270,21 @@ async def test_no_spelling_of_a_private_address_is_dialled() -> None:
             await sources.fetch(Address(text))
     await sources.close()
     assert not dialled
+
+
+@pytest.mark.parametrize("size", [1000, 300_000, 5_000_000])
+@pytest.mark.parametrize("turns", [0, 1, 10])
+async def test_no_clock_runs_over_a_connection_that_nobody_uses(
+    origin: Origin, size: int, turns: int
+) -> None:
+    """It would run out for whoever is given the connection next."""
+    url = origin.serve("/a.jpg", bytes(size))
+    async with dialing() as dialer:
+        async with dialer.ask("GET", read(url)) as answer:
+            async for _ in answer.chunks():
+                for _ in range(turns):
+                    await asyncio.sleep(0)  # who reads slowly has the other side wait
+        assert dialer._session is not None
+        assert isinstance(dialer._session.connector, aiohttp.BaseConnector)
+        ((resting, _),) = next(iter(dialer._session.connector._conns.values()))
+        assert resting._read_timeout_handle is None
