@@ -9,7 +9,6 @@ It does one job at a time, so whatever ends the process ends that job and no oth
 The fork server puts a fresh one in its place at once.
 """
 
-import ctypes
 import gc
 import logging
 import os
@@ -28,6 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy import sandbox
+from proxy.allocator import give_back
 from proxy.blob import Blob, Buffer
 from proxy.errors import ProxyError, RenderFailed
 from proxy.handover import (
@@ -248,7 +248,6 @@ class Memory:
 
     def __init__(self) -> None:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._libc = ctypes.CDLL(None)
         self._fresh = self._own()
 
     def grown(self) -> int:
@@ -258,8 +257,7 @@ class Memory:
     def trim(self) -> None:
         """Give back what is not in use."""
         gc.collect()  # a failure's traceback and the image it speaks of hold each other
-        if hasattr(self._libc, "malloc_trim"):
-            self._libc.malloc_trim(0)
+        give_back()
 
     def _own(self) -> int:
         _, resident, shared, *_ = os.pread(self._statm, 128, 0).split()

@@ -24,6 +24,7 @@ from proxy.child import Child, ended
 from proxy.port import in_line, let_nobody_in, listen
 from proxy.renderers import Renderers
 from proxy.server import ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerSettings
+from proxy.settings import BadSettings
 from proxy.worker import MakeApp, run
 
 log = logging.getLogger("framekeep.server")
@@ -157,11 +158,18 @@ class Supervisor:
         self._drain_seconds = 0.0
 
     async def run(self) -> int:
-        """Serve until a signal comes, or no worker can be started; the exit status."""
+        """Serve until a signal comes, or no worker can be started; the exit status.
+
+        Raises BadSettings where nobody can listen at that address.
+        """
         gc.freeze()  # what is here by now stays shared: the collectors of workers leave it alone
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[int] = loop.create_future()
-        self._listener = listen(self._server.host, self._server.port)
+        try:
+            self._listener = listen(self._server.host, self._server.port)
+        except OSError as error:
+            where = "FRAMEKEEP_SERVER_HOST, FRAMEKEEP_SERVER_PORT"
+            raise BadSettings(f"{where}: {error.strerror}") from error
         loop.add_signal_handler(signal.SIGTERM, self._stop, self._server.drain_seconds)
         loop.add_signal_handler(signal.SIGINT, self._stop, 0.0)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._go(self._renew()))

@@ -6,7 +6,6 @@ go by themselves; then, when nobody can be surprised by it, it finishes what is 
 """
 
 import asyncio
-import ctypes
 import faulthandler
 import os
 import resource
@@ -21,6 +20,7 @@ from typing import Any
 
 import uvicorn
 
+from proxy.allocator import give_back, keep_pages
 from proxy.protocol import CHECK_SECONDS, Protocol
 from proxy.server import BUSY, ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerSettings
 from proxy.settings import BadSettings
@@ -30,13 +30,8 @@ _FORGOTTEN_SECONDS = 5.0
 
 _TURN_SECONDS = 0.01
 
-_ALLOCATOR = {
-    "MALLOC_TRIM_THRESHOLD_": (-1, 8_388_608),
-    "MALLOC_TOP_PAD_": (-2, 1_048_576),
-    "MALLOC_MMAP_THRESHOLD_": (-3, 1_048_576),
-    "MALLOC_ARENA_MAX": (-8, 2),
-}
-"""The options of ``mallopt``, as ``malloc.h`` numbers them, and what they are called outside."""
+_REST = 2
+"""Turns without a request in hand after which memory is given back."""
 
 NAME = "framekeep-http"
 """What `ps` shows as the name of a worker's command."""
@@ -83,6 +78,7 @@ class Worker(uvicorn.Server):
         self._farewell = False
         self._leaving = asyncio.Event()
         self._patience = settings.drain_seconds + _FORGOTTEN_SECONDS
+        self._rested = 0
         self._beat = beat
         self._owner = owner
 
@@ -142,6 +138,9 @@ class Worker(uvicorn.Server):
         now = asyncio.get_running_loop().time()
         for connection in connections:
             connection.check(now)  # type: ignore[union-attr]
+        self._rested = 0 if self.server_state.tasks else self._rested + 1
+        if self._rested == _REST:
+            give_back()
         with suppress(BlockingIOError, BrokenPipeError):
             os.write(self._beat, BUSY if connections else IDLE)
 
@@ -162,7 +161,7 @@ def run(
     """
     Path("/proc/self/comm").write_text(NAME)
     faulthandler.enable()  # on SIGABRT, it says where it hangs
-    _keep_pages()
+    keep_pages()
     os.set_blocking(beat, False)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -176,16 +175,3 @@ def run(
     worker = Worker(app, settings, stopping, beat, owner)
     worker.run([socket.socket(fileno=listener)])
     return 0
-
-
-def _keep_pages() -> None:
-    """Have glibc keep some of its pages, where nobody has told it otherwise.
-
-    It asks the kernel for fresh ones for each buffer that a socket is read into. With some of them
-    kept, a worker fetches a 2 MB original for 3.4 ms of CPU instead of 4.8.
-    """
-    with suppress(AttributeError):  # other C libraries have no such knobs
-        set_option = ctypes.CDLL(None).mallopt
-        for name, (option, value) in _ALLOCATOR.items():
-            if name not in os.environ:
-                set_option(option, value)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,16 @@ def test_a_bad_setting_stops_every_command() -> None:
     printed = framekeep("config", FRAMEKEEP_SERVER_PORT="http")
     assert printed.returncode == 2
     assert printed.stderr.startswith(b"FRAMEKEEP_SERVER_PORT='http': expected `int`")
+
+
+def test_a_port_that_is_taken_is_said_to_be() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        served = framekeep("serve", "--dev", FRAMEKEEP_SERVER_PORT=port)
+    assert served.returncode == 2
+    expected = "FRAMEKEEP_SERVER_HOST, FRAMEKEEP_SERVER_PORT: Address already in use"
+    assert served.stderr.decode().startswith(expected)
+    assert port in served.stderr.decode()
 
 
 def test_a_server_without_keys_does_not_start_and_says_what_to_do() -> None:
