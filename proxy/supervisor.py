@@ -57,11 +57,7 @@ def serve(
 
     ``ready`` is called with the server's address as soon as the first worker answers.
     """
-
-    async def run() -> int:
-        return await Supervisor(server, renderers, make_app=make_app, ready=ready).run()
-
-    return asyncio.run(run())
+    return asyncio.run(Supervisor(server, renderers, make_app=make_app, ready=ready).run())
 
 
 class _Worker:

@@ -28,7 +28,8 @@ from proxy.settings import BadSettings
 _FORGOTTEN_SECONDS = 5.0
 """How much later than expected the word to leave may come; then the worker leaves without."""
 
-_TURN_SECONDS = 0.01
+_LOOK_SECONDS = 0.01
+"""How often it looks, when it leaves, whether somebody has still not asked."""
 
 _REST = 2
 """Turns without a request in hand after which memory is given back."""
@@ -123,7 +124,7 @@ class Worker(uvicorn.Server):
             server.close()
         entered = True  # who was let in last shows a turn of the loop later
         while entered:
-            await asyncio.sleep(_TURN_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS)
             since = asyncio.get_running_loop().time() - ENTERING_SECONDS
             connections = self.server_state.connections
             entered = any(one.is_entering(since) for one in connections)  # type: ignore[union-attr]
