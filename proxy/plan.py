@@ -107,6 +107,11 @@ class Plan(Struct, frozen=True):
 
     @property
     def looks(self) -> bool:
+        """Whether the subject decides what is done anywhere in it."""
+        return any(one.looks() for one in self.operations)
+
+    @property
+    def begins_with_a_look(self) -> bool:
         """Whether the subject of the whole original has to be known."""
         return self._first is not None and self._first.looks()
 

@@ -206,7 +206,10 @@ async def _exactly(line: socket.socket, size: int) -> bytearray:
     view = memoryview(data)
     loop = asyncio.get_running_loop()
     while view:
-        read = await loop.sock_recv_into(line, view)
+        try:  # what follows a head is here with it: a wait would cost more than to read it
+            read = line.recv_into(view)
+        except BlockingIOError:
+            read = await loop.sock_recv_into(line, view)
         if not read:
             raise _Died
         view = view[read:]

@@ -215,8 +215,8 @@ class Service:
         labels = source_labels(job.source, record)
         began = time.monotonic()
         reduced = await self._rasters.of(job.source.key, main, job.plan, lane)
-        focus = await self._kept_focus(main)
-        if focus is None and reduced is not None and job.plan.looks:
+        focus = await self._kept_focus(main) if job.plan.looks else None
+        if focus is None and reduced is not None and job.plan.begins_with_a_look:
             seen = await self._flights.join(
                 f"{lane}-look-{main.digest}",
                 partial(self._seen, LOOK, main, None, labels, reduced=reduced, lane=lane),
