@@ -103,7 +103,10 @@ async def test_no_size_is_visibly_another(world: World, origin: Origin) -> None:
         assert alone.rendition.decided == one.rendition.decided
         assert alone.rendition.size == one.rendition.size
         a, b = (opened(answer.rendition.body).astype(float) for answer in (alone, one))
-        assert np.abs(a - b).mean() < 1.5
+        # Each was looked at by itself: their windows may lie a row or a column apart.
+        shifts = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
+        apart = [np.abs(a - np.roll(b, shift, (0, 1))).mean() for shift in shifts]
+        assert min(apart) < 1.5
 
 
 async def test_a_file_that_was_cut_is_refused_to_all(world: World, origin: Origin) -> None:
