@@ -59,10 +59,6 @@ class Blob:
             return b""  # an empty file cannot be mapped
         return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
 
-    def room(self) -> mmap.mmap:
-        """The bytes, mapped to be written: of a descriptor that came for that."""
-        return mmap.mmap(self.descriptor, self.size)
-
     def read(self) -> bytes:
         """The bytes, copied."""
         return os.pread(self.descriptor, self.size, 0)
@@ -90,6 +86,22 @@ class Room:
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
         self._close.detach()
         return Blob(self.descriptor)
+
+
+class Filler:
+    """Writes into a room from its beginning on, in the process that it was handed to."""
+
+    def __init__(self, room: Blob) -> None:
+        self._room = room
+        self._at = 0
+
+    def write(self, chunk: Buffer) -> None:
+        # Not through a mapping: each page would be cleared first.
+        rest = memoryview(chunk).cast("B")
+        while rest:
+            written = os.pwrite(self._room.descriptor, rest, self._at)
+            rest = rest[written:]
+            self._at += written
 
 
 class BlobWriter:

@@ -57,31 +57,20 @@ class Task(Generic[Argument, Result]):
 class Work(Task[Argument, Result]):
     """A pure function that render processes do.
 
-    ``does`` takes the originals, the argument and the lane it runs on; where it ``fills`` a room,
-    that comes last among the originals and is written to. It may raise a ProxyError,
+    ``does`` takes the originals, the argument and the lane it runs on. It may raise a ProxyError,
     which is raised again at the caller's, or, on the live lane alone, Heavy as soon as it knows
     (from the header, say): then it is begun anew where dear work waits.
     """
 
-    does: Callable[[Sequence[Buffer], Argument, Lane], Result]
-    fills: bool = False
+    does: Callable[[Sequence[Blob], Argument, Lane], Result]
 
     @classmethod
     def of(
         cls,
         task: Task[Argument, Result],
-        does: Callable[[Sequence[Buffer], Argument, Lane], Result],
-        *,
-        fills: bool = False,
+        does: Callable[[Sequence[Blob], Argument, Lane], Result],
     ) -> "Work[Argument, Result]":
-        return cls(task.name, task.argument, task.result, does, fills)
-
-    def mapped(self, blobs: Sequence[Blob]) -> list[Buffer]:
-        """What ``does`` takes as originals."""
-        if not self.fills:
-            return [blob.view() for blob in blobs]
-        *originals, room = blobs
-        return [*(blob.view() for blob in originals), room.room()]
+        return cls(task.name, task.argument, task.result, does)
 
 
 def registry(works: Sequence[Work[Any, Any]]) -> Mapping[str, Work[Any, Any]]:

@@ -22,6 +22,9 @@ from proxy.picture import Eye, Picture, Rendered, Rendition, Seen, preview
 from proxy.plan import Plan
 from proxy.reduction import Raster, reduced_by
 
+_ROWS = 32
+"""Rows that are computed together: few enough to be still in the processor's cache afterwards."""
+
 
 def render(
     original: Buffer,
@@ -94,22 +97,29 @@ def look(
         return Seen(seen.natural, seen.frames, known)
 
 
-def reduce(original: Buffer, factor: int, limits: Limits, *, eye: Eye) -> tuple[Raster, Buffer]:
-    """A still original decoded for several plans, ``factor`` times smaller, and its pixels.
+def reduce(
+    original: Buffer, factor: int, limits: Limits, *, eye: Eye, write: Callable[[Buffer], None]
+) -> Raster:
+    """A still original decoded for several plans, ``factor`` times smaller.
+
+    Its pixels are handed to ``write``, from top to bottom.
 
     Raises:
         ImageError: the original is no picture, or is broken.
     """
     with translated():
         picture = decode(original, limits, eye=eye, needed=partial(reduced_by, factor))
-        raster = Raster(
-            size=picture.raster,
+        size = picture.raster
+        rows = pyvips.Region.new(picture.image)
+        for top in range(0, size.height, _ROWS):
+            write(rows.fetch(0, top, size.width, min(_ROWS, size.height - top)))
+        return Raster(
+            size=size,
             bands=picture.image.bands,
             natural=picture.natural,
             format=picture.packaging.format,
             rights=picture.rights,
         )
-        return raster, picture.image.write_to_memory()
 
 
 def _no_larger(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:

@@ -28,7 +28,7 @@ from msgspec import Struct
 
 from proxy import sandbox
 from proxy.allocator import give_back
-from proxy.blob import Blob, Buffer
+from proxy.blob import Blob
 from proxy.errors import ProxyError, RenderFailed
 from proxy.handover import (
     MOMENT,
@@ -72,7 +72,7 @@ class About(Struct, frozen=True):
     guards: Mapping[str, str]
 
 
-def _about(originals: Sequence[Buffer], argument: None, lane: Lane) -> About:  # noqa: ARG001
+def _about(originals: Sequence[Blob], argument: None, lane: Lane) -> About:  # noqa: ARG001
     return About(os.getpid(), 0, 0, {})
 
 
@@ -120,7 +120,7 @@ class Renderer:
         self._jobs = 0
         self._spoilt = False
 
-    def _about(self, originals: Sequence[Buffer], argument: None, lane: Lane) -> About:
+    def _about(self, originals: Sequence[Blob], argument: None, lane: Lane) -> About:
         return About(os.getpid(), self._jobs, self._memory.grown(), self._guards)
 
     def run(self) -> NoReturn:
@@ -173,7 +173,7 @@ class Renderer:
         try:
             work = self._works[order.work]
             argument = msgspec.msgpack.decode(order.argument, type=work.argument)
-            result = work.does(work.mapped(blobs), argument, lane)
+            result = work.does(blobs, argument, lane)
             return frame(Kind.DONE, msgspec.msgpack.encode(result))
         except ProxyError as error:
             return frame(Kind.FAILED, write_failure(error))

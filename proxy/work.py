@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 import pyvips
 
 from proxy import cutout, ops
-from proxy.blob import Buffer
+from proxy.blob import Blob, Buffer, Filler
 from proxy.containers import probe
 from proxy.costs import HEAVY_SECONDS, decoding
 from proxy.describe import describe
@@ -39,8 +39,8 @@ def eye_of(models: Models) -> Eye:
     return Detectors(models)
 
 
-def _render(originals: Sequence[Buffer], order: RenderOrder, lane: Lane) -> Rendered:
-    picture, *others = originals
+def _render(originals: Sequence[Blob], order: RenderOrder, lane: Lane) -> Rendered:
+    picture, *others = (original.view() for original in originals)
     _weigh_decoding(picture, order.raster, lane)
     return render(
         picture,
@@ -54,8 +54,8 @@ def _render(originals: Sequence[Buffer], order: RenderOrder, lane: Lane) -> Rend
     )
 
 
-def _look(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Seen:
-    (picture,) = originals
+def _look(originals: Sequence[Blob], order: LookOrder, lane: Lane) -> Seen:
+    (picture,) = (original.view() for original in originals)
     _weigh_decoding(picture, order.raster, lane)
     return look(
         picture,
@@ -66,22 +66,20 @@ def _look(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Seen:
     )
 
 
-def _describe(originals: Sequence[Buffer], order: LookOrder, lane: Lane) -> Description:
-    (picture,) = originals
+def _describe(originals: Sequence[Blob], order: LookOrder, lane: Lane) -> Description:
+    (picture,) = (original.view() for original in originals)
     _weigh_decoding(picture, None, lane)
     return describe(
         picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus
     )
 
 
-def _reduce(originals: Sequence[Buffer], order: ReduceOrder, lane: Lane) -> Raster:
-    picture, room = originals
+def _reduce(originals: Sequence[Blob], order: ReduceOrder, lane: Lane) -> Raster:
+    original, room = originals
+    picture = original.view()
     _weigh_decoding(picture, None, lane)
     eye = eye_of(order.outfit.models)
-    raster, pixels = reduce(picture, order.factor, order.outfit.limits, eye=eye)
-    with memoryview(room) as view:
-        view[: raster.length] = pixels
-    return raster
+    return reduce(picture, order.factor, order.outfit.limits, eye=eye, write=Filler(room).write)
 
 
 def _weigh_decoding(original: Buffer, raster: Raster | None, lane: Lane) -> None:
@@ -99,7 +97,7 @@ WORKS = (
     Work.of(RENDER, _render),
     Work.of(LOOK, _look),
     Work.of(DESCRIBE, _describe),
-    Work.of(REDUCE, _reduce, fills=True),
+    Work.of(REDUCE, _reduce),
 )
 
 SHARED = (cutout, ops)

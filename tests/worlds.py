@@ -67,7 +67,7 @@ class Here(Pool):
             await self.during()
         known: Work[Any, Any] = registry(WORKS)[work.name]
         blobs = [Blob(os.dup(one.descriptor)) for one in originals]
-        result: Result = known.does(known.mapped(blobs), argument, "heavy")
+        result: Result = known.does(blobs, argument, "heavy")
         return result
 
 
