@@ -65,7 +65,7 @@ async def ended(process: Child | subprocess.Popen[bytes]) -> int:
 def _become(does: Callable[[], int], keep: Collection[int], mask: Iterable[int]) -> NoReturn:
     status = 1
     try:
-        os.setsid()  # Ctrl-C at a terminal is the original's to hear
+        os.setpgid(0, 0)  # Ctrl-C at a terminal is the original's to hear
         _forget_signals(mask)
         _close_all_but(keep)
         status = does()

@@ -124,6 +124,10 @@ class RenderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     recycle_jobs: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
     """Jobs after which a render process is replaced."""
 
+    nice: Annotated[int, Meta(ge=0, le=19)] = 15
+    """How far render processes stand back, by the system's scale, when HTTP workers want a core:
+    what is kept is answered at once while all cores render. At 0 they share alike."""
+
     sandbox: bool = True
     """Confine render processes by every means the kernel offers; `framekeep doctor` lists them."""
 

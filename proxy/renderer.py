@@ -107,6 +107,7 @@ class Renderer:
         for listener in self._listeners.values():
             # Exclusive: a knock wakes one of the idle, not all of them.
             self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        os.nice(settings.nice)
         self._memory = Memory()
         self._guards: Mapping[str, str] = {}
         if settings.sandbox:

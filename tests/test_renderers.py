@@ -11,7 +11,7 @@ import pytest
 from machinery import ended, pid_of, running, until
 from renderer_works import CHURN, GROW, LEAK, SIZE
 
-from proxy.handover import cores
+from proxy.handover import RenderSettings, cores
 from proxy.renderer import ABOUT
 
 pytestmark = pytest.mark.anyio
@@ -24,6 +24,16 @@ async def test_a_renderer_that_has_done_its_number_is_replaced_and_no_job_is_los
         pids = [await pid_of(pool) for _ in range(9)]
         assert len(set(pids)) == 3
         assert pool.counts["crashed"] == 0
+
+
+async def test_renderers_stand_back_behind_who_asks_them() -> None:
+    async with running() as (pool, _):
+        pid = await pid_of(pool)
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, own + RenderSettings().nice)
+        # Between sessions the kernel shares by other rules, and Ctrl-C goes to a whole group.
+        assert os.getsid(pid) == os.getsid(0)
+        assert os.getpgid(pid) != os.getpgid(0)
 
 
 async def test_a_renderer_that_has_grown_is_replaced_after_its_job() -> None:
