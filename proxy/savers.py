@@ -45,7 +45,9 @@ def saved(picture: Picture, name: Name, quality: int) -> bytes:
 
 def _jpeg(image: pyvips.Image, _height: int, quality: int, keep: int) -> bytes:
     # Chroma is halved below quality 90 and kept from there on, which is what "auto" does.
-    return image.jpegsave_buffer(Q=quality, interlace=True, optimize_coding=True, keep=keep)
+    # By `bench/efforts`: progressive is 1 % fewer bytes at 800 pixels and 2 % more at 200, for 1.7
+    # times the CPU, and as much more for whoever shows it.
+    return image.jpegsave_buffer(Q=quality, optimize_coding=True, keep=keep)
 
 
 def _png(image: pyvips.Image, _height: int, _quality: int, keep: int) -> bytes:

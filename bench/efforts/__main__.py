@@ -1,8 +1,8 @@
 """Which settings of an encoder are worth their time: bytes at equal SSIMULACRA2, and CPU.
 
-``python bench/efforts avif`` (or ``webp``) prints a Markdown table. For every picture and setting a
-few qualities are tried, bytes are interpolated at the scores that effort 4 reaches, and what is
-told is the geometric mean of bytes and of CPU time relative to effort 4.
+``python bench/efforts avif`` (or ``jpeg``, ``webp``) prints a Markdown table. For every picture and
+setting a few qualities are tried, bytes are interpolated at the scores that the format's first
+setting reaches, and what is told is the geometric mean of bytes and of CPU time relative to it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,20 @@ from figures import short, table
 _PICTURES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
 _SAMPLE = REPOSITORY / "proxy" / "demo"
 _QUALITIES = (35, 50, 65, 80, 90)
-_BASE = "effort 4"
 _SETTINGS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "avif": {
-        _BASE: {"effort": 4},
+        "effort 4": {"effort": 4},
         **{f"effort {effort}": {"effort": effort} for effort in (0, 1, 2, 3)},
         **{f"effort {effort}, 10 bits": {"effort": effort, "bitdepth": 10} for effort in (2, 3)},
         **{f"effort {effort}, tune ssim": {"effort": effort, "tune": "ssim"} for effort in (2, 3)},
     },
+    "jpeg": {
+        "progressive": {"interlace": True, "optimize_coding": True},
+        "baseline": {"interlace": False, "optimize_coding": True},
+        "baseline, fixed codes": {"interlace": False, "optimize_coding": False},
+    },
     "webp": {
-        _BASE: {"effort": 4},
+        "effort 4": {"effort": 4},
         **{f"effort {effort}": {"effort": effort} for effort in (0, 1, 2, 3, 5, 6)},
         **{
             f"effort {effort}, smart subsampling": {"effort": effort, "smart_subsample": True}
@@ -54,6 +58,7 @@ _SETTINGS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
 
 _SAVE = {
     "avif": partial(pyvips.Image.heifsave_buffer, compression="av1"),
+    "jpeg": pyvips.Image.jpegsave_buffer,
     "webp": pyvips.Image.webpsave_buffer,
 }
 
@@ -65,10 +70,12 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=800)
     parser.add_argument("--setting", action="append", help="only this one (may be repeated)")
     options = parser.parse_args()
+    settings = _SETTINGS[options.format]
+    first = next(iter(settings))
     chosen = {
         name: how
-        for name, how in _SETTINGS[options.format].items()
-        if name == _BASE or not options.setting or name in options.setting
+        for name, how in settings.items()
+        if name == first or not options.setting or name in options.setting
     }
     _install()
     found = sorted(_PICTURES.glob("*.jpg")) or sorted(_SAMPLE.glob("*.jpg"))
@@ -82,7 +89,7 @@ def main() -> None:
                 name: _curve(image, options.format, how, Path(folder))
                 for name, how in chosen.items()
             }
-            base = curves[_BASE]
+            base = curves[first]
             for name, curve in curves.items():
                 size = [
                     math.log(_bytes_at(curve, score) / size)

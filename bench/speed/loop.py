@@ -31,7 +31,7 @@ def rendered(data: bytes, wish: dict[str, Any]) -> bytes:
     quality: dict[str, Any] = {"Q": wish["quality"], "keep": 0}
     match wish["format"]:
         case "jpeg":
-            return bytes(image.jpegsave_buffer(optimize_coding=True, interlace=True, **quality))
+            return bytes(image.jpegsave_buffer(optimize_coding=True, **quality))
         case "webp":
             effort = 4 if image.hasalpha() else 2
             return bytes(image.webpsave_buffer(effort=effort, **quality))
