@@ -131,9 +131,12 @@ class Rounds:
             self._memories(scenario, known)
 
     def _memories(self, scenario: Scenario, known: Mapping[str, tuple[list[bytes], float]]) -> None:
+        """What this alone takes, each server begun anew: what came before may not be given back."""
         for server in self._servers:
             if server.name not in known:
                 continue
+            server.stop()
+            server.start()
             found = self.found[scenario.name, server.name]
             with meters.watching(server.pid) as peak:
                 cold(server, self._origin, scenario, known[server.name][0], callers=16, count=64)
