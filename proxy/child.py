@@ -65,9 +65,7 @@ async def ended(process: Child | subprocess.Popen[bytes]) -> int:
 def _become(does: Callable[[], int], keep: Collection[int], mask: Iterable[int]) -> NoReturn:
     status = 1
     try:
-        # Ctrl-C at a terminal is the original's to hear. Not a session of its own: between those
-        # the kernel may share cores by other rules than by who stands back.
-        os.setpgid(0, 0)
+        os.setsid()  # Ctrl-C at a terminal is the original's to hear
         _forget_signals(mask)
         _close_all_but(keep)
         status = does()

@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -107,7 +108,7 @@ class Renderer:
         for listener in self._listeners.values():
             # Exclusive: a knock wakes one of the idle, not all of them.
             self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        os.nice(settings.nice)
+        stand_back(settings.nice)
         self._memory = Memory()
         self._guards: Mapping[str, str] = {}
         if settings.sandbox:
@@ -186,6 +187,17 @@ class Renderer:
                 "the picture could not be rendered", detail=traceback.format_exc()
             )
             return frame(Kind.FAILED, write_failure(failure))
+
+
+def stand_back(nice: int) -> None:
+    """Let HTTP workers go first where both want a core.
+
+    Where the kernel shares cores among sessions first, as it does outside of containers, the
+    priority of a process counts in its own session alone: so the renderers' session stands back.
+    """
+    os.nice(nice)
+    with suppress(OSError):  # there are no such groups, or somebody else has just set one
+        Path("/proc/self/autogroup").write_text(str(nice), "ascii")
 
 
 @contextmanager

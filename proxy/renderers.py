@@ -142,7 +142,7 @@ class Renderers:
             stdin=subprocess.DEVNULL,
             pass_fds=[owner, *listeners],
             env=renderer_environment(os.environ),
-            process_group=0,  # Ctrl-C at a terminal is the owner's to hear
+            start_new_session=True,  # Ctrl-C at a terminal is the owner's to hear
         )
         os.close(owner)
         return process, hold

@@ -67,6 +67,7 @@ class Server:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **self.environment()}
         began = time.monotonic()
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -74,7 +75,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, **self.environment()},
+                env=environment,
                 start_new_session=True,
             )
         while not self._answers():
