@@ -57,9 +57,10 @@ class Task(Generic[Argument, Result]):
 class Work(Task[Argument, Result]):
     """A pure function that render processes do.
 
-    ``does`` takes the originals, the argument and the lane it runs on. It may raise a ProxyError,
-    which is raised again at the caller's, or, on the live lane alone, Heavy as soon as it knows
-    (from the header, say): then it is begun anew where dear work waits.
+    ``does`` takes what came along (originals, or room for a result), the argument and the lane it
+    runs on. It may raise a ProxyError, which is raised again at the caller's, or, on the live lane
+    alone, Heavy as soon as it knows (from the header, say): then it is begun anew where dear work
+    waits.
     """
 
     does: Callable[[Sequence[Blob], Argument, Lane], Result]

@@ -17,7 +17,7 @@ from proxy.geometry import Size
 _LEFT_TO_SCALE = Fraction(5, 4)
 """Of photographs, enlarged three times and side by side, nobody can tell what was made from such a
 raster from what was made from a larger one; it costs up to a tenth less than to leave 3/2, and half
-where a profile has to be gone through. What is left for less shows in fine regular patterns."""
+where a profile has to be gone through. Fine regular patterns shimmer a little more."""
 
 SHARED_AT_MOST = 6_000_000
 """Pixels of a raster that is shared: 24 MB with alpha."""

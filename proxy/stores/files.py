@@ -14,7 +14,7 @@ from proxy.stores.frame import Damaged
 _INCOMING = "incoming"
 _BALLAST = "ballast"
 _BALLAST_BYTES = 512 * 1024
-_LARGE = 256 * 1024
+_LARGE = 256 * 1024  # from here on a body of its own memory is not copied on its way to the disk
 _SETTLED = "[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"
 
 
