@@ -17,11 +17,11 @@ from proxy.focus.evidence import Focus
 from proxy.formats import FORMATS, Name
 from proxy.geometry import Size
 from proxy.limits import Limits
-from proxy.loaders import LOADERS, Wanted
-from proxy.metadata import rights, told
+from proxy.loaders import LOADERS, Wanted, turbo
+from proxy.metadata import ORIENTATION, rights, told
 from proxy.picture import Animation, Eye, Packaging, Picture
 from proxy.profiles import is_srgb, needs_profile, srgb
-from proxy.reduction import Raster, whole_factor
+from proxy.reduction import JPEG_STEPS, Raster, whole_factor
 from proxy.scaling import shrunk
 
 _LOOKED_THROUGH = 16_000_000
@@ -68,9 +68,12 @@ def decode(
     natural = _upright(stored, image)
 
     factor = whole_factor(natural, needed(natural))
-    if header.format == "jpeg" and factor > 1:
-        image = load(original, header, Wanted(shrink=factor))
-        factor //= round(stored.width / image.width) or 1
+    told_rights = rights(image)
+    if header.format == "jpeg":
+        step = max(step for step in JPEG_STEPS if step <= factor)
+        small = turbo.held(original, image, step)
+        image = small or load(original, header, Wanted(shrink=step))
+        factor //= step
     if animation is None and needs_profile(image):
         # Profiles cost more than scaling: what is to be averaged anyway is averaged before them.
         image = shrunk(image, factor)
@@ -83,7 +86,7 @@ def decode(
         focus=focus,
         animation=animation,
         own=header.format if complete and _as_stored(image, natural) else None,
-        rights=rights(image),
+        rights=told_rights,
     )
 
 
@@ -162,7 +165,7 @@ def _without_idle_alpha(image: pyvips.Image, animation: Animation | None) -> pyv
 
 
 def _orientation(image: pyvips.Image) -> int:
-    return int(told(image, "orientation") or 1)
+    return int(told(image, ORIENTATION) or 1)
 
 
 def _as_stored(image: pyvips.Image, natural: Size) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import pyvips
 
 PROFILE = "icc-profile-data"
+ORIENTATION = "orientation"
 
 
 def told(image: pyvips.Image, name: str) -> Any:
@@ -33,6 +34,13 @@ def tell(
     if profile is not None:
         blob: Any = profile  # which the stubs do not know
         image.set_type(pyvips.GValue.blob_type, PROFILE, blob)
+    return image
+
+
+def lent(image: pyvips.Image, other: pyvips.Image) -> pyvips.Image:
+    """The same image with what the other one says of its colours and of where its top is."""
+    image = tell(image, profile=told(other, PROFILE))
+    image.set_type(pyvips.GValue.gint_type, ORIENTATION, told(other, ORIENTATION) or 1)
     return image
 
 

@@ -25,7 +25,7 @@ SHARED_AT_MOST = 6_000_000
 _SHARED_AT_LEAST = 1_000_000
 """Pixels of an original: below, to decode it again costs less than to ask for it once."""
 
-_STEPS = (1, 2, 4, 8)
+JPEG_STEPS = (1, 2, 4, 8)
 """How many times smaller a JPEG can be decoded."""
 
 BANDS_AT_MOST = 4
@@ -75,7 +75,7 @@ def shared_factor(header: Header) -> int | None:
     """How many times smaller to decode an original for several sizes; None: each for itself."""
     if header.frames > 1 or header.pixels < _SHARED_AT_LEAST:
         return None
-    steps = _STEPS if header.format == "jpeg" else _STEPS[:1]
+    steps = JPEG_STEPS if header.format == "jpeg" else JPEG_STEPS[:1]
     return next((step for step in steps if header.pixels <= SHARED_AT_MOST * step**2), None)
 
 

@@ -141,10 +141,10 @@ def _check_result(picture: Picture, limits: Limits) -> None:
         raise ImageTooLarge(f"a result of {size} has more than {limits.result_pixels} pixels")
 
 
-# Each codec has words of its own for it; those of libaom and libwebp fit other failures to write
+# Each library has words of its own for it; those of libaom and libwebp fit other failures to write
 # as well, which are no more the original's fault.
 _NO_MEMORY = re.compile(
-    r"(insufficient|out of) memory|memory alloc|failed to allocate"
+    r"(insufficient|out of) memory|memory alloc|failed to allocate|error creating thread"
     r"|undefined AOM|av1_create|unable to encode",
     re.IGNORECASE,
 )

@@ -11,16 +11,20 @@ import numpy as np
 import pictures
 import pytest
 import pyvips
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from msgspec import structs
 from PIL import Image
 from rendering import CATALOGUE, EYE, pixels, rendered, step
-from test_colour import difference
+from test_colour import difference, profile
 
+from proxy.containers import probe
 from proxy.decode import decode
 from proxy.errors import BrokenImage, ImageError, ImageTooLarge, Impossible, NotAnImage
 from proxy.formats import Name
 from proxy.geometry import Size
 from proxy.limits import Limits
+from proxy.loaders import Wanted, turbo, vips
 from proxy.plugins import missing
 from proxy.render import render
 
@@ -130,6 +134,97 @@ def test_shrinking_while_loading_keeps_to_the_natural_size(
     assert picture.raster.width >= min(width, target)
     result = rendered(original, step("resize", width=target, height=target, fit="cover"))
     assert result.size == Size(target, target)
+
+
+def plain_jpeg(width: int, height: int, mode: str, **options: Any) -> bytes:
+    kept = io.BytesIO()
+    scene = Image.fromarray(pictures.scene(width, height)).convert(mode)
+    scene.save(kept, "JPEG", **{"quality": 90, **options})
+    return kept.getvalue()
+
+
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.sampled_from([1, 2, 4, 8]),
+    st.sampled_from(["RGB", "L", "CMYK"]),
+    st.integers(0, 2),
+    st.booleans(),
+    st.integers(0, 1),
+)
+def test_what_is_decoded_at_once_is_what_libvips_reads(
+    width: int, height: int, shrink: int, mode: str, subsampling: int, progressive: bool, rows: int
+) -> None:
+    assume(shrink <= min(width, height))
+    original = plain_jpeg(
+        width,
+        height,
+        mode,
+        subsampling=0 if mode == "CMYK" else subsampling,
+        progressive=progressive,
+        restart_marker_rows=rows,
+    )
+    header = probe(original)
+    streamed = vips.jpeg(original, header, Wanted(shrink=shrink))
+    at_once = turbo.held(original, vips.jpeg(original, header, Wanted()), shrink)
+    assert at_once is not None
+    assert at_once.interpretation == streamed.interpretation
+    assert np.array_equal(at_once.numpy(), streamed.numpy())
+
+
+def test_what_is_decoded_at_once_keeps_its_profile_and_its_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    original = plain_jpeg(40, 30, "RGB", exif=exif, icc_profile=profile("p3"))
+    at_once = turbo.held(original, vips.jpeg(original, probe(original), Wanted()), 1)
+    assert at_once is not None
+    assert at_once.get("icc-profile-data") == profile("p3")
+    assert at_once.get("orientation") == 6
+
+
+def test_what_is_odd_about_a_jpeg_is_for_libvips_to_judge() -> None:
+    whole = plain_jpeg(160, 120, "RGB", restart_marker_rows=1)
+    odd = (
+        whole[:-2],
+        whole[: len(whole) // 2] + b"\xff\xd9",
+        whole.replace(b"\xff\xd3", b"\xff\xd4", 1),
+        plain_jpeg(160, 120, "CMYK", subsampling=2),
+    )
+    for body in odd:
+        assert turbo.held(body, vips.jpeg(body, probe(body), Wanted()), 1) is None
+
+
+def test_a_jpeg_that_is_too_large_to_be_held_is_streamed() -> None:
+    large = plain_jpeg(5000, 3300, "L")
+    image = vips.jpeg(large, probe(large), Wanted())
+    assert turbo.held(large, image, 1) is None
+    assert turbo.held(large, image, 2) is not None
+
+
+FRAME = b"\xff\xc0"
+LOSSLESS = b"\xff\xc3\0\x0b\x08\x05\x78\x05\x78\1\1\x11\0"
+
+
+def hidden(before: bytes) -> bytes:
+    body = plain_jpeg(160, 120, "RGB")
+    return body.replace(FRAME, before + FRAME, 1)
+
+
+@pytest.mark.parametrize("kind", [0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF])
+def test_a_lossless_or_hierarchical_jpeg_meets_no_decoder(kind: int) -> None:
+    with pytest.raises(NotAnImage, match="lossless"):
+        probe(plain_jpeg(160, 120, "RGB").replace(FRAME, bytes((0xFF, kind)), 1))
+
+
+def test_a_jpeg_hides_no_frame_from_the_first_look() -> None:
+    with pytest.raises(NotAnImage, match="lossless"):
+        probe(hidden(LOSSLESS))
+    for before in (b"\xff\0\0\x20" + LOSSLESS.ljust(30, b"\0"), b"\0" + LOSSLESS):
+        with pytest.raises(BrokenImage):
+            probe(hidden(before))
+    frame = plain_jpeg(160, 120, "RGB").partition(FRAME)[2][:17]
+    with pytest.raises(BrokenImage):
+        probe(hidden(FRAME + frame))
 
 
 def test_a_shrunk_picture_looks_like_the_whole_one_made_small() -> None:

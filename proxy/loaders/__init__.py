@@ -12,7 +12,7 @@ import pyvips
 from proxy.blob import Buffer
 from proxy.containers import Header
 from proxy.formats import Name
-from proxy.loaders import pillow, vips
+from proxy.loaders import pillow, turbo, vips
 from proxy.loaders.wanted import Wanted
 
 Loader = Callable[[Buffer, Header, Wanted], pyvips.Image]
@@ -33,4 +33,4 @@ LOADERS: Mapping[Name, Loader] = {
     "svg": vips.svg,
 }
 
-__all__ = ["LOADERS", "Loader", "Wanted"]
+__all__ = ["LOADERS", "Loader", "Wanted", "turbo"]

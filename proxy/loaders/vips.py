@@ -24,8 +24,7 @@ _STRICT: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
 
 
 def jpeg(original: Buffer, _header: Header, wanted: Wanted) -> pyvips.Image:
-    shrink = max(step for step in (1, 2, 4, 8) if step <= wanted.shrink)
-    return pyvips.Image.jpegload_buffer(memoryview(original), shrink=shrink, **_STRICT)
+    return pyvips.Image.jpegload_buffer(memoryview(original), shrink=wanted.shrink, **_STRICT)
 
 
 def png(original: Buffer, _header: Header, _wanted: Wanted) -> pyvips.Image:
@@ -55,7 +54,3 @@ def tiff(original: Buffer, _header: Header, wanted: Wanted) -> pyvips.Image:
 def svg(original: Buffer, _header: Header, _wanted: Wanted) -> pyvips.Image:
     """A drawing, rasterised at the size it says. librsvg asks no network and opens no file."""
     return pyvips.Image.svgload_buffer(memoryview(original), **_STRICT)
-
-
-def _frames(wanted: Wanted) -> dict[str, Any]:
-    return {"page": wanted.first, "n": wanted.count, **_STRICT}

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Decode JPEGs as libvips streams them, and at once: milliseconds of CPU for the same pixels.
+
+    bench/decoders.py
+
+Prints a table. Both take turns, and what is told is the median of each.
+"""
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ["VIPS_CONCURRENCY"] = "1"
+
+import pyvips
+
+sys.path.insert(0, str(Path(__file__).parent / "speed"))
+
+from corpus import corpus
+from figures import short, table
+
+from proxy.containers import probe
+from proxy.loaders import Wanted, turbo, vips
+
+ROUNDS = 15
+NAMES = ("photo0.jpg", "photo1.jpg", "photo2.jpg", "progressive.jpg", "cmyk.jpg")
+
+
+def main() -> None:
+    rows = []
+    for name, path in corpus(Path(__file__).parent / ".work" / "corpus").items():
+        if name not in NAMES:
+            continue
+        whole = path.read_bytes()
+        small = pyvips.Image.jpegload_buffer(whole).resize(0.3).jpegsave_buffer(Q=88)
+        for body, shrink in ((whole, 8), (whole, 4), (whole, 2), (small, 1)):
+            rows.append([name, *figures(body, shrink)])
+    print(table(["original", "pixels", "streamed", "at once", "ratio"], rows))
+
+
+def figures(body: bytes, shrink: int) -> tuple[str, ...]:
+    header = probe(body)
+
+    def streamed() -> pyvips.Image:
+        return vips.jpeg(body, header, Wanted(shrink=shrink)).copy_memory()
+
+    def at_once() -> pyvips.Image:
+        opened = vips.jpeg(body, header, Wanted())
+        image = turbo.held(body, opened, shrink)
+        if image is None:
+            raise SystemExit("an original was not taken")
+        return image
+
+    spent: dict[Callable[[], pyvips.Image], list[float]] = {streamed: [], at_once: []}
+    for _ in range(ROUNDS):
+        for way, times in spent.items():
+            began = time.process_time()
+            image = way()
+            times.append(1000 * (time.process_time() - began))
+    one, other = (statistics.median(times) for times in spent.values())
+    return f"{image.width}x{image.height}", short(one), short(other), short(other / one)
+
+
+if __name__ == "__main__":
+    main()
