@@ -40,10 +40,13 @@ class Files:
     def settle(self, name: str) -> None:
         """Move a body that was written aside to its place."""
         place = self._place(name)
-        for folder in (place.parent.parent, place.parent):
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-        self._aside(name).rename(place)
+        try:
+            self._aside(name).rename(place)
+        except FileNotFoundError:  # nothing lies in its folder yet
+            for folder in (place.parent.parent, place.parent):
+                with contextlib.suppress(FileExistsError):
+                    folder.mkdir(mode=0o700)
+            self._aside(name).rename(place)
 
     def open(self, name: str) -> int:
         """A descriptor of a settled body. FileNotFoundError when it is gone, else Damaged."""
