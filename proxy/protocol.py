@@ -17,6 +17,7 @@ and its connection stays. All others go uvicorn's way.
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -169,14 +170,14 @@ class Protocol(HttpToolsProtocol):
     def _answers_at_hand(self, at_hand: AtHand) -> bool:
         """Whether this request has been answered, and nothing of it is left to do."""
         limit = self.limit_concurrency
-        general = self.server_state.default_headers
+        general = _lines(tuple(self.server_state.default_headers))
         if (
             not self._is_idle()
             or self.flow.write_paused
             or self.transport.is_closing()
             or not self.parser.should_keep_alive()
             or self.parser.get_http_version() != "1.1"
-            or (b"connection", b"close") in general
+            or general is None
             or (limit is not None and max(len(self.connections), len(self.tasks)) >= limit)
         ):
             return False
@@ -184,8 +185,7 @@ class Protocol(HttpToolsProtocol):
         if given is None:
             return False
         status, fields, body = given
-        told = b"".join(b"%b: %b\r\n" % field for field in general)
-        head = b"%b%b%b\r\n" % (STATUS_LINE[status], told, fields)
+        head = b"%b%b%b\r\n" % (STATUS_LINE[status], general, fields)
         self.transport.writelines((head, body))
         self._answered_at = self.loop.time()
         return True
@@ -210,6 +210,14 @@ class Protocol(HttpToolsProtocol):
         if not (silent or answered or self.transport.is_closing()):
             self.transport.write(_REFUSALS[status])
         self.transport.close()
+
+
+@lru_cache(maxsize=1)  # they are the same for a second
+def _lines(general: tuple[tuple[bytes, bytes], ...]) -> bytes | None:
+    """The headers that every answer has, as they go over the wire; None where all are the last."""
+    if (b"connection", b"close") in general:
+        return None
+    return b"".join(b"%b: %b\r\n" % field for field in general)
 
 
 def _brings_body(headers: list[tuple[bytes, bytes]]) -> bool:
