@@ -106,6 +106,7 @@ def create_app(
         flights=flights,
         outfit=Outfit(settings.limits, models, models.sight()),
         refusals=Refusals(settings.freshness.missing, time.monotonic),
+        shared=renderers,
     )
 
     catalogue = Catalogue(operations, at_most=settings.limits.operations)

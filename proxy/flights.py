@@ -21,7 +21,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,9 +117,9 @@ class Flights:
         make: Callable[[], Awaitable[Result]],
         look: Callable[[], Awaitable[Result | None]] | None,
     ) -> Result:
-        if self._locks is None or look is None:
+        if look is None:
             return await make()
-        async with self._locks.held(key):
+        async with self._locks.held(key) if self._locks is not None else nullcontext():
             found = await look()
             return found if found is not None else await make()
 

@@ -1,27 +1,28 @@
 """Originals that several sizes are wanted of at a time: decoded once, for all of them.
 
 A page asks for all sizes of a new upload at once, and decoding is most of what a small one costs.
-So once a second plan wants the same original, be it now or within the next seconds, the original is
-decoded by itself into shared memory, and every plan begins with that. Who comes alone is rendered
-in one go, which takes a little less.
+So once a second plan wants the same original, be it now or within the next seconds, and whichever
+worker it reaches, the original is decoded by itself into shared memory, and every plan begins with
+that. Who comes alone is rendered in one go, which takes a little less.
 """
 
 import asyncio
-import math
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import OrderedDict
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from proxy.asked import Asked
 from proxy.blob import Blob, Room
 from proxy.containers import Header, probe
 from proxy.errors import RenderFailed
 from proxy.flights import Flights
 from proxy.geometry import Size
 from proxy.handover import Lane
+from proxy.loans import Loans
 from proxy.orders import REDUCE, Outfit, ReduceOrder
 from proxy.originals import Original
 from proxy.plan import Plan
@@ -31,9 +32,7 @@ from proxy.telemetry import tell
 
 _BUDGET = 64 * 1024 * 1024  # bytes
 _SECONDS = 5.0
-"""How long a raster, and the memory of who was decoded, outlast their last use."""
-
-_REMEMBERED = 1024
+"""How far apart two may want the same original, and how long a raster outlasts its last use."""
 
 
 class Reduced(Struct, frozen=True):
@@ -43,70 +42,71 @@ class Reduced(Struct, frozen=True):
     pixels: Blob
 
 
+class _Kept(NamedTuple):
+    reduced: Reduced
+    used_at: float
+    own: bool
+
+
 class Rasters:
     """The decoded originals of one HTTP worker."""
 
-    def __init__(self, pool: Pool, outfit: Outfit) -> None:
+    def __init__(self, pool: Pool, outfit: Outfit, folder: Path | None = None) -> None:
+        """``folder`` is where all workers of the machine meet; without it this one is alone.
+
+        Raises OSError where nothing can be written there.
+        """
         self._pool = pool
         self._outfit = outfit
-        self._flights = Flights()
-        self._wanted: Counter[str] = Counter()
-        self._lately: OrderedDict[str, float] = OrderedDict()
-        self._kept: dict[str, Reduced] = {}
+        self._flights = Flights(folder / "raster-flights" if folder else None)
+        self._asked = Asked(folder / "raster-asked" if folder else None)
+        self._loans = Loans(folder, "raster")
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    @contextmanager
-    def wanting(self, source: str) -> Iterator[None]:
-        """Say that a rendition of the source of this key is being made, from before the fetch."""
-        self._wanted[source] += 1
-        try:
-            yield
-        finally:
-            self._wanted[source] -= 1
-            if not self._wanted[source]:
-                del self._wanted[source]
+    def wanted(self, source: str) -> None:
+        """Say that a rendition of the source of this key is about to be made."""
+        self._asked.note(source)
 
     async def of(self, source: str, original: Original, plan: Plan, lane: Lane) -> Reduced | None:
         """The original decoded, where that serves this plan and others too; else None.
 
         ``source`` is its key. Raises whatever rendering would raise.
         """
-        shared = self._wanted[source] > 1 or self._was_decoded(original.digest)
-        self._note(original.digest)
-        if not shared or plan.pages is not None:
+        if plan.pages is not None or not self._asked.twice(source, _SECONDS):
             return None
-        at_hand = self._kept.get(original.digest)
+        at_hand = self._at_hand(original.digest)
         reduced = at_hand or await self._decoded(original, plan, lane)
         if reduced is None or not reduced.raster.serves(plan.needs(reduced.raster.natural)):
             return None
         tell("raster", "hit" if at_hand else "miss")
         return reduced
 
-    async def _decoded(self, original: Original, plan: Plan, lane: Lane) -> Reduced | None:
-        header = await asyncio.to_thread(probe, original.body.view())
-        if not may_share(header, plan.needs(Size(header.width, header.height))):
-            return None
-        kept = self._kept.get(original.digest)  # it may have been made meanwhile
-        return kept or await self._flights.join(
-            f"{lane}-{original.digest}",  # who waits does not join what is in no hurry
-            partial(self._reduce, original, header, lane),
-        )
-
     def forget(self, *, unused_for: float) -> None:
         """Let go of what was not used for so many seconds."""
         before = time.monotonic() - unused_for
-        for digest in [one for one in self._kept if self._lately.get(one, 0.0) <= before]:
-            del self._kept[digest]
+        for digest in [digest for digest, kept in self._kept.items() if kept.used_at <= before]:
+            self._drop(digest)
 
     async def close(self) -> None:
         """Give up what is being decoded, and let go of the rest."""
         await self._flights.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._kept.clear()
+        self.forget(unused_for=0)
+
+    async def _decoded(self, original: Original, plan: Plan, lane: Lane) -> Reduced | None:
+        header = await asyncio.to_thread(probe, original.body.view())
+        if not may_share(header, plan.needs(Size(header.width, header.height))):
+            return None
+        return await self._flights.join(
+            f"{lane}-{original.digest}",  # who waits does not join what is in no hurry
+            partial(self._reduce, original, header, lane),
+            look=partial(self._made, original.digest),
+        )
 
     async def _reduce(self, original: Original, header: Header, lane: Lane) -> Reduced:
         room = Room(SHARED_AT_MOST * BANDS_AT_MOST)
@@ -122,25 +122,40 @@ class Rasters:
         except (OSError, ValueError) as error:
             message = "the picture could not be rendered"
             raise RenderFailed(message, detail=f"a raster that cannot be: {error}") from error
-        self._keep(original.digest, reduced)
+        self._keep(original.digest, reduced, own=True)
         return reduced
 
-    def _was_decoded(self, digest: str) -> bool:
-        return time.monotonic() - self._lately.get(digest, -math.inf) < _SECONDS
+    async def _made(self, digest: str) -> Reduced | None:
+        """What was decoded meanwhile, here or elsewhere."""
+        return self._at_hand(digest)
 
-    def _note(self, digest: str) -> None:
-        self._lately[digest] = time.monotonic()
-        self._lately.move_to_end(digest)
-        while len(self._lately) > _REMEMBERED:
-            self._lately.popitem(last=False)
+    def _at_hand(self, digest: str) -> Reduced | None:
+        kept = self._kept.get(digest)
+        if kept is not None:
+            self._kept[digest] = kept._replace(used_at=time.monotonic())
+            self._kept.move_to_end(digest)
+            return kept.reduced
+        lent = self._loans.borrow(digest, Raster)
+        if lent is None:
+            return None
+        pixels, raster = lent
+        reduced = Reduced(raster, pixels)
+        self._keep(digest, reduced, own=False)
+        return reduced
 
-    def _keep(self, digest: str, reduced: Reduced) -> None:
+    def _keep(self, digest: str, reduced: Reduced, *, own: bool) -> None:
         """Keep it for a while; the longest unused make room for it."""
-        self._kept[digest] = reduced
-        while sum(one.pixels.size for one in self._kept.values()) > _BUDGET:
-            del self._kept[min(self._kept, key=lambda one: self._lately.get(one, 0.0))]
+        self._kept[digest] = _Kept(reduced, time.monotonic(), own)
+        if own:
+            self._loans.lend(digest, reduced.pixels, reduced.raster)
+        while sum(kept.reduced.pixels.size for kept in self._kept.values()) > _BUDGET:
+            self._drop(next(iter(self._kept)))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._expire)
+
+    def _drop(self, digest: str) -> None:
+        if self._kept.pop(digest).own:
+            self._loans.take_back(digest)
 
     def _expire(self) -> None:
         self._timer = None

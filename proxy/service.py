@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from msgspec import Struct
@@ -94,9 +95,13 @@ class Service:
         flights: Flights,
         outfit: Outfit,
         refusals: Refusals,
+        shared: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``clock`` is in Unix seconds."""
+        """``shared`` is a folder in which all workers of the machine meet, where there are others.
+
+        ``clock`` is in Unix seconds. Raises OSError where nothing can be written to that folder.
+        """
         self._supply = supply
         self._store = store
         self._pool = pool
@@ -105,7 +110,7 @@ class Service:
         self._refusals = refusals
         self._limits = outfit.limits
         self._clock = clock
-        self._rasters = Rasters(pool, outfit)
+        self._rasters = Rasters(pool, outfit, shared)
         self._behind: dict[str, asyncio.Task[None]] = {}
 
     async def produce(self, job: Job, lane: Lane = "live") -> Answer:
@@ -194,11 +199,11 @@ class Service:
             records = await asyncio.gather(*asked)
             if before.originals == tuple(record.digest for record in records):
                 return _Made(before, records[0])  # nothing has changed
-        with self._rasters.wanting(job.source.key):
-            supplied = await asyncio.gather(*map(self._supply.original, _sources(job)))
-            originals = tuple(one.original.digest for one in supplied)
-            with self._refusals.believed(job.plan.text, originals):
-                rendered, cost = await self._render(job, supplied, lane)
+        self._rasters.wanted(job.source.key)
+        supplied = await asyncio.gather(*map(self._supply.original, _sources(job)))
+        originals = tuple(one.original.digest for one in supplied)
+        with self._refusals.believed(job.plan.text, originals):
+            rendered, cost = await self._render(job, supplied, lane)
         labels = _labels(job, supplied, before)
         finished = kept.finished(rendered, originals, labels)
         entry = kept.rendition_entry(finished, cost)
@@ -217,11 +222,11 @@ class Service:
         reduced = await self._rasters.of(job.source.key, main, job.plan, lane)
         focus = await self._kept_focus(main) if job.plan.looks else None
         if focus is None and reduced is not None and job.plan.begins_with_a_look:
-            seen = await self._flights.join(
+            focus = await self._flights.join(
                 f"{lane}-look-{main.digest}",
-                partial(self._seen, LOOK, main, None, labels, reduced=reduced, lane=lane),
+                partial(self._focus, main, labels, reduced, lane),
+                look=partial(self._kept_focus, main),
             )
-            focus = seen.focus
         also = dict(zip(job.plan.also(), bodies[1:], strict=True))
         raster = reduced.raster if reduced else None
         order = render_order(self._outfit, job.plan, focus, also, raster)
@@ -234,6 +239,12 @@ class Service:
         if rendered.focus is not None:
             await self._keep_focus(main, rendered.focus, labels, cost)
         return rendered.rendition, cost
+
+    async def _focus(
+        self, original: Original, labels: tuple[str, ...], reduced: Reduced, lane: Lane
+    ) -> Focus:
+        seen = await self._seen(LOOK, original, None, labels, reduced=reduced, lane=lane)
+        return seen.focus
 
     async def _inquire(
         self, question: Task[LookOrder, Told], source: Reference

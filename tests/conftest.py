@@ -37,9 +37,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A service of its own, in this process."""
     world = World(tmp_path / "cache")
     yield world
-    await world.service.close()
-    await world.store.close()
-    await world.dialer.close()
+    await world.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,6 +1,8 @@
 """Sizes that are wanted at a time are made of one decoding, and nobody sees it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +63,49 @@ async def test_one_after_another_the_second_decodes_for_all_that_follow(
     for wish in (AVATAR, CARD, SOCIAL, SQUARE):
         await at_once(world, url, wish)
     assert world.pool.done == {"reduce": 1, "look": 1, "render": 4}
+
+
+@pytest.fixture
+async def workers(tmp_path: Path) -> AsyncIterator[tuple[World, World]]:
+    """Two of one machine."""
+    both = [World(tmp_path / "cache", shared=tmp_path) for _ in range(2)]
+    yield both[0], both[1]
+    for world in both:
+        await world.close()
+
+
+async def test_sizes_that_reach_several_workers_are_one_decoding_and_one_look(
+    workers: tuple[World, World], origin: Origin
+) -> None:
+    one, other = workers
+    url = origin.serve("/a.jpg", PHOTO)
+    await asyncio.gather(
+        at_once(one, url, AVATAR, SOCIAL),
+        at_once(other, url, CARD, SQUARE),
+    )
+    assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
+
+
+async def test_one_after_another_it_makes_no_difference_which_worker_they_reach(
+    workers: tuple[World, World], origin: Origin
+) -> None:
+    one, other = workers
+    url = origin.serve("/a.jpg", PHOTO)
+    for world, wish in ((one, AVATAR), (other, CARD), (one, SOCIAL), (other, SQUARE)):
+        await at_once(world, url, wish)
+    assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
+
+
+async def test_a_worker_that_lets_go_leaves_the_others_what_they_have(
+    workers: tuple[World, World], origin: Origin
+) -> None:
+    one, other = workers
+    url = origin.serve("/a.jpg", PHOTO)
+    await at_once(one, url, AVATAR, CARD)
+    await at_once(other, url, SOCIAL)
+    one.service._rasters.forget(unused_for=0)
+    await at_once(other, url, SQUARE)
+    assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
 
 
 async def test_what_is_in_no_hurry_stays_so_at_every_step(world: World, origin: Origin) -> None:

@@ -74,7 +74,10 @@ class Here(Pool):
 class World:
     """A service with all it needs, and a clock that a test can turn."""
 
-    def __init__(self, folder: Path, rules: Freshness = RULES) -> None:
+    def __init__(
+        self, folder: Path, rules: Freshness = RULES, *, shared: Path | None = None
+    ) -> None:
+        """``shared`` is where it meets others, which have the same folder for their cache."""
         self.now = 1_000_000.0
         self.dialer = Dialer(Reach(allow_nets=["127.0.0.1"]))
         source = HttpSource(self.dialer, Limits(), retries=0)
@@ -89,8 +92,14 @@ class World:
             flights=flights,
             outfit=Outfit(Limits()),
             refusals=Refusals(rules.missing, self.clock),
+            shared=shared,
             clock=self.clock,
         )
+
+    async def close(self) -> None:
+        await self.service.close()
+        await self.store.close()
+        await self.dialer.close()
 
     def clock(self) -> float:
         self.now += 1e-6
