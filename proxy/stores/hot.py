@@ -11,15 +11,23 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from proxy.blob import Blob
 from proxy.stores import Entry, Kind, Repairs, Selector, Shelved, Store
 
 _TRUSTED = 10.0  # seconds; then a copy is read again, should the folder itself have been replaced
+
+_OPEN = 8
+_LARGEST_OPEN = 8_000_000
+"""How many bodies in files are held open, and of how many bytes each: what was removed meanwhile
+takes that much of the disk until it is let go of."""
 
 _ABSENT = 1.0  # seconds for which it goes without saying that nothing was kept
 _MOST_ABSENT = 4096
 
 
 class _Copy(NamedTuple):
+    """``size``: bytes of memory."""
+
     entry: Entry
     still: Callable[[], bool]
     until: float
@@ -28,6 +36,9 @@ class _Copy(NamedTuple):
 
 class HotStore:
     """Copies of small entries, at most so many bytes of them; the longest unused go first.
+
+    Of originals the last few are held open: to look for one and compare it with its digest is half
+    of what a further size costs an HTTP worker.
 
     ``clock`` is monotonic, in seconds.
     """
@@ -47,6 +58,7 @@ class HotStore:
         self._clock = clock
         self._copies: OrderedDict[tuple[Kind, str], _Copy] = OrderedDict()
         self._bytes = 0
+        self._open: OrderedDict[tuple[Kind, str], None] = OrderedDict()
         self._absent: OrderedDict[tuple[Kind, str], tuple[Callable[[], bool], float]]
         self._absent = OrderedDict()
 
@@ -67,6 +79,8 @@ class HotStore:
             self._forget((kind, key))
             return None
         self._copies.move_to_end((kind, key))
+        if (kind, key) in self._open:
+            self._open.move_to_end((kind, key))
         self._behind.touch(kind, key)
         return copy.entry
 
@@ -107,6 +121,7 @@ class HotStore:
 
     async def close(self) -> None:
         self._copies.clear()
+        self._open.clear()
         self._bytes = 0
         await self._behind.close()
 
@@ -121,10 +136,9 @@ class HotStore:
             self._absent.popitem(last=False)
 
     def _copy(self, kind: Kind, key: str, entry: Entry, still: Callable[[], bool]) -> None:
-        if not isinstance(entry.body, bytes):
-            return
-        size = len(entry.body) + len(entry.head)
-        if size > min(self._largest, self._budget):
+        held_open = isinstance(entry.body, Blob)
+        size = len(entry.head) + (0 if held_open else len(entry.body))
+        if len(entry.body) > (_LARGEST_OPEN if held_open else self._largest) or size > self._budget:
             return
         self._forget((kind, key))
         until = self._clock() + _TRUSTED
@@ -132,8 +146,13 @@ class HotStore:
         self._bytes += size
         while self._bytes > self._budget:
             self._forget(next(iter(self._copies)))
+        if held_open:
+            self._open[kind, key] = None
+            if len(self._open) > _OPEN:
+                self._forget(next(iter(self._open)))
 
     def _forget(self, place: tuple[Kind, str]) -> None:
+        self._open.pop(place, None)
         copy = self._copies.pop(place, None)
         if copy is not None:
             self._bytes -= copy.size

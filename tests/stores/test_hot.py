@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from stores.suite import MEGABYTE, Clock, StoreSuite, body_of
 
+from proxy.blob import Blob
 from proxy.stores import Entry, Everything, Labelled, Store
 from proxy.stores.disk import CacheSettings, DiskStore
 from proxy.stores.hot import HotStore
@@ -94,6 +95,26 @@ async def test_large_entries_stay_on_disk(hot: HotStore) -> None:
     await hot.put("rendition", "k", Entry(os.urandom(600_000)))
     assert await hot.get("rendition", "k") is not None
     assert hot.peek("rendition", "k") is None
+
+
+async def test_the_last_few_originals_are_held_open(hot: HotStore) -> None:
+    for number in range(20):
+        await hot.put("original", str(number), Entry(Blob.of(os.urandom(100_000))))
+        await hot.get("original", str(number))
+        hot.peek("original", "0")
+    held = [n for n in range(20) if hot.peek("original", str(n)) is not None]
+    assert held == [0, *range(13, 20)]
+    await hot.put("original", "large", Entry(Blob.of(bytes(8_000_001))))
+    await hot.get("original", "large")
+    assert hot.peek("original", "large") is None
+
+
+async def test_an_original_that_was_purged_is_let_go(hot: HotStore, disk: DiskStore) -> None:
+    await hot.put("original", "k", Entry(Blob.of(os.urandom(100_000)), labels=("tag:a",)))
+    await hot.get("original", "k")
+    assert hot.peek("original", "k") is not None
+    await disk.purge(Labelled("tag:a"))
+    assert hot.peek("original", "k") is None
 
 
 async def test_a_copy_is_read_again_after_a_while(disk: DiskStore) -> None:
