@@ -7,6 +7,7 @@ however it dies, and whoever looks next takes the work up.
 import contextlib
 import fcntl
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,11 +18,11 @@ class Full(Exception):
 
 
 class Piece:
-    """A piece of work that this process has claimed."""
+    """A piece of work that this process has claimed, until it says otherwise or forgets it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
-        self._descriptor = descriptor
+        self._close = weakref.finalize(self, os.close, descriptor)
 
     @property
     def name(self) -> str:
@@ -38,9 +39,7 @@ class Piece:
 
     def leave(self) -> None:
         """Let somebody else take it up."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._close()
 
 
 class Spool:

@@ -108,11 +108,16 @@ class Webhooks:
 
     async def _look(self) -> None:
         while True:
+            claim = asyncio.ensure_future(asyncio.to_thread(lambda: list(self._spool.claim())))
             try:
-                for piece in await asyncio.to_thread(lambda: list(self._spool.claim())):
+                for piece in await asyncio.shield(claim):
                     self._begin(self._work(piece))
             except OSError as error:
                 _log.warning("orders cannot be looked for: %s", error)
+            except asyncio.CancelledError:
+                for piece in await claim:  # else nobody else could take them up
+                    piece.leave()
+                raise
             await asyncio.sleep(self._look_seconds)
 
     async def _work(self, piece: Piece) -> None:

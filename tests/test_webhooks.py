@@ -1,7 +1,8 @@
 """Orders: kept, fulfilled, delivered with several tries, taken up again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from proxy.picture import Rendition
 from proxy.plan import Catalogue, Plan
 from proxy.reach import Reach
 from proxy.service import Answer
-from proxy.spool import Spool
+from proxy.spool import Piece, Spool
 from proxy.webhooks import Order, Webhooks
 
 pytestmark = pytest.mark.anyio
@@ -79,10 +80,11 @@ async def desk(
     tries: int = 5,
     most: int = 10,
     nets: tuple[str, ...] = LOOPBACK,
+    kind: type[Spool] = Spool,
 ) -> AsyncIterator[Webhooks]:
     dialer = Dialer(Reach(allow_nets=nets, ports=("1-65535",)))
     made = Webhooks(
-        service, dialer, Spool(folder, most=most), Catalogue(OPERATIONS), told,
+        service, dialer, kind(folder, most=most), Catalogue(OPERATIONS), told,
         tries=tries, wait_seconds=0.001,
     )  # fmt: skip
     async with made as open_desk:
@@ -184,6 +186,25 @@ async def test_what_one_server_left_undone_the_next_takes_up(
         await emptied(tmp_path)
     assert receiver.sent == [b"made"]
     assert service.jobs == [job]
+
+
+async def test_what_is_found_on_the_way_out_is_left_to_the_next(tmp_path: Path) -> None:
+    looking, may_look, looked = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(Spool):
+        def claim(self) -> Iterator[Piece]:
+            looking.set()
+            may_look.wait()
+            yield from list(super().claim())
+            looked.set()
+
+    Spool(tmp_path).put(b"an order").leave()
+
+    async with desk(tmp_path, Makes(b"made"), kind=Slow):
+        await asyncio.to_thread(looking.wait)
+        asyncio.get_running_loop().call_soon(may_look.set)  # comes when leaving has begun
+    await asyncio.to_thread(looked.wait)
+    assert len(list(Spool(tmp_path).claim())) == 1
 
 
 async def test_what_cannot_be_read_is_given_up(tmp_path: Path) -> None:
