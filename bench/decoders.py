@@ -6,19 +6,19 @@
 Prints a table. Both take turns, and what is told is the median of each.
 """
 
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["VIPS_CONCURRENCY"] = "1"
-
-import pyvips
-
 sys.path.insert(0, str(Path(__file__).parent / "speed"))
 
+import renderer
+
+renderer.be_one()
+
+import pyvips
 from corpus import corpus
 from figures import short, table
 

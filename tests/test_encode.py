@@ -3,11 +3,13 @@ import io
 import numpy as np
 import pictures
 import pytest
+import pyvips
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from rendering import CATALOGUE, EYE, pixels, rendered, step
 
+from proxy import savers
 from proxy.containers.bare import bare
 from proxy.errors import Impossible
 from proxy.formats import Name, sniff
@@ -239,3 +241,33 @@ def test_extras_write_and_read_what_they_wrote(form: Name) -> None:
     again = pixels(result.body).astype(int)
     assert abs(again - pixels(original)).mean() < 30
     assert rendered(result.body).format == "png"
+
+
+def as_image(body: pictures.Pixels) -> pyvips.Image:
+    return pyvips.Image.new_from_array(np.ascontiguousarray(body)).copy(interpretation="srgb")
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 100))
+def test_a_still_is_written_as_libvips_writes_it(width: int, height: int, quality: int) -> None:
+    body = pictures.scene(width, height)
+    opaque, alpha = as_image(body), as_image(pictures.see_through(width, height))
+    jpeg = savers._jpeg(opaque, height, quality, 0)
+    expected = opaque.jpegsave_buffer(Q=quality, optimize_coding=True, keep=0)
+    assert len(jpeg) == len(expected) + JFIF
+    assert np.array_equal(pictures.opened(jpeg), pictures.opened(expected))
+    for image, effort in ((opaque, 2), (alpha, 4)):
+        webp = savers._webp(image, height, quality, 0)
+        assert webp == image.webpsave_buffer(Q=quality, effort=effort, keep=0)
+
+
+JFIF = 18  # bytes of a header that libvips leaves out
+
+
+def test_what_pillow_does_not_write_libvips_writes() -> None:
+    large = as_image(np.zeros((4100, 4000, 3), np.uint8))
+    assert len(savers._jpeg(large, 4100, 80, 0)) == len(
+        large.jpegsave_buffer(Q=80, optimize_coding=True, keep=0)
+    )
+    wide = as_image(np.zeros((2, 20_000, 3), np.uint8))  # more than WebP holds
+    with pytest.raises(pyvips.Error):
+        savers._webp(wide, 2, 80, 0)

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Write stills through libvips and through Pillow, with the same options: milliseconds of CPU.
+
+    bench/encoders.py
+
+Prints a table. Both take turns, and what is told is the median of each.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "speed"))
+
+import renderer
+
+renderer.be_one()
+
+import pyvips
+from corpus import corpus
+from figures import short, table
+
+from proxy import savers
+
+ROUNDS = 15
+SIZES = ((200, 200), (800, 600), (1600, 1200))
+
+
+def main() -> None:
+    found = corpus(Path(__file__).parent / ".work" / "corpus")
+    rows = []
+    for name, form in (("photo0.jpg", "jpeg"), ("photo0.jpg", "webp"), ("alpha.png", "webp")):
+        for width, height in SIZES:
+            image = pyvips.Image.thumbnail(str(found[name]), width, height=height, crop="centre")
+            rows.append([f"{name} as {form}", f"{width}x{height}", *figures(image, form)])
+    print(table(["picture", "pixels", "libvips", "Pillow", "ratio", "bytes", "bytes"], rows))
+
+
+def figures(image: pyvips.Image, form: str) -> tuple[str, ...]:
+    image = image.copy_memory()
+    effort = 4 if image.hasalpha() else 2
+
+    def by_libvips() -> bytes:
+        if form == "jpeg":
+            return bytes(image.jpegsave_buffer(Q=80, optimize_coding=True, keep=0))
+        return bytes(image.webpsave_buffer(Q=80, effort=effort, keep=0))
+
+    def by_pillow() -> bytes:
+        save = savers._SAVERS[form]
+        return bytes(save(image, image.height, 80, 0))
+
+    spent: dict[Callable[[], bytes], list[float]] = {by_libvips: [], by_pillow: []}
+    sizes = []
+    for _ in range(ROUNDS):
+        for way, times in spent.items():
+            began = time.process_time()
+            sizes.append(len(way()))
+            times.append(1000 * (time.process_time() - began))
+    one, other = (statistics.median(times) for times in spent.values())
+    return short(one), short(other), short(other / one), *(f"{size:,}" for size in sizes[:2])
+
+
+if __name__ == "__main__":
+    main()
