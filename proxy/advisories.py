@@ -5,7 +5,7 @@ are called here. A render process is confined, which makes such a hole worth les
 
 What can be asked: libvips itself, a libheif and a libwebp that it loads, the libheif and libde265
 of pillow-heif. What comes inside pyvips-binary does not tell its version, so the version of that
-package stands for it. libjxl cannot be asked.
+package stands for it. libjxl cannot be asked, nor can the libjpeg-turbo of simplejpeg.
 """
 
 import ctypes

@@ -71,8 +71,8 @@ def decode(
     told_rights = rights(image)
     if header.format == "jpeg":
         step = max(step for step in JPEG_STEPS if step <= factor)
-        small = turbo.held(original, image, step)
-        image = small or load(original, header, Wanted(shrink=step))
+        held = turbo.held(original, image, step)
+        image = load(original, header, Wanted(shrink=step)) if held is None else held
         factor //= step
     if animation is None and needs_profile(image):
         # Profiles cost more than scaling: what is to be averaged anyway is averaged before them.

@@ -1,8 +1,8 @@
 """Pictures as files, one function per format. Metadata is dropped but for what was asked for.
 
 Still JPEG and WebP go through Pillow where they can: it writes the same pictures with the same
-options, its libjpeg-turbo in two thirds and its libwebp in four fifths of the CPU time of those
-that come with libvips (`bench/encoders.py`).
+options, its libjpeg-turbo in about three quarters and its libwebp in four fifths of the CPU time
+of those that come with libvips (`bench/encoders.py`).
 """
 
 import io
@@ -105,11 +105,11 @@ def _by_pillow(
     There is none where it does not fit, where something is to be kept that Pillow says otherwise,
     and where Pillow fails: what libvips then says of it counts.
     """
-    mode, pixels = _MODES.get(image.bands), image.width * image.height
-    if keep != _NOTHING or mode is None or pixels > _HELD:
+    mode = _MODES.get(image.bands) if image.format == "uchar" else None
+    size = image.width, image.height
+    if keep != _NOTHING or mode is None or math.prod(size) > _HELD:
         return image, None
     rows = image.write_to_memory()
-    size = image.width, image.height
     kept = io.BytesIO()
     try:
         Image.frombuffer(mode, size, rows, "raw", mode, 0, 1).save(kept, form, **options)

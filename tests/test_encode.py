@@ -268,6 +268,8 @@ def test_what_pillow_does_not_write_libvips_writes() -> None:
     assert len(savers._jpeg(large, 4100, 80, 0)) == len(
         large.jpegsave_buffer(Q=80, optimize_coding=True, keep=0)
     )
+    deep = (as_image(NOISE) * 257).cast("ushort").copy(interpretation="rgb16")
+    assert savers._jpeg(deep, 90, 80, 0) == deep.jpegsave_buffer(Q=80, optimize_coding=True, keep=0)
     wide = as_image(np.zeros((2, 20_000, 3), np.uint8))  # more than WebP holds
     with pytest.raises(pyvips.Error):
         savers._webp(wide, 2, 80, 0)

@@ -1,7 +1,7 @@
 """JPEGs that fit into memory, at once by libjpeg-turbo: the pixels that libvips reads, for less.
 
-libvips hands its decoder 4 kB of a file at a time, which is too little for the fast way through
-coded data. Given all of it, the same decoder takes a tenth to a third less (`bench/decoders.py`).
+libvips hands its decoder 4 kB of a file at a time. libjpeg-turbo, given all of it, takes a tenth to
+a third less CPU (`bench/decoders.py`).
 
 What is lossless must not come here: scaled down, libjpeg-turbo before 3.1.4 writes such a picture
 beyond the memory it was given. `containers.jpeg` turns those away.
