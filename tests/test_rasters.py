@@ -74,25 +74,19 @@ async def workers(tmp_path: Path) -> AsyncIterator[tuple[World, World]]:
         await world.close()
 
 
-async def test_sizes_that_reach_several_workers_are_one_decoding_and_one_look(
-    workers: tuple[World, World], origin: Origin
+@pytest.mark.parametrize("together", [True, False])
+async def test_it_makes_no_difference_which_workers_sizes_reach(
+    workers: tuple[World, World], origin: Origin, together: bool
 ) -> None:
     one, other = workers
     url = origin.serve("/a.jpg", PHOTO)
-    await asyncio.gather(
-        at_once(one, url, AVATAR, SOCIAL),
-        at_once(other, url, CARD, SQUARE),
-    )
-    assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
-
-
-async def test_one_after_another_it_makes_no_difference_which_worker_they_reach(
-    workers: tuple[World, World], origin: Origin
-) -> None:
-    one, other = workers
-    url = origin.serve("/a.jpg", PHOTO)
-    for world, wish in ((one, AVATAR), (other, CARD), (one, SOCIAL), (other, SQUARE)):
-        await at_once(world, url, wish)
+    wishes = (one, AVATAR), (other, CARD), (one, SOCIAL), (other, SQUARE)
+    asked = [at_once(world, url, wish) for world, wish in wishes]
+    if together:
+        await asyncio.gather(*asked)
+    else:
+        for answers in asked:
+            await answers
     assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
 
 
