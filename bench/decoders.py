@@ -6,10 +6,7 @@
 Prints a table. Both take turns, and what is told is the median of each.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "speed"))
@@ -25,7 +22,6 @@ from figures import short, table
 from proxy.containers import probe
 from proxy.loaders import Wanted, turbo, vips
 
-ROUNDS = 15
 NAMES = ("photo0.jpg", "photo1.jpg", "photo2.jpg", "progressive.jpg", "cmyk.jpg")
 
 
@@ -54,13 +50,8 @@ def figures(body: bytes, shrink: int) -> tuple[str, ...]:
             raise SystemExit("an original was not taken")
         return image
 
-    spent: dict[Callable[[], pyvips.Image], list[float]] = {streamed: [], at_once: []}
-    for _ in range(ROUNDS):
-        for way, times in spent.items():
-            began = time.process_time()
-            image = way()
-            times.append(1000 * (time.process_time() - began))
-    one, other = (statistics.median(times) for times in spent.values())
+    one, other = renderer.taken(streamed, at_once)
+    image = at_once()
     return f"{image.width}x{image.height}", short(one), short(other), short(other / one)
 
 

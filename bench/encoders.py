@@ -6,10 +6,7 @@
 Prints a table. Both take turns, and what is told is the median of each.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "speed"))
@@ -24,7 +21,6 @@ from figures import short, table
 
 from proxy import savers
 
-ROUNDS = 15
 SIZES = ((200, 200), (800, 600), (1600, 1200))
 
 
@@ -51,15 +47,9 @@ def figures(image: pyvips.Image, form: str) -> tuple[str, ...]:
         save = savers._SAVERS[form]
         return bytes(save(image, image.height, 80, 0))
 
-    spent: dict[Callable[[], bytes], list[float]] = {by_libvips: [], by_pillow: []}
-    sizes = []
-    for _ in range(ROUNDS):
-        for way, times in spent.items():
-            began = time.process_time()
-            sizes.append(len(way()))
-            times.append(1000 * (time.process_time() - began))
-    one, other = (statistics.median(times) for times in spent.values())
-    return short(one), short(other), short(other / one), *(f"{size:,}" for size in sizes[:2])
+    one, other = renderer.taken(by_libvips, by_pillow)
+    sizes = (f"{len(way()):,}" for way in (by_libvips, by_pillow))
+    return short(one), short(other), short(other / one), *sizes
 
 
 if __name__ == "__main__":

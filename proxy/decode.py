@@ -21,11 +21,8 @@ from proxy.loaders import LOADERS, Wanted, turbo
 from proxy.metadata import ORIENTATION, rights, told
 from proxy.picture import Animation, Eye, Packaging, Picture
 from proxy.profiles import is_srgb, needs_profile, srgb
-from proxy.reduction import JPEG_STEPS, Raster, whole_factor
+from proxy.reduction import HELD_AT_MOST, JPEG_STEPS, Raster, whole_factor
 from proxy.scaling import shrunk
-
-_LOOKED_THROUGH = 16_000_000
-"""Pixels of all frames: more are streamed, and never in memory together."""
 
 _DELAY = 100
 """Milliseconds a frame is shown where the file does not say."""
@@ -158,7 +155,7 @@ def _without_idle_alpha(image: pyvips.Image, animation: Animation | None) -> pyv
     weight colours by it and to write it took a third of what such a file cost.
     """
     pixels = image.width * image.height
-    if animation is None or not image.hasalpha() or pixels > _LOOKED_THROUGH:
+    if animation is None or not image.hasalpha() or pixels > HELD_AT_MOST:
         return image
     image = image.copy_memory()
     return image[:3].copy(interpretation="srgb") if image[3].min() == 255 else image

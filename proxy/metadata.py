@@ -37,7 +37,7 @@ def tell(
     return image
 
 
-def lent(image: pyvips.Image, other: pyvips.Image) -> pyvips.Image:
+def described_by(image: pyvips.Image, other: pyvips.Image) -> pyvips.Image:
     """The same image with what the other one says of its colours and of where its top is."""
     image = tell(image, profile=told(other, PROFILE))
     image.set_type(pyvips.GValue.gint_type, ORIENTATION, told(other, ORIENTATION) or 1)

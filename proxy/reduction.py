@@ -19,6 +19,9 @@ _LEFT_TO_SCALE = Fraction(5, 4)
 raster from what was made from a larger one; it costs up to a tenth less than to leave 3/2, and half
 where a profile has to be gone through. Fine regular patterns shimmer a little more."""
 
+HELD_AT_MOST = 16_000_000
+"""Pixels of a picture, its frames together, that is in memory whole; larger ones are streamed."""
+
 SHARED_AT_MOST = 6_000_000
 """Pixels of a raster that is shared: 24 MB with alpha."""
 

@@ -19,15 +19,13 @@ from proxy.metadata import RIGHTS, claimed, tell, told
 from proxy.palette import grey, indexed
 from proxy.picture import Picture
 from proxy.plugins import missing
+from proxy.reduction import HELD_AT_MOST
 
 QUALITY: Mapping[Name, int] = {"jpeg": 80, "webp": 80, "avif": 63, "heif": 50, "jxl": 75}
 """What is meant where nobody says a quality; see docs/formats.md for how they were chosen."""
 
 _NOTHING, _EXIF = 0, 1
 """What libvips is told to keep of an image's metadata."""
-
-_HELD = 16_000_000
-"""Pixels: what is larger is streamed."""
 
 _MODES = {3: "RGB", 4: "RGBA"}
 
@@ -107,7 +105,7 @@ def _by_pillow(
     """
     mode = _MODES.get(image.bands) if image.format == "uchar" else None
     size = image.width, image.height
-    if keep != _NOTHING or mode is None or math.prod(size) > _HELD:
+    if keep != _NOTHING or mode is None or math.prod(size) > HELD_AT_MOST:
         return image, None
     rows = image.write_to_memory()
     kept = io.BytesIO()

@@ -1,6 +1,5 @@
 """Memory of one process that another one reads."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from proxy.blob import Blob, Filler, Room
+from proxy.blob import Blob, Room
 from proxy.loans import Loans
 
 LENDER = """
@@ -35,8 +34,7 @@ class About(Struct, frozen=True):
 
 def filled(data: bytes) -> Blob:
     room = Room(len(data))
-    Filler(Blob(os.dup(room.descriptor))).write(data)
-    gc.collect()
+    os.pwrite(room.descriptor, data, 0)
     return room.sealed(len(data))
 
 

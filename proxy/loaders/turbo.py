@@ -13,10 +13,8 @@ import simplejpeg
 
 from proxy.blob import Buffer
 from proxy.geometry import Size
-from proxy.metadata import lent
-
-_HELD = 16_000_000
-"""Pixels: 48 MB of RGB. What is larger is streamed."""
+from proxy.metadata import described_by
+from proxy.reduction import HELD_AT_MOST
 
 _COLOURS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
@@ -27,7 +25,7 @@ def held(original: Buffer, image: pyvips.Image, shrink: int) -> pyvips.Image | N
     None where it is large, or where something about the file is odd: libvips is to judge it.
     """
     size = Size(image.width // shrink, image.height // shrink)  # less than a pixel is left out
-    if not 0 < size.pixels <= _HELD or image.bands not in _COLOURS:
+    if not 0 < size.pixels <= HELD_AT_MOST or image.bands not in _COLOURS:
         return None
     coded = (-(-image.height // shrink), -(-image.width // shrink))
     least = {"min_height": coded[0], "min_width": coded[1], "min_factor": shrink}
@@ -44,4 +42,4 @@ def held(original: Buffer, image: pyvips.Image, shrink: int) -> pyvips.Image | N
     ).copy(interpretation=image.interpretation)
     if coded != (size.height, size.width):
         whole = whole.crop(0, 0, size.width, size.height)
-    return lent(whole, image)
+    return described_by(whole, image)
