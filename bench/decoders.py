@@ -17,10 +17,10 @@ renderer.be_one()
 
 import pyvips
 from corpus import corpus
-from figures import short, table
+from statistics_table import short, table
 
-from proxy.containers import probe
-from proxy.loaders import Wanted, turbo, vips
+from proxy.imaging.decoders import Wanted, turbo, vips
+from proxy.imaging.headers import probe
 
 NAMES = ("photo0.jpg", "photo1.jpg", "photo2.jpg", "progressive.jpg", "cmyk.jpg")
 

@@ -17,9 +17,9 @@ renderer.be_one()
 
 import pyvips
 from corpus import corpus
-from figures import short, table
+from statistics_table import short, table
 
-from proxy import savers
+from proxy.imaging import encoders
 
 SIZES = ((200, 200), (800, 600), (1600, 1200))
 
@@ -44,7 +44,7 @@ def figures(image: pyvips.Image, form: str) -> tuple[str, ...]:
         return bytes(image.webpsave_buffer(Q=80, effort=effort, keep=0))
 
     def by_pillow() -> bytes:
-        save = savers._SAVERS[form]
+        save = encoders._SAVERS[form]
         return bytes(save(image, image.height, 80, 0))
 
     one, other = renderer.taken(by_libvips, by_pillow)

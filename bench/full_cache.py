@@ -16,12 +16,12 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
-from proxy.stores import Entry, Everything, Labelled, Prefixed
-from proxy.stores import index as tables
-from proxy.stores.database import Sealed
-from proxy.stores.disk import CacheSettings, DiskStore
-from proxy.stores.frame import frame, hashed, seal
-from proxy.stores.shelf import Shelf
+from proxy.cache import index as tables
+from proxy.cache.disk import CacheSettings, DiskStore
+from proxy.cache.disk_table import Shelf
+from proxy.cache.envelope import frame, hashed, seal
+from proxy.cache.sqlite import Sealed
+from proxy.cache.store import Entry, Everything, Labelled, Prefixed
 
 BODY = os.urandom(500)
 READS = 2000

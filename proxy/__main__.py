@@ -5,8 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from importlib import import_module
 
-from proxy.errors import ProxyError
-from proxy.settings import BadSettings
+from proxy.errors import ConfigError, ProxyError
 
 COMMANDS = ("serve", "sign", "render", "explain", "config", "doctor", "cache", "warm", "models")
 
@@ -18,7 +17,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if words is None else words
     # A command imports what it needs, and for `serve` that is time and memory: only what was asked.
     for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:
-        module = import_module(f"proxy.commands.{name}")
+        module = import_module(f"proxy.cli.{name}")
         summary = (module.__doc__ or "").strip().partition("\n\n")[0]
         command = commands.add_parser(name, help=summary, description=module.__doc__)
         module.arguments(command)
@@ -26,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(words)
     try:
         status: int = chosen.run(chosen)
-    except BadSettings as error:
+    except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     except ProxyError as error:

@@ -11,43 +11,44 @@ from pathlib import Path
 from starlette.routing import Router
 from starlette.types import Lifespan
 
-from proxy.dialects.native import Native
-from proxy.dialer import Dialer
-from proxy.faces import admin
-from proxy.faces.at_hand import AtHand
-from proxy.faces.azure_analysis import AzureAnalysis
-from proxy.faces.azure_vision import AzureVision
-from proxy.faces.front import Front
-from proxy.faces.health import Health
-from proxy.faces.images import Grace, Images
-from proxy.faces.keys import Keys
-from proxy.faces.metrics import Metrics
-from proxy.faces.observed import Observed
-from proxy.faces.recent import Recent
-from proxy.faces.reference import Reference
-from proxy.faces.room import Room
-from proxy.faces.transform import TransformFace, delivery
-from proxy.faces.transform_wish import Reader
-from proxy.flights import Flights
-from proxy.logs import RequestLog, configure
-from proxy.ops import OPERATIONS
-from proxy.orders import Outfit
-from proxy.plan import Catalogue, Operation
-from proxy.pool import Pool
-from proxy.purging import Purging
-from proxy.reach import ANYWHERE, Reach
-from proxy.refusals import Refusals
-from proxy.renderers import Renderers
+from proxy.api import admin
+from proxy.api.azure.analysis import AzureAnalysis
+from proxy.api.azure.vision import AzureVision
+from proxy.api.docs import Reference
+from proxy.api.fast_path import AtHand
+from proxy.api.health import Health
+from proxy.api.http.api_keys import Keys
+from proxy.api.http.upload_budget import Room
+from proxy.api.images import Grace, Images
+from proxy.api.metrics import Metrics
+from proxy.api.middleware import Observed
+from proxy.api.response_cache import Recent
+from proxy.api.router import Front
+from proxy.api.transform.endpoint import TransformFace, delivery
+from proxy.api.transform.queue import Spool
+from proxy.api.transform.request import Reader
+from proxy.api.transform.webhooks import Webhooks
+from proxy.cache.factory import levels
+from proxy.cache.negative import Refusals
+from proxy.cache.originals import Supply
+from proxy.cache.purge import Purging
+from proxy.config import Settings, TraceSettings, load
+from proxy.errors import ConfigError
+from proxy.links.native import Native
+from proxy.links.signing import Keyring
+from proxy.operations import OPERATIONS
+from proxy.operations.plan import Catalogue, Operation
+from proxy.render.manager import Renderers
+from proxy.render.messages import Outfit
+from proxy.render.pool import Pool
+from proxy.server.runtime_metrics import telling
 from proxy.service import Service
-from proxy.settings import BadSettings, Settings, TraceSettings, load
-from proxy.signing import Keyring
+from proxy.singleflight import Flights
+from proxy.sources.net.http_client import Dialer
+from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
 from proxy.sources.router import Sources
-from proxy.spool import Spool
-from proxy.stores.levels import levels
-from proxy.supply import Supply
-from proxy.telemetry import Telemetry, Tracing
-from proxy.vitals import telling
-from proxy.webhooks import Webhooks
+from proxy.telemetry.logging import RequestLog, configure
+from proxy.telemetry.metrics import Telemetry, Tracing
 
 FACES = ("images", "vision", "analysis", "transform", "admin")
 """What faces are called in metrics and logs."""
@@ -76,7 +77,7 @@ def create_app(
     is not ready any more.
 
     Raises:
-        BadSettings: the settings contradict each other, or leave the server open.
+        ConfigError: the settings contradict each other, or leave the server open.
     """
     settings.check()
     if renderers is None:  # else who started them has looked
@@ -189,7 +190,7 @@ def _webhooks(settings: Settings, service: Service, catalogue: Catalogue) -> Web
 
 
 def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIONS) -> Native:
-    """The native dialect as the settings have it. Raises BadSettings for presets that are wrong."""
+    """The native dialect as the settings have it. Raises ConfigError for presets that are wrong."""
     links = settings.links
     try:
         return Native(
@@ -201,17 +202,17 @@ def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIO
             path_bytes=settings.limits.path_bytes,
         )
     except ValueError as error:
-        raise BadSettings(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
+        raise ConfigError(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
 
 
 def tracing(settings: TraceSettings) -> Tracing | None:
-    """Where traces go, if anywhere. Raises BadSettings where that is not installed."""
+    """Where traces go, if anywhere. Raises ConfigError where that is not installed."""
     if not settings.otel:
         return None
     try:
-        traces = import_module("proxy.tracing")
+        traces = import_module("proxy.telemetry.tracing")
     except ImportError as error:
-        raise BadSettings(
+        raise ConfigError(
             "FRAMEKEEP_TRACES_OTEL: OpenTelemetry is missing; pip install 'framekeep[otel]'"
         ) from error
     opened: Tracing = traces.Traces()

@@ -18,6 +18,10 @@ faces, never here.
 import re
 
 
+class ConfigError(Exception):
+    """The settings cannot be used; one complaint a line, each naming its variable."""
+
+
 class ProxyError(Exception):
     """Something asked for could not be done."""
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from proxy.dialects.native import Native
-from proxy.focus.models import Models
+from proxy.imaging.image import Rendition
 from proxy.limits import Limits
-from proxy.ops import OPERATIONS
-from proxy.picture import Rendition
-from proxy.plan import Catalogue
-from proxy.render import render
-from proxy.signing import Keyring
-from proxy.work import eye_of
+from proxy.links.native import Native
+from proxy.links.signing import Keyring
+from proxy.operations import OPERATIONS
+from proxy.operations.pipeline import render
+from proxy.operations.plan import Catalogue
+from proxy.render.tasks import eye_of
+from proxy.smartcrop.models import Models
 
 
 class Link:

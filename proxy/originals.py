@@ -5,7 +5,7 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
-from proxy.blob import Blob
+from proxy.buffers import Blob
 
 
 class Address(Struct, frozen=True, dict=True):

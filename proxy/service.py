@@ -12,9 +12,12 @@ from typing import Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy import kept
-from proxy.containers import Header, probe
-from proxy.description import Description
+from proxy.cache import entries
+from proxy.cache.entries import KeptRendition
+from proxy.cache.freshness import Expired, Fresh, Record, Refused, Stale, Verdict, worst
+from proxy.cache.negative import Refusals
+from proxy.cache.originals import Supplied, Supply, error_of, source_labels
+from proxy.cache.store import Kind, Store
 from proxy.errors import (
     CapacityError,
     ProxyError,
@@ -23,21 +26,18 @@ from proxy.errors import (
     SourceTimedOut,
     TookTooLong,
 )
-from proxy.flights import Flights
-from proxy.focus.evidence import Focus
-from proxy.freshness import Expired, Fresh, Record, Refused, Stale, Verdict, worst
-from proxy.handover import Lane, Task
-from proxy.jobs import Job
-from proxy.kept import KeptRendition
-from proxy.orders import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
+from proxy.image_request import Job
+from proxy.imaging.headers import Header, probe
+from proxy.imaging.image import Rendition, Seen
+from proxy.imaging.info_model import Description
 from proxy.originals import Original, Reference, digest
-from proxy.picture import Rendition, Seen
-from proxy.pool import Pool
-from proxy.rasters import Rasters, Reduced
-from proxy.refusals import Refusals
-from proxy.stores import Kind, Store
-from proxy.supply import Supplied, Supply, error_of, source_labels
-from proxy.telemetry import stage, tell, wanted
+from proxy.render.messages import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
+from proxy.render.pool import Pool
+from proxy.render.protocol import Lane, Task
+from proxy.render.shared_decodes import Rasters, Reduced
+from proxy.singleflight import Flights
+from proxy.smartcrop.subject import Focus
+from proxy.telemetry.metrics import stage, tell, wanted
 
 _log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Service:
 
     async def _found(self, job: Job) -> tuple[_Made | None, Verdict]:
         """The kept rendition, and what may be done with it: no more than all its sources allow."""
-        rendition = kept.kept_rendition(await self._store.get("rendition", job.key))
+        rendition = entries.kept_rendition(await self._store.get("rendition", job.key))
         sources = _sources(job)
         standings = [await self._supply.standing(source) for source in sources]
         made_of: tuple[str | None, ...] = rendition.originals if rendition else ()
@@ -193,7 +193,7 @@ class Service:
 
     async def _make(self, job: Job, lane: Lane) -> _Made:
         begun = self._clock()
-        before = kept.kept_rendition(await self._store.get("rendition", job.key))
+        before = entries.kept_rendition(await self._store.get("rendition", job.key))
         if before is not None:
             asked = (self._supply.record(source, before.marked) for source in _sources(job))
             records = await asyncio.gather(*asked)
@@ -205,8 +205,8 @@ class Service:
         with self._refusals.believed(job.plan.text, originals):
             rendered, cost = await self._render(job, supplied, lane)
         labels = _labels(job, supplied, before)
-        finished = kept.finished(rendered, originals, labels)
-        entry = kept.rendition_entry(finished, cost)
+        finished = entries.finished(rendered, originals, labels)
+        entry = entries.rendition_entry(finished, cost)
         with stage("keep"):
             await self._store.put("rendition", job.key, entry, begun=begun)
         return _Made(finished, supplied[0].record)
@@ -291,11 +291,11 @@ class Service:
     async def _keep_focus(
         self, original: Original, focus: Focus, labels: tuple[str, ...], cost: float
     ) -> None:
-        entry = kept.focus_entry(focus, labels, cost)
+        entry = entries.focus_entry(focus, labels, cost)
         await self._store.put("focus", self._focus_key(original), entry)
 
     async def _kept_focus(self, original: Original) -> Focus | None:
-        focus = kept.kept_focus(await self._store.get("focus", self._focus_key(original)))
+        focus = entries.kept_focus(await self._store.get("focus", self._focus_key(original)))
         tell("focus", "miss" if focus is None else "hit")
         return focus
 

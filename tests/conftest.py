@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from origins import Origin
-from worlds import World
+from origin_server import Origin
+from service_fixture import World
 
 # How long an example takes says something about the machine, and nothing about the code. The same
 # code gets the same examples; `--hypothesis-profile search` looks for others, and for longer.

@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from proxy.handover import RenderSettings
-from proxy.renderers import Renderers
-from proxy.server import ServerSettings
-from proxy.settings import BadSettings
-from proxy.supervisor import serve
-from proxy.worker import MakeApp, run
+from proxy.errors import ConfigError
+from proxy.render.manager import Renderers
+from proxy.render.protocol import RenderSettings
+from proxy.server.config import ServerSettings
+from proxy.server.supervisor import serve
+from proxy.server.worker import MakeApp, run
 
 
 def app(stopping: Callable[[], bool], _: Path) -> Starlette:
@@ -58,7 +58,7 @@ def app(stopping: Callable[[], bool], _: Path) -> Starlette:
 
 
 def refused(*_: object) -> Starlette:
-    raise BadSettings("FRAMEKEEP_EXAMPLE: this is wrong")
+    raise ConfigError("FRAMEKEEP_EXAMPLE: this is wrong")
 
 
 def failing(*_: object) -> Starlette:
@@ -76,7 +76,7 @@ def main(settings: str, app: str, *descriptors: str) -> int:
         return run(APPS[app], server, renderers=Path(), **where)
     return serve(
         server,
-        Renderers(RenderSettings(processes=1), works="renderer_works"),
+        Renderers(RenderSettings(processes=1), works="renderer_tasks"),
         make_app=APPS[app],
         ready=lambda address: print(address, flush=True),  # noqa: T201 - it is told so
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from proxy.app import FACES
-from proxy.settings import CONFIG, described, load
-from proxy.telemetry import metrics
+from proxy.config import CONFIG, described, load
+from proxy.telemetry.metrics import metrics
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

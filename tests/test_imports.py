@@ -5,7 +5,7 @@ import sys
 
 
 def test_http_workers_do_without_what_only_renderers_need() -> None:
-    program = "import proxy.app, proxy.worker, sys; print(*sys.modules)"
+    program = "import proxy.app, proxy.server.worker, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True
     )

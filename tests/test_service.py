@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from machinery import until
-from origins import Origin
+from origin_server import Origin
 from pictures import file, scene, square
-from worlds import RULES, World
+from render_processes import until
+from service_fixture import RULES, World
 
+from proxy.cache.disk import CacheSettings, DiskStore
+from proxy.cache.freshness import Freshness
+from proxy.cache.negative import Refusals
+from proxy.cache.store import Everything, Labelled, Prefixed, Store
 from proxy.errors import (
     BrokenImage,
     CapacityError,
@@ -22,15 +26,11 @@ from proxy.errors import (
     SourceRefused,
     TookTooLong,
 )
-from proxy.freshness import Freshness
-from proxy.jobs import Job
-from proxy.ops.resize import Resize
+from proxy.image_request import Job
+from proxy.imaging.image import Picture
+from proxy.operations.plan import Operation, Plan
+from proxy.operations.resize import Resize
 from proxy.originals import Address
-from proxy.picture import Picture
-from proxy.plan import Operation, Plan
-from proxy.refusals import Refusals
-from proxy.stores import Everything, Labelled, Prefixed, Store
-from proxy.stores.disk import CacheSettings, DiskStore
 
 pytestmark = pytest.mark.anyio
 
@@ -381,7 +381,7 @@ async def test_what_may_go_well_next_time_is_tried_again(
 
 def test_refusals_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     known = Refusals(10, lambda: 0.0)
-    monkeypatch.setattr("proxy.refusals.MOST", 3)
+    monkeypatch.setattr("proxy.cache.negative.MOST", 3)
     found_out = []
 
     def refuse(original: str) -> None:

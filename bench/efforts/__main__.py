@@ -28,10 +28,10 @@ REPOSITORY = HERE.parents[1]
 WORK = REPOSITORY / "bench" / ".work"
 sys.path.insert(0, str(HERE.parent / "speed"))
 
-from figures import short, table
+from statistics_table import short, table
 
 _PICTURES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
-_SAMPLE = REPOSITORY / "proxy" / "demo"
+_SAMPLE = REPOSITORY / "proxy" / "data" / "demo"
 _QUALITIES = (35, 50, 65, 80, 90)
 _SETTINGS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "avif": {

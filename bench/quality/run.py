@@ -23,12 +23,12 @@ import pyvips
 from PIL import Image
 from ssimulacra2 import compute_ssimulacra2
 
-from proxy.focus.eye import Eye
+from proxy.imaging.encoders import QUALITY
 from proxy.limits import Limits
-from proxy.ops import OPERATIONS
-from proxy.plan import Catalogue
-from proxy.render import render
-from proxy.savers import QUALITY
+from proxy.operations import OPERATIONS
+from proxy.operations.pipeline import render
+from proxy.operations.plan import Catalogue
+from proxy.smartcrop.detector import Eye
 
 Saver = Callable[[pyvips.Image], bytes]
 

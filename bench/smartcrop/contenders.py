@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pyvips
-from yardstick import RATIOS, Picture, Window
+from metric import RATIOS, Picture, Window
 
 Corners = Mapping[str, tuple[float, float]]
 
@@ -68,10 +68,10 @@ def libvips(interesting: str) -> Contender:
 
 def library(models: str = "") -> Contender:
     """Framekeep's eye and placement, in this process; one look serves all ratios."""
-    from proxy.focus.eye import Eye
-    from proxy.focus.models import Models
-    from proxy.focus.place import place as placed
     from proxy.geometry import Size
+    from proxy.smartcrop.detector import Eye
+    from proxy.smartcrop.models import Models
+    from proxy.smartcrop.placement import place as placed
 
     eye = Eye(Models(models))
     eye.load()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import contenders
 from contenders import Contender
+from metric import Picture, load
 from PIL import Image, ImageDraw
-from yardstick import Picture, load
 
 HEIGHT, GAP = 180, 6
 

@@ -24,7 +24,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"):
 import contenders
 import numpy as np
 from contenders import Contender
-from yardstick import Case, Picture, judge, load, total
+from metric import Case, Picture, judge, load, total
 
 
 def main() -> None:

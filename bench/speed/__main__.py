@@ -8,12 +8,12 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-import meters
+import proc_stats
 from corpus import corpus
-from figures import short, table
 from install import install
-from rounds import Plan, Rounds
+from runner import Plan, Rounds
 from servers import PEERS, WORK, Bare, Framekeep, Front, Nginx, NotStarted, Server
+from statistics_table import short, table
 
 _LEVELS = (1, 4, 16, 64)
 
@@ -90,7 +90,7 @@ def _print(rounds: Rounds, servers: list[Server], plan: Plan) -> None:
     for server in servers:
         blank = ["-"] * (len(head) - 5)
         rows.append(["start", server.name, "-", "-", f"{1000 * server.started_in:.0f} ms", *blank])
-    print(f"{meters.machine()}; {plan.rounds} rounds of {plan.seconds:g} s, medians.\n")
+    print(f"{proc_stats.machine()}; {plan.rounds} rounds of {plan.seconds:g} s, medians.\n")
     print(table(head, rows))
     for (scenario, name), found in rounds.found.items():
         if found.failed:

@@ -13,7 +13,7 @@ import pyvips
 
 REPOSITORY = Path(__file__).parents[2]
 _SMALL = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
-_SAMPLE = REPOSITORY / "proxy" / "demo" / "beach.jpg"
+_SAMPLE = REPOSITORY / "proxy" / "data" / "demo" / "beach.jpg"
 _PHOTOS = 3
 _WIDTH, _HEIGHT = 4000, 3000
 _GRAIN = 5.0

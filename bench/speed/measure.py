@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import meters
-from callers import Ask, Times, call, get, once
-from figures import median, percentile
+import proc_stats
+from load_generator import Ask, Times, call, get, once
 from scenarios import Scenario, Wish
 from servers import HERE, Nginx, Server
+from statistics_table import median, percentile
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -78,9 +78,9 @@ def fresh(
 
 def used(server: Server, run: Callable[[], Times]) -> tuple[Times, float]:
     """The run, and the CPU seconds that the server's processes took for it."""
-    before = meters.cpu(server.pid)
+    before = proc_stats.cpu(server.pid)
     times = run()
-    return times, meters.cpu(server.pid) - before
+    return times, proc_stats.cpu(server.pid) - before
 
 
 def first_answers(server: Server, origin: Nginx, scenario: Scenario) -> tuple[list[bytes], float]:
@@ -127,7 +127,7 @@ def bare_loop(original: Path, wish: Wish, seconds: float) -> float:
     """CPU milliseconds that a wish costs in a bare loop."""
     spec = json.dumps([str(original), asdict(wish), seconds])
     done = subprocess.run(
-        [sys.executable, str(HERE / "loop.py"), spec],
+        [sys.executable, str(HERE / "floor_vips.py"), spec],
         env={**os.environ, "VIPS_CONCURRENCY": "1"},
         check=True,
         capture_output=True,

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from proxy.renderers import renderer_environment
+from proxy.render.manager import renderer_environment
 
 _ROUNDS = 15
 

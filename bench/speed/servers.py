@@ -16,10 +16,10 @@ from urllib.parse import quote, urlencode
 
 from scenarios import Wish
 
-from proxy.dialects.native import Native
-from proxy.ops import OPERATIONS
-from proxy.plan import Catalogue
-from proxy.signing import Keyring
+from proxy.links.native import Native
+from proxy.links.signing import Keyring
+from proxy.operations import OPERATIONS
+from proxy.operations.plan import Catalogue
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -351,7 +351,7 @@ class Bare(Server):
 
     def command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE)),
+            *(sys.executable, "-m", "uvicorn", "floor_asgi:app", "--app-dir", str(HERE)),
             *("--port", str(self.port), "--workers", str(self.workers)),
             *("--no-access-log", "--log-level", "error", "--lifespan", "off"),
             *("--http", "httptools", "--loop", "uvloop", "--no-server-header"),

@@ -17,16 +17,10 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
-from proxy.errors import (
-    BadSource,
-    SourceFailed,
-    SourceForbidden,
-    SourceNotFound,
-    SourceTimedOut,
-)
+from proxy.errors import BadSource, SourceFailed, SourceForbidden, SourceNotFound, SourceTimedOut
 from proxy.limits import Limits
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
-from proxy.sources.arrivals import Arrivals
+from proxy.sources.download import Arrivals
 from proxy.sources.paths import segments
 
 _CHUNK = 1024 * 1024

@@ -12,7 +12,6 @@ from http import HTTPStatus
 
 from msgspec.structs import replace
 
-from proxy.dialer import Answer, Dialer
 from proxy.errors import (
     BadSource,
     SourceFailed,
@@ -21,12 +20,13 @@ from proxy.errors import (
     SourceRefused,
     SourceTimedOut,
 )
-from proxy.headers import sendable
 from proxy.limits import Limits
 from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
-from proxy.sources.arrivals import Arrivals
-from proxy.sources.facts import facts
-from proxy.urls import Url, follow, read
+from proxy.sources.cache_headers import facts
+from proxy.sources.download import Arrivals
+from proxy.sources.net.http_client import Answer, Dialer
+from proxy.sources.net.request_headers import sendable
+from proxy.sources.net.url import Url, follow, read
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _BUSY = frozenset((502, 503, 504))

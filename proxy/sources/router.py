@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from proxy import buckets
-from proxy.dialer import Dialer
 from proxy.errors import BadSource
 from proxy.limits import Limits
-from proxy.lookups import Lookup
 from proxy.originals import Original, Reference, Unchanged, Validators
 from proxy.sources import Source
-from proxy.sources.arrivals import Arrivals
-from proxy.sources.base import BaseSource
+from proxy.sources.base_url import BaseSource
+from proxy.sources.config import SourceSettings
+from proxy.sources.download import Arrivals
 from proxy.sources.file import FileSource
 from proxy.sources.http import HttpSource
-from proxy.sources.inline import InlineSource
-from proxy.sources.objects import ObjectSource
-from proxy.sources.settings import SourceSettings
-from proxy.urls import read
+from proxy.sources.net import object_store
+from proxy.sources.net.dns import Lookup
+from proxy.sources.net.http_client import Dialer
+from proxy.sources.net.url import read
+from proxy.sources.object_storage import ObjectSource
+from proxy.sources.upload import InlineSource
 
 
 class Sources:
@@ -58,7 +58,7 @@ class Sources:
                 folder = FileSource(Path(rest), limits, arrivals=arrivals)
                 sources._closing.push_async_callback(folder.close)
                 by_scheme[name] = folder
-            elif scheme in buckets.SCHEMES:
+            elif scheme in object_store.SCHEMES:
                 by_scheme[name] = ObjectSource(
                     place, limits, connect_seconds=settings.connect_seconds, arrivals=arrivals
                 )

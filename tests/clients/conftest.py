@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from serving import serving
+from live_server import serving
 
 
 @pytest.fixture(scope="session")

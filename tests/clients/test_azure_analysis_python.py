@@ -13,7 +13,7 @@ from azure.core.exceptions import (
     HttpResponseError,
     ResourceNotFoundError,
 )
-from serving import KEY, OTHER_KEY
+from live_server import KEY, OTHER_KEY
 
 CROPS = [VisualFeatures.SMART_CROPS]
 

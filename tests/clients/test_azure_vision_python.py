@@ -12,9 +12,9 @@ from azure.cognitiveservices.vision.computervision import ComputerVisionClient
 from azure.cognitiveservices.vision.computervision.models import (
     ComputerVisionErrorResponseException,
 )
+from live_server import KEY, OTHER_KEY
 from msrest.authentication import CognitiveServicesCredentials
 from msrest.exceptions import HttpOperationError
-from serving import KEY, OTHER_KEY
 
 
 def client(server, key=KEY):

@@ -7,7 +7,7 @@ import subprocess
 
 import photos
 import pytest
-from serving import KEY
+from live_server import KEY
 
 QUERY = "width=120&height=90&smartCropping=true&model-version=latest"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import photos
 import pytest
 from aiohttp import web
-from serving import KEY, serving
+from live_server import KEY, serving
 
 OLD = Path(sys.prefix) / "clients" / "iterationlayer-1"
 

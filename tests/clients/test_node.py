@@ -9,7 +9,7 @@ from pathlib import Path
 
 import photos
 import pytest
-from serving import KEY, serving
+from live_server import KEY, serving
 
 FOLDER = Path(__file__).parent / "node"
 INSTALLED = Path(sys.prefix) / "clients" / "node"

@@ -4,17 +4,17 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from live_server import KEY
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
-from serving import KEY
 
-from proxy.faces.openapi import document
-from proxy.ops import OPERATIONS
-from proxy.plan import Catalogue
+from proxy.api.openapi import document
+from proxy.operations import OPERATIONS
+from proxy.operations.plan import Catalogue
 
 CHECKS = [
     not_a_server_error,

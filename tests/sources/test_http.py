@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from origins import FaultOrigin, Origin
+from origin_server import FaultOrigin, Origin
 
-from proxy.dialer import Dialer, Dialing
 from proxy.errors import (
     BadSource,
     SourceFailed,
@@ -20,8 +19,9 @@ from proxy.errors import (
 )
 from proxy.limits import Limits
 from proxy.originals import Address, Facts, Original, Unchanged, Upload, Validators
-from proxy.reach import Reach
 from proxy.sources.http import HttpSource
+from proxy.sources.net.http_client import Dialer, Dialing
+from proxy.sources.net.ssrf_policy import Reach
 
 pytestmark = pytest.mark.anyio
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from origins import FaultOrigin
+from origin_server import FaultOrigin
 
-from proxy.dialer import Dialer, Dialing
 from proxy.errors import SourceError, SourceFailed, SourceTimedOut, SourceTooLarge
 from proxy.limits import Limits
 from proxy.originals import Address, Original
-from proxy.reach import Reach
 from proxy.sources.http import HttpSource
+from proxy.sources.net.http_client import Dialer, Dialing
+from proxy.sources.net.ssrf_policy import Reach
 
 pytestmark = pytest.mark.anyio
 

@@ -4,13 +4,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from origins import Origin
+from origin_server import Origin
 
 from proxy.errors import BadSource, SourceForbidden, SourceTooLarge
 from proxy.limits import Limits
 from proxy.originals import Address, Original, Upload
+from proxy.sources.config import SourceSettings
 from proxy.sources.router import Sources
-from proxy.sources.settings import SourceSettings
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,1 @@
+"""HTTP APIs. One file or folder is one API: an ASGI app."""

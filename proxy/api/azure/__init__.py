@@ -1,0 +1,1 @@
+"""Azure Computer Vision and Azure AI Image Analysis."""

@@ -1,0 +1,1 @@
+"""What HTTP asks of every API: bodies, conditional requests, keys, rates, errors."""

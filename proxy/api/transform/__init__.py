@@ -1,0 +1,1 @@
+"""Iteration Layer's Image Transformation API, with its webhooks."""

@@ -1,0 +1,1 @@
+"""What is kept and for how long: stores, freshness, negative answers, purge, CDNs."""

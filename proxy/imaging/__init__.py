@@ -1,0 +1,1 @@
+"""Bytes to pixels and back: header probes, decoders, color, resampling, encoders."""

@@ -1,0 +1,202 @@
+"""The native link: ``/{signature}/{step}/{step}/…/{source}``.
+
+Rules, in the order in which they are kept:
+
+1. A link has a bounded length.
+2. A source written ``https:/x``, as proxies that merge slashes leave it, is ``https://x`` again.
+3. The signature is checked on the raw bytes of all that follows it. Nobody unsigned gets further.
+4. Steps are divided at ``/``, ``:`` and ``=`` first and percent-decoded then, so that a value may
+   hold anything. The source is the rest of the link from the first segment that is no step.
+5. What is wrong is refused with the segment, the reason and the bound.
+"""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+from urllib.parse import quote
+
+from msgspec import Meta, field
+
+from proxy.errors import BadLink, BadPlan, BadSignature, BadSource, LinkExpired
+from proxy.image_request import Inquiry, Job
+from proxy.links.parser import WORDS, Steps, Wish
+from proxy.links.percent_encoding import shown
+from proxy.links.signing import Keyring
+from proxy.links.source_encoding import SourceWords, unmerged
+from proxy.operations.plan import Catalogue, Plan, written
+from proxy.originals import Address
+from proxy.validation import Discreet
+
+_SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
+
+HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
+
+
+class Links(Discreet, frozen=True, forbid_unknown_fields=True):
+    """How links are signed, and what they may call on."""
+
+    keys: Annotated[tuple[HexKey, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
+    """Signing keys in hexadecimal, 16 to 128 bytes each; the first signs, any verifies."""
+
+    allow_unsigned: bool = False
+    """Whether links with ``_`` in place of the signature are accepted."""
+
+    presets: dict[str, str] = field(default_factory=dict)
+    """Steps by name, ``{"card": "resize:400:300/convert:webp"}``; links say ``preset:card``."""
+
+
+class Native:
+    """Reads links and writes them."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        keyring: Keyring,
+        *,
+        sources: Collection[str] = (),
+        presets: Mapping[str, str] | None = None,
+        allow_unsigned: bool = False,
+        path_bytes: int = 8192,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``sources`` are the names of configured sources; ``presets`` are steps by name.
+
+        Raises ValueError where a name means two things, or a preset is wrong or holds itself.
+        """
+        taken = {*WORDS, *catalogue.operations, "b64", "http", "https", "upload"}
+        for name in sources:
+            if name in taken:
+                raise ValueError(f"a source cannot be named {name!r}: links use that word")
+        self._sources = SourceWords(sources)
+        self._keyring = keyring
+        self._allow_unsigned = allow_unsigned
+        self._path_bytes = path_bytes
+        self._now = now
+        self._steps = Steps(catalogue, presets or {})
+
+    def read(self, path: bytes) -> Job:
+        """The job that a raw path, with its query string if it has one, asks for.
+
+        Raises:
+            BadLink, BadPlan, BadSource: naming the segment, the reason and the bound.
+            BadSignature: before anything of the above is looked at, but for the length.
+            LinkExpired: the link was good until a moment that has passed.
+        """
+        if len(path) > self._path_bytes:
+            raise BadLink(f"a link has at most {self._path_bytes} bytes, not {len(path)}")
+        signed = unmerged(path)
+        self._verify(signed)
+        try:
+            text = signed.decode()
+        except UnicodeDecodeError:
+            raise BadLink("the link is not UTF-8; percent-encode what is not ASCII") from None
+        wish, address = self._parse(text)
+        if wish.expires is not None and self._now() >= wish.expires:
+            raise LinkExpired(f"the link was good until {_moment(wish.expires)}")
+        return _job(address, wish)
+
+    def job(self, source: str, steps: Sequence[str]) -> Job:
+        """The job of a source, ``https://…`` or ``NAME:path``, and steps as links have them.
+
+        Raises BadLink, BadPlan or BadSource, naming the step.
+        """
+        wish = self._wish(steps)
+        return _job(self._sources.address(source), wish)
+
+    def plan(self, steps: Sequence[str]) -> Plan:
+        """The plan of steps as links have them. Raises BadLink or BadPlan, naming the step."""
+        return Plan(tuple(self._wish(steps).operations))
+
+    def write(self, job: Job) -> str:
+        """The link, signed by the newest key; unsigned where there are no keys.
+
+        Presets are written as the steps that they stand for. Raises BadSource for an upload.
+        """
+        if not isinstance(job.source, Address):
+            raise BadSource("an upload has no link")
+        delivery = job.delivery
+        steps = [
+            *([f"v:{quote(job.source.version, safe='')}"] if job.source.version else ()),
+            *([f"expires:{delivery.expires}"] if delivery.expires is not None else ()),
+            *([f"filename:{quote(delivery.filename, safe='')}"] if delivery.filename else ()),
+            *(
+                f"tag:{quote(label.removeprefix('tag:'), safe='')}"
+                for label in delivery.labels
+                if label.startswith("tag:")
+            ),
+            *(["debug"] if delivery.debug else ()),
+            *([_asked(job.inquiry)] if job.inquiry is not None else ()),
+            *(written(operation) for operation in job.plan),
+        ]
+        rest = "/" + "/".join((*steps, self._sources.write(job.source.text)))
+        signature = self._keyring.sign(rest.encode()) if len(self._keyring) else "_"
+        return f"/{signature}{rest}"
+
+    def _verify(self, path: bytes) -> None:
+        end = path.find(b"/", 1)
+        signature = path[1:end] if end > 0 else path[1:]
+        rest = path[end:] if end > 0 else b""
+        if signature == b"_":
+            if not self._allow_unsigned:
+                raise BadSignature("unsigned links are not accepted here")
+        elif not _SIGNATURE.fullmatch(signature):
+            raise BadSignature(
+                "the signature segment is missing: a link is /{signature}/{step}/…/{source}"
+            )
+        elif not self._keyring.verifies(signature, rest):
+            raise BadSignature("the signature is wrong: the link was not signed here, or changed")
+
+    def _parse(self, path: str) -> tuple[Wish, str]:
+        wish = Wish()
+        start = path.find("/", 1) + 1
+        number = 2
+        while 0 < start < len(path):
+            end = path.find("/", start)
+            segment = path[start:] if end < 0 else path[start:end]
+            with _placed(f"segment {number}", segment, wish):
+                if address := self._sources.read(segment, path[start:]):
+                    return wish, address
+                self._steps.read_into(wish, segment)
+            start = end + 1
+            number += 1
+        raise BadLink(f"segment {number}: the source is missing; it stands last in a link")
+
+    def _wish(self, steps: Sequence[str]) -> Wish:
+        wish = Wish()
+        for number, step in enumerate(steps, 1):
+            with _placed(f"step {number}", step, wish):
+                self._steps.read_into(wish, step)
+        return wish
+
+
+def _job(address: str, wish: Wish) -> Job:
+    """What the wish asks for; a question is no picture, and the other way round."""
+    if wish.inquiry is not None and wish.operations:
+        raise BadLink("info asks about the original itself: it stands without operations")
+    plan = Plan(tuple(wish.operations))
+    return Job(Address(address, wish.version), plan, wish.delivery, wish.inquiry)
+
+
+def _asked(inquiry: Inquiry) -> str:
+    return ":".join(("info", *map(str, inquiry.windows)))
+
+
+@contextmanager
+def _placed(place: str, segment: str, wish: Wish) -> Iterator[None]:
+    """What is refused inside says where in the link it stands."""
+    try:
+        yield
+    except BadPlan as error:
+        raise BadPlan(
+            f"{place} ({shown(segment)}): {error}",
+            operation=len(wish.operations),
+            field=error.field,
+        ) from error
+    except (BadLink, BadSource) as error:
+        raise type(error)(f"{place} ({shown(segment)}): {error}") from error
+
+
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

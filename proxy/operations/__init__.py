@@ -1,0 +1,74 @@
+"""The operations. A file here is an operation; the list below is the catalogue."""
+
+from proxy.operations.auto_contrast import AutoContrast
+from proxy.operations.blur import Blur
+from proxy.operations.compress_to_size import CompressToSize
+from proxy.operations.contrast import Contrast
+from proxy.operations.convert import Convert
+from proxy.operations.crop import Crop
+from proxy.operations.denoise import Denoise
+from proxy.operations.extend import Extend
+from proxy.operations.flip import Flip
+from proxy.operations.flop import Flop
+from proxy.operations.frames import Frames
+from proxy.operations.gamma import Gamma
+from proxy.operations.grayscale import Grayscale
+from proxy.operations.invert_colors import InvertColors
+from proxy.operations.keep import Keep
+from proxy.operations.modulate import Modulate
+from proxy.operations.opacity import Opacity
+from proxy.operations.pad import Pad
+from proxy.operations.page import Page
+from proxy.operations.pixelate import Pixelate
+from proxy.operations.plan import Operation
+from proxy.operations.remove_background import RemoveBackground
+from proxy.operations.remove_transparency import RemoveTransparency
+from proxy.operations.resize import Resize
+from proxy.operations.rotate import Rotate
+from proxy.operations.round_corners import RoundCorners
+from proxy.operations.sharpen import Sharpen
+from proxy.operations.smart_crop import SmartCrop
+from proxy.operations.strip import Strip
+from proxy.operations.text import Text
+from proxy.operations.threshold import Threshold
+from proxy.operations.tint import Tint
+from proxy.operations.trim import Trim
+from proxy.operations.upscale import Upscale
+from proxy.operations.watermark import Watermark
+
+OPERATIONS: tuple[type[Operation], ...] = (
+    Resize,
+    Crop,
+    SmartCrop,
+    Extend,
+    Pad,
+    Trim,
+    Rotate,
+    Flip,
+    Flop,
+    RoundCorners,
+    Blur,
+    Sharpen,
+    Denoise,
+    Pixelate,
+    Modulate,
+    Contrast,
+    AutoContrast,
+    Gamma,
+    Grayscale,
+    Tint,
+    InvertColors,
+    Threshold,
+    Opacity,
+    RemoveTransparency,
+    RemoveBackground,
+    Upscale,
+    Watermark,
+    Text,
+    Page,
+    Frames,
+    Keep,
+    Strip,
+    Convert,
+    CompressToSize,
+)

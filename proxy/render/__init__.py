@@ -1,0 +1,1 @@
+"""Render processes: the pool, its wire protocol, the fork server, the sandbox."""

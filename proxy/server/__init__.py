@@ -1,0 +1,1 @@
+"""HTTP processes: the supervisor, its workers, and what they promise on the wire."""

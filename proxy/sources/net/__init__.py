@@ -1,0 +1,1 @@
+"""The outgoing HTTP client, its resolver, and the SSRF policy that it obeys."""

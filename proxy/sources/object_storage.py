@@ -1,0 +1,96 @@
+"""Originals in a bucket that the operator named: `NAME:path`."""
+
+import asyncio
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+from proxy.errors import BadSource, SourceFailed, SourceNotFound, SourceTimedOut
+from proxy.limits import Limits
+from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.sources.cache_headers import facts
+from proxy.sources.download import Arrivals
+from proxy.sources.net.object_store import open_bucket
+from proxy.sources.net.url import without_queries
+from proxy.sources.paths import segments
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+
+_CHUNK = 256 * 1024
+
+
+class ObjectSource:
+    """Objects below a bucket's prefix. The bucket is the operator's, so no address is checked."""
+
+    def __init__(
+        self,
+        place: str,
+        limits: Limits,
+        *,
+        connect_seconds: float,
+        arrivals: Arrivals | None = None,
+    ) -> None:
+        """``place`` as in `buckets`; raises ValueError where it cannot be opened."""
+        self._limits = limits
+        self._arrivals = arrivals or Arrivals(limits.source_bytes)
+        self._bucket = open_bucket(
+            place, seconds=limits.source_seconds, connect_seconds=connect_seconds
+        )
+
+    async def fetch(
+        self, reference: Reference, validators: Validators | None = None
+    ) -> Original | Unchanged:
+        if not isinstance(reference, Address) or reference.headers:
+            raise BadSource("an object in a bucket takes no body and no headers")
+        key = "/".join(segments(reference.text.partition(":")[2]))
+        seconds = self._limits.source_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._get(key, validators or Validators())
+        except TimeoutError as error:
+            raise SourceTimedOut(f"the source took longer than {seconds:g} seconds") from error
+
+    async def _get(self, key: str, known: Validators) -> Original | Unchanged:
+        import obstore  # noqa: PLC0415 - an extra
+        from obstore import exceptions  # noqa: PLC0415 - an extra
+
+        try:
+            result = await obstore.get_async(
+                self._bucket, key, options={"if_none_match": known.etag} if known.etag else {}
+            )
+            return await self._take(result)
+        except exceptions.NotModifiedError:
+            return Unchanged(Facts(known))
+        except FileNotFoundError as error:
+            raise SourceNotFound("there is no such object", detail=_detail(error)) from error
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+            raise SourceFailed(
+                "the bucket does not let us read it", detail=_detail(error)
+            ) from error
+        except exceptions.BaseError as error:
+            raise SourceFailed("the bucket could not be read", detail=_detail(error)) from error
+
+    async def _take(self, result: "GetResult") -> Original:
+        with self._arrivals.begin() as arrival:
+            arrival.expect(result.meta["size"])
+            async for chunk in result.stream(min_chunk_size=_CHUNK):
+                arrival.write(chunk)
+            if arrival.size != result.meta["size"]:
+                raise SourceFailed(
+                    "the bucket broke off in the middle of its answer", transient=True
+                )
+            return arrival.finish(_facts(result))
+
+
+def _facts(result: "GetResult") -> Facts:
+    said = {
+        "ETag": result.meta["e_tag"] or "",
+        "Last-Modified": format_datetime(result.meta["last_modified"], usegmt=True),
+        "Cache-Control": str(result.attributes.get("Cache-Control", "")),
+    }
+    return facts(lambda name: said.get(name, ""), datetime.now(UTC))
+
+
+def _detail(error: Exception) -> str:
+    return without_queries(str(error).partition("\n")[0])

@@ -1,0 +1,49 @@
+"""Accept in four buckets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.api.http.accept import offer
+
+
+@pytest.mark.parametrize(
+    ("accept", "offered"),
+    [
+        (b"", ()),
+        (b"*/*", ()),
+        (b"image/*", ()),
+        (b"image/webp", ("webp",)),
+        (b"image/avif", ("avif",)),
+        (b"image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", ("avif", "webp")),
+        (b"image/avif,image/webp,image/png,image/svg+xml,*/*;q=0.5", ("avif", "webp")),
+        (b"image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5", ()),
+        (b"image/webp,image/avif", ("avif", "webp")),
+        (b"IMAGE/WebP ; Q=0.9", ("webp",)),
+        (b"image/avif;q=0,image/webp", ("webp",)),
+        (b"image/avif;q=0.0, image/webp;q=0.000", ()),
+        (b"image/webp;q=0, */*", ()),
+        (b"image/avif;q=0.5,image/webp", ("webp",)),
+        (b"image/avif,image/webp;q=0.5", ("avif", "webp")),
+        (b"image/avif,image/webp;q=0.5,image/*;q=0.7", ("avif",)),
+        (b"image/webp;q=0.5,image/jpeg", ()),
+        (b"image/webp;q=0.5,image/jpeg;q=0.4", ("webp",)),
+        (b"image/webp;q=0.5,image/png;q=0.6,image/jpeg;q=0.1", ()),
+        (b"image/webp;q=0.8,image/jpeg;q=0.8", ("webp",)),
+        (b"image/webp;q=2", ()),
+        (b"image/webp;q=-1", ()),
+        (b"image/webp;q=nan", ()),
+        (b"image/webp;q=", ()),
+        (b"image/webp;charset=utf-8;q=0.4", ("webp",)),
+        (b"image/webp;q=0.4,image/webp;q=0.6,image/jpeg;q=0.5", ("webp",)),
+        (b"ximage/webp, image/webpx", ()),
+        (b"image/webp," + b"x" * 2000, ()),
+    ],
+)
+def test_what_is_offered(accept: bytes, offered: tuple[str, ...]) -> None:
+    assert offer(accept) == offered
+
+
+@given(st.binary(max_size=80) | st.text("aimgevifwbp/*;q=0.159, ", max_size=80).map(str.encode))
+def test_there_are_four_buckets(accept: bytes) -> None:
+    assert offer(accept) in {(), ("avif",), ("webp",), ("avif", "webp")}

@@ -1,0 +1,398 @@
+"""Both Azure faces on the wire, where the official clients do not show it."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import photos
+import pytest
+from live_server import KEY, OTHER_KEY, Served, serving
+
+GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+PICTURE = photos.encoded("JPEG")
+OCTET_STREAM = "application/octet-stream"
+OCTETS = {"content-type": OCTET_STREAM}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder: Path = tmp_path_factory.mktemp("cache")
+    with serving(folder) as served:
+        yield served
+
+
+Body = bytes | Iterator[bytes]
+
+
+def post(server: Served, path: str, body: Body = PICTURE, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.post(
+        server.url + path, content=body, headers={"ocp-apim-subscription-key": KEY, **named}
+    )
+
+
+def vision(
+    server: Served,
+    query: str = "width=60&height=40",
+    body: Body = PICTURE,
+    content_type: str = OCTET_STREAM,
+    **headers: str,
+) -> httpx.Response:
+    path = f"/vision/v3.2/generateThumbnail?{query}"
+    return post(server, path, body, content_type=content_type, **headers)
+
+
+def analysis(
+    server: Served, query: str = "", body: Body = PICTURE, content_type: str = OCTET_STREAM
+) -> httpx.Response:
+    path = "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops"
+    return post(server, f"{path}&{query}", body, content_type=content_type)
+
+
+# Paths.
+
+
+@pytest.mark.parametrize("version", ["v1.0", "v2.0", "v2.1", "v3.0", "v3.1", "v3.2"])
+def test_thumbnails_by_every_spelling(server: Served, version: str) -> None:
+    answer = post(
+        server, f"/vision/{version}/generateThumbnail?width=60&height=40&smartCropping=true",
+        content_type="application/octet-stream",
+    )  # fmt: skip
+    assert answer.status_code == 200
+    assert photos.opened(answer.content).size == (60, 40)
+
+
+@pytest.mark.parametrize("version", ["v2.0", "v2.1", "v3.0", "v3.1"])
+def test_older_areas_of_interest_know_no_model(server: Served, version: str) -> None:
+    answer = post(
+        server, f"/vision/{version}/areaOfInterest?model-version=x", content_type=OCTET_STREAM
+    )
+    assert set(answer.json()) == {"areaOfInterest", "requestId", "metadata"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/VISION/V3.2/GENERATETHUMBNAIL?width=60&height=40",
+        "//vision//v3.2/generateThumbnail?width=60&height=40",
+        "/vision/v3.2/generateThumbnail/?width=60&height=40",
+        "/vision/v3.2/generateThumbnail?Width=60&HEIGHT=40&SMARTCROPPING=TRUE&other=1",
+        "//computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops",
+        "/computervision/imageanalysis%3Aanalyze?api-version=2024-02-01&features=SMARTCROPS",
+        "/computervision/imageAnalysis:analyze?API-VERSION=2023-04-01-preview&Features=SmartCrops",
+    ],
+)
+def test_paths_and_names_are_read_generously(server: Served, path: str) -> None:
+    assert post(server, path, content_type=OCTET_STREAM).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/vision/v3.2/analyze",
+        "/vision/v9.9/generateThumbnail?width=60&height=40",
+        "/vision/v1.0/areaOfInterest",
+        "/vision",
+        "/computervision/other",
+        "/computervision/imageanalysis:analyze?features=smartCrops",
+        "/computervision/imageanalysis:analyze?api-version=1999-01-01&features=smartCrops",
+        "/computervision/imageanalysis:analyze?api-version=2023-10-01&model-name=mine",
+    ],
+)
+def test_what_is_not_here(server: Served, path: str) -> None:
+    answer = post(server, path, content_type=OCTET_STREAM)
+    assert answer.status_code == 404
+    assert answer.json() == {"error": {"code": "404", "message": "Resource not found"}}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/vision/v3.2/generateThumbnail?width=60&height=40",
+        "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops",
+    ],
+)
+def test_both_are_only_posted_to(server: Served, path: str, method: str) -> None:
+    assert httpx.request(method, server.url + path).status_code == 404
+
+
+# Keys.
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "status"),
+    [
+        ({"ocp-apim-subscription-key": KEY}, "", 200),
+        ({"Ocp-Apim-Subscription-Key": OTHER_KEY}, "", 200),
+        ({"authorization": f"Bearer {KEY}"}, "", 200),
+        ({}, f"&subscription-key={KEY}", 200),
+        ({}, "", 401),
+        ({"authorization": f"Basic {KEY}"}, "", 401),
+        ({"ocp-apim-subscription-key": "wrong"}, "", 401),
+        ({"ocp-apim-subscription-key": ""}, "", 401),
+    ],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/vision/v3.2/areaOfInterest?x=1",
+        "/vision/v2.0/areaOfInterest?x=1",
+        "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops",
+    ],
+)
+def test_where_a_key_may_stand(
+    server: Served, path: str, headers: dict[str, str], query: str, status: int
+) -> None:
+    answer = httpx.post(server.url + path + query, content=PICTURE, headers=OCTETS | headers)
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.json()["error"]["code"] == "401"
+        assert answer.json()["error"]["message"].startswith("Access denied due to invalid")
+
+
+def test_a_bad_key_is_told_before_a_bad_query(server: Served) -> None:
+    path = "/vision/v3.2/generateThumbnail?width=0"
+    assert httpx.post(server.url + path, content=b"", headers=OCTETS).status_code == 401
+
+
+# Bodies.
+
+FORM = (
+    b'--b\r\nContent-Disposition: form-data; name="img"; filename="a.jpg"\r\n'
+    b"Content-Type: image/png\r\n\r\n" + PICTURE + b"\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize("face", [vision, analysis])
+def test_three_forms_of_body_give_the_same(
+    server: Served, face: Callable[..., httpx.Response]
+) -> None:
+    url = server.origin.serve("/forms.jpg", PICTURE)
+    answers = [
+        face(server, body=PICTURE),
+        face(server, body=FORM, content_type="multipart/form-data; boundary=b"),
+        face(server, body=FORM, content_type="multipart/form-data"),
+        face(
+            server,
+            body=f'{{"url": "{url}", "other": [1]}}'.encode(),
+            content_type="application/json; charset=utf-8",
+        ),
+        face(server, body=iter([PICTURE[:100], PICTURE[100:]])),
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "image/jpeg", ""])
+def test_other_types_of_body(server: Served, content_type: str) -> None:
+    answer = vision(server, content_type=content_type)
+    assert answer.status_code == 415
+    assert answer.json()["error"]["innererror"]["code"] == "UnsupportedMediaType"
+    answer = analysis(server, content_type=content_type)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == (
+        f"The provided image content type {content_type} is not supported."
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "code"),
+    [
+        (b"{", "application/json", "BadArgument"),
+        (b"[1]", "application/json", "BadArgument"),
+        (b"[" * 60_000, "application/json", "BadArgument"),
+        (b"{}", "application/json", "InvalidImageUrl"),
+        (b'{"url": 7}', "application/json", "InvalidImageUrl"),
+        (b'{"url": "file:///etc/passwd"}', "application/json", "InvalidImageUrl"),
+        (b'{"url": "http://[::1"}', "application/json", "InvalidImageUrl"),
+        (b'{"url": "http://10.0.0.1/a.jpg"}', "application/json", "InvalidImageUrl"),
+        (b'{"url": "' + b"x" * 70_000 + b'"}', "application/json", "InvalidImageSize"),
+        (b"--b--\r\n", "multipart/form-data; boundary=b", "InvalidImageFormat"),
+        (b"no form", "multipart/form-data", "InvalidImageFormat"),
+        (b"", "application/octet-stream", "InvalidImageFormat"),
+    ],
+)
+def test_bad_bodies(server: Served, body: bytes, content_type: str, code: str) -> None:
+    answer = vision(server, body=body, content_type=content_type)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "InvalidRequest"
+    assert answer.json()["error"]["innererror"]["code"] == code
+    assert analysis(server, body=body, content_type=content_type).status_code == 400
+
+
+def test_an_encoded_body_is_not_unpacked(server: Served) -> None:
+    answer = vision(server, content_encoding="gzip")
+    assert answer.json()["error"]["innererror"]["code"] == "BadArgument"
+
+
+def test_the_size_is_bounded_while_it_is_read(server: Served) -> None:
+    """Chunked, so that no header tells; and more than is taken is never read."""
+    sent = 0
+
+    def far_too_much() -> Iterator[bytes]:
+        nonlocal sent
+        while sent < 2000:
+            sent += 1
+            yield b"\0" * 65_536
+
+    try:
+        answer = vision(server, body=far_too_much())
+    except httpx.TransportError:
+        pass  # cut off: all that matters is that it ended
+    else:
+        assert answer.json()["error"]["innererror"]["code"] == "InvalidImageSize"
+    assert sent < 2000
+
+
+# Parameters.
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("", "BadArgument"),
+        ("width=60", "BadArgument"),
+        ("width=&height=40", "BadArgument"),
+        ("width=6.5&height=40", "BadArgument"),
+        ("width=1e2&height=40", "BadArgument"),
+        ("width=99999999999&height=40", "BadArgument"),
+        ("width=0&height=40", "InvalidThumbnailSize"),
+        ("width=-5&height=40", "InvalidThumbnailSize"),
+        ("width=60&height=1025", "InvalidThumbnailSize"),
+        ("width=60&height=40&smartCropping=yes", "BadArgument"),
+        ("width=60&height=40&model-version=soon", "BadArgument"),
+        ("width=60&height=40&model-version=1999-01-01", "BadArgument"),
+    ],
+)
+def test_bad_parameters(server: Served, query: str, code: str) -> None:
+    answer = vision(server, query)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["innererror"]["code"] == code
+
+
+@pytest.mark.parametrize("model", ["latest", "latest-preview", "2021-04-01", "2021-05-01"])
+def test_models(server: Served, model: str) -> None:
+    assert vision(server, f"width=60&height=40&model-version={model}").status_code == 200
+
+
+def test_older_spellings_fail_flat(server: Served) -> None:
+    answer = post(
+        server, "/vision/v2.0/generateThumbnail?width=0&height=1", content_type=OCTET_STREAM
+    )
+    body = answer.json()
+    assert set(body) == {"code", "requestId", "message"}
+    assert body["code"] == "InvalidThumbnailSize"
+    assert body["requestId"] == answer.headers["apim-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message", "inner"),
+    [
+        ("smartcrops-aspect-ratios=0.9%2C1.33", 200, "", ""),
+        ("smartCrops-Aspect-Ratios=1,1.0,+1.5,15e-1,.9", 200, "", ""),
+        ("smartcrops-aspect-ratios=", 200, "", ""),
+        ("language=en&gender-neutral-caption=true&model-version=latest", 200, "", ""),
+        ("smartcrops-aspect-ratios=1,x", 400, "Analyze query is invalid.", "BadArgument"),
+        ("smartcrops-aspect-ratios=1,,1", 400, "Analyze query is invalid.", "BadArgument"),
+        ("smartcrops-aspect-ratios=" + "1," * 16 + "1", 400, "Analyze query", "BadArgument"),
+        ("language=xx", 400, "Analyze query is invalid.", "NotSupportedLanguage"),
+        ("model-version=soon", 400, "Analyze query is invalid.", "BadArgument"),
+    ],
+)
+def test_parameters_of_the_analysis(
+    server: Served, query: str, status: int, message: str, inner: str
+) -> None:
+    answer = analysis(server, query)
+    assert answer.status_code == status
+    if status != 200:
+        error = answer.json()["error"]
+        assert error["message"].startswith(message)
+        assert error["innererror"]["code"] == inner
+        assert answer.headers["x-ms-error-code"] == error["code"]
+
+
+@pytest.mark.parametrize(
+    ("features", "message", "inner"),
+    [
+        ("", "Either 'features' or 'model-name' needs to be specified", None),
+        (",", "Either 'features' or 'model-name' needs to be specified", None),
+        ("nonsense", "Analyze query is invalid.", "NotSupportedVisualFeature"),
+        (
+            "caption",
+            "The feature 'Caption' is not supported in this region.",
+            "NotSupportedFeature",
+        ),
+        ("SmartCrops,read", "The feature 'Read' is not supported", "NotSupportedFeature"),
+    ],
+)
+def test_features(server: Served, features: str, message: str, inner: str | None) -> None:
+    path = f"/computervision/imageanalysis:analyze?api-version=2023-10-01&features={features}"
+    error = post(server, path, content_type=OCTET_STREAM).json()["error"]
+    assert error["message"].startswith(message)
+    assert error.get("innererror", {}).get("code") == inner
+
+
+# Answers.
+
+
+def test_headers_of_every_answer(server: Served) -> None:
+    for answer in (vision(server), vision(server, "width=0"), analysis(server)):
+        assert GUID.fullmatch(answer.headers["apim-request-id"])
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "retry-after" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "accept", "media_type"),
+    [
+        ("JPEG", "application/octet-stream", "image/jpeg"),
+        ("PNG", "*/*", "image/jpeg"),
+        ("see-through", "*/*", "image/png"),
+        ("see-through", "image/webp", "image/webp"),
+        ("JPEG", "image/png", "image/png"),
+        ("JPEG", "image/png;q=0.1,image/jpeg;q=0.2", "image/jpeg"),
+        ("JPEG", "image/avif", "image/jpeg"),
+    ],
+)
+def test_the_type_of_a_thumbnail(server: Served, kind: str, accept: str, media_type: str) -> None:
+    body = photos.see_through() if kind == "see-through" else photos.encoded(kind)
+    answer = vision(server, body=body, accept=accept)
+    assert answer.headers["content-type"] == media_type
+
+
+def test_only_the_first_frame_counts(server: Served) -> None:
+    answer = vision(server, body=photos.moving(), accept="*/*")
+    assert answer.headers["content-type"] == "image/png"
+    assert getattr(photos.opened(answer.content), "n_frames", 1) == 1
+
+
+def test_pictures_stand_upright(server: Served) -> None:
+    body = photos.encoded("JPEG", exif=photos.turned())
+    answer = post(server, "/vision/v3.2/areaOfInterest", body, content_type=OCTET_STREAM).json()
+    assert (answer["metadata"]["width"], answer["metadata"]["height"]) == (300, 400)
+
+
+def test_a_small_source_is_enlarged(server: Served) -> None:
+    answer = vision(server, "width=700&height=600", body=photos.encoded("PNG", 60, 60))
+    assert photos.opened(answer.content).size == (700, 600)
+
+
+def test_keys_may_be_left_out_where_the_operator_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path, {"FRAMEKEEP_API_KEYS": "", "FRAMEKEEP_API_ALLOW_KEYLESS": "true"}) as on:
+        assert post(on, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code == 200
+
+
+def test_without_keys_the_faces_are_shut(tmp_path: Path) -> None:
+    with serving(tmp_path, {"FRAMEKEEP_API_KEYS": ""}) as shut:
+        assert (
+            post(shut, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code == 401
+        )
+
+
+def test_limits_can_be_raised_and_formats_added(tmp_path: Path) -> None:
+    wider = {"FRAMEKEEP_AZURE_VISION_BYTES": "9000000", "FRAMEKEEP_AZURE_ANY_FORMAT": "true"}
+    with serving(tmp_path, wider) as generous:
+        large = photos.encoded("WEBP") + b"\0" * 5_000_000
+        assert vision(generous, body=large).status_code == 200

@@ -1,0 +1,82 @@
+"""Bodies as files, on disks of several kinds."""
+
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from proxy.buffers import Blob
+from proxy.cache.files import Files
+
+PAGE = mmap.PAGESIZE
+LARGE = 1024 * 1024
+NAME = "ab/cd/ef.val"
+
+
+@pytest.fixture(params=["on disk", "in memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder where files may be written past the page cache, and one where perhaps not."""
+    if request.param == "on disk":
+        yield tmp_path
+    else:
+        with TemporaryDirectory(dir="/dev/shm") as folder:
+            yield Path(folder)
+
+
+@pytest.fixture
+def files(folder: Path) -> Files:
+    files = Files(folder)
+    files.prepare(older_than=0)
+    return files
+
+
+@pytest.mark.parametrize("size", [0, 1, LARGE - 1, LARGE, LARGE + 1, LARGE + PAGE - 1])
+def test_a_body_is_kept_byte_for_byte(files: Files, folder: Path, size: int) -> None:
+    body = os.urandom(size)
+    files.write(NAME, Blob.of(body))
+    files.settle(NAME)
+    assert (folder / NAME).read_bytes() == body
+
+
+def test_a_large_body_leaves_the_page_cache_to_others(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    files.prepare(older_than=0)
+    body = Blob.of(os.urandom(LARGE + 1))
+    files.write(NAME, body)
+    files.settle(NAME)
+    assert is_at_hand(tmp_path / NAME) == is_at_hand(written_directly(tmp_path / "probe", body))
+
+
+def test_what_becomes_shorter_while_it_is_written_is_not_kept(files: Files, folder: Path) -> None:
+    body = Blob.of(os.urandom(LARGE + 1))
+    body.size += PAGE  # as if it had been cut since it was opened
+    with pytest.raises(OSError, match="shorter"):
+        files.write(NAME, body)
+    assert not any((folder / "incoming").iterdir())
+
+
+def written_directly(path: Path, body: Blob) -> Path:
+    """A file that was written as directly as this disk allows."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT, 0o600)
+    except OSError:
+        path.write_bytes(body.read())
+        return path
+    with mmap.mmap(body.descriptor, LARGE, access=mmap.ACCESS_READ) as pages:
+        os.write(descriptor, pages)
+    os.close(descriptor)
+    return path
+
+
+def is_at_hand(path: Path) -> bool:
+    """Whether the beginning of the file can be read without waiting for the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.preadv(descriptor, [bytearray(PAGE)], 0, os.RWF_NOWAIT) == PAGE
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,67 @@
+"""`framekeep serve --dev`, started as its user starts it."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+NEAR = {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8"}
+
+
+@dataclass
+class House:
+    process: asyncio.subprocess.Process
+    client: httpx2.AsyncClient
+    welcome: str
+
+    async def get(self, path: str, **headers: str) -> httpx2.Response:
+        return await self.client.get(path, headers=headers)
+
+    async def renderers(self) -> set[int]:
+        """The render processes: grandchildren, by way of the fork server."""
+        return {
+            grandchild
+            for child in children(self.process.pid)
+            for grandchild in children(child)
+            if b"proxy.render.fork_server" in Path(f"/proc/{child}/cmdline").read_bytes()
+        }
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@asynccontextmanager
+async def house(
+    cache: Path, *words: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[House]:
+    """`framekeep serve --dev` with these words, from its first word to its last."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", "serve", "--dev", "--port", "0", *words),
+        stdout=subprocess.PIPE,
+        env={**os.environ, "FRAMEKEEP_CACHE_DIR": str(cache), **(environment or {})},
+    )
+    assert process.stdout is not None
+    try:
+        welcome = (await process.stdout.readuntil(b"Ctrl-C")).decode()
+        address = re.search(r"http://127\.0\.0\.1:\d+", welcome)
+        assert address is not None
+        async with httpx2.AsyncClient(
+            base_url=address[0],
+            timeout=120,
+            trust_env=False,
+            limits=httpx2.Limits(max_connections=None),
+        ) as client:
+            yield House(process, client, welcome)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGINT)
+        await process.wait()

@@ -1,0 +1,391 @@
+"""What comes in: every format, every orientation, every bound."""
+
+import io
+import random
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pictures
+import pytest
+import pyvips
+from color_difference import difference, profile
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from msgspec import structs
+from PIL import Image
+from render_helper import CATALOGUE, EYE, pixels, rendered, step
+
+from proxy.errors import BrokenImage, ImageError, ImageTooLarge, Impossible, NotAnImage
+from proxy.formats import Name
+from proxy.geometry import Size
+from proxy.imaging.decode import decode
+from proxy.imaging.decoders import Wanted, turbo, vips
+from proxy.imaging.headers import probe
+from proxy.imaging.optional_codecs import missing
+from proxy.limits import Limits
+from proxy.operations.pipeline import render
+
+SCENE = pictures.scene(160, 120)
+
+
+def written(form: str, mode: str = "RGB", **options: Any) -> bytes:
+    kept = io.BytesIO()
+    image = Image.fromarray(SCENE)
+    (image.quantize(128) if mode == "P" else image.convert(mode)).save(kept, form, **options)
+    return kept.getvalue()
+
+
+def by_vips(**options: Any) -> bytes:
+    image = pyvips.Image.new_from_array(SCENE).copy(interpretation="srgb")
+    body: bytes = image.pngsave_buffer(**options)
+    return body
+
+
+def by_extra(form: Name) -> bytes:
+    """The scene in a format that an extra writes."""
+    assert not missing(form)
+    return written(form.upper(), quality=95)
+
+
+INPUTS = {
+    "jpeg baseline": written("JPEG", quality=95),
+    "jpeg progressive": written("JPEG", quality=95, progressive=True),
+    "jpeg 4:4:4": written("JPEG", quality=95, subsampling=0),
+    "png": written("PNG"),
+    "png interlaced": by_vips(interlace=True),
+    "png palette": written("PNG", "P"),
+    "png 16 bit": pictures.sixteen_bit(160, 120),
+    "apng": pictures.animation(pictures.drifting(3, 160, 120), "png"),
+    "gif": written("GIF", "P"),
+    "gif moving": pictures.animation(pictures.drifting(3, 160, 120)),
+    "webp": written("WEBP", quality=95),
+    "webp lossless": written("WEBP", lossless=True),
+    "webp moving": pictures.animation(pictures.drifting(3, 160, 120), "webp"),
+    "avif": written("AVIF", quality=90),
+    "tiff": written("TIFF"),
+    "tiff lzw": written("TIFF", compression="tiff_lzw"),
+    "tiff jpeg": written("TIFF", compression="jpeg", quality=95),
+    "bmp": written("BMP"),
+    "bmp palette": written("BMP", "P"),
+    "heic": by_extra("heif"),
+    "jxl": by_extra("jxl"),
+    "ico": written("ICO", sizes=[(160, 120)]),
+}
+"""Files of the same scene."""
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_every_format_is_read_as_the_same_picture(kind: str) -> None:
+    result = pixels(INPUTS[kind])
+    assert result.shape[:2] == (120, 160)
+    assert difference(np.ascontiguousarray(result[:, :, :3]), SCENE) < 3
+
+
+def turned(form: str, orientation: int) -> bytes:
+    """A file whose stored pixels are turned so that its EXIF orientation sets them right."""
+    undo = {
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, 3),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    kept = io.BytesIO()
+    stored = Image.fromarray(np.ascontiguousarray(undo[orientation](SCENE)))
+    stored.save(kept, form, exif=exif, quality=95)
+    return kept.getvalue()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_set_right(form: str, orientation: int) -> None:
+    original = turned(form, orientation)
+    assert difference(np.ascontiguousarray(pixels(original)[:, :, :3]), SCENE) < 3
+    small = pixels(original, step("resize", width=40, height=30, fit="fill"))
+    upright = pixels(INPUTS["png"], step("resize", width=40, height=30, fit="fill"))
+    assert difference(np.ascontiguousarray(small[:, :, :3]), upright[:, :, :3].copy()) < 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_goes_with_shrinking_while_loading(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    large = pictures.file(pictures.gradient(1601, 1203), "jpeg", exif=exif)
+    expected = (60, 80) if orientation < 5 else (106, 80)
+    assert pixels(large, step("resize", width=80)).shape[:2] == expected
+
+
+@pytest.mark.parametrize(("width", "height"), [(1601, 1203), (4000, 33), (33, 4000), (17, 9)])
+@pytest.mark.parametrize("target", [1, 10, 100])
+def test_shrinking_while_loading_keeps_to_the_natural_size(
+    width: int, height: int, target: int
+) -> None:
+    original = pictures.file(pictures.gradient(width, height), "jpeg")
+    picture = decode(original, Limits(), eye=EYE, needed=lambda _: Size(target, target))
+    assert picture.natural == Size(width, height)
+    assert picture.raster.width >= min(width, target)
+    result = rendered(original, step("resize", width=target, height=target, fit="cover"))
+    assert result.size == Size(target, target)
+
+
+def plain_jpeg(width: int, height: int, mode: str, **options: Any) -> bytes:
+    kept = io.BytesIO()
+    scene = Image.fromarray(pictures.scene(width, height)).convert(mode)
+    scene.save(kept, "JPEG", **{"quality": 90, **options})
+    return kept.getvalue()
+
+
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.sampled_from([1, 2, 4, 8]),
+    st.sampled_from(["RGB", "L", "CMYK"]),
+    st.integers(0, 2),
+    st.booleans(),
+    st.integers(0, 1),
+)
+def test_what_is_decoded_at_once_is_what_libvips_reads(
+    width: int, height: int, shrink: int, mode: str, subsampling: int, progressive: bool, rows: int
+) -> None:
+    assume(shrink <= min(width, height))
+    original = plain_jpeg(
+        width,
+        height,
+        mode,
+        subsampling=0 if mode == "CMYK" else subsampling,
+        progressive=progressive,
+        restart_marker_rows=rows,
+    )
+    header = probe(original)
+    streamed = vips.jpeg(original, header, Wanted(shrink=shrink))
+    at_once = turbo.held(original, vips.jpeg(original, header, Wanted()), shrink)
+    assert at_once is not None
+    assert at_once.interpretation == streamed.interpretation
+    assert np.array_equal(at_once.numpy(), streamed.numpy())
+
+
+def test_what_is_decoded_at_once_keeps_its_profile_and_its_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    original = plain_jpeg(40, 30, "RGB", exif=exif, icc_profile=profile("p3"))
+    at_once = turbo.held(original, vips.jpeg(original, probe(original), Wanted()), 1)
+    assert at_once is not None
+    assert at_once.get("icc-profile-data") == profile("p3")
+    assert at_once.get("orientation") == 6
+
+
+def test_what_is_odd_about_a_jpeg_is_for_libvips_to_judge() -> None:
+    whole = plain_jpeg(160, 120, "RGB", restart_marker_rows=1)
+    odd = (
+        whole[:-2],
+        whole[: len(whole) // 2] + b"\xff\xd9",
+        whole.replace(b"\xff\xd3", b"\xff\xd4", 1),
+        plain_jpeg(160, 120, "CMYK", subsampling=2),
+    )
+    for body in odd:
+        assert turbo.held(body, vips.jpeg(body, probe(body), Wanted()), 1) is None
+
+
+def test_a_jpeg_that_is_too_large_to_be_held_is_streamed() -> None:
+    large = plain_jpeg(5000, 3300, "L")
+    image = vips.jpeg(large, probe(large), Wanted())
+    assert turbo.held(large, image, 1) is None
+    assert turbo.held(large, image, 2) is not None
+
+
+FRAME = b"\xff\xc0"
+LOSSLESS = b"\xff\xc3\0\x0b\x08\x05\x78\x05\x78\1\1\x11\0"
+
+
+def hidden(before: bytes) -> bytes:
+    body = plain_jpeg(160, 120, "RGB")
+    return body.replace(FRAME, before + FRAME, 1)
+
+
+@pytest.mark.parametrize("kind", [0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF])
+def test_a_lossless_or_hierarchical_jpeg_meets_no_decoder(kind: int) -> None:
+    with pytest.raises(NotAnImage, match="lossless"):
+        probe(plain_jpeg(160, 120, "RGB").replace(FRAME, bytes((0xFF, kind)), 1))
+
+
+def test_a_jpeg_hides_no_frame_from_the_first_look() -> None:
+    with pytest.raises(NotAnImage, match="lossless"):
+        probe(hidden(LOSSLESS))
+    for before in (b"\xff\0\0\x20" + LOSSLESS.ljust(30, b"\0"), b"\0" + LOSSLESS):
+        with pytest.raises(BrokenImage):
+            probe(hidden(before))
+    frame = plain_jpeg(160, 120, "RGB").partition(FRAME)[2][:17]
+    with pytest.raises(BrokenImage):
+        probe(hidden(FRAME + frame))
+
+
+def test_a_shrunk_picture_looks_like_the_whole_one_made_small() -> None:
+    whole = pictures.scene(1600, 1200)
+    by_decoder = pixels(pictures.file(whole, "jpeg", quality=97), step("resize", width=100))
+    by_scaling = pixels(pictures.file(whole), step("resize", width=100))
+    assert difference(by_decoder, by_scaling) < 1
+
+
+BOUNDS = [
+    ({"source_side": 159}, "jpeg baseline", "159"),
+    ({"source_pixels": 19_199}, "png", "19199"),
+    ({"source_pixels_held": 19_199}, "avif", "19199"),
+    ({"source_pixels_held": 19_199}, "png interlaced", "19199"),
+    ({"source_frames": 2}, "gif moving", "2"),
+    ({"source_frames": 2}, "webp moving", "2"),
+    ({"source_pixels_total": 50_000}, "gif moving", "50000"),
+    ({"source_scans": 3}, "jpeg progressive", "3"),
+    ({"source_work": 20_000}, "jpeg progressive", "scans"),
+    ({"result_side": 159}, "png", "159"),
+    ({"result_pixels": 19_199}, "png", "19199"),
+    ({"result_bytes": 100}, "png", "100"),
+]
+
+
+@pytest.mark.parametrize(("bounds", "kind", "named"), BOUNDS)
+def test_each_bound_is_kept_and_named(bounds: dict[str, int], kind: str, named: str) -> None:
+    rendered(INPUTS[kind])
+    with pytest.raises(ImageTooLarge, match=named):
+        rendered(INPUTS[kind], limits=structs.replace(Limits(), **bounds))
+
+
+def test_a_format_that_is_not_taken_is_said_to_be_so() -> None:
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
+    with pytest.raises(NotAnImage, match="svg"):
+        rendered(drawing)
+    taken = structs.replace(Limits(), source_formats=("svg",))
+    assert rendered(drawing, limits=taken).size == Size(40, 30)
+    with pytest.raises(NotAnImage, match="jpeg"):
+        rendered(INPUTS["jpeg baseline"], limits=taken)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        '<image href="{file}" width="40" height="30"/>',
+        '<style>@import url("{file}");</style>',
+        '<script>1</script><rect width="40" height="30" fill="url({file})"/>',
+    ],
+)
+def test_a_drawing_reads_no_file(inside: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(pictures.file(pictures.plain(40, 30, (255, 0, 0))))
+    drawing = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">{inside}</svg>'
+    body = drawing.replace("{file}", secret.as_uri()).encode()
+    result = pixels(body, limits=structs.replace(Limits(), source_formats=("svg",)))
+    assert not (result[:, :, 0] > 200).any() or (result[:, :, 3] == 0).all()
+
+
+def test_frames_beyond_the_bound_do_no_harm_where_only_one_is_read() -> None:
+    few = structs.replace(Limits(), source_frames=1)
+    assert rendered(INPUTS["gif moving"], step("convert", format="jpeg"), limits=few)
+    assert rendered(INPUTS["gif moving"], step("page", number=2), limits=few)
+
+
+@pytest.mark.parametrize("kind", ["gif moving", "webp moving"])
+def test_frames_and_pages_are_chosen_from_one(kind: str) -> None:
+    drawn = pictures.drifting(3, 160, 120)
+    second = pixels(INPUTS[kind], step("page", number=2))
+    assert difference(np.ascontiguousarray(second[:, :, :3]), drawn[1]) < 4
+    two = rendered(INPUTS[kind], step("frames", first=2, last=3))
+    assert pictures.frame_count(two.body) == 2
+    for beyond in (step("page", number=4), step("frames", first=1, last=4)):
+        with pytest.raises(Impossible, match="3 frames"):
+            rendered(INPUTS[kind], beyond)
+
+
+def test_pages_of_a_document() -> None:
+    kept = io.BytesIO()
+    red, blue = pictures.plain(60, 40, pictures.RED), pictures.plain(60, 40, pictures.BLUE)
+    first, second = Image.fromarray(red), Image.fromarray(blue)
+    first.save(kept, "TIFF", save_all=True, append_images=[second])
+    assert tuple(pixels(kept.getvalue())[0, 0, :3]) == pictures.RED
+    assert tuple(pixels(kept.getvalue(), step("page", number=2))[0, 0, :3]) == pictures.BLUE
+
+
+def test_an_apng_moves_where_the_format_shows_it() -> None:
+    assert pictures.frame_count(rendered(INPUTS["apng"], step("convert", format="webp")).body) == 3
+    assert pictures.frame_count(rendered(INPUTS["apng"]).body) == 1
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+
+def test_a_small_chunk_that_would_fill_the_memory_is_refused() -> None:
+    plain = written("PNG")
+    bomb = zlib.compress(bytes(64 * 1024 * 1024), 9)
+    for part in (chunk(b"iCCP", b"x\0\0" + bomb), chunk(b"zTXt", b"x\0\0" + bomb)):
+        with pytest.raises(BrokenImage):
+            rendered(plain[:33] + part + plain[33:])
+
+
+def test_scans_are_counted_before_any_codec_sees_them() -> None:
+    body = INPUTS["jpeg progressive"]
+    at = body.rindex(b"\xff\xda")
+    with pytest.raises(ImageTooLarge, match="100 scans"):
+        rendered(body[:-2] + body[at:-2] * 2000 + b"\xff\xd9")
+
+
+def test_directories_that_go_round_come_to_an_end() -> None:
+    body = bytearray(written("TIFF"))
+    first = int.from_bytes(body[4:8], "little")
+    count = int.from_bytes(body[first : first + 2], "little")
+    at = first + 2 + 12 * count
+    body[at : at + 4] = first.to_bytes(4, "little")
+    assert rendered(bytes(body)).size == Size(160, 120)
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_damage_is_a_picture_or_a_failure_with_a_name(kind: str) -> None:
+    plan = CATALOGUE.plan([step("resize", width=20)])
+    chance = random.Random(kind)  # noqa: S311 - damage, no secret
+    for _ in range(25):
+        body = bytearray(INPUTS[kind])
+        for _ in range(chance.randint(1, 4)):
+            body[chance.randrange(len(body) // (1 + chance.randrange(8)))] = chance.randrange(256)
+        if chance.random() < 0.3:
+            del body[chance.randrange(len(body)) :]
+        with suppress(ImageError):
+            assert render(bytes(body), plan, Limits(), eye=EYE).rendition.body
+
+
+HELD_OUT = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev"
+
+
+@pytest.mark.skipif(not HELD_OUT.exists(), reason="the folder of bad inputs is not here")
+def test_hostile_files_end_as_they_should() -> None:
+    lines = (HELD_OUT / "manifest.tsv").read_text().splitlines()[1:]
+    for name, expected, *_ in (line.split("\t") for line in lines):
+        original = (HELD_OUT / "files" / name).read_bytes()
+        try:
+            answer = type(rendered(original, step("resize", width=50, height=50))).__name__
+        except ImageError as error:
+            answer = type(error).__name__
+        wanted = {
+            "decode": {"Rendition"},
+            "toolarge": {"ImageTooLarge"},
+            "refuse": {"NotAnImage", "BrokenImage", "ImageTooLarge"},
+            "bounded": {"Rendition", "NotAnImage", "BrokenImage", "ImageTooLarge"},
+        }[expected]
+        assert answer in wanted, name
+
+
+def test_an_alpha_channel_that_hides_nothing_is_left_out_of_animations() -> None:
+    still = np.zeros((60, 80, 4), np.uint8)
+    still[:, :, 3] = 255
+    frames = [still.copy(), still.copy()]
+    frames[1][20:30, 20:30, :3] = 200
+    opaque = pictures.animation(pictures.drifting(3, 80, 60))  # Pillow leaves out what stays
+    assert decode(opaque, Limits(), eye=EYE, ends_in="webp").image.bands == 3
+    frames[1][20:30, 20:30, 3] = 0
+    seen_through = pictures.animation(frames, "webp")
+    assert decode(seen_through, Limits(), eye=EYE, ends_in="webp").image.bands == 4

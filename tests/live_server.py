@@ -1,0 +1,77 @@
+"""A whole server on loopback, in a thread of the test's process, with an origin beside it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from origin_server import Origin
+
+from proxy.app import create_app
+from proxy.config import load
+from proxy.server.http_protocol import Protocol
+
+KEY, OTHER_KEY = "first-key", "second-key"
+
+
+@dataclass(frozen=True)
+class Served:
+    """Where the server is, and the origin that its sources may come from."""
+
+    url: str
+    origin: Origin
+
+
+@contextmanager
+def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """A server with its cache in the folder; it may ask whom it likes on loopback."""
+    settings = load(
+        {
+            "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
+            "FRAMEKEEP_API_KEYS": f"{KEY},{OTHER_KEY}",
+            "FRAMEKEEP_CACHE_DIR": str(folder),
+            "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
+            "FRAMEKEEP_SOURCES_PORTS": "1-65535",
+            "FRAMEKEEP_RENDER_PROCESSES": "1",
+            "FRAMEKEEP_LOG_REQUESTS": "none",
+            **(environment or {}),
+        }
+    ).settings
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        port=0,
+        http=partial(  # type: ignore[arg-type]
+            Protocol, receive_seconds=15, send_seconds=30, at_hand=app.at_hand
+        ),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+    )
+    server = uvicorn.Server(config)
+    origin = Origin()
+    up = threading.Event()
+
+    async def run() -> None:
+        async with origin:
+            running = asyncio.create_task(server.serve())
+            while not server.started and not running.done():  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+            up.set()
+            await running
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),), name="server")
+    thread.start()
+    up.wait()
+    try:
+        assert server.started, "the server did not start"
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Served(f"http://127.0.0.1:{port}", origin)
+    finally:
+        server.should_exit = True
+        thread.join()

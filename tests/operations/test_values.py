@@ -1,0 +1,146 @@
+"""What operations mean exactly, number by number."""
+
+from typing import Any
+
+import numpy as np
+import pictures
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from render_helper import CATALOGUE, pixels, rendered, step
+
+from proxy.errors import BadPlan, ImageTooLarge, Impossible
+from proxy.geometry import Size
+
+GREYS = np.dstack([np.tile(np.arange(256, dtype=np.uint8), (4, 1))] * 3)
+RAMP = pictures.file(GREYS)
+
+
+def levels(*steps: dict[str, Any]) -> list[int]:
+    """What becomes of the greys from 0 to 255."""
+    return [int(level) for level in pixels(RAMP, *steps)[0, :, 0]]
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.2])
+def test_gamma_is_the_inverse_power(gamma: float) -> None:
+    wanted = [255 * (level / 255) ** (1 / gamma) for level in range(256)]
+    assert (
+        max(abs(a - b) for a, b in zip(levels(step("gamma", gamma=gamma)), wanted, strict=True))
+        <= 1
+    )
+
+
+def test_the_threshold_itself_is_white() -> None:
+    assert levels(step("threshold", value=128)) == [0] * 128 + [255] * 128
+    assert levels(step("threshold", value=0)) == [255] * 256
+
+
+def test_inversion_and_contrast() -> None:
+    assert levels(step("invert_colors")) == list(range(255, -1, -1))
+    assert set(levels(step("contrast", factor=0))) <= {127, 128}
+    assert levels(step("contrast", factor=1)) == list(range(256))
+
+
+def test_opacity_multiplies_alpha() -> None:
+    half = pictures.file(pictures.plain(8, 8, (10, 20, 30, 100)))
+    assert pixels(half, step("opacity", opacity=50))[0, 0].tolist() == [10, 20, 30, 50]
+    assert pixels(half, step("opacity", opacity=100))[0, 0].tolist() == [10, 20, 30, 100]
+
+
+def test_auto_contrast_reaches_black_and_white() -> None:
+    flat = pictures.file((GREYS // 4 + 90).astype(np.uint8))
+    stretched = pixels(flat, step("auto_contrast"))
+    assert stretched.min() < 5
+    assert stretched.max() > 250
+    uniform = pictures.file(pictures.plain(20, 20))
+    assert (pixels(uniform, step("auto_contrast"))[0, 0, :3] == 120).all()
+
+
+def test_extend_puts_each_border_on_its_side() -> None:
+    red = pictures.file(pictures.plain(4, 3, (255, 0, 0)))
+    result = pixels(red, step("extend", top=1, bottom=2, left=3, right=4, hex_color="#0f0"))
+    assert result.shape[:2] == (6, 11)
+    assert (result[1:4, 3:7, :3] == (255, 0, 0)).all()
+    assert (result[:, :, 1] == 255).sum() == 66 - 12
+
+
+def test_trim_finds_the_content_and_leaves_what_is_uniform() -> None:
+    framed = pictures.square(90, 70, 20, 10, 30)
+    assert rendered(pictures.file(framed), step("trim")).size == Size(30, 30)
+    assert rendered(pictures.file(pictures.plain(40, 30)), step("trim")).size == Size(40, 30)
+    column = pictures.plain(40, 30)
+    column[:, 7] = 0
+    assert rendered(pictures.file(column), step("trim")).size == Size(1, 30)
+
+
+def test_a_crop_outside_the_picture_is_refused() -> None:
+    for box in ((0, 0, 257, 1), (250, 0, 7, 1), (0, 4, 1, 1)):
+        names = ("left_in_px", "top_in_px", "width_in_px", "height_in_px")
+        with pytest.raises(Impossible, match="256x4"):
+            rendered(RAMP, step("crop", **dict(zip(names, box, strict=True))))
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        (step("resize"), "width_in_px or height_in_px"),
+        (step("modulate"), "brightness, saturation or hue"),
+        (step("frames", first=3, last=2), "last must not be less"),
+        (step("convert", format="webp", quality=0), "quality"),
+        (step("rotate", angle=90, hex_color="red"), "hex_color"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_a_sentence(steps: Any, sentence: str) -> None:
+    with pytest.raises(BadPlan, match=sentence):
+        CATALOGUE.plan([steps])
+
+
+def test_nothing_to_write_and_nothing_to_lay_over() -> None:
+    with pytest.raises(Impossible, match="text"):
+        rendered(RAMP, step("text", text=" \u200b "))
+    with pytest.raises(Impossible, match="watermark"):
+        rendered(RAMP, step("watermark", source="logos:absent.png"))
+
+
+SCENES = {size: pictures.file(pictures.scene(*size)) for size in ((40, 30), (30, 40), (60, 7))}
+sides = st.integers(1, 90)
+
+
+@settings(max_examples=60)
+@given(size=st.sampled_from(list(SCENES)), width=sides, height=sides)
+def test_the_five_fits(size: tuple[int, int], width: int, height: int) -> None:
+    original, (w, h) = SCENES[size], size
+
+    def fitted(fit: str) -> Size:
+        return rendered(original, step("resize", width=width, height=height, fit=fit)).size
+
+    for exact in ("cover", "contain", "fill"):
+        assert fitted(exact) == Size(width, height)
+    inside, outside = fitted("inside"), fitted("outside")
+    factor = min(1, width / w, height / h)
+    assert inside.width <= max(1, width)
+    assert inside.height <= max(1, height)
+    assert abs(inside.width - max(1, w * factor)) <= 1
+    assert abs(inside.height - max(1, h * factor)) <= 1
+    factor = max(1, width / w, height / h)
+    assert outside.width >= width
+    assert outside.height >= height
+    assert abs(outside.width - w * factor) <= 1
+    assert abs(outside.height - h * factor) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1), (1, 1), (2, 60_000)])
+def test_extreme_shapes_fill_any_box(size: tuple[int, int]) -> None:
+    original = pictures.file(pictures.plain(*size))
+    for name in ("resize", "smart_crop"):
+        assert rendered(original, step(name, width=600, height=400)).size == Size(600, 400)
+    with pytest.raises(ImageTooLarge):
+        rendered(original, step("resize", width=9000, height=9000))
+
+
+def test_quarter_turns_and_full_ones() -> None:
+    corners = pictures.gradient(30, 20)
+    original = pictures.file(corners)
+    assert (pixels(original, step("rotate", angle=90))[:, :, :3] == np.rot90(corners, -1)).all()
+    assert (pixels(original, step("rotate", angle=-90))[:, :, :3] == np.rot90(corners)).all()
+    assert (pixels(original, step("rotate", angle=720))[:, :, :3] == corners).all()

@@ -1,0 +1,209 @@
+"""Links of any spelling, and signatures that are nearly right: a sentence, never a fault."""
+
+import asyncio
+import base64
+import string
+from collections.abc import Iterator
+
+import httpx2 as httpx
+import photos
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from live_server import Served, serving
+from security.answers import is_sound
+from security.raw import ask
+
+from proxy.links.signing import Keyring
+from proxy.operations import OPERATIONS
+from proxy.operations.plan import name_of
+
+KEYS = (bytes(range(32)), bytes(range(1, 33)))
+NAMES = [name_of(kind) for kind in OPERATIONS]
+
+# Any bytes that a request line can hold; weighted to what means something in a link.
+PIECES = st.one_of(
+    st.sampled_from(
+        [
+            *(
+                "/",
+                "//",
+                ":",
+                "::",
+                "=",
+                "%",
+                "%2F",
+                "%252F",
+                "%00",
+                "%ff",
+                "%0d%0a",
+                "?",
+                "#",
+                "&",
+            ),
+            *("..", ".", "_", "-", "-1", "0", "1e9", "1e999", "nan", "inf", "0x1", "9" * 40, "1_0"),
+            *("https://", "http:/", "b64:", "demo:", "upload:", "file:///", "preset:", "expires:"),
+            *("v:", "filename:", "tag:", "info", "convert:auto", "convert:svg", "a" * 300, "\\"),
+            *(
+                "true",
+                "null",
+                "[]",
+                "{}",
+                "'",
+                '"',
+                "<script>",
+                "${x}",
+                "\u00e9",
+                "\u202e",
+                "\u2028",
+            ),
+            *NAMES,
+        ]
+    ),
+    st.text(string.printable.strip() + "é漢", max_size=8),
+    st.integers(-(2**70), 2**70).map(str),
+    st.floats().map(str),
+)
+LINKS = st.lists(PIECES, max_size=12).map("".join)
+STEPS = st.lists(
+    st.builds(
+        lambda name, words: ":".join((name, *words)),
+        st.sampled_from(NAMES),
+        st.lists(st.one_of(st.integers(-9, 9000).map(str), PIECES), max_size=5),
+    ),
+    min_size=1,
+    max_size=5,
+).map("/".join)
+
+
+def sendable(link: str) -> bytes:
+    """The link without what would end the request line."""
+    return bytes(byte for byte in link.encode() if byte > 0x20 and byte != 0x7F)
+
+
+@pytest.fixture(scope="module")
+def source(served: Served) -> str:
+    return served.origin.serve("/a.png", photos.encoded("png", 40, 30))
+
+
+FUZZ = settings(
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@FUZZ
+@given(link=LINKS)
+def test_any_link_gets_a_sound_answer(served: Served, link: str) -> None:
+    answer = asyncio.run(ask(served.url, b"/_/" + sendable(link)))
+    is_sound(answer)
+    assert answer.status_code < 500
+
+
+@FUZZ
+@given(steps=STEPS)
+def test_any_steps_get_a_sound_answer(served: Served, source: str, steps: str) -> None:
+    answer = asyncio.run(ask(served.url, b"/_/" + sendable(steps) + b"/" + source.encode()))
+    is_sound(answer)
+    assert answer.status_code < 500 or answer.status_code in (502, 504)
+
+
+@FUZZ
+@given(st.binary(max_size=60))
+def test_any_bytes_get_a_sound_answer(served: Served, link: bytes) -> None:
+    path = bytes(byte for byte in link if byte > 0x20 and byte != 0x7F)
+    answer = asyncio.run(ask(served.url, b"/" + path))
+    is_sound(answer)
+    assert answer.status_code < 500
+
+
+# Signatures.
+
+
+@pytest.fixture(scope="module")
+def signed_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    keys = {
+        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "false",
+        "FRAMEKEEP_LINKS_KEYS": ",".join(key.hex() for key in KEYS),
+    }
+    with serving(tmp_path_factory.mktemp("cache"), keys) as server:
+        server.origin.serve("/a.png", photos.encoded("png", 40, 30))
+        yield server
+
+
+def rest_of(served: Served) -> str:
+    return f"/resize:10:10:fill/{served.origin.url('/a.png')}"
+
+
+def signed(served: Served, signature: bytes | str, rest: str | None = None) -> httpx.Response:
+    text = signature if isinstance(signature, bytes) else signature.encode()
+    link = b"/" + text + (rest_of(served) if rest is None else rest).encode()
+    return asyncio.run(ask(served.url, link))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_link_signed_with_any_key_is_answered(signed_only: Served, key: bytes) -> None:
+    assert (
+        signed(signed_only, Keyring([key]).sign(rest_of(signed_only).encode())).status_code == 200
+    )
+
+
+def variants(good: str) -> list[bytes | str]:
+    alphabet = string.ascii_letters + string.digits + "-_"
+    last = alphabet[(alphabet.index(good[-1]) + 1) % 64]
+    raw = base64.urlsafe_b64decode(good + "==")
+    return [
+        *("", "_", "-", "unsafe", "insecure", "none", "null", "0", "a" * 22, "A" * 22, "a" * 43),
+        *(good[:-1], good[1:], good + "A", good + "=", good + "==", good + " ".strip() + "%3D"),
+        *(good[:-1] + last, good.swapcase(), good.lower(), good.upper(), good[::-1], good * 2),
+        *(good.replace("-", "+").replace("_", "/") + "+", "%" + good, good + "%00", good + "\\"),
+        *(good + "?", good + "#", good + ";a", "./" + good, "../" + good, "/" + good, good + "/"),
+        *(raw.hex(), raw.hex().upper(), base64.b64encode(raw).decode(), good + "." + good),
+        *("%" + good[0].encode().hex() + good[1:], good[:-1] + "%41", "sha256=" + good),
+        *(raw[:8].hex(), base64.urlsafe_b64encode(raw[:8]).decode().rstrip("=")),
+        *(good.encode() + b"\xff", b"\xc0\xae" + good.encode(), good.encode()[:21] + b"\xc3\xa9"),
+        *(good + "A" * 20, good + "A" * 21, good[:21] + "=", good[:20] + "=="),
+    ]
+
+
+def test_what_is_nearly_a_signature_is_none(signed_only: Served) -> None:
+    good = Keyring([KEYS[0]]).sign(rest_of(signed_only).encode())
+    asked = len(signed_only.origin.asked)
+    for variant in variants(good):
+        answer = signed(signed_only, variant)
+        is_sound(answer)
+        assert answer.status_code in (400, 403, 404), (variant, answer.text)
+    assert len(signed_only.origin.asked) == asked
+
+
+def test_a_signature_is_for_these_bytes_and_no_others(signed_only: Served) -> None:
+    rest = rest_of(signed_only)
+    good = Keyring([KEYS[0]]).sign(rest.encode())
+    asked = len(signed_only.origin.asked)
+    changed = [
+        *(rest + "?a", rest + "/", rest + "%20", "/" + rest, rest.replace("10", "11")),
+        *(rest.replace(":", "%3A"), rest.replace("fill", "Fill"), rest.replace("/a.", "/%61.")),
+        *(
+            "/v:1" + rest,
+            rest.replace("//127", "//127.0.0.1:1/127"),
+            rest.replace("a.png", "A.png"),
+        ),
+        *("", "/", rest[:-1], rest.replace("resize:10:10", "resize:10:10:")),
+    ]
+    for other in changed:
+        answer = signed(signed_only, good, other)
+        is_sound(answer)
+        assert answer.status_code == 403, (other, answer.text)
+    assert len(signed_only.origin.asked) == asked
+
+
+def test_another_key_signs_for_nobody(signed_only: Served) -> None:
+    rest = rest_of(signed_only).encode()
+    for key in (bytes(32), KEYS[0][:-1], KEYS[0] + b"\1", KEYS[0].hex().encode()):
+        assert signed(signed_only, Keyring([key]).sign(rest)).status_code == 403
+
+
+@FUZZ
+@given(st.text(string.ascii_letters + string.digits + "-_", min_size=22, max_size=22))
+def test_no_guess_is_right(signed_only: Served, guess: str) -> None:
+    assert signed(signed_only, guess).status_code == 403

@@ -1,0 +1,138 @@
+"""Originals in a bucket, from a real server that speaks S3."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from origin_server import FaultOrigin
+
+from proxy.errors import BadSource, SourceFailed, SourceNotFound, SourceTimedOut, SourceTooLarge
+from proxy.limits import Limits
+from proxy.originals import Address, Facts, Original, Unchanged, Upload, Validators
+from proxy.sources.config import SourceSettings
+from proxy.sources.object_storage import ObjectSource
+from proxy.sources.router import Sources
+
+BODY = b"picture " * 100_000
+RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(RCLONE is None, reason="rclone, which serves S3 here, is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a bucket with `media/users/a b%20é.jpg` in it."""
+    root = tmp_path_factory.mktemp("s3")
+    folder = root / "pictures" / "media" / "users"
+    folder.mkdir(parents=True)
+    (folder / "a b%20é.jpg").write_bytes(BODY)
+    assert RCLONE is not None
+    with subprocess.Popen(
+        [RCLONE, "serve", "s3", "--addr=127.0.0.1:0", "--auth-key=reader,key-of-reader", str(root)],
+        stderr=subprocess.PIPE,
+        env={"RCLONE_CONFIG": os.devnull, "HOME": str(root)},
+        text=True,
+    ) as server:
+        assert server.stderr is not None
+        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in server.stderr)
+        address = next(match[0] for match in found if match)
+        yield f"s3://pictures/media?region=eu-central-1&endpoint={address}"
+        server.terminate()
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key-of-reader")
+
+
+def source(bucket: str, limits: Limits | None = None) -> ObjectSource:
+    return ObjectSource(bucket, limits or Limits(source_seconds=60), connect_seconds=60)
+
+
+async def test_the_original_is_what_lies_there(bucket: str) -> None:
+    sources = Sources.configured(SourceSettings(named={"shop": bucket}), Limits())
+    original = await sources.fetch(Address("shop:users/a b%20é.jpg"))
+    assert isinstance(original, Original)
+    assert original.body.read() == BODY
+    assert original.digest == hashlib.sha256(BODY).hexdigest()
+    assert original.facts.validators.etag
+    assert original.facts.validators.last_modified.endswith(" GMT")
+    await sources.close()
+
+
+async def test_asked_whether_it_changed(bucket: str) -> None:
+    original = await source(bucket).fetch(Address("shop:users/a b%20é.jpg"))
+    assert isinstance(original, Original)
+    known = original.facts.validators
+    again = await source(bucket).fetch(Address("shop:users/a b%20é.jpg"), known)
+    assert again == Unchanged(Facts(known))
+    other = await source(bucket).fetch(Address("shop:users/a b%20é.jpg"), Validators('"old"'))
+    assert isinstance(other, Original)
+
+
+async def test_nothing_is_there(bucket: str) -> None:
+    with pytest.raises(SourceNotFound, match="no such object"):
+        await source(bucket).fetch(Address("shop:users/none.jpg"))
+
+
+@pytest.mark.parametrize("path", ["", "/a", "../secret", "a/../../b", "a//b", ".hidden"])
+async def test_nothing_leads_out_of_the_prefix(bucket: str, path: str) -> None:
+    with pytest.raises(BadSource, match="path"):
+        await source(bucket).fetch(Address(f"shop:{path}"))
+
+
+async def test_the_wrong_credentials(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guess")
+    with pytest.raises(SourceFailed, match="does not let us read it"):
+        await source(bucket).fetch(Address("shop:users/a b%20é.jpg"))
+
+
+async def test_size_is_bounded(bucket: str) -> None:
+    address = Address("shop:users/a b%20é.jpg")
+    assert isinstance(
+        await source(bucket, Limits(source_bytes=len(BODY), source_seconds=60)).fetch(address),
+        Original,
+    )
+    with pytest.raises(SourceTooLarge):
+        await source(bucket, Limits(source_bytes=len(BODY) - 1, source_seconds=60)).fetch(address)
+
+
+def at(origin: FaultOrigin) -> str:
+    return f"s3://pictures/media?region=eu-central-1&endpoint=http://127.0.0.1:{origin.port}"
+
+
+async def test_an_answer_that_does_not_come() -> None:
+    async with FaultOrigin.saying(stay=True) as origin:
+        with pytest.raises(SourceTimedOut):
+            await source(at(origin), Limits(source_seconds=0.2)).fetch(Address("shop:a.jpg"))
+
+
+async def test_an_answer_that_breaks_off() -> None:
+    head = b"HTTP/1.1 200 OK\r\nETag: x\r\nLast-Modified: Thu, 01 Jan 2026 11:00:00 GMT\r\n"
+    async with FaultOrigin.saying(head + b"Content-Length: 9\r\n\r\nhello") as origin:
+        with pytest.raises((SourceFailed, SourceTimedOut)):
+            await source(at(origin), Limits(source_seconds=0.5)).fetch(Address("shop:a.jpg"))
+
+
+async def test_nobody_listens() -> None:
+    async with FaultOrigin.saying() as origin:
+        place = at(origin)
+    with pytest.raises((SourceFailed, SourceTimedOut)):
+        await source(place, Limits(source_seconds=0.5)).fetch(Address("shop:a.jpg"))
+
+
+async def test_neither_uploads_nor_headers(bucket: str) -> None:
+    with pytest.raises(BadSource):
+        await source(bucket).fetch(Upload(BODY))
+    with pytest.raises(BadSource):
+        await source(bucket).fetch(Address("shop:a.jpg", headers=(("x-key", "1"),)))

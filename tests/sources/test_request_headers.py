@@ -1,0 +1,44 @@
+"""Headers that may be sent along."""
+
+import pytest
+
+from proxy.errors import BadSource
+from proxy.sources.net.request_headers import sendable
+
+
+def test_equal_wishes_are_equal() -> None:
+    assert (
+        sendable([("X-Key", "1"), ("Authorization", "Bearer a b")])
+        == sendable([("AUTHORIZATION", "Bearer a b"), ("x-key", "1")])
+        == (("authorization", "Bearer a b"), ("x-key", "1"))
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Host", "Cookie", "cookie2", "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade"),
+        *("Transfer-Encoding", "Content-Length", "Expect", "Accept-Encoding", "Range", "Via"),
+        *("If-None-Match", "If-Modified-Since", "Proxy-Authorization", "X-Forwarded-For"),
+        *("Forwarded", "Sec-Fetch-Site", "Origin", "Referer", "X-HTTP-Method-Override"),
+        *("", "a b", "a:", "a\r\nb", "é", "a" * 129),
+    ],
+)
+def test_what_is_ours_to_say_is_refused(name: str) -> None:
+    with pytest.raises(BadSource, match="header"):
+        sendable([(name, "1")])
+
+
+@pytest.mark.parametrize("value", ["", " a", "a ", "a\r\nB: c", "a\x00", "é", "\x7f", "a\nb"])
+def test_a_value_stays_within_its_line(value: str) -> None:
+    with pytest.raises(BadSource, match="value of the header x-key"):
+        sendable([("X-Key", value)])
+
+
+def test_number_and_length_are_bounded() -> None:
+    with pytest.raises(BadSource, match="more than 32 headers"):
+        sendable([(f"x-{number}", "1") for number in range(33)])
+    with pytest.raises(BadSource, match="longer than 8192"):
+        sendable([("x-key", "1" * 8188)])
+    with pytest.raises(BadSource, match="given twice"):
+        sendable([("x-key", "1"), ("X-Key", "2")])
