@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.disk_table import Shelf
 from proxy.cache.store import Entry, Labelled
 
@@ -61,7 +61,7 @@ def write_until_killed(folder: Path, turn: int, step: int, report: int) -> None:
         content = body(key, turn, size)
         labels = (f"tag:{key}", "tag:all")
         as_blob = chance.random() < 0.5
-        entry = Entry(Blob.of(content) if as_blob else content, labels=labels)
+        entry = Entry(SharedBuffer.of(content) if as_blob else content, labels=labels)
         shelf.keep(key, entry)
         os.write(report, f"{key}\n".encode())
         if turn % 2:

@@ -37,13 +37,13 @@ from proxy.errors import ConfigError
 from proxy.links.native import Native
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import Catalogue, Operation
+from proxy.operations.plan import Operation, OperationRegistry
 from proxy.render.manager import Renderers
 from proxy.render.messages import Outfit
 from proxy.render.pool import Pool
 from proxy.server.runtime_metrics import telling
-from proxy.service import Service
-from proxy.singleflight import Flights
+from proxy.service import ImageService
+from proxy.singleflight import SingleFlight
 from proxy.sources.net.http_client import Dialer
 from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
 from proxy.sources.router import Sources
@@ -99,8 +99,8 @@ def create_app(
     )
     cdn_dialer = Dialer(Reach(allow_nets=ANYWHERE))  # to where the operator says, and nowhere else
     purging = Purging(store, settings.cdn.cdns(cdn_dialer))
-    flights = Flights(Path(settings.cache.dir).expanduser() / "flights")
-    service = Service(
+    flights = SingleFlight(Path(settings.cache.dir).expanduser() / "flights")
+    service = ImageService(
         supply=Supply(sources, store, flights, settings.freshness),
         store=store,
         pool=pool,
@@ -110,7 +110,7 @@ def create_app(
         shared=renderers,
     )
 
-    catalogue = Catalogue(operations, at_most=settings.limits.operations)
+    catalogue = OperationRegistry(operations, at_most=settings.limits.operations)
     webhooks = _webhooks(settings, service, catalogue)
 
     @asynccontextmanager
@@ -162,7 +162,7 @@ def create_app(
     return App(front, lifespan, AtHand(recent, links) if plain else None)
 
 
-def _reader(settings: Settings, catalogue: Catalogue) -> Reader:
+def _reader(settings: Settings, catalogue: OperationRegistry) -> Reader:
     return Reader(
         catalogue,
         file_bytes=settings.limits.source_bytes,
@@ -171,7 +171,7 @@ def _reader(settings: Settings, catalogue: Catalogue) -> Reader:
     )
 
 
-def _webhooks(settings: Settings, service: Service, catalogue: Catalogue) -> Webhooks:
+def _webhooks(settings: Settings, service: ImageService, catalogue: OperationRegistry) -> Webhooks:
     """Receivers are asked as sources are, but are not among the hosts that sources may be."""
     reach = Reach(
         allow_nets=settings.sources.allow_nets,
@@ -194,7 +194,7 @@ def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIO
     links = settings.links
     try:
         return Native(
-            Catalogue(operations, at_most=settings.limits.operations),
+            OperationRegistry(operations, at_most=settings.limits.operations),
             Keyring.from_hex(links.keys),
             sources=settings.sources.named,
             presets=links.presets,

@@ -18,7 +18,7 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 
-class Blob:
+class SharedBuffer:
     """Immutable bytes behind a descriptor that this object owns."""
 
     def __init__(self, descriptor: int, digest: str = "") -> None:
@@ -32,9 +32,9 @@ class Blob:
         weakref.finalize(self, os.close, descriptor)
 
     @classmethod
-    def of(cls, data: Buffer) -> "Blob":
+    def of(cls, data: Buffer) -> "SharedBuffer":
         """A blob of bytes that are at hand."""
-        writer = BlobWriter()
+        writer = SharedBufferWriter()
         writer.write(data)
         return writer.finish()
 
@@ -64,7 +64,7 @@ class Blob:
         return os.pread(self.descriptor, self.size, 0)
 
 
-class Room:
+class OutputBuffer:
     """Anonymous memory that another process writes a result of known size into."""
 
     def __init__(self, size: int) -> None:
@@ -75,7 +75,7 @@ class Room:
         os.ftruncate(self.descriptor, size)
         self.size = size
 
-    def sealed(self, size: int) -> Blob:
+    def sealed(self, size: int) -> SharedBuffer:
         """The first bytes, which nobody can change or cut short any more; the room is used up.
 
         Raises ValueError for more than there are, OSError while somebody may still write.
@@ -85,13 +85,13 @@ class Room:
         os.ftruncate(self.descriptor, size)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
         self._close.detach()
-        return Blob(self.descriptor)
+        return SharedBuffer(self.descriptor)
 
 
-class Filler:
+class OutputWriter:
     """Writes into a room from its beginning on, in the process that it was handed to."""
 
-    def __init__(self, room: Blob) -> None:
+    def __init__(self, room: SharedBuffer) -> None:
         self._room = room
         self._at = 0
 
@@ -104,7 +104,7 @@ class Filler:
             self._at += written
 
 
-class BlobWriter:
+class SharedBufferWriter:
     """Bytes on their way into a blob, in anonymous memory; hashed while they are warm."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class BlobWriter:
             rest = rest[written:]
             self.size += written
 
-    def finish(self) -> Blob:
+    def finish(self) -> SharedBuffer:
         """The blob; the writer is used up."""
         self._close.detach()
-        return Blob(self._descriptor, self._hashed.hexdigest())
+        return SharedBuffer(self._descriptor, self._hashed.hexdigest())

@@ -1,29 +1,36 @@
-"""What can go wrong, in words of the domain.
+"""Errors by who must act: the caller, the signer, the origin, the image, or the server.
 
-The tree follows who must act: the caller, the one who signs, the origin, or we. ``str(error)`` is
-fit for a stranger; ``detail`` is for the log alone. How a failure looks on a wire is decided by the
-faces, never here.
+``str(error)`` is safe to show to a stranger; ``detail`` is for the log only. Each API maps these
+classes to its own status codes and bodies (`proxy.api.http.problems` for problem+json).
 
     ProxyError
-    ├─ RequestError     BadPlan · BadLink · BadSource · BadUpload ·
-    │                   BadPurge                                       the caller
-    ├─ LinkError        BadSignature · LinkExpired                       the one who signs
+    ├─ RequestError     InvalidOperation · InvalidLink · InvalidSource · InvalidUpload ·
+    │                   InvalidPurge                                       the caller
+    ├─ LinkError        InvalidSignature · LinkExpired                       the signer
     ├─ SourceError      SourceForbidden · SourceNotFound · SourceTooLarge ·
-    │                   SourceTimedOut · SourceFailed (SourceRefused)    the origin
-    ├─ ImageError       NotAnImage · BrokenImage · ImageTooLarge · ImageTooSmall · Impossible
-    └─ CapacityError    Overloaded · TookTooLong · RenderFailed ·
-                        StoreUnavailable                               us
+    │                   SourceTimedOut · SourceFailed (SourceDenied)         the origin
+    ├─ ImageError       NotAnImage · BrokenImage · ImageTooLarge · ImageTooSmall ·
+    │                   OperationNotApplicable                               the image
+    └─ CapacityError    Overloaded · DeadlineExceeded · RenderFailed ·
+                        StoreUnavailable                                     the server
+
+    ConfigError         the settings cannot be used                          the operator
 """
 
-import re
+from typing import ClassVar
 
 
 class ConfigError(Exception):
-    """The settings cannot be used; one complaint a line, each naming its variable."""
+    """The settings cannot be used; one sentence per line, each names its variable."""
 
 
 class ProxyError(Exception):
-    """Something asked for could not be done."""
+    """A request cannot be answered as asked.
+
+    ``problem_type`` names the error on every wire, in the access log and in metrics.
+    """
+
+    problem_type: ClassVar[str] = "proxy-error"
 
     def __init__(self, message: str, *, detail: str = "") -> None:
         super().__init__(message)
@@ -31,18 +38,24 @@ class ProxyError(Exception):
 
 
 class RequestError(ProxyError):
-    """The caller asked for something that makes no sense."""
+    """The request makes no sense."""
+
+    problem_type = "request-error"
 
 
-class BadLink(RequestError):
+class InvalidLink(RequestError):
     """The link does not follow the grammar. It was signed, or needs no signature."""
 
+    problem_type = "bad-link"
 
-class BadPlan(RequestError):
-    """An operation, a parameter or their number is wrong.
 
-    ``operation`` is the position in the plan, from 0, ``field`` the parameter's name, where known.
+class InvalidOperation(RequestError):
+    """An operation, one of its fields, or the number of operations is wrong.
+
+    ``operation`` is the position in the plan, from 0, ``field`` the field's name, where known.
     """
+
+    problem_type = "bad-plan"
 
     def __init__(
         self,
@@ -57,113 +70,156 @@ class BadPlan(RequestError):
         self.field = field
 
 
-class BadSource(RequestError):
-    """The source is not written as any source is."""
+class InvalidSource(RequestError):
+    """The source is not written as a source must be."""
+
+    problem_type = "bad-source"
 
 
-class BadUpload(RequestError):
-    """The uploaded body cannot be taken as a picture's bytes."""
+class InvalidUpload(RequestError):
+    """The uploaded body cannot be read as an image file."""
+
+    problem_type = "bad-upload"
 
 
-class BadPurge(RequestError):
-    """What is to be purged is not said, or not so that it can be understood."""
+class InvalidPurge(RequestError):
+    """The purge request does not say clearly what to purge."""
+
+    problem_type = "bad-purge"
 
 
 class LinkError(ProxyError):
-    """The link itself is at fault."""
+    """The link is well formed, but must not be served."""
+
+    problem_type = "link-error"
 
 
-class BadSignature(LinkError):
-    """The link is not signed, or was changed after signing."""
+class InvalidSignature(LinkError):
+    """The link is not signed, or was changed after it was signed."""
+
+    problem_type = "bad-signature"
 
 
 class LinkExpired(LinkError):
-    """The link was good until a moment that has passed."""
+    """The link's ``expires`` time has passed."""
+
+    problem_type = "link-expired"
 
 
 class SourceError(ProxyError):
-    """The original could not be had."""
+    """The original could not be fetched."""
+
+    problem_type = "source-error"
 
 
 class SourceForbidden(SourceError):
-    """Policy does not let us ask this source."""
+    """The source policy does not allow this source."""
+
+    problem_type = "source-forbidden"
 
 
 class SourceNotFound(SourceError):
-    """The source says there is nothing there."""
+    """The source has no such original."""
+
+    problem_type = "source-not-found"
 
 
 class SourceTooLarge(SourceError):
     """The original has more bytes than allowed."""
 
+    problem_type = "source-too-large"
+
 
 class SourceTimedOut(SourceError):
-    """The source was too slow."""
+    """The source did not answer in time."""
+
+    problem_type = "source-timed-out"
 
 
 class SourceFailed(SourceError):
     """The source answered with an error, broke off, or could not be reached.
 
-    ``transient`` where it may well be over in a moment, so that another try makes sense.
+    ``transient``: a retry may succeed.
     """
+
+    problem_type = "source-failed"
 
     def __init__(self, message: str, *, transient: bool = False, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.transient = transient
 
 
-class SourceRefused(SourceFailed):
-    """The source answered that we may not have it: an answer, not a failure that passes."""
+class SourceDenied(SourceFailed):
+    """The source denied access. This is an answer; a retry or a stale copy does not help."""
+
+    problem_type = "source-refused"
 
 
 class ImageError(ProxyError):
-    """The bytes are there, but no rendition can be made of them."""
+    """The bytes arrived, but no rendition can be made of them."""
+
+    problem_type = "image-error"
 
 
 class NotAnImage(ImageError):
-    """The bytes are no picture of a format that is taken here."""
+    """The bytes are not an image in an allowed format."""
+
+    problem_type = "not-an-image"
 
 
 class BrokenImage(ImageError):
-    """The picture is damaged or cut short."""
+    """The image is damaged or truncated."""
+
+    problem_type = "broken-image"
 
 
 class ImageTooLarge(ImageError):
-    """The picture, or what would become of it, has too many pixels or frames."""
+    """The image, or the result, has too many pixels or frames."""
+
+    problem_type = "image-too-large"
 
 
 class ImageTooSmall(ImageError):
-    """The picture is too small for what was asked."""
+    """The image is too small for the request."""
+
+    problem_type = "image-too-small"
 
 
-class Impossible(ImageError):
-    """A well-formed operation cannot be done on this picture."""
+class OperationNotApplicable(ImageError):
+    """A well-formed operation cannot be applied to this image."""
+
+    problem_type = "impossible"
 
 
 class CapacityError(ProxyError):
-    """It could have been done, but not by us, not now."""
+    """The server cannot do this now."""
+
+    problem_type = "capacity-error"
 
 
 class Overloaded(CapacityError):
-    """Too much is waiting already. ``retry_after`` is in seconds."""
+    """Too many requests are waiting. ``retry_after`` is in seconds."""
+
+    problem_type = "overloaded"
 
     def __init__(self, message: str, *, retry_after: int = 1, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
 
 
-class TookTooLong(CapacityError):
-    """The work was given up at its deadline."""
+class DeadlineExceeded(CapacityError):
+    """The work was stopped at its deadline."""
+
+    problem_type = "took-too-long"
 
 
 class RenderFailed(CapacityError):
-    """The process that rendered died, more than once."""
+    """The render process died, also on the retry."""
+
+    problem_type = "render-failed"
 
 
 class StoreUnavailable(CapacityError):
-    """What is kept could not be changed as it must be; a purge is not done until it is."""
+    """The cache could not be changed as it must be; a purge is not done until it is."""
 
-
-def name_of(kind: type[ProxyError]) -> str:
-    """The failure's name on wires and in metrics: ``source-too-large`` for SourceTooLarge."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+    problem_type = "store-unavailable"

@@ -6,13 +6,13 @@ from msgspec import Struct, field
 
 from proxy.geometry import Size
 from proxy.operations.plan import Plan
-from proxy.originals import Reference, digest
+from proxy.originals import OriginalRef, digest
 
-EPOCH = b"2"
+CACHE_KEY_VERSION = b"2"
 """Bumped when pixels change for equal plans, so that nothing rendered before is served again."""
 
 
-class Delivery(Struct, frozen=True):
+class ResponseOptions(Struct, frozen=True):
     """What a link says about its answer and not about the pixels: no part of the key.
 
     ``expires`` is in Unix seconds; ``labels`` are words that the rendition can be purged by;
@@ -25,21 +25,21 @@ class Delivery(Struct, frozen=True):
     debug: bool = False
 
 
-class Inquiry(Struct, frozen=True):
+class InfoRequest(Struct, frozen=True):
     """What is asked about an original itself: besides all else, its windows of these ratios."""
 
     windows: tuple[Size, ...] = ()
 
 
-class Job(Struct, frozen=True, dict=True):
+class ImageRequest(Struct, frozen=True, dict=True):
     """``inquiry`` asks about the original; such a job has no operations and makes no picture."""
 
-    source: Reference
+    source: OriginalRef
     plan: Plan = field(default_factory=Plan)
-    delivery: Delivery = field(default_factory=Delivery)
-    inquiry: Inquiry | None = None
+    delivery: ResponseOptions = field(default_factory=ResponseOptions)
+    inquiry: InfoRequest | None = None
 
     @cached_property
     def key(self) -> str:
         """What the rendition is kept under: SHA-256 in hexadecimal."""
-        return digest(EPOCH, self.plan.text.encode(), self.source.key.encode())
+        return digest(CACHE_KEY_VERSION, self.plan.text.encode(), self.source.key.encode())

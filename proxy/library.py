@@ -8,7 +8,7 @@ from proxy.links.native import Native
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
-from proxy.operations.plan import Catalogue
+from proxy.operations.plan import OperationRegistry
 from proxy.render.tasks import eye_of
 from proxy.smartcrop.models import Models
 
@@ -30,7 +30,7 @@ class Link:
     ) -> None:
         self._base = base.rstrip("/")
         self._native = Native(
-            Catalogue(OPERATIONS), Keyring.from_hex(keys), sources=sources, presets=presets
+            OperationRegistry(OPERATIONS), Keyring.from_hex(keys), sources=sources, presets=presets
         )
 
     def __call__(self, source: str, *steps: str) -> str:
@@ -48,7 +48,7 @@ class Framekeep:
     def __init__(self, limits: Limits | None = None, *, models: Models | None = None) -> None:
         """``models`` names detector models; without, those that come along are used."""
         self._limits = limits or Limits()
-        self._catalogue = Catalogue(OPERATIONS, at_most=self._limits.operations)
+        self._catalogue = OperationRegistry(OPERATIONS, at_most=self._limits.operations)
         self._native = Native(self._catalogue, Keyring(()), allow_unsigned=True)
         self._eye = eye_of(models or Models())
 

@@ -5,10 +5,10 @@ from functools import cached_property
 
 from msgspec import Struct, field
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 
 
-class Address(Struct, frozen=True, dict=True):
+class SourceRef(Struct, frozen=True, dict=True):
     """Where an original lies.
 
     ``text`` is an ``http(s)://`` URL, verbatim, or ``NAME:path`` for a source that the operator
@@ -55,7 +55,7 @@ class Upload(Struct, frozen=True, dict=True):
         return digest(b"upload", self.digest.encode())
 
 
-Reference = Address | Upload
+OriginalRef = SourceRef | Upload
 
 
 class Validators(Struct, frozen=True):
@@ -65,7 +65,7 @@ class Validators(Struct, frozen=True):
     last_modified: str = ""
 
 
-class Facts(Struct, frozen=True):
+class OriginMetadata(Struct, frozen=True):
     """What a source said beside the bytes.
 
     ``lifetime`` is in seconds, None where the source said nothing; ``last_modified`` in the
@@ -80,15 +80,15 @@ class Facts(Struct, frozen=True):
 class Original(Struct, frozen=True):
     """The bytes as they lie at the source, with their SHA-256 in hexadecimal."""
 
-    body: Blob
+    body: SharedBuffer
     digest: str
-    facts: Facts = field(default_factory=Facts)
+    facts: OriginMetadata = field(default_factory=OriginMetadata)
 
 
-class Unchanged(Struct, frozen=True):
+class NotModified(Struct, frozen=True):
     """The source says: what you have is still right."""
 
-    facts: Facts
+    facts: OriginMetadata
 
 
 def digest(*parts: bytes) -> str:

@@ -20,22 +20,22 @@ from proxy.cache.originals import Supplied, Supply, error_of, source_labels
 from proxy.cache.store import Kind, Store
 from proxy.errors import (
     CapacityError,
+    DeadlineExceeded,
     ProxyError,
+    SourceDenied,
     SourceFailed,
-    SourceRefused,
     SourceTimedOut,
-    TookTooLong,
 )
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.headers import Header, probe
 from proxy.imaging.image import Rendition, Seen
 from proxy.imaging.info_model import Description
-from proxy.originals import Original, Reference, digest
+from proxy.originals import Original, OriginalRef, digest
 from proxy.render.messages import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
 from proxy.render.pool import Pool
 from proxy.render.protocol import Lane, Task
 from proxy.render.shared_decodes import Rasters, Reduced
-from proxy.singleflight import Flights
+from proxy.singleflight import SingleFlight
 from proxy.smartcrop.subject import Focus
 from proxy.telemetry.metrics import stage, tell, wanted
 
@@ -48,7 +48,7 @@ _LABELS = 128  # of one rendition
 _JUDGED_SECONDS = 1.0  # how long it goes without saying that what was fresh is so still
 
 
-class Answer(Struct, frozen=True):
+class ImageResult(Struct, frozen=True):
     """A rendition and what its reader may know of it.
 
     ``age`` is the time since the source was last asked and ``lifetime`` how long its word holds,
@@ -62,11 +62,11 @@ class Answer(Struct, frozen=True):
     etag: str
     state: Literal["hit", "stale", "miss"]
     age: float
-    lifetime: float
+    ttl: float
     made_at: float
     last_modified: str = ""
     labels: tuple[str, ...] = ()
-    still: Callable[[], bool] | None = None
+    is_current: Callable[[], bool] | None = None
 
 
 class _Made(Struct, frozen=True):
@@ -76,14 +76,14 @@ class _Made(Struct, frozen=True):
     record: Record
 
 
-class Examined(Struct, frozen=True):
+class ProbeResult(Struct, frozen=True):
     """What an original's own structure says of it, and how many bytes it has."""
 
     header: Header
     length: int
 
 
-class Service:
+class ImageService:
     """Makes renditions and answers questions about originals."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Service:
         supply: Supply,
         store: Store,
         pool: Pool,
-        flights: Flights,
+        flights: SingleFlight,
         outfit: Outfit,
         refusals: Refusals,
         shared: Path | None = None,
@@ -113,7 +113,7 @@ class Service:
         self._rasters = Rasters(pool, outfit, shared)
         self._behind: dict[str, asyncio.Task[None]] = {}
 
-    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
+    async def get_or_render(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
         """The rendition: kept, or made now. Raises a ProxyError where there can be none."""
         wanted(job.source)
         with stage("store"):
@@ -133,24 +133,24 @@ class Service:
                 try:
                     return self._answer(job, await self._made(job, lane), "miss")
                 except (SourceFailed, SourceTimedOut, CapacityError) as error:
-                    if isinstance(error, SourceRefused):
+                    if isinstance(error, SourceDenied):
                         raise
                     return self._answer(job, found, "stale")
         return self._answer(job, await self._made(job, lane), "miss")
 
-    async def examine(self, source: Reference) -> Examined:
+    async def probe(self, source: OriginalRef) -> ProbeResult:
         """What is known of an original before it is decoded. Raises a ProxyError."""
         async with self._deadline():
             supplied = await self._supply.original(source)
         body = supplied.original.body
-        return Examined(await asyncio.to_thread(probe, body.view()), len(body))
+        return ProbeResult(await asyncio.to_thread(probe, body.view()), len(body))
 
-    async def ask(self, source: Reference) -> Seen:
+    async def detect(self, source: OriginalRef) -> Seen:
         """Where the eye goes in an original, and how large it is."""
         seen, _ = await self._inquire(LOOK, source)
         return seen
 
-    async def describe(self, source: Reference) -> tuple[Description, Record]:
+    async def info(self, source: OriginalRef) -> tuple[Description, Record]:
         """All there is to know of an original, and how long that may be believed."""
         return await self._inquire(DESCRIBE, source)
 
@@ -163,7 +163,7 @@ class Service:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _found(self, job: Job) -> tuple[_Made | None, Verdict]:
+    async def _found(self, job: ImageRequest) -> tuple[_Made | None, Verdict]:
         """The kept rendition, and what may be done with it: no more than all its sources allow."""
         rendition = entries.kept_rendition(await self._store.get("rendition", job.key))
         sources = _sources(job)
@@ -179,19 +179,19 @@ class Service:
         record = standings[0].record
         return (_Made(rendition, record) if rendition and record else None), verdict
 
-    async def _fresh(self, job: Job) -> _Made | None:
+    async def _fresh(self, job: ImageRequest) -> _Made | None:
         found, verdict = await self._found(job)
         return found if verdict == Fresh() else None
 
-    async def _made(self, job: Job, lane: Lane) -> _Made:
+    async def _made(self, job: ImageRequest, lane: Lane) -> _Made:
         async with self._deadline():
-            return await self._flights.join(
+            return await self._flights.do(
                 f"{lane}-{job.key}",  # who waits does not wait for work that may wait
                 partial(self._make, job, lane),
                 look=partial(self._fresh, job),
             )
 
-    async def _make(self, job: Job, lane: Lane) -> _Made:
+    async def _make(self, job: ImageRequest, lane: Lane) -> _Made:
         begun = self._clock()
         before = entries.kept_rendition(await self._store.get("rendition", job.key))
         if before is not None:
@@ -212,7 +212,7 @@ class Service:
         return _Made(finished, supplied[0].record)
 
     async def _render(
-        self, job: Job, supplied: Sequence[Supplied], lane: Lane
+        self, job: ImageRequest, supplied: Sequence[Supplied], lane: Lane
     ) -> tuple[Rendition, float]:
         """The rendition, and the seconds that it took."""
         bodies = [one.original.body for one in supplied]
@@ -222,7 +222,7 @@ class Service:
         reduced = await self._rasters.of(job.source.key, main, job.plan, lane)
         focus = await self._kept_focus(main) if job.plan.looks else None
         if focus is None and reduced is not None and job.plan.begins_with_a_look:
-            focus = await self._flights.join(
+            focus = await self._flights.do(
                 f"{lane}-look-{main.digest}",
                 partial(self._focus, main, labels, reduced, lane),
                 look=partial(self._kept_focus, main),
@@ -247,15 +247,15 @@ class Service:
         return seen.focus
 
     async def _inquire(
-        self, question: Task[LookOrder, Told], source: Reference
+        self, question: Task[LookOrder, Told], source: OriginalRef
     ) -> tuple[Told, Record]:
         async with self._deadline():
-            return await self._flights.join(
+            return await self._flights.do(
                 f"{question.name}-{source.key}", partial(self._look, question, source)
             )
 
     async def _look(
-        self, question: Task[LookOrder, Told], source: Reference
+        self, question: Task[LookOrder, Told], source: OriginalRef
     ) -> tuple[Told, Record]:
         wanted(source)
         supplied = await self._supply.original(source)
@@ -303,21 +303,23 @@ class Service:
         """Other detectors see otherwise: what they saw is kept beside."""
         return digest(original.digest.encode(), self._outfit.sight.encode())
 
-    def _answer(self, job: Job, made: _Made, state: Literal["hit", "stale", "miss"]) -> Answer:
+    def _answer(
+        self, job: ImageRequest, made: _Made, state: Literal["hit", "stale", "miss"]
+    ) -> ImageResult:
         rendition, record = made.rendition, made.record
         tell("rendition", state)
-        return Answer(
+        return ImageResult(
             rendition=rendition.rendition,
             etag=rendition.etag,
             state=state,
             age=max(0.0, self._clock() - record.asked_at),
-            lifetime=record.lifetime,
+            ttl=record.lifetime,
             made_at=rendition.made_at,
             last_modified=record.facts.validators.last_modified,
             labels=tuple(dict.fromkeys((*_wanted(job, record), *rendition.labels))),
         )
 
-    def _still(self, job: Job) -> Callable[[], bool] | None:
+    def _still(self, job: ImageRequest) -> Callable[[], bool] | None:
         """Whether what is fresh now is so still: nothing that it rests on has changed since.
 
         That it has grown old is not seen for a second.
@@ -337,16 +339,16 @@ class Service:
 
         return still
 
-    async def _renew(self, job: Job) -> None:
+    async def _renew(self, job: ImageRequest) -> None:
         await self._made(job, "background")
 
-    def _complete_labels(self, job: Job, found: _Made) -> None:
+    def _complete_labels(self, job: ImageRequest, found: _Made) -> None:
         """Another link leads to the same rendition, and its tags must purge it too."""
         missing = set(_wanted(job, found.record)).difference(found.rendition.labels)
         if missing and len(found.rendition.labels) + len(missing) <= _LABELS:
             self._do_behind(job, self._store.label("rendition", job.key, sorted(missing)))
 
-    def _do_behind(self, job: Job, work: Coroutine[None, None, None]) -> None:
+    def _do_behind(self, job: ImageRequest, work: Coroutine[None, None, None]) -> None:
         """Do the work once for any number of answers, and let none of them wait for it."""
         if job.key in self._behind or len(self._behind) >= _BEHIND:
             work.close()
@@ -362,7 +364,7 @@ class Service:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError as error:
-            raise TookTooLong(f"this took longer than {seconds:g} seconds in all") from error
+            raise DeadlineExceeded(f"this took longer than {seconds:g} seconds in all") from error
 
 
 async def _quietly(work: Coroutine[None, None, None]) -> None:
@@ -372,18 +374,18 @@ async def _quietly(work: Coroutine[None, None, None]) -> None:
         _log.info("not renewed: %s %s", error, error.detail)
 
 
-def _sources(job: Job) -> tuple[Reference, ...]:
+def _sources(job: ImageRequest) -> tuple[OriginalRef, ...]:
     """What the job is made of: the picture first, then what its operations need beside."""
     return (job.source, *job.plan.also())
 
 
-def _wanted(job: Job, record: Record) -> tuple[str, ...]:
+def _wanted(job: ImageRequest, record: Record) -> tuple[str, ...]:
     """What the answer to this job is to be purged by, as far as its link and source say."""
     return (*source_labels(job.source, record), *job.delivery.labels)
 
 
 def _labels(
-    job: Job, supplied: Sequence[Supplied], before: KeptRendition | None
+    job: ImageRequest, supplied: Sequence[Supplied], before: KeptRendition | None
 ) -> tuple[str, ...]:
     """What the rendition is to be purged by; what other links gave it before is not lost."""
     sources = zip(_sources(job), supplied, strict=True)

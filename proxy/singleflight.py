@@ -50,7 +50,7 @@ class _Flight:
         self.aboard = 0
 
 
-class Flights:
+class SingleFlight:
     """Flights by key; whoever asks under the same key asks for the same."""
 
     def __init__(self, locks: Path | None = None) -> None:
@@ -61,7 +61,7 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
-    async def join(
+    async def do(
         self,
         key: str,
         make: Callable[[], Awaitable[Result]],

@@ -8,11 +8,11 @@ from proxy.imaging.image import Rendition
 from proxy.limits import Limits
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
-from proxy.operations.plan import Catalogue
+from proxy.operations.plan import OperationRegistry
 from proxy.smartcrop.detector import Eye
 
 EYE = Eye()
-CATALOGUE = Catalogue(OPERATIONS)
+CATALOGUE = OperationRegistry(OPERATIONS)
 
 
 def step(name: str, **fields: Any) -> dict[str, Any]:

@@ -6,16 +6,16 @@ import os
 import signal
 from collections.abc import Sequence
 
-from proxy.buffers import Blob
-from proxy.errors import BadPlan
+from proxy.buffers import SharedBuffer
+from proxy.errors import InvalidOperation
 from proxy.render.protocol import Heavy, Lane, Work
 
 
-def _size(originals: Sequence[Blob], argument: int, lane: Lane) -> list[int]:
+def _size(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> list[int]:
     return [argument, *(len(original) for original in originals)]
 
 
-def _wait(originals: Sequence[Blob], argument: None, lane: Lane) -> int:
+def _wait(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> int:
     """Until the first byte of the original, which is shared memory, is no longer 0."""
     seen = memoryview(originals[0].view())
     while not seen[0]:
@@ -23,33 +23,33 @@ def _wait(originals: Sequence[Blob], argument: None, lane: Lane) -> int:
     return os.getpid()
 
 
-def _die(originals: Sequence[Blob], argument: int, lane: Lane) -> int:
+def _die(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
     """Die in the process of that number, or in any if it is 0."""
     if argument in (0, os.getpid()):
         os.kill(os.getpid(), signal.SIGKILL)
     return os.getpid()
 
 
-def _refuse(originals: Sequence[Blob], argument: str, lane: Lane) -> None:
-    raise BadPlan(argument, operation=3, field="width", detail="for the log")
+def _refuse(originals: Sequence[SharedBuffer], argument: str, lane: Lane) -> None:
+    raise InvalidOperation(argument, operation=3, field="width", detail="for the log")
 
 
-def _fault(originals: Sequence[Blob], argument: None, lane: Lane) -> None:
+def _fault(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> None:
     raise ZeroDivisionError
 
 
-def _echo(originals: Sequence[Blob], argument: int, lane: Lane) -> bytes:
+def _echo(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> bytes:
     return b"x" * argument
 
 
-def _lane(originals: Sequence[Blob], argument: bool, lane: Lane) -> str:
+def _lane(originals: Sequence[SharedBuffer], argument: bool, lane: Lane) -> str:
     """The lane it was done on; dear work knows that it is."""
     if argument and lane == "live":
         raise Heavy
     return lane
 
 
-def _blur(originals: Sequence[Blob], argument: int, lane: Lane) -> float:
+def _blur(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> float:
     """One libvips call that takes minutes."""
     import pyvips
 
@@ -59,17 +59,17 @@ def _blur(originals: Sequence[Blob], argument: int, lane: Lane) -> float:
 _kept: list[bytes] = []
 
 
-def _leak(originals: Sequence[Blob], argument: int, lane: Lane) -> int:
+def _leak(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
     _kept.append(b"x" * argument)
     return os.getpid()
 
 
-def _grow(originals: Sequence[Blob], argument: int, lane: Lane) -> int:
+def _grow(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
     """Memory in pieces that the allocator likes to keep."""
     return len([b"x" * 4096 for _ in range(argument // 4096)])
 
 
-def _churn(originals: Sequence[Blob], argument: int, lane: Lane) -> int:
+def _churn(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
     """Memory as pixels need it, all of it done with."""
     return len([b"x" * 1_000_000 for _ in range(argument // 1_000_000)])
 

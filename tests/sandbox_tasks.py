@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.render.protocol import Lane, Work
 
 
@@ -48,7 +48,7 @@ def _libc(name: str, *arguments: bytes | int | None) -> None:
         raise OSError(ctypes.get_errno(), "refused")
 
 
-def _try(originals: Sequence[Blob], argument: str, lane: Lane) -> str:
+def _try(originals: Sequence[SharedBuffer], argument: str, lane: Lane) -> str:
     """What came of trying something that no picture needs: empty, or what the system said."""
     try:
         FORBIDDEN[argument]()
@@ -57,7 +57,7 @@ def _try(originals: Sequence[Blob], argument: str, lane: Lane) -> str:
     return ""
 
 
-def _environment(originals: Sequence[Blob], argument: None, lane: Lane) -> dict[str, str]:
+def _environment(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> dict[str, str]:
     return dict(os.environ)
 
 

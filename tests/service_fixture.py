@@ -8,23 +8,23 @@ from typing import Any, TypeVar
 
 from render_processes import until
 
-from proxy.buffers import Blob, Room
+from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.cache.disk import CacheSettings, DiskStore
 from proxy.cache.freshness import Freshness
 from proxy.cache.lru import HotStore
 from proxy.cache.negative import Refusals
 from proxy.cache.originals import Supply
-from proxy.image_request import Delivery, Job
+from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.limits import Limits
 from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.render.messages import Outfit
 from proxy.render.pool import Pool
 from proxy.render.protocol import Lane, Task, Work, registry
 from proxy.render.tasks import WORKS
-from proxy.service import Answer, Service
-from proxy.singleflight import Flights
+from proxy.service import ImageResult, ImageService
+from proxy.singleflight import SingleFlight
 from proxy.sources.http import HttpSource
 from proxy.sources.net.http_client import Dialer
 from proxy.sources.net.ssrf_policy import Reach
@@ -56,7 +56,7 @@ class Here(Pool):
         self,
         work: Task[Argument, Result],
         argument: Argument,
-        originals: Sequence[Blob | Room] = (),
+        originals: Sequence[SharedBuffer | OutputBuffer] = (),
         *,
         lane: Lane = "live",
         seconds: float = 10.0,
@@ -66,7 +66,7 @@ class Here(Pool):
         if self.during is not None:
             await self.during()
         known: Work[Any, Any] = registry(WORKS)[work.name]
-        blobs = [Blob(os.dup(one.descriptor)) for one in originals]
+        blobs = [SharedBuffer(os.dup(one.descriptor)) for one in originals]
         result: Result = known.does(blobs, argument, "heavy")
         return result
 
@@ -83,9 +83,9 @@ class World:
         source = HttpSource(self.dialer, Limits(), retries=0)
         disk = DiskStore(CacheSettings(dir=str(folder)), clock=self.clock)
         self.store = HotStore(disk, 10_000_000)
-        flights = Flights(folder / "flights")
+        flights = SingleFlight(folder / "flights")
         self.pool = Here()
-        self.service = Service(
+        self.service = ImageService(
             supply=Supply(source, self.store, flights, rules, clock=self.clock),
             store=self.store,
             pool=self.pool,
@@ -105,9 +105,11 @@ class World:
         self.now += 1e-6
         return self.now
 
-    async def ask(self, url: str, width: int = 40, *labels: str) -> Answer:
+    async def ask(self, url: str, width: int = 40, *labels: str) -> ImageResult:
         plan = Plan((Resize(width_in_px=width),))
-        answer = await self.service.produce(Job(Address(url), plan, Delivery(labels=labels)))
+        answer = await self.service.get_or_render(
+            ImageRequest(SourceRef(url), plan, ResponseOptions(labels=labels))
+        )
         await until(lambda: not self.service._behind)
         return answer
 

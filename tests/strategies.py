@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from proxy.errors import BadPlan
-from proxy.image_request import Delivery, Job
-from proxy.operations.plan import Catalogue, Operation, Plan, name_of
-from proxy.originals import Address
+from proxy.errors import InvalidOperation
+from proxy.image_request import ImageRequest, ResponseOptions
+from proxy.operations.plan import Operation, OperationRegistry, Plan, name_of
+from proxy.originals import SourceRef
 
 SOURCES = ("media", "bucket-2")
 
@@ -28,7 +28,7 @@ def plans(kinds: Sequence[type[Operation]], *, most: int = 6) -> st.SearchStrate
 
 
 def _operation(kind: type[Operation]) -> st.SearchStrategy[Operation]:
-    catalogue = Catalogue((kind,))
+    catalogue = OperationRegistry((kind,))
     required: dict[str, st.SearchStrategy[Any]] = {}
     optional: dict[str, st.SearchStrategy[Any]] = {}
     for field in _fields(kind):
@@ -39,7 +39,7 @@ def _operation(kind: type[Operation]) -> st.SearchStrategy[Operation]:
         values = draw(st.fixed_dictionaries(required, optional=optional))
         try:
             return catalogue.plan([{"type": name_of(kind), **values}]).operations[0]
-        except BadPlan:  # rules that stand between fields
+        except InvalidOperation:  # rules that stand between fields
             return None
 
     return built().filter(lambda operation: operation is not None).map(_given)
@@ -104,7 +104,7 @@ def _open(
 _segment = st.text(string.ascii_letters + string.digits + "._~-/ %&=+?#:'äé漢", max_size=30)
 
 addresses = st.builds(
-    Address,
+    SourceRef,
     st.one_of(
         st.builds("{}://{}".format, st.sampled_from(("http", "https")), _segment.filter(bool)),
         st.builds("https://{}/{}?{}".format, st.just("images.example"), _segment, _segment),
@@ -114,7 +114,7 @@ addresses = st.builds(
 )
 
 deliveries = st.builds(
-    Delivery,
+    ResponseOptions,
     st.none() | st.integers(4_000_000_000, 253_402_300_799),
     st.one_of(st.just(""), printable.filter(lambda text: not set(text) & set('/\\"'))),
     st.lists(
@@ -128,5 +128,5 @@ deliveries = st.builds(
 )
 
 
-def jobs(kinds: Sequence[type[Operation]]) -> st.SearchStrategy[Job]:
-    return st.builds(Job, addresses, plans(kinds), deliveries)
+def jobs(kinds: Sequence[type[Operation]]) -> st.SearchStrategy[ImageRequest]:
+    return st.builds(ImageRequest, addresses, plans(kinds), deliveries)

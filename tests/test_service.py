@@ -19,18 +19,18 @@ from proxy.cache.store import Everything, Labelled, Prefixed, Store
 from proxy.errors import (
     BrokenImage,
     CapacityError,
+    DeadlineExceeded,
     Overloaded,
     RenderFailed,
+    SourceDenied,
     SourceFailed,
     SourceNotFound,
-    SourceRefused,
-    TookTooLong,
 )
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.image import Picture
 from proxy.operations.plan import Operation, Plan
 from proxy.operations.resize import Resize
-from proxy.originals import Address
+from proxy.originals import SourceRef
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +70,7 @@ async def test_fresh_answers_ask_nobody(world: World, origin: Origin) -> None:
     assert await world.states(url, url) == ["miss", "hit"]
     world.now += 599
     answer = await world.ask(url)
-    assert (answer.state, int(answer.age), answer.lifetime) == ("hit", 599, 600)
+    assert (answer.state, int(answer.age), answer.ttl) == ("hit", 599, 600)
     assert (origin.count("/a.png"), world.pool.rendered) == (1, 1)
 
 
@@ -84,10 +84,10 @@ async def test_an_answer_may_be_given_again_until_anybody_changes_what_it_rests_
             await world.ask(url)
             answer = await world.ask(url)
             assert answer.state == "hit"
-            assert answer.still is not None
-            assert answer.still()
+            assert answer.is_current is not None
+            assert answer.is_current()
             await other.purge(purge, soft=True)
-            assert not answer.still()
+            assert not answer.is_current()
 
 
 async def test_one_304_renews_all_sizes_without_a_pixel(world: World, origin: Origin) -> None:
@@ -116,10 +116,10 @@ async def test_the_old_answer_is_there_at_once_however_slow_the_source(
         return web.Response(body=OTHER, headers=LIVES)
 
     origin.handle("/a.png", slow)
-    job = Job(Address(url), Plan((Resize(width_in_px=40),)))
-    old = [await world.service.produce(job) for _ in range(20)]
+    job = ImageRequest(SourceRef(url), Plan((Resize(width_in_px=40),)))
+    old = [await world.service.get_or_render(job) for _ in range(20)]
     await asked.wait()
-    old += [await world.service.produce(job) for _ in range(20)]
+    old += [await world.service.get_or_render(job) for _ in range(20)]
     assert {answer.state for answer in old} == {"stale"}
     go_on.set()
     await until(lambda: not world.service._behind)
@@ -202,13 +202,13 @@ async def test_what_is_kept_stands_in_where_old_answers_are_not_given_at_once(
     assert await world.states(url) == ["stale"]
     world.now += 6
     origin.serve("/a.png", status=403)
-    with pytest.raises(SourceRefused):
+    with pytest.raises(SourceDenied):
         await world.ask(url)
     await world.store.close()
     await world.dialer.close()
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, SourceNotFound), (403, SourceRefused)])
+@pytest.mark.parametrize(("status", "error"), [(404, SourceNotFound), (403, SourceDenied)])
 async def test_what_the_source_took_back_is_not_hidden(
     world: World, origin: Origin, status: int, error: type[Exception]
 ) -> None:
@@ -297,17 +297,17 @@ class Beside(Operation, frozen=True):
     def apply(self, picture: Picture) -> Picture:
         return picture
 
-    def also(self) -> tuple[Address, ...]:
-        return (Address(self.other),)
+    def also(self) -> tuple[SourceRef, ...]:
+        return (SourceRef(self.other),)
 
 
 async def test_a_second_image_counts_like_the_first(world: World, origin: Origin) -> None:
     url = conditional(origin, "/a.png", ONE)
     mark = conditional(origin, "/mark.png", OTHER)
-    job = Job(Address(url), Plan((Beside(other=mark),)))
+    job = ImageRequest(SourceRef(url), Plan((Beside(other=mark),)))
 
     async def state() -> str:
-        answer = await world.service.produce(job)
+        answer = await world.service.get_or_render(job)
         await until(lambda: not world.service._behind)
         return answer.state
 
@@ -359,11 +359,11 @@ async def test_a_question_about_a_broken_original_is_asked_once(
     url = origin.serve("/a.jpg", BROKEN, headers=LIVES)
     for _ in range(3):
         with pytest.raises(BrokenImage):
-            await world.service.ask(Address(url))
+            await world.service.detect(SourceRef(url))
     assert world.pool.asked == 1
 
 
-@pytest.mark.parametrize("failure", [Overloaded, TookTooLong, RenderFailed])
+@pytest.mark.parametrize("failure", [Overloaded, DeadlineExceeded, RenderFailed])
 async def test_what_may_go_well_next_time_is_tried_again(
     world: World, origin: Origin, failure: type[CapacityError]
 ) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import BadPlan, Overloaded, ProxyError
-from proxy.singleflight import Flights, Locks
+from proxy.errors import InvalidOperation, Overloaded, ProxyError
+from proxy.singleflight import Locks, SingleFlight
 
 pytestmark = pytest.mark.anyio
 
@@ -38,18 +38,18 @@ class Kitchen:
 
     async def fail(self) -> str:
         await self.make()
-        raise BadPlan("no", field="width")
+        raise InvalidOperation("no", field="width")
 
 
-async def boarded(flights: Flights, key: str, count: int) -> None:
+async def boarded(flights: SingleFlight, key: str, count: int) -> None:
     """Wait until so many are aboard; nobody is told when somebody boards."""
     while key not in flights._flights or flights._flights[key].aboard < count:  # noqa: ASYNC110
         await asyncio.sleep(0)
 
 
 async def test_two_hundred_callers_make_it_once() -> None:
-    kitchen, flights = Kitchen(), Flights()
-    callers = [asyncio.create_task(flights.join("a", kitchen.make)) for _ in range(200)]
+    kitchen, flights = Kitchen(), SingleFlight()
+    callers = [asyncio.create_task(flights.do("a", kitchen.make)) for _ in range(200)]
     await boarded(flights, "a", 200)
     kitchen.go.set()
     assert set(await asyncio.gather(*callers)) == {"result 1"}
@@ -58,22 +58,22 @@ async def test_two_hundred_callers_make_it_once() -> None:
 
 
 async def test_other_keys_are_other_flights() -> None:
-    kitchen, flights = Kitchen(), Flights()
+    kitchen, flights = Kitchen(), SingleFlight()
     kitchen.go.set()
-    await asyncio.gather(*(flights.join(key, kitchen.make) for key in "abc"))
+    await asyncio.gather(*(flights.do(key, kitchen.make) for key in "abc"))
     assert kitchen.made == 3
 
 
 async def test_nothing_is_remembered() -> None:
-    kitchen, flights = Kitchen(), Flights()
+    kitchen, flights = Kitchen(), SingleFlight()
     kitchen.go.set()
-    assert await flights.join("a", kitchen.make) == "result 1"
-    assert await flights.join("a", kitchen.make) == "result 2"
+    assert await flights.do("a", kitchen.make) == "result 1"
+    assert await flights.do("a", kitchen.make) == "result 2"
 
 
 async def test_the_first_caller_leaves_and_the_others_still_get_it() -> None:
-    kitchen, flights = Kitchen(), Flights()
-    first, *others = (asyncio.create_task(flights.join("a", kitchen.make)) for _ in range(3))
+    kitchen, flights = Kitchen(), SingleFlight()
+    first, *others = (asyncio.create_task(flights.do("a", kitchen.make)) for _ in range(3))
     await boarded(flights, "a", 3)
     first.cancel()
     await boarded(flights, "a", 2)
@@ -83,32 +83,32 @@ async def test_the_first_caller_leaves_and_the_others_still_get_it() -> None:
 
 
 async def test_when_the_last_one_leaves_the_work_stops_and_the_next_begins_anew() -> None:
-    kitchen, flights = Kitchen(), Flights()
-    callers = [asyncio.create_task(flights.join("a", kitchen.make)) for _ in range(2)]
+    kitchen, flights = Kitchen(), SingleFlight()
+    callers = [asyncio.create_task(flights.do("a", kitchen.make)) for _ in range(2)]
     await boarded(flights, "a", 2)
     for caller in callers:
         caller.cancel()
     await asyncio.wait(callers)
     kitchen.go.set()
-    assert await flights.join("a", kitchen.make) == "result 2"
+    assert await flights.do("a", kitchen.make) == "result 2"
     assert (kitchen.made, kitchen.left) == (2, 1)
 
 
 async def test_a_failure_is_everybodys_but_no_one_object_and_not_remembered() -> None:
-    kitchen, flights = Kitchen(), Flights()
-    callers = [asyncio.create_task(flights.join("a", kitchen.fail)) for _ in range(3)]
+    kitchen, flights = Kitchen(), SingleFlight()
+    callers = [asyncio.create_task(flights.do("a", kitchen.fail)) for _ in range(3)]
     await boarded(flights, "a", 3)
     kitchen.go.set()
     errors = await asyncio.gather(*callers, return_exceptions=True)
-    assert [(type(error), str(error)) for error in errors] == [(BadPlan, "no")] * 3
+    assert [(type(error), str(error)) for error in errors] == [(InvalidOperation, "no")] * 3
     assert {getattr(error, "field", None) for error in errors} == {"width"}
     assert len(set(map(id, errors))) == 3
-    assert await flights.join("a", kitchen.make) == "result 2"
+    assert await flights.do("a", kitchen.make) == "result 2"
 
 
 async def test_closing_tells_the_passengers() -> None:
-    kitchen, flights = Kitchen(), Flights()
-    caller = asyncio.create_task(flights.join("a", kitchen.make))
+    kitchen, flights = Kitchen(), SingleFlight()
+    caller = asyncio.create_task(flights.do("a", kitchen.make))
     await boarded(flights, "a", 1)
     await flights.close()
     with pytest.raises(Overloaded):
@@ -147,11 +147,11 @@ def held_elsewhere(locks: Path, name: str) -> "Iterator[subprocess.Popen[str]]":
 
 
 async def test_who_waited_for_another_process_looks_before_making(tmp_path: Path) -> None:
-    kitchen, flights = Kitchen(), Flights(tmp_path / "locks")
+    kitchen, flights = Kitchen(), SingleFlight(tmp_path / "locks")
     kitchen.go.set()
     with held_elsewhere(tmp_path / "locks", "a") as other:
-        caller = asyncio.create_task(flights.join("a", kitchen.make, kitchen.look))
-        assert await flights.join("b", kitchen.make, kitchen.look) == "result 1"
+        caller = asyncio.create_task(flights.do("a", kitchen.make, kitchen.look))
+        assert await flights.do("b", kitchen.make, kitchen.look) == "result 1"
         kitchen.kept = "made there"
         other.communicate("done\n")
         assert await caller == "made there"
@@ -159,19 +159,19 @@ async def test_who_waited_for_another_process_looks_before_making(tmp_path: Path
 
 
 async def test_a_lock_whose_holder_was_killed_is_free(tmp_path: Path) -> None:
-    kitchen, flights = Kitchen(), Flights(tmp_path / "locks")
+    kitchen, flights = Kitchen(), SingleFlight(tmp_path / "locks")
     kitchen.go.set()
     with held_elsewhere(tmp_path / "locks", "a") as other:
-        caller = asyncio.create_task(flights.join("a", kitchen.make, kitchen.look))
+        caller = asyncio.create_task(flights.do("a", kitchen.make, kitchen.look))
         await boarded(flights, "a", 1)
         other.kill()
         assert await caller == "result 1"
 
 
 async def test_leaving_while_another_process_holds_the_lock(tmp_path: Path) -> None:
-    kitchen, flights = Kitchen(), Flights(tmp_path / "locks")
+    kitchen, flights = Kitchen(), SingleFlight(tmp_path / "locks")
     with held_elsewhere(tmp_path / "locks", "a"):
-        caller = asyncio.create_task(flights.join("a", kitchen.make, kitchen.look))
+        caller = asyncio.create_task(flights.do("a", kitchen.make, kitchen.look))
         await boarded(flights, "a", 1)
         caller.cancel()
         await asyncio.wait((caller,))
@@ -202,8 +202,8 @@ async def test_the_first_lock_of_a_machine_needs_no_folder(tmp_path: Path) -> No
 
 async def test_without_a_file_flights_are_single_in_the_process(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
-    kitchen, flights = Kitchen(), Flights(tmp_path / "taken" / "locks")
-    callers = [asyncio.create_task(flights.join("a", kitchen.make, kitchen.look)) for _ in range(3)]
+    kitchen, flights = Kitchen(), SingleFlight(tmp_path / "taken" / "locks")
+    callers = [asyncio.create_task(flights.do("a", kitchen.make, kitchen.look)) for _ in range(3)]
     await boarded(flights, "a", 3)
     kitchen.go.set()
     assert set(await asyncio.gather(*callers)) == {"result 1"}

@@ -27,7 +27,7 @@ from proxy.imaging.encoders import QUALITY
 from proxy.limits import Limits
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
-from proxy.operations.plan import Catalogue
+from proxy.operations.plan import OperationRegistry
 from proxy.smartcrop.detector import Eye
 
 Saver = Callable[[pyvips.Image], bytes]
@@ -83,7 +83,7 @@ KNOWN = {
 
 
 def small(path: Path, side: int) -> pyvips.Image:
-    plan = Catalogue(OPERATIONS).plan(
+    plan = OperationRegistry(OPERATIONS).plan(
         [
             {"type": "resize", "width": side, "height": side, "fit": "inside"},
             {"type": "convert", "format": "png"},

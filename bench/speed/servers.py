@@ -19,7 +19,7 @@ from scenarios import Wish
 from proxy.links.native import Native
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import Catalogue
+from proxy.operations.plan import OperationRegistry
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -114,7 +114,7 @@ class Framekeep(Server):
 
     def __init__(self, folder: Path, workers: int) -> None:
         super().__init__(folder, workers)
-        self._native = Native(Catalogue(OPERATIONS), Keyring.from_hex([KEY]))
+        self._native = Native(OperationRegistry(OPERATIONS), Keyring.from_hex([KEY]))
 
     def command(self) -> list[str]:
         program = str(Path(sys.executable).with_name("framekeep"))

@@ -18,7 +18,7 @@ from proxy.api.http.problems import Problem, problem
 from proxy.api.http.request_id import request_id
 from proxy.cache.purge import Purged, Purging
 from proxy.cache.store import Everything, Labelled, Prefixed, Selector, Store
-from proxy.errors import BadPurge, ProxyError
+from proxy.errors import InvalidPurge, ProxyError
 from proxy.telemetry import metrics
 from proxy.validation import Discreet
 
@@ -66,10 +66,10 @@ def app(purging: Purging, store: Store, keys: Keys) -> Starlette:
     """``POST /admin/purge`` and ``GET /admin/cache``."""
 
     async def purge(request: Request) -> Response:
-        wish = request_body.json(await request_body.read(request, MOST_BYTES), Wish, BadPurge)
+        wish = request_body.json(await request_body.read(request, MOST_BYTES), Wish, InvalidPurge)
         selectors = wish.selectors()
         if not selectors:
-            raise BadPurge(
+            raise InvalidPurge(
                 "nothing is selected: name sources, prefixes, tags or presets, or everything"
             )
         purged = await purging.purge(selectors, soft=wish.soft)

@@ -12,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from proxy.api.http.problems import Headers, json_bytes, status_of
 from proxy.api.openapi import document
-from proxy.errors import ProxyError, name_of
-from proxy.operations.plan import Catalogue
+from proxy.errors import ProxyError
+from proxy.operations.plan import OperationRegistry
 from proxy.operations.reference import COLUMNS, rows, step
 
 OPENAPI = "/openapi.json"
@@ -31,7 +31,7 @@ h2 { margin-top: 3rem } h3 { margin-top: 2rem }
 
 
 class Reference:
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: OperationRegistry) -> None:
         described = document(catalogue)
         allowed = b64encode(sha256(_STYLE.encode()).digest()).decode()
         self._pages: dict[str, tuple[Headers, bytes]] = {
@@ -68,7 +68,7 @@ class Reference:
         )
 
 
-def _page(catalogue: Catalogue, described: dict[str, Any]) -> str:
+def _page(catalogue: OperationRegistry, described: dict[str, Any]) -> str:
     return "\n".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -99,7 +99,7 @@ def _apis(described: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _operations(catalogue: Catalogue) -> Iterator[str]:
+def _operations(catalogue: OperationRegistry) -> Iterator[str]:
     for name, kind in catalogue.operations.items():
         yield f'<h3 id="{name}">{_inline(f"`{step(kind)}`")}</h3>'
         for paragraph in inspect.cleandoc(kind.__doc__ or "").split("\n\n"):
@@ -109,9 +109,9 @@ def _operations(catalogue: Catalogue) -> Iterator[str]:
 
 
 def _problems() -> Iterator[str]:
-    for kind in sorted(_kinds(ProxyError), key=name_of):
+    for kind in sorted(_kinds(ProxyError), key=lambda kind: kind.problem_type):
         meaning = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0]
-        name = name_of(kind)
+        name = kind.problem_type
         yield f'<h3 id="problem-{name}">{name}</h3>'
         yield f"<p>{int(status_of(kind))}: {_inline(meaning)}</p>"
 

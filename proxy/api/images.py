@@ -22,12 +22,12 @@ from proxy.cache.cache_tags import tags_of
 from proxy.cache.freshness import Record
 from proxy.errors import ProxyError
 from proxy.formats import FORMATS
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.info_model import Description
 from proxy.links import Dialect
-from proxy.originals import Reference, digest
+from proxy.originals import OriginalRef, digest
 from proxy.render.protocol import Lane
-from proxy.service import Answer
+from proxy.service import ImageResult
 from proxy.telemetry import metrics
 
 _log = logging.getLogger(__name__)
@@ -38,12 +38,12 @@ GUARDS: Headers = [
 ]
 
 
-class Producer(Protocol):
-    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
+class ImageRenderer(Protocol):
+    async def get_or_render(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
         """The rendition. Raises a ProxyError where there can be none."""
         ...
 
-    async def describe(self, source: Reference) -> tuple[Description, Record]:
+    async def info(self, source: OriginalRef) -> tuple[Description, Record]:
         """All there is to know of an original. Raises a ProxyError where nothing can be."""
         ...
 
@@ -64,7 +64,7 @@ class Images:
     def __init__(
         self,
         dialect: Dialect,
-        service: Producer,
+        service: ImageRenderer,
         *,
         grace: Grace | None = None,
         recent: Recent | None = None,
@@ -114,33 +114,33 @@ class Images:
             return self._again(asked, ready)
         job = ready.job if ready is not None else self._read(key)
         if job.inquiry is not None:
-            description, record = await unless_left(receive, self._service.describe(job.source))
+            description, record = await unless_left(receive, self._service.info(job.source))
             return self._described(asked, job, description, record)
-        answer = await unless_left(receive, self._service.produce(job, _lane(asked)))
+        answer = await unless_left(receive, self._service.get_or_render(job, _lane(asked)))
         self._note(key, job, answer)
         status, headers, body = self._told(scope["method"], asked, job, answer)
         headers.append(_age(answer.age))
         return status, headers, body
 
-    def _read(self, key: Key) -> Job:
+    def _read(self, key: Key) -> ImageRequest:
         target, formats = key
         with metrics.stage("parse"):
             job = self._dialect.read(target)
         if job.delivery.debug:
             metrics.timed()
         if job.inquiry is None and job.plan.negotiates:
-            return Job(job.source, job.plan.offered(formats), job.delivery)
+            return ImageRequest(job.source, job.plan.offered(formats), job.delivery)
         return job
 
-    def _note(self, key: Key, job: Job, answer: Answer) -> None:
+    def _note(self, key: Key, job: ImageRequest, answer: ImageResult) -> None:
         """Have the answer at hand for the next who asks, if it may be given again."""
-        if answer.still is None or job.delivery.expires is not None or job.delivery.debug:
+        if answer.is_current is None or job.delivery.expires is not None or job.delivery.debug:
             self._recent.forget(key)
             return
         _, whole, _ = self._told("GET", {}, job, answer)
         _, unchanged, _ = self._told("GET", {b"if-none-match": b"*"}, job, answer)
         asked_at = self._now() - answer.age
-        ready = Ready(job, answer, answer.still, head(whole), head(unchanged), asked_at)
+        ready = Ready(job, answer, answer.is_current, head(whole), head(unchanged), asked_at)
         self._recent.put(key, ready)
 
     def _again(self, asked: Mapping[bytes, bytes], ready: Ready) -> tuple[int, Headers, bytes]:
@@ -150,11 +150,11 @@ class Images:
         return status, [*told.fields, (b"age", ready.age(self._now()))], body
 
     def _told(
-        self, method: str, asked: Mapping[bytes, bytes], job: Job, answer: Answer
+        self, method: str, asked: Mapping[bytes, bytes], job: ImageRequest, answer: ImageResult
     ) -> tuple[int, Headers, bytes]:
         """The answer as its asker wants it: whole, in part, or the word that nothing changed."""
         headers: Headers = [
-            (b"cache-control", self._cache_control(job, answer.lifetime, answer.age)),
+            (b"cache-control", self._cache_control(job, answer.ttl, answer.age)),
             (b"etag", answer.etag.encode()),
             (b"x-cache", answer.state.encode()),
         ]
@@ -194,7 +194,11 @@ class Images:
         return status, headers, body
 
     def _described(
-        self, asked: Mapping[bytes, bytes], job: Job, description: Description, record: Record
+        self,
+        asked: Mapping[bytes, bytes],
+        job: ImageRequest,
+        description: Description,
+        record: Record,
     ) -> tuple[int, Headers, bytes]:
         """The answer to a question about an original."""
         body = info.body(description, job.inquiry.windows if job.inquiry else ())
@@ -213,7 +217,7 @@ class Images:
         )
         return 200, headers, body
 
-    def _cache_control(self, job: Job, lifetime: float, age: float) -> bytes:
+    def _cache_control(self, job: ImageRequest, lifetime: float, age: float) -> bytes:
         """Lifetimes counted, as ``Age`` says, from when the source was asked; none outlives a link.
 
         An expired link must not be served from anybody's cache, neither fresh nor stale. What a

@@ -6,7 +6,7 @@ from typing import Any
 from proxy.api import health
 from proxy.api.azure import analysis, vision
 from proxy.api.transform import endpoint
-from proxy.operations.plan import Catalogue, name_of
+from proxy.operations.plan import OperationRegistry, name_of
 
 Json = dict[str, Any]
 
@@ -15,7 +15,7 @@ _TEXT: Json = {"type": "string"}
 _OPERATION = "#/components/schemas/Operation"
 
 
-def document(catalogue: Catalogue) -> Json:
+def document(catalogue: OperationRegistry) -> Json:
     """The whole document, ready to be written as JSON."""
     return {
         "openapi": "3.1.0",
@@ -53,7 +53,7 @@ def document(catalogue: Catalogue) -> Json:
     }
 
 
-def _operations(catalogue: Catalogue) -> Json:
+def _operations(catalogue: OperationRegistry) -> Json:
     schemas = catalogue.schemas()
     names = {name_of(kind): kind.__name__ for kind in catalogue.operations.values()}
     places = {name: f"#/components/schemas/{schema}" for name, schema in names.items()}

@@ -15,8 +15,8 @@ from msgspec import Struct
 from proxy.api.http.conditional import not_modified
 from proxy.api.http.problems import Headers
 from proxy.formats import Name
-from proxy.image_request import Job
-from proxy.service import Answer
+from proxy.image_request import ImageRequest
+from proxy.service import ImageResult
 
 Key = tuple[bytes, tuple[Name, ...]]
 """The link as it came, with its query, and the formats that the asker takes."""
@@ -35,8 +35,8 @@ class Head(NamedTuple):
 class Ready(Struct, frozen=True):
     """An answer with its headers, whole and for who has it already; neither says its age."""
 
-    job: Job
-    answer: Answer
+    job: ImageRequest
+    answer: ImageResult
     still: Callable[[], bool]
     whole: Head
     unchanged: Head

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache import index
 from proxy.cache.envelope import Damaged, Frame, check, check_file, frame, hashed, seal, unseal
 from proxy.cache.index import Columns, Sql
@@ -263,8 +263,8 @@ class Shelf:
         descriptor = self._database.fetch(row.mode, row.filename)
         if descriptor is None:
             check(sealed, body)
-            return _entry(sealed, Blob.of(body) if sealed.blob else body, row)
-        behind = Blob(descriptor)  # from here on it is closed with the last reference
+            return _entry(sealed, SharedBuffer.of(body) if sealed.blob else body, row)
+        behind = SharedBuffer(descriptor)  # from here on it is closed with the last reference
         if sealed.blob:
             check_file(sealed, behind)
             return _entry(sealed, behind, row)
@@ -366,7 +366,7 @@ class Shelf:
         self._on_change(None)
 
 
-def _entry(sealed: Frame, body: bytes | Blob, row: _Row) -> Entry:
+def _entry(sealed: Frame, body: bytes | SharedBuffer, row: _Row) -> Entry:
     return Entry(
         body=body,
         head=sealed.head,

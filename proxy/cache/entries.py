@@ -11,13 +11,13 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.freshness import Record
 from proxy.cache.store import Entry
 from proxy.formats import Name
 from proxy.geometry import Size
 from proxy.imaging.image import Rendition
-from proxy.originals import Facts, Original, digest
+from proxy.originals import Original, OriginMetadata, digest
 from proxy.smartcrop.subject import Focus
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class KeptRendition(Struct, frozen=True):
 
 class _OriginalHead(Struct, frozen=True):
     digest: str
-    facts: Facts
+    facts: OriginMetadata
 
 
 def finished(
@@ -71,7 +71,7 @@ def rendition_entry(kept: KeptRendition, cost: float) -> Entry:
 def kept_rendition(entry: Entry | None) -> KeptRendition | None:
     if entry is None or (head := _decoded(entry.head, _RenditionHead)) is None:
         return None
-    body = entry.body.read() if isinstance(entry.body, Blob) else entry.body
+    body = entry.body.read() if isinstance(entry.body, SharedBuffer) else entry.body
     rendition = Rendition(body, head.format, head.size, head.decided)
     return KeptRendition(
         rendition, head.etag, head.originals, head.made_at, entry.labels, entry.stale_since
@@ -86,7 +86,7 @@ def original_entry(original: Original, labels: tuple[str, ...], cost: float) -> 
 def kept_original(entry: Entry | None) -> Original | None:
     if entry is None or (head := _decoded(entry.head, _OriginalHead)) is None:
         return None
-    body = entry.body if isinstance(entry.body, Blob) else Blob.of(entry.body)
+    body = entry.body if isinstance(entry.body, SharedBuffer) else SharedBuffer.of(entry.body)
     return Original(body, head.digest, head.facts)
 
 
@@ -105,7 +105,7 @@ def focus_entry(focus: Focus, labels: tuple[str, ...], cost: float) -> Entry:
 def kept_focus(entry: Entry | None) -> Focus | None:
     if entry is None:
         return None
-    body = entry.body.read() if isinstance(entry.body, Blob) else entry.body
+    body = entry.body.read() if isinstance(entry.body, SharedBuffer) else entry.body
     return _decoded(body, Focus)
 
 

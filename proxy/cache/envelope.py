@@ -10,7 +10,7 @@ import hashlib
 import msgspec
 from msgspec import Struct
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.store import Entry, Kind
 
 _DIGEST = 32
@@ -40,7 +40,7 @@ def frame(kind: Kind, key: str, entry: Entry, digest: bytes) -> Frame:
         key=key,
         size=len(entry.body),
         digest=digest,
-        blob=isinstance(entry.body, Blob),
+        blob=isinstance(entry.body, SharedBuffer),
         head=entry.head,
         labels=tuple(dict.fromkeys(entry.labels)),
         cost=entry.cost,
@@ -74,15 +74,19 @@ def check(frame: Frame, body: bytes) -> None:
         raise Damaged("the body is not what was stored")
 
 
-def check_file(frame: Frame, body: Blob) -> None:
+def check_file(frame: Frame, body: SharedBuffer) -> None:
     """Raise Damaged unless the body is all there is in the file."""
     if body.size != frame.size or body.digest != frame.digest.hex():
         raise Damaged("the body is not what was stored")
 
 
-def hashed(body: bytes | Blob) -> bytes:
+def hashed(body: bytes | SharedBuffer) -> bytes:
     """SHA-256 of the body."""
-    return bytes.fromhex(body.digest) if isinstance(body, Blob) else hashlib.sha256(body).digest()
+    return (
+        bytes.fromhex(body.digest)
+        if isinstance(body, SharedBuffer)
+        else hashlib.sha256(body).digest()
+    )
 
 
 _decoder = msgspec.msgpack.Decoder(Frame)

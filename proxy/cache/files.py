@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.envelope import Damaged
 
 _INCOMING = "incoming"
@@ -24,7 +24,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def write(self, name: str, body: bytes | Blob) -> None:
+    def write(self, name: str, body: bytes | SharedBuffer) -> None:
         """Write the body aside. OSError leaves nothing behind."""
         path = self._aside(name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -119,9 +119,9 @@ class Files:
         return self._folder / _INCOMING / name.replace("/", "-")
 
 
-def _fill(descriptor: int, body: bytes | Blob) -> None:
+def _fill(descriptor: int, body: bytes | SharedBuffer) -> None:
     written = 0
-    if isinstance(body, Blob) and body.size >= _LARGE:
+    if isinstance(body, SharedBuffer) and body.size >= _LARGE:
         written = _write_directly(descriptor, body)
     while written < len(body):
         if isinstance(body, bytes):
@@ -133,7 +133,7 @@ def _fill(descriptor: int, body: bytes | Blob) -> None:
         written += step
 
 
-def _write_directly(descriptor: int, body: Blob) -> int:
+def _write_directly(descriptor: int, body: SharedBuffer) -> int:
     """Write whole pages from where they lie to the disk; how many bytes, 0 where that cannot be.
 
     A copy in the page cache would cost the time to make it and push finished images out of there,

@@ -13,7 +13,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from proxy.originals import Facts, Validators
+from proxy.originals import OriginMetadata, Validators
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
@@ -71,7 +71,7 @@ class Record(Struct, frozen=True):
     """
 
     digest: str
-    facts: Facts
+    facts: OriginMetadata
     asked_at: float
     lifetime: float
     changed_at: float = 0.0
@@ -81,7 +81,7 @@ class Record(Struct, frozen=True):
 
 
 def renewed(
-    before: Record | None, digest: str, facts: Facts, now: float, rules: Freshness
+    before: Record | None, digest: str, facts: OriginMetadata, now: float, rules: Freshness
 ) -> Record:
     """The record once the source has said what its original is."""
     return Record(
@@ -93,10 +93,10 @@ def renewed(
     )
 
 
-def confirmed(before: Record, facts: Facts, now: float, rules: Freshness) -> Record:
+def confirmed(before: Record, facts: OriginMetadata, now: float, rules: Freshness) -> Record:
     """The record once the source has said that nothing changed: what it left out still holds."""
     known = before.facts
-    said = Facts(
+    said = OriginMetadata(
         validators=facts.validators if facts.validators != Validators() else known.validators,
         lifetime=known.lifetime if facts.lifetime is None else facts.lifetime,
         tags=facts.tags or known.tags,
@@ -107,13 +107,13 @@ def confirmed(before: Record, facts: Facts, now: float, rules: Freshness) -> Rec
 def refused(refusal: Refusal, now: float, rules: Freshness) -> Record:
     """The record once the source has said that there is nothing to be had."""
     return Record(
-        "", Facts(), asked_at=now, lifetime=rules.missing, changed_at=now, refusal=refusal
+        "", OriginMetadata(), asked_at=now, lifetime=rules.missing, changed_at=now, refusal=refusal
     )
 
 
 def failed(before: Record | None, refusal: Refusal, now: float) -> Record:
     """The record after the source could not be had: what was known before is still known."""
-    known = before or Record("", Facts(), asked_at=now, lifetime=0.0)
+    known = before or Record("", OriginMetadata(), asked_at=now, lifetime=0.0)
     return replace(known, failures=known.failures + 1, tried_at=now, refusal=refusal)
 
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.store import Entry, Kind, Repairs, Selector, Shelved, Store
 
 _TRUSTED = 10.0  # seconds; then a copy is read again, should the folder itself have been replaced
@@ -136,7 +136,7 @@ class HotStore:
             self._absent.popitem(last=False)
 
     def _copy(self, kind: Kind, key: str, entry: Entry, still: Callable[[], bool]) -> None:
-        held_open = isinstance(entry.body, Blob)
+        held_open = isinstance(entry.body, SharedBuffer)
         size = len(entry.head) + (0 if held_open else len(entry.body))
         if len(entry.body) > (_LARGEST_OPEN if held_open else self._largest) or size > self._budget:
             return

@@ -28,9 +28,9 @@ from proxy.cache.freshness import (
     renewed,
 )
 from proxy.cache.store import Store
-from proxy.errors import SourceError, SourceFailed, SourceRefused, SourceTimedOut
-from proxy.originals import Address, Facts, Original, Reference, Unchanged, Upload
-from proxy.singleflight import Flights
+from proxy.errors import SourceDenied, SourceError, SourceFailed, SourceTimedOut
+from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
+from proxy.singleflight import SingleFlight
 from proxy.sources import Source, whole
 from proxy.telemetry.metrics import fetched, stage, tell
 
@@ -65,7 +65,7 @@ class Supply:
         self,
         source: Source,
         store: Store,
-        flights: Flights,
+        flights: SingleFlight,
         rules: Freshness,
         *,
         clock: Callable[[], float] = time.time,
@@ -76,7 +76,7 @@ class Supply:
         self._rules = rules
         self._clock = clock
 
-    async def standing(self, source: Reference) -> Standing:
+    async def standing(self, source: OriginalRef) -> Standing:
         """What is known, without asking."""
         if isinstance(source, Upload):  # what was sent along is right for ever
             return Standing(_uploaded(source, self._clock()))
@@ -84,7 +84,7 @@ class Supply:
         return Standing(entries.kept_record(entry), entry.stale_since if entry else 0.0)
 
     def judge(
-        self, source: Reference, standing: Standing, made_of: str | None, marked: float = 0.0
+        self, source: OriginalRef, standing: Standing, made_of: str | None, marked: float = 0.0
     ) -> Verdict:
         """What may be done with a result that was made of the original of this digest."""
         return judge(
@@ -96,7 +96,7 @@ class Supply:
             rules=self._rules,
         )
 
-    async def record(self, source: Reference, marked: float = 0.0) -> Record:
+    async def record(self, source: OriginalRef, marked: float = 0.0) -> Record:
         """The source's word of now, for who may not need the original itself.
 
         ``marked`` is when a result was softly purged: the source is asked unless it was since.
@@ -106,7 +106,7 @@ class Supply:
             return _uploaded(source, self._clock())
         return (await self._word(source, marked, needed=False)).record
 
-    async def original(self, source: Reference) -> Supplied:
+    async def original(self, source: OriginalRef) -> Supplied:
         """The original as the source has it now. Raises a SourceError."""
         if isinstance(source, Upload):
             original = whole(await self._source.fetch(source))
@@ -114,7 +114,7 @@ class Supply:
         try:
             word = await self._word(source, 0.0, needed=True)
         except (SourceFailed, SourceTimedOut) as error:
-            stand_in = None if isinstance(error, SourceRefused) else await self._stand_in(source)
+            stand_in = None if isinstance(error, SourceDenied) else await self._stand_in(source)
             if stand_in is None:
                 raise
             return stand_in
@@ -125,7 +125,7 @@ class Supply:
             raise error_of(word.record.refusal)
         if at_hand is None:
             # Its record outlived it, or who fetched it could not keep it: it is fetched anew.
-            word = await self._flights.join(
+            word = await self._flights.do(
                 f"bytes-{source.key}", partial(self._ask, source, needed=True)
             )
             at_hand = word.original
@@ -133,7 +133,7 @@ class Supply:
             raise SourceFailed("the source says that nothing changed, but was not asked")
         return Supplied(at_hand, word.record)
 
-    async def _stand_in(self, source: Address) -> Supplied | None:
+    async def _stand_in(self, source: SourceRef) -> Supplied | None:
         """What is kept of a source that cannot be had, while that is bearable."""
         standing = await self.standing(source)
         if standing.record is None:
@@ -145,14 +145,14 @@ class Supply:
             case _:
                 return None
 
-    async def _word(self, source: Address, marked: float, *, needed: bool) -> _Word:
-        return await self._flights.join(
+    async def _word(self, source: SourceRef, marked: float, *, needed: bool) -> _Word:
+        return await self._flights.do(
             f"original-{source.key}",
             partial(self._ask, source, needed=needed),
             look=partial(self._known, source, marked),
         )
 
-    async def _known(self, source: Address, marked: float) -> _Word | None:
+    async def _known(self, source: SourceRef, marked: float) -> _Word | None:
         """What is known well enough not to ask. Raises what the source refused with just now."""
         standing = await self.standing(source)
         digest = standing.record.digest if standing.record else None
@@ -164,11 +164,11 @@ class Supply:
             case _:
                 return None
 
-    async def _kept(self, source: Reference, digest: str) -> Original | None:
+    async def _kept(self, source: OriginalRef, digest: str) -> Original | None:
         original = entries.kept_original(await self._store.get("original", source.key))
         return original if original is not None and original.digest == digest else None
 
-    async def _ask(self, source: Address, *, needed: bool) -> _Word:
+    async def _ask(self, source: SourceRef, *, needed: bool) -> _Word:
         """Ask the source, with a condition if its answer could be that nothing has changed."""
         before = (await self.standing(source)).record
         at_hand = None
@@ -184,7 +184,7 @@ class Supply:
         except (SourceFailed, SourceTimedOut) as error:
             told = Refusal(type(error).__name__, str(error))
             record = failed(before, told, self._clock())
-            if isinstance(error, SourceRefused):
+            if isinstance(error, SourceDenied):
                 record = refused(told, self._clock(), self._rules)
             await self._keep(source, record, begun)
             raise
@@ -193,11 +193,11 @@ class Supply:
             await self._keep(source, refused(told, self._clock(), self._rules), begun)
             raise
         match answer:
-            case Unchanged(facts) if before is not None and condition is not None:
+            case NotModified(facts) if before is not None and condition is not None:
                 record = confirmed(before, facts, self._clock(), self._rules)
                 word = _Word(record, at_hand)
                 tell("original", "unchanged")
-            case Unchanged():
+            case NotModified():
                 raise SourceFailed("the source says that nothing changed, but was not asked")
             case Original(digest=digest, facts=facts):
                 record = renewed(before, digest, facts, self._clock(), self._rules)
@@ -212,13 +212,13 @@ class Supply:
         await self._keep(source, record, begun)
         return word
 
-    async def _keep(self, source: Reference, record: Record, begun: float) -> None:
+    async def _keep(self, source: OriginalRef, record: Record, begun: float) -> None:
         entry = entries.record_entry(record, source_labels(source, record))
         await self._store.put("record", source.key, entry, begun=begun)
 
 
 def _uploaded(upload: Upload, now: float) -> Record:
-    return Record(upload.digest, Facts(), now, _FOR_EVER)
+    return Record(upload.digest, OriginMetadata(), now, _FOR_EVER)
 
 
 def error_of(refusal: Refusal) -> SourceError:
@@ -228,7 +228,7 @@ def error_of(refusal: Refusal) -> SourceError:
     return kind(refusal.sentence) if sound else SourceFailed(refusal.sentence)
 
 
-def source_labels(source: Reference, record: Record) -> tuple[str, ...]:
+def source_labels(source: OriginalRef, record: Record) -> tuple[str, ...]:
     """What everything that was made of this source can be purged by."""
-    where = (f"source:{source.text}",) if isinstance(source, Address) else ()
+    where = (f"source:{source.text}",) if isinstance(source, SourceRef) else ()
     return (*where, *(f"tag:{tag}" for tag in record.facts.tags))

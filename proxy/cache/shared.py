@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.envelope import Damaged, check, frame, hashed, seal, unseal
 from proxy.cache.memory import selects
 from proxy.cache.store import Entry, Kind, Repairs, Selector, Shelved, Store
@@ -283,7 +283,7 @@ def _name(kind: Kind, key: str) -> str:
 def _closed(kind: Kind, key: str, entry: Entry) -> bytes:
     """The entry as an object: sealed, with the time when it was stored in front of its head."""
     dated = structs.replace(entry, head=struct.pack(">d", entry.stored) + entry.head)
-    body = entry.body.read() if isinstance(entry.body, Blob) else entry.body
+    body = entry.body.read() if isinstance(entry.body, SharedBuffer) else entry.body
     return seal(frame(kind, key, dated, hashed(entry.body))) + body
 
 
@@ -293,7 +293,7 @@ def _opened(kind: Kind, key: str, data: bytes) -> Entry:
     check(sealed, body)
     (stored,) = struct.unpack(">d", sealed.head[:8])
     return Entry(
-        Blob.of(body) if sealed.blob else body,
+        SharedBuffer.of(body) if sealed.blob else body,
         sealed.head[8:],
         sealed.labels,
         sealed.cost,

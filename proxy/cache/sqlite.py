@@ -16,7 +16,7 @@ from pathlib import Path
 import diskcache
 from msgspec import Struct
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache import index
 from proxy.cache.envelope import Damaged
 from proxy.cache.files import Files
@@ -58,7 +58,7 @@ class Sealed(Struct, frozen=True):
     """An entry as it is written: everything about the body, and the body."""
 
     head: bytes
-    body: bytes | Blob
+    body: bytes | SharedBuffer
 
     @property
     def size(self) -> int:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 from msgspec import Struct
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 
 Kind = Literal["rendition", "original", "focus", "record"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -27,7 +27,7 @@ class Entry(Struct, frozen=True):
     was softly purged (``stale_since``, else 0.0): what was put there is not looked at.
     """
 
-    body: bytes | Blob
+    body: bytes | SharedBuffer
     head: bytes = b""
     labels: tuple[str, ...] = ()
     cost: float = 0.0

@@ -19,7 +19,7 @@ from proxy.cache.store import (
     Store,
 )
 from proxy.config import load
-from proxy.errors import BadPurge
+from proxy.errors import InvalidPurge
 from proxy.sources.net.http_client import Dialer
 from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
 
@@ -70,7 +70,7 @@ async def _purge(chosen: Namespace, store: Store, cdn: CdnSettings) -> Purged:
     if chosen.everything:
         selectors = [Everything()]
     if not selectors:
-        raise BadPurge("nothing is selected: give --source, --prefix, --tag, --preset")
+        raise InvalidPurge("nothing is selected: give --source, --prefix, --tag, --preset")
     dialer = Dialer(Reach(allow_nets=ANYWHERE))
     try:
         return await Purging(store, cdn.cdns(dialer)).purge(selectors, soft=chosen.soft)

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 from proxy.app import dialect
 from proxy.config import Settings, load
 from proxy.errors import ProxyError
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.cost_model import HEAVY_SECONDS, decoding
 from proxy.imaging.headers import probe
 from proxy.imaging.image import Seen
 from proxy.operations.pipeline import look
 from proxy.operations.plan import written
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.render.tasks import eye_of
 from proxy.smartcrop.area_of_interest import area_of_interest
 from proxy.smartcrop.placement import place
@@ -41,7 +41,7 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     except ProxyError as error:
         print(f"refused      {error}")
         return 1
-    if isinstance(job.source, Address):
+    if isinstance(job.source, SourceRef):
         print(f"source       {job.source.text}")
     for operation in job.plan:
         print(f"operation    {written(operation)}")
@@ -61,7 +61,7 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     return asyncio.run(_cost(settings, job)) if chosen.fetch else 0
 
 
-async def _cost(settings: Settings, job: Job) -> int:
+async def _cost(settings: Settings, job: ImageRequest) -> int:
     sources = Sources.configured(settings.sources, settings.limits)
     try:
         original = whole(await sources.fetch(job.source))
@@ -86,7 +86,7 @@ async def _cost(settings: Settings, job: Job) -> int:
     return 0
 
 
-def _seen(seen: Seen, job: Job) -> Iterator[str]:
+def _seen(seen: Seen, job: ImageRequest) -> Iterator[str]:
     """Where the eye goes, and the windows that were asked for."""
     found = Counter(region.kind for region in seen.focus.regions if region.kind != "saliency")
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.items())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.config import load
-from proxy.errors import BadLink
+from proxy.errors import InvalidLink
 from proxy.library import Framekeep
 
 
@@ -24,7 +24,7 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
             sys.stdin.buffer.read() if str(chosen.picture) == "-" else chosen.picture.read_bytes()
         )
     except OSError as error:
-        raise BadLink(f"{chosen.picture}: {error.strerror}") from error
+        raise InvalidLink(f"{chosen.picture}: {error.strerror}") from error
     rendition = Framekeep(settings.limits, models=settings.models).render(
         data, *chosen.chain.strip("/").split("/")
     )
@@ -34,6 +34,6 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     try:
         chosen.result.write_bytes(rendition.body)
     except OSError as error:
-        raise BadLink(f"{chosen.result}: {error.strerror}") from error
+        raise InvalidLink(f"{chosen.result}: {error.strerror}") from error
     print(f"{chosen.result}: {rendition.format}, {rendition.size}, {len(rendition.body):,} bytes")
     return 0

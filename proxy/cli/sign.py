@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from proxy.app import dialect
 from proxy.config import load
-from proxy.errors import BadLink
+from proxy.errors import InvalidLink
 from proxy.links.native import Native
 
 WIDEST = 16_384
@@ -51,5 +51,5 @@ def srcset(
 def _widths(text: str) -> list[int]:
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() and 1 <= int(word) <= WIDEST for word in words):
-        raise BadLink(f"--srcset takes widths from 1 to {WIDEST}, divided by commas")
+        raise InvalidLink(f"--srcset takes widths from 1 to {WIDEST}, divided by commas")
     return [int(word) for word in words]

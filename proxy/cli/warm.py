@@ -13,7 +13,7 @@ from pathlib import Path
 from proxy.app import dialect
 from proxy.cli.sign import signed
 from proxy.config import load
-from proxy.errors import BadSource, ProxyError
+from proxy.errors import InvalidSource, ProxyError
 from proxy.sources.net.http_client import Dialer, Dialing
 from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
 from proxy.sources.net.url import read
@@ -41,7 +41,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     if not 1 <= chosen.at_once <= MOST_AT_ONCE:
-        raise BadSource(f"--at-once takes 1 to {MOST_AT_ONCE}")
+        raise InvalidSource(f"--at-once takes 1 to {MOST_AT_ONCE}")
     text = sys.stdin.read() if chosen.file == "-" else Path(chosen.file).read_text()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if chosen.preset:

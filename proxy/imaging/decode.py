@@ -11,7 +11,7 @@ from typing import Literal
 import pyvips
 
 from proxy.buffers import Buffer
-from proxy.errors import ImageTooLarge, Impossible, NotAnImage
+from proxy.errors import ImageTooLarge, NotAnImage, OperationNotApplicable
 from proxy.formats import FORMATS, Name
 from proxy.geometry import Size
 from proxy.imaging.color_management import is_srgb, needs_profile, srgb
@@ -136,7 +136,9 @@ def _check_size(size: Size, frames: int, header: Header, limits: Limits) -> None
 def _wanted(header: Header, ends_in: str, pages: tuple[int, int] | None) -> Wanted:
     first, last = pages or (1, header.frames if header.timed else 1)
     if last > header.frames:
-        raise Impossible(f"the original has {header.frames} frames or pages, not {last}")
+        raise OperationNotApplicable(
+            f"the original has {header.frames} frames or pages, not {last}"
+        )
     moving = header.timed and (ends_in == "auto" or FORMATS[ends_in].animated)
     return Wanted(first=first - 1, count=last - first + 1 if moving else 1)
 

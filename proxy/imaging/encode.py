@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
-from proxy.errors import ImageTooLarge, Impossible
+from proxy.errors import ImageTooLarge, OperationNotApplicable
 from proxy.formats import FORMATS, Name
 from proxy.geometry import Size, proportion
 from proxy.imaging.encoders import QUALITY, saved
@@ -75,7 +75,7 @@ def _fitting(picture: Picture, name: Name) -> Picture:
         picture = picture.recoloured(picture.image.flatten(background=_WHITE))
     at_most = _LONGEST_SIDE.get(name)
     if at_most is not None and max(picture.raster.width, picture.raster.height) > at_most:
-        raise Impossible(f"{name} holds at most {at_most} pixels a side")
+        raise OperationNotApplicable(f"{name} holds at most {at_most} pixels a side")
     return picture
 
 
@@ -122,7 +122,7 @@ def _largest(
     step, found = first, attempt(first)
     while len(found[1]) > at_most:
         if found[0].raster == Size(1, 1):
-            raise Impossible(f"not even one pixel of {name} fits into {at_most} bytes")
+            raise OperationNotApplicable(f"not even one pixel of {name} fits into {at_most} bytes")
         step += 1
         found = attempt(step)
     while step == first and step > 1 and len((larger := attempt(step - 1))[1]) <= at_most:

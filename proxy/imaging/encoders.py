@@ -13,7 +13,7 @@ from typing import Any
 import pyvips
 from PIL import Image
 
-from proxy.errors import Impossible
+from proxy.errors import OperationNotApplicable
 from proxy.formats import Name
 from proxy.imaging.image import Picture
 from proxy.imaging.metadata import RIGHTS, claimed, tell, told
@@ -46,7 +46,7 @@ def saved(picture: Picture, name: Name, quality: int) -> bytes:
     """
     saver = _SAVERS.get(name)
     if saver is None:
-        raise Impossible(f"there is no {name} encoder on this server")
+        raise OperationNotApplicable(f"there is no {name} encoder on this server")
     rights = picture.rights if "copyright" in picture.packaging.keep else {}
     image = claimed(picture.image, rights) if rights else picture.image
     if picture.animation is not None:
@@ -120,7 +120,7 @@ def _by_pillow(
 def _by_extra(form: Name) -> Callable[[pyvips.Image, int, int, int], bytes]:
     def save(image: pyvips.Image, _height: int, quality: int, keep: int) -> bytes:
         if needed := missing(form):
-            raise Impossible(f"writing {form} needs {needed} on the server")
+            raise OperationNotApplicable(f"writing {form} needs {needed} on the server")
         options: dict[str, Any] = {"quality": quality}
         if keep == _EXIF:
             exif = Image.Exif()

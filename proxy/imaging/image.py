@@ -9,7 +9,7 @@ from msgspec import Struct, field, structs
 from proxy.formats import Name
 from proxy.geometry import Size, within
 from proxy.imaging.alpha import Change, weighted
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Focus
 
 LOOKED_AT = Size(640, 640)
@@ -79,7 +79,7 @@ class Picture(Struct, frozen=True):
     decided: str = ""
     whole: bool = True
     found: Focus | None = None
-    also: Mapping[Address, pyvips.Image] = field(default_factory=dict)
+    also: Mapping[SourceRef, pyvips.Image] = field(default_factory=dict)
     own: Name | None = None
     rights: Mapping[str, str] = field(default_factory=dict)
 

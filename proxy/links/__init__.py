@@ -2,17 +2,17 @@
 
 from typing import Protocol
 
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 
 
 class Dialect(Protocol):
-    def read(self, path: bytes) -> Job:
+    def read(self, path: bytes) -> ImageRequest:
         """The job of a raw path with its query string; the signature is verified first.
 
         Raises a RequestError or LinkError naming what is wrong with it.
         """
         ...
 
-    def write(self, job: Job) -> str:
+    def write(self, job: ImageRequest) -> str:
         """The path that asks for the job; a dialect that cannot say it raises BadLink."""
         ...

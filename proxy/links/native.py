@@ -19,14 +19,14 @@ from urllib.parse import quote
 
 from msgspec import Meta, field
 
-from proxy.errors import BadLink, BadPlan, BadSignature, BadSource, LinkExpired
-from proxy.image_request import Inquiry, Job
+from proxy.errors import InvalidLink, InvalidOperation, InvalidSignature, InvalidSource, LinkExpired
+from proxy.image_request import ImageRequest, InfoRequest
 from proxy.links.parser import WORDS, Steps, Wish
 from proxy.links.percent_encoding import shown
 from proxy.links.signing import Keyring
 from proxy.links.source_encoding import SourceWords, unmerged
-from proxy.operations.plan import Catalogue, Plan, written
-from proxy.originals import Address
+from proxy.operations.plan import OperationRegistry, Plan, written
+from proxy.originals import SourceRef
 from proxy.validation import Discreet
 
 _SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
@@ -52,7 +52,7 @@ class Native:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        catalogue: OperationRegistry,
         keyring: Keyring,
         *,
         sources: Collection[str] = (),
@@ -76,7 +76,7 @@ class Native:
         self._now = now
         self._steps = Steps(catalogue, presets or {})
 
-    def read(self, path: bytes) -> Job:
+    def read(self, path: bytes) -> ImageRequest:
         """The job that a raw path, with its query string if it has one, asks for.
 
         Raises:
@@ -85,19 +85,19 @@ class Native:
             LinkExpired: the link was good until a moment that has passed.
         """
         if len(path) > self._path_bytes:
-            raise BadLink(f"a link has at most {self._path_bytes} bytes, not {len(path)}")
+            raise InvalidLink(f"a link has at most {self._path_bytes} bytes, not {len(path)}")
         signed = unmerged(path)
         self._verify(signed)
         try:
             text = signed.decode()
         except UnicodeDecodeError:
-            raise BadLink("the link is not UTF-8; percent-encode what is not ASCII") from None
+            raise InvalidLink("the link is not UTF-8; percent-encode what is not ASCII") from None
         wish, address = self._parse(text)
         if wish.expires is not None and self._now() >= wish.expires:
             raise LinkExpired(f"the link was good until {_moment(wish.expires)}")
         return _job(address, wish)
 
-    def job(self, source: str, steps: Sequence[str]) -> Job:
+    def job(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """The job of a source, ``https://…`` or ``NAME:path``, and steps as links have them.
 
         Raises BadLink, BadPlan or BadSource, naming the step.
@@ -109,13 +109,13 @@ class Native:
         """The plan of steps as links have them. Raises BadLink or BadPlan, naming the step."""
         return Plan(tuple(self._wish(steps).operations))
 
-    def write(self, job: Job) -> str:
+    def write(self, job: ImageRequest) -> str:
         """The link, signed by the newest key; unsigned where there are no keys.
 
         Presets are written as the steps that they stand for. Raises BadSource for an upload.
         """
-        if not isinstance(job.source, Address):
-            raise BadSource("an upload has no link")
+        if not isinstance(job.source, SourceRef):
+            raise InvalidSource("an upload has no link")
         delivery = job.delivery
         steps = [
             *([f"v:{quote(job.source.version, safe='')}"] if job.source.version else ()),
@@ -140,13 +140,15 @@ class Native:
         rest = path[end:] if end > 0 else b""
         if signature == b"_":
             if not self._allow_unsigned:
-                raise BadSignature("unsigned links are not accepted here")
+                raise InvalidSignature("unsigned links are not accepted here")
         elif not _SIGNATURE.fullmatch(signature):
-            raise BadSignature(
+            raise InvalidSignature(
                 "the signature segment is missing: a link is /{signature}/{step}/…/{source}"
             )
         elif not self._keyring.verifies(signature, rest):
-            raise BadSignature("the signature is wrong: the link was not signed here, or changed")
+            raise InvalidSignature(
+                "the signature is wrong: the link was not signed here, or changed"
+            )
 
     def _parse(self, path: str) -> tuple[Wish, str]:
         wish = Wish()
@@ -161,7 +163,7 @@ class Native:
                 self._steps.read_into(wish, segment)
             start = end + 1
             number += 1
-        raise BadLink(f"segment {number}: the source is missing; it stands last in a link")
+        raise InvalidLink(f"segment {number}: the source is missing; it stands last in a link")
 
     def _wish(self, steps: Sequence[str]) -> Wish:
         wish = Wish()
@@ -171,15 +173,15 @@ class Native:
         return wish
 
 
-def _job(address: str, wish: Wish) -> Job:
+def _job(address: str, wish: Wish) -> ImageRequest:
     """What the wish asks for; a question is no picture, and the other way round."""
     if wish.inquiry is not None and wish.operations:
-        raise BadLink("info asks about the original itself: it stands without operations")
+        raise InvalidLink("info asks about the original itself: it stands without operations")
     plan = Plan(tuple(wish.operations))
-    return Job(Address(address, wish.version), plan, wish.delivery, wish.inquiry)
+    return ImageRequest(SourceRef(address, wish.version), plan, wish.delivery, wish.inquiry)
 
 
-def _asked(inquiry: Inquiry) -> str:
+def _asked(inquiry: InfoRequest) -> str:
     return ":".join(("info", *map(str, inquiry.windows)))
 
 
@@ -188,13 +190,13 @@ def _placed(place: str, segment: str, wish: Wish) -> Iterator[None]:
     """What is refused inside says where in the link it stands."""
     try:
         yield
-    except BadPlan as error:
-        raise BadPlan(
+    except InvalidOperation as error:
+        raise InvalidOperation(
             f"{place} ({shown(segment)}): {error}",
             operation=len(wish.operations),
             field=error.field,
         ) from error
-    except (BadLink, BadSource) as error:
+    except (InvalidLink, InvalidSource) as error:
         raise type(error)(f"{place} ({shown(segment)}): {error}") from error
 
 

@@ -6,11 +6,11 @@ from difflib import get_close_matches
 
 from msgspec import Struct, field
 
-from proxy.errors import BadLink, ProxyError
+from proxy.errors import InvalidLink, ProxyError
 from proxy.geometry import Size
-from proxy.image_request import Delivery, Inquiry
+from proxy.image_request import InfoRequest, ResponseOptions
 from proxy.links.percent_encoding import decoded, shown
-from proxy.operations.plan import Catalogue, Operation
+from proxy.operations.plan import Operation, OperationRegistry
 
 WORDS = ("preset", "expires", "v", "filename", "tag", "info", "debug")
 MOST_WINDOWS = 16
@@ -33,18 +33,20 @@ class Wish(Struct):
     expires: int | None = None
     filename: str = ""
     labels: list[str] = field(default_factory=list)
-    inquiry: Inquiry | None = None
+    inquiry: InfoRequest | None = None
     debug: bool = False
 
     @property
-    def delivery(self) -> Delivery:
-        return Delivery(self.expires, self.filename, tuple(dict.fromkeys(self.labels)), self.debug)
+    def delivery(self) -> ResponseOptions:
+        return ResponseOptions(
+            self.expires, self.filename, tuple(dict.fromkeys(self.labels)), self.debug
+        )
 
 
 class Steps:
     """Reads steps into a wish."""
 
-    def __init__(self, catalogue: Catalogue, presets: Mapping[str, str]) -> None:
+    def __init__(self, catalogue: OperationRegistry, presets: Mapping[str, str]) -> None:
         """Every preset is read here and now. Raises ValueError where one is wrong."""
         self._catalogue = catalogue
         self._texts = dict(presets)
@@ -58,21 +60,21 @@ class Steps:
     def read_into(self, wish: Wish, segment: str) -> None:
         """Add what the segment says. Raises BadLink or BadPlan."""
         if not segment:
-            raise BadLink("an empty segment; slashes stand alone")
+            raise InvalidLink("an empty segment; slashes stand alone")
         if "?" in segment:
-            raise BadLink("a step has no query string; write ? as %3F")
+            raise InvalidLink("a step has no query string; write ? as %3F")
         head, colon, rest = segment.partition(":")
         name = decoded(head)
         if name in self._catalogue.operations:
             self._catalogue.check_count(len(wish.operations) + 1)
             words = [_pair(word) for word in rest.split(":")] if colon else []
-            wish.operations.append(self._catalogue.words(name, words))
+            wish.operations.append(self._catalogue.from_args(name, words))
         elif name in WORDS:
             self._word(wish, name, decoded(rest))
         else:
             close = get_close_matches(name[:LONGEST_WORD], [*self._catalogue.operations, *WORDS], 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise BadLink(f"no operation, link word or source is named {shown(name)}{hint}")
+            raise InvalidLink(f"no operation, link word or source is named {shown(name)}{hint}")
 
     def _word(self, wish: Wish, name: str, value: str) -> None:
         match name:
@@ -89,7 +91,7 @@ class Steps:
                 wish.filename = _filename(value)
             case "info":
                 _once(name, wish.inquiry is None)
-                wish.inquiry = Inquiry(_windows(value))
+                wish.inquiry = InfoRequest(_windows(value))
             case "debug":
                 _once(name, not wish.debug)
                 wish.debug = _bare(name, value)
@@ -98,7 +100,7 @@ class Steps:
 
     def _add_preset(self, wish: Wish, name: str) -> None:
         if name not in self._texts:
-            raise BadLink(f"preset: there is none named {shown(name)}")
+            raise InvalidLink(f"preset: there is none named {shown(name)}")
         preset = self._preset(name)
         self._catalogue.check_count(len(wish.operations) + len(preset.operations))
         if preset.expires is not None:
@@ -138,46 +140,48 @@ def _pair(word: str) -> tuple[str | None, str]:
 
 def _once(name: str, first: bool) -> None:
     if not first:
-        raise BadLink(f"{name} is given twice")
+        raise InvalidLink(f"{name} is given twice")
 
 
 def _bounded(name: str, value: str, longest: int) -> str:
     if not 1 <= len(value) <= longest:
-        raise BadLink(f"{name}: 1 to {longest} characters, not {len(value)}")
+        raise InvalidLink(f"{name}: 1 to {longest} characters, not {len(value)}")
     return value
 
 
 def _bare(name: str, value: str) -> bool:
     if value:
-        raise BadLink(f"{name}: it takes no value")
+        raise InvalidLink(f"{name}: it takes no value")
     return True
 
 
 def _tag(value: str, before: Sequence[str]) -> str:
     if sum(label.startswith("tag:") for label in before) >= MOST_TAGS:
-        raise BadLink(f"tag: at most {MOST_TAGS} in a link")
+        raise InvalidLink(f"tag: at most {MOST_TAGS} in a link")
     if not _TAG.fullmatch(value):
-        raise BadLink(f"tag: 1 to {LONGEST_WORD} visible ASCII characters without commas, quotes")
+        raise InvalidLink(
+            f"tag: 1 to {LONGEST_WORD} visible ASCII characters without commas, quotes"
+        )
     return f"tag:{value}"
 
 
 def _expires(value: str) -> int:
     if not _MOMENT.fullmatch(value) or int(value) > LATEST:
-        raise BadLink(f"expires: Unix seconds, a whole number from 0 to {LATEST}")
+        raise InvalidLink(f"expires: Unix seconds, a whole number from 0 to {LATEST}")
     return int(value)
 
 
 def _windows(value: str) -> tuple[Size, ...]:
     ratios = value.split(":") if value else []
     if len(ratios) > MOST_WINDOWS:
-        raise BadLink(f"info: at most {MOST_WINDOWS} ratios, not {len(ratios)}")
+        raise InvalidLink(f"info: at most {MOST_WINDOWS} ratios, not {len(ratios)}")
     return tuple(map(_ratio, ratios))
 
 
 def _ratio(value: str) -> Size:
     found = _RATIO.fullmatch(value)
     if not found:
-        raise BadLink(
+        raise InvalidLink(
             f"info: a ratio is two whole numbers, 1 to 99999, as in 16x9, not {shown(value)}"
         )
     return Size(int(found[1]), int(found[2]))
@@ -185,5 +189,5 @@ def _ratio(value: str) -> Size:
 
 def _filename(value: str) -> str:
     if any(character in value for character in '/\\"') or not value.isprintable():
-        raise BadLink("filename: no slashes, backslashes, quotes or unprintable characters")
+        raise InvalidLink("filename: no slashes, backslashes, quotes or unprintable characters")
     return _bounded("filename", value, LONGEST_FILENAME)

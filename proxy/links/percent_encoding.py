@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote
 
-from proxy.errors import BadLink
+from proxy.errors import InvalidLink
 
 _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -15,13 +15,13 @@ def decoded(text: str) -> str:
     """The text without percent-encoding. Raises BadLink where it is not UTF-8 or has controls."""
     if "%" in text:
         if _BROKEN.search(text):
-            raise BadLink("after % stand two hexadecimal digits; write % itself as %25")
+            raise InvalidLink("after % stand two hexadecimal digits; write % itself as %25")
         try:
             text = unquote(text, errors="strict")
         except UnicodeDecodeError:
-            raise BadLink("percent-encoded bytes are not UTF-8") from None
+            raise InvalidLink("percent-encoded bytes are not UTF-8") from None
     if _CONTROL.search(text):
-        raise BadLink("control characters are not accepted")
+        raise InvalidLink("control characters are not accepted")
     return text
 
 

@@ -6,7 +6,7 @@ from binascii import Error as Base64Error
 from collections.abc import Collection
 from urllib.parse import quote
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 from proxy.links.percent_encoding import decoded
 
 _MERGED = re.compile(rb"(/https?:/)(/?)", re.IGNORECASE)
@@ -54,7 +54,7 @@ class SourceWords:
     def write(self, text: str) -> str:
         """The form that travels well. Raises BadSource for what no link could have said."""
         if text != self.address(text):
-            raise BadSource("the scheme of an address is written in small letters")
+            raise InvalidSource("the scheme of an address is written in small letters")
         web = _WEB.fullmatch(text)
         if web:
             fit = _TRAVELS.fullmatch(text) and not _FRAGILE.search(web[2])
@@ -68,35 +68,35 @@ class SourceWords:
             return f"{web[1].lower()}://{web[2]}"
         name, _, path = text.partition(":")
         if name not in self._names:
-            raise BadSource(
+            raise InvalidSource(
                 "a source is http(s)://…, the same percent-encoded, b64:… or NAME:path with the "
                 "name of a configured source"
             )
         if not path:
-            raise BadSource(f"a path is missing: {name}:PATH")
+            raise InvalidSource(f"a path is missing: {name}:PATH")
         return text
 
 
 def _alone(rest: str) -> str:
     """The rest of the link, which must be one segment without a query string."""
     if "/" in rest:
-        raise BadSource("nothing may follow an encoded source")
+        raise InvalidSource("nothing may follow an encoded source")
     return _without_query(rest)
 
 
 def _without_query(rest: str) -> str:
     if "?" in rest:
-        raise BadSource("only a http(s) source written out has a query string; write ? as %3F")
+        raise InvalidSource("only a http(s) source written out has a query string; write ? as %3F")
     return rest
 
 
 def _from_base64(word: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", word):
-        raise BadSource("b64: takes base64url without padding")
+        raise InvalidSource("b64: takes base64url without padding")
     try:
         return urlsafe_b64decode(word + "=" * (-len(word) % 4)).decode()
     except (Base64Error, UnicodeDecodeError):
-        raise BadSource("b64: does not decode to UTF-8 text") from None
+        raise InvalidSource("b64: does not decode to UTF-8 text") from None
 
 
 def _base64(text: str) -> str:

@@ -1,4 +1,4 @@
-from proxy.errors import Impossible
+from proxy.errors import OperationNotApplicable
 from proxy.geometry import Box
 from proxy.imaging.image import Picture
 from proxy.operations.params import Offset, Side
@@ -16,7 +16,7 @@ class Crop(Operation, frozen=True):
     def apply(self, picture: Picture) -> Picture:
         box = Box(self.left_in_px, self.top_in_px, self.width_in_px, self.height_in_px)
         if not box.inside(picture.natural):
-            raise Impossible(
+            raise OperationNotApplicable(
                 f"crop: {box.size} at {box.left},{box.top} is outside the picture of "
                 f"{picture.natural}"
             )

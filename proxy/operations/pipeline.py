@@ -17,7 +17,7 @@ from proxy.imaging.shrink_on_load import Raster, reduced_by
 from proxy.imaging.vips_errors import translated
 from proxy.limits import Limits
 from proxy.operations.plan import Plan
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Focus
 
 _ROWS = 32
@@ -31,7 +31,7 @@ def render(
     *,
     eye: Eye,
     focus: Focus | None = None,
-    also: Mapping[Address, Buffer] | None = None,
+    also: Mapping[SourceRef, Buffer] | None = None,
     weigh: Callable[[float], None] = lambda _: None,
     raster: Raster | None = None,
 ) -> Rendered:

@@ -15,11 +15,11 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, structs
 
-from proxy.errors import BadPlan
+from proxy.errors import InvalidOperation
 from proxy.formats import Name
 from proxy.geometry import Size
 from proxy.imaging.image import Picture
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.validation import Misfit, converted, from_text
 
 _UNITS = ("_in_px", "_in_degrees", "_in_percent", "_in_bytes")
@@ -66,7 +66,7 @@ class Operation(
         """The first and the last frame or page that are wanted, from 1; None for all there are."""
         return None
 
-    def also(self) -> tuple[Address, ...]:
+    def also(self) -> tuple[SourceRef, ...]:
         """Second images; they are fetched before rendering and handed over by address."""
         return ()
 
@@ -123,7 +123,7 @@ class Plan(Struct, frozen=True):
         """The plan as it is for an asker who takes these formats."""
         return structs.replace(self, offer=tuple(formats) if self.negotiates else ())
 
-    def also(self) -> tuple[Address, ...]:
+    def also(self) -> tuple[SourceRef, ...]:
         """The second images of all operations, each once."""
         return tuple(dict.fromkeys(address for one in self.operations for address in one.also()))
 
@@ -170,7 +170,7 @@ def _word(value: object) -> str:
             return quote(str(value), safe="")
 
 
-class Catalogue:
+class OperationRegistry:
     """The operations on offer."""
 
     def __init__(self, operations: Sequence[type[Operation]], *, at_most: int = 30) -> None:
@@ -184,43 +184,47 @@ class Catalogue:
             BadPlan: naming the operation, the field and the bound.
         """
         if not isinstance(steps, list):
-            raise BadPlan("operations must be a list")
+            raise InvalidOperation("operations must be a list")
         self.check_count(len(steps))
         return Plan(tuple(self._from_json(at, step) for at, step in enumerate(steps)))
 
     def check_count(self, count: int) -> None:
         if count > self.at_most:
-            raise BadPlan(f"a plan has at most {self.at_most} operations, not {count}")
+            raise InvalidOperation(f"a plan has at most {self.at_most} operations, not {count}")
 
-    def kind(self, name: str) -> type[Operation]:
+    def get(self, name: str) -> type[Operation]:
         """The operation of that name. Raises BadPlan where there is none."""
         kind = self.operations.get(name)
         if kind is None:
-            raise BadPlan(f"there is no operation {name!r}; known are {', '.join(self.operations)}")
+            raise InvalidOperation(
+                f"there is no operation {name!r}; known are {', '.join(self.operations)}"
+            )
         return kind
 
     def _from_json(self, at: int, step: object) -> Operation:
         if not isinstance(step, dict):
-            raise BadPlan(f"operations[{at}] must be an object", operation=at)
+            raise InvalidOperation(f"operations[{at}] must be an object", operation=at)
         name = step.get("type")
         if not isinstance(name, str):
-            raise BadPlan(
+            raise InvalidOperation(
                 f"operations[{at}].type must name an operation", operation=at, field="type"
             )
         try:
-            kind = self.kind(name)
+            kind = self.get(name)
             values = {key: value for key, value in step.items() if key != "type"}
             return _converted(kind, _by_true_names(kind, values))
-        except BadPlan as error:
-            raise BadPlan(f"operations[{at}] {error}", operation=at, field=error.field) from error
+        except InvalidOperation as error:
+            raise InvalidOperation(
+                f"operations[{at}] {error}", operation=at, field=error.field
+            ) from error
 
-    def words(self, name: str, words: Sequence[tuple[str | None, str]]) -> Operation:
+    def from_args(self, name: str, words: Sequence[tuple[str | None, str]]) -> Operation:
         """An operation from a link's words: pairs of a field's name, or None, and its text.
 
         Words without a name come first, in the order of the fields; an empty one leaves its field
         out. Then those with a name, in any order.
         """
-        kind = self.kind(name)
+        kind = self.get(name)
         names = kind.__struct_fields__
         values: dict[str, str] = {}
         named = False
@@ -229,12 +233,16 @@ class Catalogue:
                 named = True
                 true = _true_name(kind, key)
                 if true in values:
-                    raise BadPlan(f"{name}: {true} is given twice", field=true)
+                    raise InvalidOperation(f"{name}: {true} is given twice", field=true)
                 values[true] = word
             elif named:
-                raise BadPlan(f"{name}: {word!r} stands after a named value and has no name")
+                raise InvalidOperation(
+                    f"{name}: {word!r} stands after a named value and has no name"
+                )
             elif at >= len(names):
-                raise BadPlan(f"{name} takes at most {len(names)} values, not {len(words)}")
+                raise InvalidOperation(
+                    f"{name} takes at most {len(names)} values, not {len(words)}"
+                )
             elif word:
                 values[names[at]] = word
         return _converted(kind, {key: from_text(kind, key, value) for key, value in values.items()})
@@ -261,7 +269,9 @@ def _true_name(kind: type[Operation], name: str) -> str:
     true = short_names(kind).get(name, name)
     if true not in kind.__struct_fields__:
         known = ", ".join(kind.__struct_fields__) or "none"
-        raise BadPlan(f"{name_of(kind)} has no field {name!r}; its fields: {known}", field=name)
+        raise InvalidOperation(
+            f"{name_of(kind)} has no field {name!r}; its fields: {known}", field=name
+        )
     return true
 
 
@@ -270,7 +280,7 @@ def _by_true_names(kind: type[Operation], values: Mapping[str, Any]) -> dict[str
     for name, value in values.items():
         true = _true_name(kind, name)
         if true in renamed:
-            raise BadPlan(f"{name_of(kind)}: {true} is given twice", field=true)
+            raise InvalidOperation(f"{name_of(kind)}: {true} is given twice", field=true)
         renamed[true] = value
     return renamed
 
@@ -280,4 +290,4 @@ def _converted(kind: type[Operation], values: Mapping[str, Any]) -> Operation:
     try:
         return converted(kind, {"type": name, **values})
     except Misfit as error:
-        raise BadPlan(f"{name}: {error}", field=error.field or None) from error
+        raise InvalidOperation(f"{name}: {error}", field=error.field or None) from error

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import NODEFAULT, structs
 
-from proxy.operations.plan import Catalogue, Operation, name_of, short_names
+from proxy.operations.plan import Operation, OperationRegistry, name_of, short_names
 from proxy.validation import options
 
 _INTRODUCTION = """\
@@ -17,7 +17,7 @@ field's short name may be used in both. Colours are `#RRGGBB` or `#RGB`; in link
 out. What is out of bounds is refused with a sentence that names the field and the bound."""
 
 
-def markdown(catalogue: Catalogue) -> str:
+def markdown(catalogue: OperationRegistry) -> str:
     """The page with every operation, its fields and their bounds."""
     parts = ["# Operations", _INTRODUCTION, _index(catalogue)]
     for kind in catalogue.operations.values():
@@ -27,7 +27,7 @@ def markdown(catalogue: Catalogue) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _index(catalogue: Catalogue) -> str:
+def _index(catalogue: OperationRegistry) -> str:
     return "\n".join(f"- [`{step(kind)}`](#{name})" for name, kind in catalogue.operations.items())
 
 

@@ -6,7 +6,7 @@ import pyvips
 from msgspec import Meta
 
 import proxy
-from proxy.errors import Impossible
+from proxy.errors import OperationNotApplicable
 from proxy.geometry import Size, anchored
 from proxy.imaging.alpha import laid_over
 from proxy.imaging.color import HexColor, rgb
@@ -48,7 +48,7 @@ class Text(Operation, frozen=True):
     def _letters(self, width: int, across: float) -> pyvips.Image:
         printable = "".join(sign for sign in self.text if sign.isprintable() or sign == "\n")
         if not printable.strip():
-            raise Impossible("text: there is nothing in it that can be written")
+            raise OperationNotApplicable("text: there is nothing in it that can be written")
         shape = pyvips.Image.text(
             escape(printable, quote=False),  # Pango would read markup in it
             font=f"DejaVu Sans {self.size_in_px}",

@@ -3,14 +3,14 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.errors import Impossible
+from proxy.errors import OperationNotApplicable
 from proxy.geometry import Box, Size, anchored, proportion
 from proxy.imaging.alpha import faded, laid_over, with_alpha
 from proxy.imaging.image import Picture
 from proxy.imaging.resize import scaled
 from proxy.operations.gravity import Compass, shares
 from proxy.operations.plan import Operation
-from proxy.originals import Address
+from proxy.originals import SourceRef
 
 Gap = Annotated[int, Meta(ge=-16_384, le=16_384)]
 
@@ -32,8 +32,8 @@ class Watermark(Operation, frozen=True):
     scale: Annotated[float, Meta(gt=0, le=1)] | None = None
     tile: bool = False
 
-    def also(self) -> tuple[Address, ...]:
-        return (Address(self.source),)
+    def also(self) -> tuple[SourceRef, ...]:
+        return (SourceRef(self.source),)
 
     def apply(self, picture: Picture) -> Picture:
         mark = self._prepared(picture)
@@ -46,9 +46,9 @@ class Watermark(Operation, frozen=True):
         return picture.recoloured(picture.each(lambda one: laid_over(one, mark, box.left, box.top)))
 
     def _prepared(self, picture: Picture) -> pyvips.Image:
-        mark = picture.also.get(Address(self.source))
+        mark = picture.also.get(SourceRef(self.source))
         if mark is None:
-            raise Impossible("watermark: its picture was not fetched")
+            raise OperationNotApplicable("watermark: its picture was not fetched")
         if self.scale is not None:
             width = max(1, round(picture.raster.width * self.scale))
             mark = scaled(mark, Size(width, proportion(mark.height, width, mark.width)))

@@ -13,14 +13,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.formats import Name
 from proxy.imaging.image import Rendered, Seen
 from proxy.imaging.info_model import Description
 from proxy.imaging.shrink_on_load import Raster
 from proxy.limits import Limits
 from proxy.operations.plan import Operation, Plan, name_of
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.render.protocol import Task
 from proxy.smartcrop.models import Models
 from proxy.smartcrop.subject import Focus
@@ -55,7 +55,7 @@ class RenderOrder(Struct, frozen=True):
     steps: tuple[Step, ...]
     offer: tuple[Name, ...]
     focus: Focus | None
-    also: tuple[Address, ...] = ()
+    also: tuple[SourceRef, ...] = ()
     raster: Raster | None = None
 
 
@@ -81,7 +81,7 @@ def render_order(
     outfit: Outfit,
     plan: Plan,
     focus: Focus | None,
-    also: Mapping[Address, Blob],
+    also: Mapping[SourceRef, SharedBuffer],
     raster: Raster | None = None,
 ) -> RenderOrder:
     """The order for a plan; its originals are the picture's, then those of ``also``."""

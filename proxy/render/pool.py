@@ -22,8 +22,8 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.buffers import Blob, Room
-from proxy.errors import Overloaded, RenderFailed, TookTooLong
+from proxy.buffers import OutputBuffer, SharedBuffer
+from proxy.errors import DeadlineExceeded, Overloaded, RenderFailed
 from proxy.render.protocol import (
     FRAME,
     MOMENT,
@@ -73,7 +73,7 @@ class Pool:
         self,
         work: Task[Argument, Result],
         argument: Argument,
-        originals: Sequence[Blob | Room] = (),
+        originals: Sequence[SharedBuffer | OutputBuffer] = (),
         *,
         lane: Lane = "live",
         seconds: float = 10.0,
@@ -105,7 +105,11 @@ class Pool:
         raise failure
 
     async def _insist(
-        self, order: bytes, originals: Sequence[Blob | Room], lane: Lane, seconds: float
+        self,
+        order: bytes,
+        originals: Sequence[SharedBuffer | OutputBuffer],
+        lane: Lane,
+        seconds: float,
     ) -> tuple[Kind, bytearray]:
         for _ in range(_TRIES):
             try:
@@ -122,7 +126,11 @@ class Pool:
         return RenderFailed(message, detail=str(cause or "renderers died of it"))
 
     async def _attempt(
-        self, order: bytes, originals: Sequence[Blob | Room], lane: Lane, seconds: float
+        self,
+        order: bytes,
+        originals: Sequence[SharedBuffer | OutputBuffer],
+        lane: Lane,
+        seconds: float,
     ) -> tuple[Kind, bytearray]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.setblocking(False)
@@ -139,7 +147,11 @@ class Pool:
                 raise _Died from error
 
     async def _queued(
-        self, line: socket.socket, order: bytes, originals: Sequence[Blob | Room], lane: Lane
+        self,
+        line: socket.socket,
+        order: bytes,
+        originals: Sequence[SharedBuffer | OutputBuffer],
+        lane: Lane,
     ) -> float:
         """Wait until a renderer has begun; the moment when it did."""
         if self.waiting >= self._queue:
@@ -188,7 +200,7 @@ class Pool:
         except TimeoutError:
             pass
         self.counts["deadline"] += 1
-        raise TookTooLong(f"rendering took longer than {seconds:g} seconds")
+        raise DeadlineExceeded(f"rendering took longer than {seconds:g} seconds")
 
     async def _frame(self, line: socket.socket) -> tuple[Kind, bytearray]:
         number, size = FRAME.unpack(await _exactly(line, FRAME.size))

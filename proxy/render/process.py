@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Struct
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.errors import ProxyError, RenderFailed
 from proxy.render import sandbox
 from proxy.render.malloc import give_back
@@ -73,7 +73,7 @@ class About(Struct, frozen=True):
     guards: Mapping[str, str]
 
 
-def _about(originals: Sequence[Blob], argument: None, lane: Lane) -> About:  # noqa: ARG001
+def _about(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> About:  # noqa: ARG001
     return About(os.getpid(), 0, 0, {})
 
 
@@ -122,7 +122,7 @@ class Renderer:
         self._jobs = 0
         self._spoilt = False
 
-    def _about(self, originals: Sequence[Blob], argument: None, lane: Lane) -> About:
+    def _about(self, originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> About:
         return About(os.getpid(), self._jobs, self._memory.grown(), self._guards)
 
     def run(self) -> NoReturn:
@@ -161,7 +161,7 @@ class Renderer:
             order, descriptors = receive_order(line)
         except (OSError, msgspec.DecodeError):
             return
-        blobs = [Blob(descriptor) for descriptor in descriptors]
+        blobs = [SharedBuffer(descriptor) for descriptor in descriptors]
         if has_hung_up(line):
             return
         self._jobs += 1
@@ -171,7 +171,7 @@ class Renderer:
                 answer = self._do(order, blobs, lane)
             line.sendall(answer)
 
-    def _do(self, order: Order, blobs: Sequence[Blob], lane: Lane) -> bytes:
+    def _do(self, order: Order, blobs: Sequence[SharedBuffer], lane: Lane) -> bytes:
         try:
             work = self._works[order.work]
             argument = msgspec.msgpack.decode(order.argument, type=work.argument)

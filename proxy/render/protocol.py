@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from proxy import errors
-from proxy.buffers import Blob, Buffer
+from proxy.buffers import Buffer, SharedBuffer
 
 Lane = Literal["live", "heavy", "background"]
 """Who waits with whom: somebody is waiting for a cheap picture, or for a dear one; nobody is."""
@@ -63,13 +63,13 @@ class Work(Task[Argument, Result]):
     waits.
     """
 
-    does: Callable[[Sequence[Blob], Argument, Lane], Result]
+    does: Callable[[Sequence[SharedBuffer], Argument, Lane], Result]
 
     @classmethod
     def of(
         cls,
         task: Task[Argument, Result],
-        does: Callable[[Sequence[Blob], Argument, Lane], Result],
+        does: Callable[[Sequence[SharedBuffer], Argument, Lane], Result],
     ) -> "Work[Argument, Result]":
         return cls(task.name, task.argument, task.result, does)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from proxy.buffers import Blob, Room
+from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.errors import RenderFailed
 from proxy.geometry import Size
 from proxy.imaging.headers import Header, probe
@@ -33,7 +33,7 @@ from proxy.render.pool import Pool
 from proxy.render.protocol import Lane
 from proxy.render.recent_requests import Asked
 from proxy.render.shared_memory import Loans
-from proxy.singleflight import Flights
+from proxy.singleflight import SingleFlight
 from proxy.telemetry.metrics import tell
 
 _BUDGET = 64 * 1024 * 1024  # bytes
@@ -45,7 +45,7 @@ class Reduced(Struct, frozen=True):
     """A decoded original, and its pixels."""
 
     raster: Raster
-    pixels: Blob
+    pixels: SharedBuffer
 
 
 class _Kept(NamedTuple):
@@ -64,7 +64,7 @@ class Rasters:
         """
         self._pool = pool
         self._outfit = outfit
-        self._flights = Flights(folder / "raster-flights" if folder else None)
+        self._flights = SingleFlight(folder / "raster-flights" if folder else None)
         self._asked = Asked(folder / "raster-asked" if folder else None)
         self._loans = Loans(folder, "raster")
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -108,14 +108,14 @@ class Rasters:
         header = await asyncio.to_thread(probe, original.body.view())
         if not may_share(header, plan.needs(Size(header.width, header.height))):
             return None
-        return await self._flights.join(
+        return await self._flights.do(
             f"{lane}-{original.digest}",  # who waits does not join what is in no hurry
             partial(self._reduce, original, header, lane),
             look=partial(self._made, original.digest),
         )
 
     async def _reduce(self, original: Original, header: Header, lane: Lane) -> Reduced:
-        room = Room(SHARED_AT_MOST * BANDS_AT_MOST)
+        room = OutputBuffer(SHARED_AT_MOST * BANDS_AT_MOST)
         raster = await self._pool.run(
             REDUCE,
             ReduceOrder(self._outfit, shared_factor(header) or 1),

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Loans:
         self._folder = folder
         self._kind = kind
 
-    def lend(self, name: str, blob: Blob, about: Struct) -> None:
+    def lend(self, name: str, blob: SharedBuffer, about: Struct) -> None:
         """Let others have the sealed blob for as long as it lives here, and what is said of it."""
         if self._folder is None:
             return
@@ -54,7 +54,7 @@ class Loans:
             with contextlib.suppress(OSError):
                 (self._folder / f"{self._kind}-{name}").unlink()
 
-    def borrow(self, name: str, kind: type[T]) -> tuple[Blob, T] | None:
+    def borrow(self, name: str, kind: type[T]) -> tuple[SharedBuffer, T] | None:
         """What another process lends under this name, and what it says of it."""
         if self._folder is None:
             return None
@@ -63,7 +63,7 @@ class Loans:
             note = msgspec.msgpack.decode(written, type=_Note)
             about = msgspec.msgpack.decode(note.about, type=kind)
             memory = f"/proc/{note.process}/fd/{note.descriptor}"
-            blob = Blob(os.open(memory, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+            blob = SharedBuffer(os.open(memory, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
             inode = os.fstat(blob.descriptor).st_ino
             sealed = fcntl.fcntl(blob.descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE
         except (OSError, msgspec.DecodeError):

@@ -6,7 +6,7 @@ from functools import lru_cache, partial
 import pyvips
 
 from proxy import operations
-from proxy.buffers import Blob, Buffer, Filler
+from proxy.buffers import Buffer, OutputWriter, SharedBuffer
 from proxy.imaging import background_removal
 from proxy.imaging.cost_model import HEAVY_SECONDS, decoding
 from proxy.imaging.headers import probe
@@ -40,7 +40,7 @@ def eye_of(models: Models) -> Eye:
     return Detectors(models)
 
 
-def _render(originals: Sequence[Blob], order: RenderOrder, lane: Lane) -> Rendered:
+def _render(originals: Sequence[SharedBuffer], order: RenderOrder, lane: Lane) -> Rendered:
     picture, *others = (original.view() for original in originals)
     _weigh_decoding(picture, order.raster, lane)
     return render(
@@ -55,7 +55,7 @@ def _render(originals: Sequence[Blob], order: RenderOrder, lane: Lane) -> Render
     )
 
 
-def _look(originals: Sequence[Blob], order: LookOrder, lane: Lane) -> Seen:
+def _look(originals: Sequence[SharedBuffer], order: LookOrder, lane: Lane) -> Seen:
     (picture,) = (original.view() for original in originals)
     _weigh_decoding(picture, order.raster, lane)
     return look(
@@ -67,7 +67,7 @@ def _look(originals: Sequence[Blob], order: LookOrder, lane: Lane) -> Seen:
     )
 
 
-def _describe(originals: Sequence[Blob], order: LookOrder, lane: Lane) -> Description:
+def _describe(originals: Sequence[SharedBuffer], order: LookOrder, lane: Lane) -> Description:
     (picture,) = (original.view() for original in originals)
     _weigh_decoding(picture, None, lane)
     return describe(
@@ -75,12 +75,14 @@ def _describe(originals: Sequence[Blob], order: LookOrder, lane: Lane) -> Descri
     )
 
 
-def _reduce(originals: Sequence[Blob], order: ReduceOrder, lane: Lane) -> Raster:
+def _reduce(originals: Sequence[SharedBuffer], order: ReduceOrder, lane: Lane) -> Raster:
     original, room = originals
     picture = original.view()
     _weigh_decoding(picture, None, lane)
     eye = eye_of(order.outfit.models)
-    return reduce(picture, order.factor, order.outfit.limits, eye=eye, write=Filler(room).write)
+    return reduce(
+        picture, order.factor, order.outfit.limits, eye=eye, write=OutputWriter(room).write
+    )
 
 
 def _weigh_decoding(original: Buffer, raster: Raster | None, lane: Lane) -> None:

@@ -3,15 +3,15 @@
 from typing import Protocol
 
 from proxy.errors import SourceFailed
-from proxy.originals import Original, Reference, Unchanged, Validators
+from proxy.originals import NotModified, Original, OriginalRef, Validators
 
 
 class Source(Protocol):
     """Fetches originals; knows one outside thing and nothing of plans, caches or HTTP answers."""
 
     async def fetch(
-        self, reference: Reference, validators: Validators | None = None
-    ) -> Original | Unchanged:
+        self, reference: OriginalRef, validators: Validators | None = None
+    ) -> Original | NotModified:
         """The original, or word that the one with these validators is still right.
 
         Raises a SourceError of the fitting kind, or BadSource for an address that is none.
@@ -19,8 +19,8 @@ class Source(Protocol):
         ...
 
 
-def whole(answer: Original | Unchanged) -> Original:
+def whole(answer: Original | NotModified) -> Original:
     """The answer of a source that was asked without validators. Raises SourceFailed."""
-    if isinstance(answer, Unchanged):
+    if isinstance(answer, NotModified):
         raise SourceFailed("the source says that nothing changed, but was not asked")
     return answer

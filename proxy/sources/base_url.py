@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from proxy.errors import BadSource
-from proxy.originals import Address, Original, Reference, Unchanged, Validators
+from proxy.errors import InvalidSource
+from proxy.originals import NotModified, Original, OriginalRef, SourceRef, Validators
 from proxy.sources import Source
 from proxy.sources.net.url import Url
 from proxy.sources.paths import segments
@@ -18,9 +18,9 @@ class BaseSource:
         self._http = http
 
     async def fetch(
-        self, reference: Reference, validators: Validators | None = None
-    ) -> Original | Unchanged:
-        if not isinstance(reference, Address) or reference.headers:
-            raise BadSource("a source that the operator named takes no body and no headers")
+        self, reference: OriginalRef, validators: Validators | None = None
+    ) -> Original | NotModified:
+        if not isinstance(reference, SourceRef) or reference.headers:
+            raise InvalidSource("a source that the operator named takes no body and no headers")
         path = "/".join(quote(part, safe="") for part in segments(reference.text.partition(":")[2]))
         return await self._http.fetch(replace(reference, text=self._base.text + path), validators)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from proxy.originals import Facts, Validators
+from proxy.originals import OriginMetadata, Validators
 
 LONGEST_LIFETIME = 2**31
 
@@ -18,9 +18,9 @@ _DIRECTIVE = re.compile(
 _LONGEST = 4096
 
 
-def facts(header: Callable[[str], str], now: datetime) -> Facts:
+def facts(header: Callable[[str], str], now: datetime) -> OriginMetadata:
     """What is said by the headers that ``header`` gives by name, empty where there is none."""
-    return Facts(
+    return OriginMetadata(
         validators=Validators(header("ETag"), _if_date(header("Last-Modified"))),
         lifetime=_lifetime(header, now),
         tags=_tags(header("Cache-Tag"), header("Surrogate-Key")),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 from proxy.sources.download import HELD_BYTES
 from proxy.sources.net import object_store
 from proxy.sources.net.http_client import Dialing
@@ -77,7 +77,7 @@ def _check(name: str, place: str) -> None:
     elif scheme in ("http", "https"):
         try:
             target = read(place).target
-        except BadSource as error:
+        except InvalidSource as error:
             raise ValueError(f"named: {name}: {error}") from error
         if "?" in target or not target.endswith("/"):
             raise ValueError(f"named: {name}: a base URL ends with a slash and has no query")

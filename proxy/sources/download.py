@@ -4,9 +4,9 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from proxy.buffers import BlobWriter, Buffer
+from proxy.buffers import Buffer, SharedBufferWriter
 from proxy.errors import Overloaded, SourceTooLarge
-from proxy.originals import Facts, Original
+from proxy.originals import Original, OriginMetadata
 
 HELD_BYTES = 1024 * 1024 * 1024
 
@@ -42,7 +42,7 @@ class Arrival:
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
-        self._writer = BlobWriter()
+        self._writer = SharedBufferWriter()
         self._taken = 0
 
     def __enter__(self) -> Self:
@@ -73,7 +73,7 @@ class Arrival:
         self._taken += len(chunk)
         self._writer.write(chunk)
 
-    def finish(self, facts: Facts) -> Original:
+    def finish(self, facts: OriginMetadata) -> Original:
         """The original; this object is used up."""
         body = self._writer.finish()
         return Original(body, body.digest, facts)

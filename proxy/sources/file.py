@@ -17,9 +17,22 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
-from proxy.errors import BadSource, SourceFailed, SourceForbidden, SourceNotFound, SourceTimedOut
+from proxy.errors import (
+    InvalidSource,
+    SourceFailed,
+    SourceForbidden,
+    SourceNotFound,
+    SourceTimedOut,
+)
 from proxy.limits import Limits
-from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.originals import (
+    NotModified,
+    Original,
+    OriginalRef,
+    OriginMetadata,
+    SourceRef,
+    Validators,
+)
 from proxy.sources.download import Arrivals
 from proxy.sources.paths import segments
 
@@ -44,10 +57,10 @@ class FileSource:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="files")
 
     async def fetch(
-        self, reference: Reference, validators: Validators | None = None
-    ) -> Original | Unchanged:
-        if not isinstance(reference, Address) or reference.headers:
-            raise BadSource("a file takes no body and no headers")
+        self, reference: OriginalRef, validators: Validators | None = None
+    ) -> Original | NotModified:
+        if not isinstance(reference, SourceRef) or reference.headers:
+            raise InvalidSource("a file takes no body and no headers")
         parts = segments(reference.text.partition(":")[2])
         seconds = self._limits.source_seconds
         try:
@@ -61,14 +74,16 @@ class FileSource:
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, parts: tuple[str, ...], validators: Validators | None) -> Original | Unchanged:
+    def _read(
+        self, parts: tuple[str, ...], validators: Validators | None
+    ) -> Original | NotModified:
         try:
             with _opened(self._root, parts) as descriptor:
                 before = os.fstat(descriptor)
                 if not stat.S_ISREG(before.st_mode):
                     raise SourceForbidden("the source is not a regular file")
                 if validators is not None and validators.etag == _etag(before):
-                    return Unchanged(_facts(before))
+                    return NotModified(_facts(before))
                 original = self._copy(descriptor, before)
                 if _etag(os.fstat(descriptor)) != _etag(before):
                     raise SourceFailed("the file changed while it was read", transient=True)
@@ -107,9 +122,9 @@ def _etag(status: os.stat_result) -> str:
     return f'"{status.st_ino:x}-{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"'
 
 
-def _facts(status: os.stat_result) -> Facts:
+def _facts(status: os.stat_result) -> OriginMetadata:
     last_modified = formatdate(max(status.st_mtime, 0), usegmt=True)
-    return Facts(Validators(etag=_etag(status), last_modified=last_modified))
+    return OriginMetadata(Validators(etag=_etag(status), last_modified=last_modified))
 
 
 def _translated(error: OSError) -> SourceNotFound | SourceForbidden | SourceFailed:

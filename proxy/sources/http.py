@@ -13,15 +13,22 @@ from http import HTTPStatus
 from msgspec.structs import replace
 
 from proxy.errors import (
-    BadSource,
+    InvalidSource,
+    SourceDenied,
     SourceFailed,
     SourceForbidden,
     SourceNotFound,
-    SourceRefused,
     SourceTimedOut,
 )
 from proxy.limits import Limits
-from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.originals import (
+    NotModified,
+    Original,
+    OriginalRef,
+    OriginMetadata,
+    SourceRef,
+    Validators,
+)
 from proxy.sources.cache_headers import facts
 from proxy.sources.download import Arrivals
 from proxy.sources.net.http_client import Answer, Dialer
@@ -54,10 +61,10 @@ class HttpSource:
         self._arrivals = arrivals or Arrivals(limits.source_bytes)
 
     async def fetch(
-        self, reference: Reference, validators: Validators | None = None
-    ) -> Original | Unchanged:
-        if not isinstance(reference, Address):
-            raise BadSource("an upload cannot be asked for at a URL")
+        self, reference: OriginalRef, validators: Validators | None = None
+    ) -> Original | NotModified:
+        if not isinstance(reference, SourceRef):
+            raise InvalidSource("an upload cannot be asked for at a URL")
         url = read(reference.text)
         along = sendable(reference.headers)
         seconds = min(reference.seconds or self._limits.source_seconds, self._limits.source_seconds)
@@ -69,7 +76,7 @@ class HttpSource:
 
     async def _persist(
         self, url: Url, along: tuple[tuple[str, str], ...], validators: Validators | None
-    ) -> Original | Unchanged:
+    ) -> Original | NotModified:
         for tried in range(self._retries):
             try:
                 return await self._follow(url, along, validators)
@@ -82,7 +89,7 @@ class HttpSource:
 
     async def _follow(
         self, url: Url, along: tuple[tuple[str, str], ...], validators: Validators | None
-    ) -> Original | Unchanged:
+    ) -> Original | NotModified:
         seen = {url}
         while True:
             async with self._dialer.ask("GET", url, (*along, *_conditions(validators))) as answer:
@@ -100,9 +107,9 @@ class HttpSource:
             if url.origin != before.origin:
                 along = ()  # meant for the first server alone, also when a redirect leads back
 
-    async def _take(self, answer: Answer, validators: Validators | None) -> Original | Unchanged:
+    async def _take(self, answer: Answer, validators: Validators | None) -> Original | NotModified:
         if answer.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
-            return Unchanged(_facts(answer, validators))
+            return NotModified(_facts(answer, validators))
         _require_success(answer)
         for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
             if answer.header(name).strip().lower() not in ("", plain):
@@ -128,7 +135,7 @@ def _conditions(validators: Validators | None) -> tuple[tuple[str, str], ...]:
 def _next(url: Url, location: str) -> Url:
     try:
         found = follow(url, location)
-    except BadSource as error:
+    except InvalidSource as error:
         raise SourceFailed(
             "the source redirects to what is no http(s) URL we would ask", detail=str(error)
         ) from error
@@ -145,15 +152,15 @@ def _require_success(answer: Answer) -> None:
         case 404 | 410:
             raise SourceNotFound(f"the source says that nothing is there ({answer.status})")
         case 401 | 403:
-            raise SourceRefused(f"the source does not let us have the original ({answer.status})")
+            raise SourceDenied(f"the source does not let us have the original ({answer.status})")
         case status if 400 <= status < 500 and status not in _LATER:
-            raise SourceRefused(f"the source answered with status {status}")
+            raise SourceDenied(f"the source answered with status {status}")
         case status:
             busy = status in _BUSY and not answer.header("Retry-After")
             raise SourceFailed(f"the source answered with status {status}", transient=busy)
 
 
-def _facts(answer: Answer, known: Validators | None) -> Facts:
+def _facts(answer: Answer, known: Validators | None) -> OriginMetadata:
     """What the answer says; a 304 need not repeat the validators it confirms."""
     said = facts(answer.header, datetime.now(UTC))
     if known is not None and said.validators == Validators():

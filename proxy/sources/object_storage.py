@@ -5,9 +5,16 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from proxy.errors import BadSource, SourceFailed, SourceNotFound, SourceTimedOut
+from proxy.errors import InvalidSource, SourceFailed, SourceNotFound, SourceTimedOut
 from proxy.limits import Limits
-from proxy.originals import Address, Facts, Original, Reference, Unchanged, Validators
+from proxy.originals import (
+    NotModified,
+    Original,
+    OriginalRef,
+    OriginMetadata,
+    SourceRef,
+    Validators,
+)
 from proxy.sources.cache_headers import facts
 from proxy.sources.download import Arrivals
 from proxy.sources.net.object_store import open_bucket
@@ -39,10 +46,10 @@ class ObjectSource:
         )
 
     async def fetch(
-        self, reference: Reference, validators: Validators | None = None
-    ) -> Original | Unchanged:
-        if not isinstance(reference, Address) or reference.headers:
-            raise BadSource("an object in a bucket takes no body and no headers")
+        self, reference: OriginalRef, validators: Validators | None = None
+    ) -> Original | NotModified:
+        if not isinstance(reference, SourceRef) or reference.headers:
+            raise InvalidSource("an object in a bucket takes no body and no headers")
         key = "/".join(segments(reference.text.partition(":")[2]))
         seconds = self._limits.source_seconds
         try:
@@ -51,7 +58,7 @@ class ObjectSource:
         except TimeoutError as error:
             raise SourceTimedOut(f"the source took longer than {seconds:g} seconds") from error
 
-    async def _get(self, key: str, known: Validators) -> Original | Unchanged:
+    async def _get(self, key: str, known: Validators) -> Original | NotModified:
         import obstore  # noqa: PLC0415 - an extra
         from obstore import exceptions  # noqa: PLC0415 - an extra
 
@@ -61,7 +68,7 @@ class ObjectSource:
             )
             return await self._take(result)
         except exceptions.NotModifiedError:
-            return Unchanged(Facts(known))
+            return NotModified(OriginMetadata(known))
         except FileNotFoundError as error:
             raise SourceNotFound("there is no such object", detail=_detail(error)) from error
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
@@ -83,7 +90,7 @@ class ObjectSource:
             return arrival.finish(_facts(result))
 
 
-def _facts(result: "GetResult") -> Facts:
+def _facts(result: "GetResult") -> OriginMetadata:
     said = {
         "ETag": result.meta["e_tag"] or "",
         "Last-Modified": format_datetime(result.meta["last_modified"], usegmt=True),

@@ -1,6 +1,6 @@
 """The path in `NAME:path`: always below a root, whatever the root is."""
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 
 MOST_BYTES = 4096
 MOST_SEGMENT_BYTES = 255
@@ -14,16 +14,20 @@ def segments(path: str) -> tuple[str, ...]:
     try:
         encoded = path.encode()
     except UnicodeEncodeError:
-        raise BadSource("the source's path is not UTF-8") from None
+        raise InvalidSource("the source's path is not UTF-8") from None
     if len(encoded) > MOST_BYTES:
-        raise BadSource(f"the source's path is longer than {MOST_BYTES} bytes")
+        raise InvalidSource(f"the source's path is longer than {MOST_BYTES} bytes")
     if not path.isprintable():
-        raise BadSource("the source's path holds control or other invisible characters")
+        raise InvalidSource("the source's path holds control or other invisible characters")
     parts = tuple(path.split("/"))
     if not all(parts):
-        raise BadSource("the source's path is empty, or has a slash in front, behind or doubled")
+        raise InvalidSource(
+            "the source's path is empty, or has a slash in front, behind or doubled"
+        )
     if any(part.startswith(".") for part in parts):
-        raise BadSource("the source's path has a part that begins with a dot")
+        raise InvalidSource("the source's path has a part that begins with a dot")
     if any(len(part.encode()) > MOST_SEGMENT_BYTES for part in parts):
-        raise BadSource(f"a part of the source's path is longer than {MOST_SEGMENT_BYTES} bytes")
+        raise InvalidSource(
+            f"a part of the source's path is longer than {MOST_SEGMENT_BYTES} bytes"
+        )
     return parts

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 from proxy.limits import Limits
-from proxy.originals import Original, Reference, Unchanged, Validators
+from proxy.originals import NotModified, Original, OriginalRef, Validators
 from proxy.sources import Source
 from proxy.sources.base_url import BaseSource
 from proxy.sources.config import SourceSettings
@@ -67,12 +67,12 @@ class Sources:
         return sources
 
     async def fetch(
-        self, reference: Reference, validators: Validators | None = None
-    ) -> Original | Unchanged:
+        self, reference: OriginalRef, validators: Validators | None = None
+    ) -> Original | NotModified:
         source = self._by_scheme.get(reference.scheme)
         if source is None:
             names = ", ".join(sorted(self._by_scheme.keys() - {"upload"}))
-            raise BadSource(f"{reference.scheme[:64]!r} is none of the sources here: {names}")
+            raise InvalidSource(f"{reference.scheme[:64]!r} is none of the sources here: {names}")
         return await source.fetch(reference, validators)
 
     async def close(self) -> None:

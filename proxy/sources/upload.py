@@ -2,10 +2,10 @@
 
 import asyncio
 
-from proxy.buffers import Blob
-from proxy.errors import BadSource, SourceTooLarge
+from proxy.buffers import SharedBuffer
+from proxy.errors import InvalidSource, SourceTooLarge
 from proxy.limits import Limits
-from proxy.originals import Original, Reference, Unchanged, Upload, Validators
+from proxy.originals import NotModified, Original, OriginalRef, Upload, Validators
 
 
 class InlineSource:
@@ -13,15 +13,15 @@ class InlineSource:
         self._limits = limits
 
     async def fetch(
-        self, reference: Reference, validators: Validators | None = None
-    ) -> Original | Unchanged:
+        self, reference: OriginalRef, validators: Validators | None = None
+    ) -> Original | NotModified:
         del validators  # a body that was sent is never an old one
         if not isinstance(reference, Upload):
-            raise BadSource("an address has no body")
+            raise InvalidSource("an address has no body")
         if len(reference.body) > self._limits.source_bytes:
             raise SourceTooLarge(f"the original is larger than {self._limits.source_bytes} bytes")
         return await asyncio.to_thread(_original, reference)
 
 
 def _original(upload: Upload) -> Original:
-    return Original(Blob.of(upload.body), upload.digest)
+    return Original(SharedBuffer.of(upload.body), upload.digest)

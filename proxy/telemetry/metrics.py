@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Protocol
 
-from proxy.errors import ProxyError, name_of
-from proxy.originals import Address, Reference
+from proxy.errors import ProxyError
+from proxy.originals import OriginalRef, SourceRef
 from proxy.telemetry.shared_counters import Sheet
 
 Stage = Literal["parse", "store", "fetch", "queue", "render", "keep"]
@@ -130,7 +130,7 @@ def reasons() -> list[str]:
         for child in kind.__subclasses__():
             yield from below(child)
 
-    return [*dict.fromkeys(map(name_of, below(ProxyError))), "http", "unforeseen"]
+    return [*dict.fromkeys(kind.problem_type for kind in below(ProxyError)), "http", "unforeseen"]
 
 
 def _each(values: Sequence[str]) -> list[tuple[str, ...]]:
@@ -257,7 +257,7 @@ class Request:
 
     name = ""
     cache = "none"
-    source: Reference | None = None
+    source: OriginalRef | None = None
     error: Exception | None = None
     status = LEFT
     sent = 0
@@ -292,14 +292,14 @@ class Request:
             case None:
                 return ""
             case ProxyError():
-                return name_of(type(self.error))
+                return self.error.problem_type
             case _:
                 return "unforeseen" if self.status >= 500 else "http"
 
     @property
     def source_host(self) -> str:
         """Where the original comes from: a host, or a configured source's name."""
-        if not isinstance(self.source, Address):
+        if not isinstance(self.source, SourceRef):
             return "" if self.source is None else "upload"
         scheme, _, rest = self.source.text.partition(":")
         if not rest.startswith("//"):
@@ -318,7 +318,7 @@ def named(name: str) -> None:
         request.name = name
 
 
-def wanted(source: Reference) -> None:
+def wanted(source: OriginalRef) -> None:
     """The request in hand is about this original."""
     request = current.get()
     if request is not None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.api.http.base64 import decode_base64
-from proxy.errors import BadUpload
+from proxy.errors import InvalidUpload
 
 
 @given(st.binary(max_size=300))
@@ -32,5 +32,5 @@ def test_every_form_gives_the_same_bytes(data: bytes) -> None:
     "form", [b"a", b"ab*c", b"data:image/png,abcd", b"ab=cd", "ä".encode(), b"abcde"]
 )
 def test_what_is_not_base64_is_refused(form: bytes) -> None:
-    with pytest.raises(BadUpload):
+    with pytest.raises(InvalidUpload):
         decode_base64(form)

@@ -10,11 +10,11 @@ from live_server import KEY, Served, serving
 
 from proxy.api.http.problems import problem
 from proxy.api.openapi import document
-from proxy.errors import BadPlan
+from proxy.errors import InvalidOperation
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import Catalogue, name_of
+from proxy.operations.plan import OperationRegistry, name_of
 
-CATALOGUE = Catalogue(OPERATIONS)
+CATALOGUE = OperationRegistry(OPERATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_page_has_every_operation_and_problem(server: Served) -> None:
     page = httpx.get(server.url + "/docs").text
     for kind in OPERATIONS:
         assert f'id="{name_of(kind)}"' in page
-    leads_to = problem(BadPlan("x"), "y")[2].decode()
+    leads_to = problem(InvalidOperation("x"), "y")[2].decode()
     anchor = re.search(r"/docs#([\w-]+)", leads_to)
     assert anchor
     assert f'id="{anchor[1]}"' in page

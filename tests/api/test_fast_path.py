@@ -20,14 +20,14 @@ from proxy.api.images import Grace, Images
 from proxy.api.middleware import Observed
 from proxy.api.response_cache import Recent
 from proxy.geometry import Size
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.image import Rendition
 from proxy.links.native import Native
 from proxy.links.signing import Keyring
-from proxy.operations.plan import Catalogue, Operation
+from proxy.operations.plan import Operation, OperationRegistry
 from proxy.render.protocol import Lane
 from proxy.server.http_protocol import Protocol
-from proxy.service import Answer
+from proxy.service import ImageResult
 from proxy.telemetry.logging import LogSettings, RequestLine, RequestLog
 from proxy.telemetry.metrics import SECONDS, Telemetry
 
@@ -89,11 +89,11 @@ class Kept:
         self.asked = 0
         self.right = True
 
-    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
+    async def get_or_render(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
         self.asked += 1
         body = BODIES[job.source.text]  # type: ignore[union-attr]
         rendition = Rendition(body, "webp", Size(1, 1), "face")
-        return Answer(
+        return ImageResult(
             rendition, ETAG, "hit", 7.9, 3600.0, 0.0, CHANGED, ("tag:b",), lambda: self.right
         )
 
@@ -114,7 +114,9 @@ class World:
         self.service, self.log, self.telemetry = Kept(), Lines(), Telemetry(["images"])
         self.apps = 0
         self._loop = loop
-        native = Native(Catalogue([Package]), Keyring([]), allow_unsigned=True, sources=["a"])
+        native = Native(
+            OperationRegistry([Package]), Keyring([]), allow_unsigned=True, sources=["a"]
+        )
         recent = Recent(1_000_000)
         now = lambda: 1000.0  # noqa: E731
         images = Images(native, self.service, grace=Grace(), recent=recent, now=now)  # type: ignore[arg-type]

@@ -12,13 +12,13 @@ from proxy.api.images import Grace, Images
 from proxy.api.response_cache import Recent
 from proxy.errors import Overloaded, SourceNotFound
 from proxy.geometry import Size
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.image import Rendition
 from proxy.links.native import Native
 from proxy.links.signing import Keyring
-from proxy.operations.plan import Catalogue, Operation
+from proxy.operations.plan import Operation, OperationRegistry
 from proxy.render.protocol import Lane
-from proxy.service import Answer
+from proxy.service import ImageResult
 
 pytestmark = pytest.mark.anyio
 
@@ -40,11 +40,11 @@ class Kept:
     def __init__(self, **changes: Any) -> None:
         rendition = Rendition(BODY, "webp", Size(10, 10), changes.pop("decided", ""))
         self.answer = msgspec.structs.replace(
-            Answer(rendition, ETAG, "hit", 7.9, 3600.0, 0.0, CHANGED), **changes
+            ImageResult(rendition, ETAG, "hit", 7.9, 3600.0, 0.0, CHANGED), **changes
         )
-        self.jobs: list[Job] = []
+        self.jobs: list[ImageRequest] = []
 
-    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
+    async def produce(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
         self.jobs.append(job)
         return self.answer
 
@@ -63,13 +63,17 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
+    async def produce(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
         raise self.error
 
 
 def images(service: Any, recent: int = 0) -> Images:
     native = Native(
-        Catalogue([Package]), Keyring([]), allow_unsigned=True, sources=["a"], now=lambda: 1000.0
+        OperationRegistry([Package]),
+        Keyring([]),
+        allow_unsigned=True,
+        sources=["a"],
+        now=lambda: 1000.0,
     )
     return Images(native, service, grace=Grace(300, 600), recent=Recent(recent), now=lambda: 1000.0)
 
@@ -331,7 +335,7 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
 
-    async def produce(self, job: Job, lane: Lane = "live") -> Answer:
+    async def produce(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
         self.begun.set()
         try:
             await asyncio.Event().wait()

@@ -11,14 +11,14 @@ from starlette.types import Receive, Scope, Send
 
 from proxy.api.middleware import Observed
 from proxy.errors import Overloaded, SourceFailed
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.telemetry import metrics
 from proxy.telemetry.logging import LogSettings, RequestLog
 from proxy.telemetry.metrics import Telemetry
 
 pytestmark = pytest.mark.anyio
 
-SOURCE = Address("https://cdn.example.com/a.jpg?token=SECRET")
+SOURCE = SourceRef("https://cdn.example.com/a.jpg?token=SECRET")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.api.http.multipart import file
-from proxy.errors import BadUpload
+from proxy.errors import InvalidUpload
 
 TYPE = "multipart/form-data; boundary=xyz"
 PICTURE = b"\x89PNG\r\n\x1a\n--xy\r\n\x00"
@@ -70,7 +70,7 @@ def test_a_boundary_that_is_not_told_stands_in_the_first_line(content_type: str)
     ],
 )
 def test_what_is_no_form_is_refused(body: bytes, reason: str) -> None:
-    with pytest.raises(BadUpload, match=reason):
+    with pytest.raises(InvalidUpload, match=reason):
         file(body, TYPE)
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_form_is_refused(body: bytes, reason: str) -> None:
     ],
 )
 def test_bad_boundaries_are_refused(content_type: str, body: bytes) -> None:
-    with pytest.raises(BadUpload, match="boundary"):
+    with pytest.raises(InvalidUpload, match="boundary"):
         file(body, content_type)
 
 
@@ -95,5 +95,5 @@ def test_any_bytes_come_through(data: bytes) -> None:
 
 @given(st.binary(max_size=200), st.text(max_size=30))
 def test_any_body_is_a_file_or_a_refusal(body: bytes, boundary: str) -> None:
-    with contextlib.suppress(BadUpload):
+    with contextlib.suppress(InvalidUpload):
         file(b"--xyz\r\n" + body, f"multipart/form-data; boundary={boundary}")

@@ -29,11 +29,11 @@ def test_the_tree_has_no_failure_without_words() -> None:
 @pytest.mark.parametrize(
     ("kind", "status"),
     [
-        (errors.BadPlan, 400),
-        (errors.BadLink, 400),
-        (errors.BadSource, 400),
-        (errors.BadUpload, 400),
-        (errors.BadSignature, 403),
+        (errors.InvalidOperation, 400),
+        (errors.InvalidLink, 400),
+        (errors.InvalidSource, 400),
+        (errors.InvalidUpload, 400),
+        (errors.InvalidSignature, 403),
         (errors.LinkExpired, 410),
         (errors.SourceForbidden, 403),
         (errors.SourceNotFound, 404),
@@ -44,9 +44,9 @@ def test_the_tree_has_no_failure_without_words() -> None:
         (errors.BrokenImage, 422),
         (errors.ImageTooLarge, 422),
         (errors.ImageTooSmall, 422),
-        (errors.Impossible, 422),
+        (errors.OperationNotApplicable, 422),
         (errors.Overloaded, 503),
-        (errors.TookTooLong, 504),
+        (errors.DeadlineExceeded, 504),
         (errors.RenderFailed, 503),
     ],
 )
@@ -60,7 +60,9 @@ def told(error: Exception) -> tuple[int, dict[bytes, bytes], dict[str, object]]:
 
 
 def test_a_problem_names_everything() -> None:
-    status, headers, body = told(errors.BadPlan("too wide", operation=1, field="width_in_px"))
+    status, headers, body = told(
+        errors.InvalidOperation("too wide", operation=1, field="width_in_px")
+    )
     assert status == 400
     assert headers[b"content-type"] == b"application/problem+json"
     assert body == {
@@ -79,7 +81,7 @@ def test_a_problem_names_everything() -> None:
     [
         (errors.SourceNotFound("gone"), b"public, max-age=60"),
         (errors.LinkExpired("gone"), b"public, max-age=60"),
-        (errors.BadLink("no"), b"no-store"),
+        (errors.InvalidLink("no"), b"no-store"),
         (errors.SourceFailed("no"), b"no-store"),
         (Problem(HTTPStatus.METHOD_NOT_ALLOWED, "no"), b"no-store"),
     ],
@@ -103,6 +105,6 @@ def test_the_log_s_words_are_not_the_stranger_s() -> None:
 
 
 def test_nothing_looks_like_markup() -> None:
-    body = problem(errors.BadPlan("<b>&'x'</b>"), "request-1")[2]
+    body = problem(errors.InvalidOperation("<b>&'x'</b>"), "request-1")[2]
     assert not set(b"<>&") & set(body)
     assert msgspec.json.decode(body)["detail"] == "<b>&'x'</b>"

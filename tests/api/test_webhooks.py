@@ -14,19 +14,19 @@ from proxy.api.transform.queue import Piece, Spool
 from proxy.api.transform.webhooks import Order, Webhooks
 from proxy.errors import NotAnImage, Overloaded, ProxyError
 from proxy.geometry import Size
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.image import Rendition
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import Catalogue, Plan
+from proxy.operations.plan import OperationRegistry, Plan
 from proxy.operations.smart_crop import SmartCrop
-from proxy.originals import Address, Upload
-from proxy.service import Answer
+from proxy.originals import SourceRef, Upload
+from proxy.service import ImageResult
 from proxy.sources.net.http_client import Dialer
 from proxy.sources.net.ssrf_policy import Reach
 
 pytestmark = pytest.mark.anyio
 
-JOB = Job(Upload(b"bytes"), Plan((SmartCrop(5, 6),)))
+JOB = ImageRequest(Upload(b"bytes"), Plan((SmartCrop(5, 6),)))
 
 
 class Makes:
@@ -34,14 +34,14 @@ class Makes:
 
     def __init__(self, *outcomes: bytes | Exception) -> None:
         self.outcomes = list(outcomes)
-        self.jobs: list[Job] = []
+        self.jobs: list[ImageRequest] = []
 
-    async def produce(self, job: Job) -> Answer:
+    async def get_or_render(self, job: ImageRequest) -> ImageResult:
         self.jobs.append(job)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
             raise outcome
-        return Answer(Rendition(outcome, "png", Size(1, 1)), '"x"', "miss", 0.0, 1.0, 0.0)
+        return ImageResult(Rendition(outcome, "png", Size(1, 1)), '"x"', "miss", 0.0, 1.0, 0.0)
 
 
 class Receiver:
@@ -65,8 +65,8 @@ class Receiver:
         return web.Response(status=status, headers={"location": "/elsewhere"})
 
 
-def told(outcome: Answer | ProxyError | None) -> bytes:
-    return outcome.rendition.body if isinstance(outcome, Answer) else str(outcome).encode()
+def told(outcome: ImageResult | ProxyError | None) -> bytes:
+    return outcome.rendition.body if isinstance(outcome, ImageResult) else str(outcome).encode()
 
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -84,7 +84,7 @@ async def desk(
 ) -> AsyncIterator[Webhooks]:
     dialer = Dialer(Reach(allow_nets=nets, ports=("1-65535",)))
     made = Webhooks(
-        service, dialer, kind(folder, most=most), Catalogue(OPERATIONS), told,
+        service, dialer, kind(folder, most=most), OperationRegistry(OPERATIONS), told,
         tries=tries, wait_seconds=0.001,
     )  # fmt: skip
     async with made as open_desk:
@@ -162,16 +162,18 @@ async def test_private_receivers_are_not_asked(origin: Origin, tmp_path: Path) -
     "job",
     [
         JOB,
-        Job(Address("https://a.example/b", headers=(("x", "y"),), seconds=2.0), JOB.plan),
+        ImageRequest(
+            SourceRef("https://a.example/b", headers=(("x", "y"),), seconds=2.0), JOB.plan
+        ),
     ],
 )
 async def test_what_one_server_left_undone_the_next_takes_up(
-    origin: Origin, tmp_path: Path, job: Job
+    origin: Origin, tmp_path: Path, job: ImageRequest
 ) -> None:
     receiver, begun = Receiver(origin), asyncio.Event()
 
     class NeverDone(Makes):
-        async def produce(self, job: Job) -> Answer:
+        async def get_or_render(self, job: ImageRequest) -> ImageResult:
             begun.set()
             await asyncio.Event().wait()
             raise AssertionError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.store import KINDS, Entry, Everything, Labelled, Prefixed, Store
 
 MEGABYTE = 1024 * 1024
@@ -67,10 +67,10 @@ class StoreSuite:
     @pytest.mark.parametrize("size", [0, 1000, 300_000])
     async def test_a_blob_comes_back_as_a_blob(self, store: Store, size: int) -> None:
         body = os.urandom(size)
-        await store.put("original", "k", Entry(Blob.of(body)))
+        await store.put("original", "k", Entry(SharedBuffer.of(body)))
         found = await store.get("original", "k")
         assert found is not None
-        assert isinstance(found.body, Blob)
+        assert isinstance(found.body, SharedBuffer)
         assert found.body.read() == body
 
     @pytest.mark.anyio

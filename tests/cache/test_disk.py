@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cache.suite import MEGABYTE, Clock, StoreSuite, body_of
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.disk import CacheSettings, DiskStore
 from proxy.cache.store import KINDS, Entry, Everything, Kind, Labelled, Store
 from proxy.errors import StoreUnavailable
@@ -76,7 +76,7 @@ def in_index(folder: Path, statement: str, *values: object) -> None:
 async def put_both(store: Store) -> None:
     await store.put("rendition", "small", Entry(SMALL, labels=("tag:a",)))
     await store.put("rendition", "large", Entry(LARGE, labels=("tag:a",)))
-    await store.put("original", "blob", Entry(Blob.of(LARGE), labels=("tag:a",)))
+    await store.put("original", "blob", Entry(SharedBuffer.of(LARGE), labels=("tag:a",)))
 
 
 async def found(store: Store) -> list[bytes | None]:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.files import Files
 
 PAGE = mmap.PAGESIZE
@@ -36,7 +36,7 @@ def files(folder: Path) -> Files:
 @pytest.mark.parametrize("size", [0, 1, LARGE - 1, LARGE, LARGE + 1, LARGE + PAGE - 1])
 def test_a_body_is_kept_byte_for_byte(files: Files, folder: Path, size: int) -> None:
     body = os.urandom(size)
-    files.write(NAME, Blob.of(body))
+    files.write(NAME, SharedBuffer.of(body))
     files.settle(NAME)
     assert (folder / NAME).read_bytes() == body
 
@@ -44,21 +44,21 @@ def test_a_body_is_kept_byte_for_byte(files: Files, folder: Path, size: int) -> 
 def test_a_large_body_leaves_the_page_cache_to_others(tmp_path: Path) -> None:
     files = Files(tmp_path)
     files.prepare(older_than=0)
-    body = Blob.of(os.urandom(LARGE + 1))
+    body = SharedBuffer.of(os.urandom(LARGE + 1))
     files.write(NAME, body)
     files.settle(NAME)
     assert is_at_hand(tmp_path / NAME) == is_at_hand(written_directly(tmp_path / "probe", body))
 
 
 def test_what_becomes_shorter_while_it_is_written_is_not_kept(files: Files, folder: Path) -> None:
-    body = Blob.of(os.urandom(LARGE + 1))
+    body = SharedBuffer.of(os.urandom(LARGE + 1))
     body.size += PAGE  # as if it had been cut since it was opened
     with pytest.raises(OSError, match="shorter"):
         files.write(NAME, body)
     assert not any((folder / "incoming").iterdir())
 
 
-def written_directly(path: Path, body: Blob) -> Path:
+def written_directly(path: Path, body: SharedBuffer) -> Path:
     """A file that was written as directly as this disk allows."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT, 0o600)

@@ -16,7 +16,7 @@ from proxy.cache.freshness import (
     refused,
     renewed,
 )
-from proxy.originals import Facts
+from proxy.originals import OriginMetadata
 
 RULES = Freshness(stale_while_revalidate=1000, stale_if_error=5000, jitter=0.1)
 NOW = 1_000_000.0
@@ -26,7 +26,7 @@ GONE = Refusal("SourceNotFound", "nothing there")
 
 
 def record(lifetime: float = 600, *, asked_at: float = NOW, digest: str = "a") -> Record:
-    return renewed(None, digest, Facts(lifetime=lifetime), asked_at, RULES)
+    return renewed(None, digest, OriginMetadata(lifetime=lifetime), asked_at, RULES)
 
 
 def verdict(
@@ -76,8 +76,8 @@ def test_what_is_from_the_future_is_not_believed() -> None:
 
 def test_another_original_makes_all_sizes_stale_since_it_came() -> None:
     before = record(600)
-    changed = renewed(before, "b", Facts(lifetime=600), NOW + 700, RULES)
-    confirmed = renewed(changed, "b", Facts(lifetime=600), NOW + 1200, RULES)
+    changed = renewed(before, "b", OriginMetadata(lifetime=600), NOW + 700, RULES)
+    confirmed = renewed(changed, "b", OriginMetadata(lifetime=600), NOW + 1200, RULES)
     assert confirmed.changed_at == NOW + 700
     assert verdict(confirmed, 1300, made_of="b") == Fresh()
     assert verdict(confirmed, 1300, made_of="a") == Stale(due=True)
@@ -141,7 +141,7 @@ def test_what_the_source_took_back_is_not_served_again_while_it_is_down() -> Non
 
 
 def test_the_source_s_word_ends_all_failures() -> None:
-    back = renewed(failed(record(600), DOWN, NOW + 700), "a", Facts(), NOW + 800, RULES)
+    back = renewed(failed(record(600), DOWN, NOW + 700), "a", OriginMetadata(), NOW + 800, RULES)
     assert (back.failures, back.refusal, back.changed_at) == (0, None, NOW)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cache.suite import MEGABYTE, Clock, StoreSuite, body_of
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.cache.disk import CacheSettings, DiskStore
 from proxy.cache.lru import HotStore
 from proxy.cache.store import Entry, Everything, Labelled, Store
@@ -99,18 +99,18 @@ async def test_large_entries_stay_on_disk(hot: HotStore) -> None:
 
 async def test_the_last_few_originals_are_held_open(hot: HotStore) -> None:
     for number in range(20):
-        await hot.put("original", str(number), Entry(Blob.of(os.urandom(100_000))))
+        await hot.put("original", str(number), Entry(SharedBuffer.of(os.urandom(100_000))))
         await hot.get("original", str(number))
         hot.peek("original", "0")
     held = [n for n in range(20) if hot.peek("original", str(n)) is not None]
     assert held == [0, *range(13, 20)]
-    await hot.put("original", "large", Entry(Blob.of(bytes(8_000_001))))
+    await hot.put("original", "large", Entry(SharedBuffer.of(bytes(8_000_001))))
     await hot.get("original", "large")
     assert hot.peek("original", "large") is None
 
 
 async def test_an_original_that_was_purged_is_let_go(hot: HotStore, disk: DiskStore) -> None:
-    await hot.put("original", "k", Entry(Blob.of(os.urandom(100_000)), labels=("tag:a",)))
+    await hot.put("original", "k", Entry(SharedBuffer.of(os.urandom(100_000)), labels=("tag:a",)))
     await hot.get("original", "k")
     assert hot.peek("original", "k") is not None
     await disk.purge(Labelled("tag:a"))

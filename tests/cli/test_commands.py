@@ -11,7 +11,7 @@ import pytest
 
 import proxy
 from proxy import Framekeep, Link
-from proxy.errors import BadPlan
+from proxy.errors import InvalidOperation
 from proxy.formats import sniff
 
 KEY = "0f" * 16
@@ -159,7 +159,7 @@ def test_links_are_signed_in_python_as_on_the_command_line() -> None:
     link = Link("https://img.example.com", keys=[KEY])
     signed = framekeep("sign", SOURCE, "flip", FRAMEKEEP_LINKS_KEYS=KEY).stdout.decode().strip()
     assert link(SOURCE, "flip") == f"https://img.example.com{signed}"
-    with pytest.raises(BadPlan, match="blur: sigma"):
+    with pytest.raises(InvalidOperation, match="blur: sigma"):
         link(SOURCE, "blur:-1")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from render_helper import CATALOGUE, EYE, pixels, rendered, step
 
-from proxy.errors import Impossible
+from proxy.errors import OperationNotApplicable
 from proxy.formats import Name, sniff
 from proxy.geometry import Size
 from proxy.imaging import encoders
@@ -54,7 +54,7 @@ def test_what_fits_already_is_not_touched() -> None:
 
 
 def test_a_bound_that_no_file_can_keep_is_refused() -> None:
-    with pytest.raises(Impossible, match="10 bytes"):
+    with pytest.raises(OperationNotApplicable, match="10 bytes"):
         rendered(pictures.file(NOISE), step("compress_to_size", max_file_size=10))
 
 

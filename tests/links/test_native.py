@@ -14,13 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from proxy.errors import BadLink, BadPlan, BadSignature, BadSource, LinkExpired, ProxyError
-from proxy.image_request import Delivery, Job
+from proxy.errors import (
+    InvalidLink,
+    InvalidOperation,
+    InvalidSignature,
+    InvalidSource,
+    LinkExpired,
+    ProxyError,
+)
+from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.links.native import Native
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import Catalogue, Operation, Plan
-from proxy.originals import Address, Upload
+from proxy.operations.plan import Operation, OperationRegistry, Plan
+from proxy.originals import SourceRef, Upload
 
 Side = Annotated[int, Meta(ge=1, le=8192)]
 
@@ -66,10 +73,10 @@ URL = "https://images.example/u/42.jpg"
 
 def native(**options: object) -> Native:
     options = {"sources": strategies.SOURCES, "now": lambda: 1000.0, **options}
-    return Native(Catalogue(KINDS), Keyring([KEY]), **options)  # type: ignore[arg-type]
+    return Native(OperationRegistry(KINDS), Keyring([KEY]), **options)  # type: ignore[arg-type]
 
 
-def unsigned(rest: str, **options: object) -> Job:
+def unsigned(rest: str, **options: object) -> ImageRequest:
     return native(allow_unsigned=True, **options).read(f"/_/{rest}".encode())
 
 
@@ -85,12 +92,12 @@ def signature(rest: bytes, key: bytes = KEY, taken: int = 16) -> bytes:
 
 
 @given(strategies.jobs(KINDS))
-def test_what_is_written_is_read(job: Job) -> None:
+def test_what_is_written_is_read(job: ImageRequest) -> None:
     assert native().read(native().write(job).encode()) == job
 
 
 @given(strategies.jobs(KINDS))
-def test_a_link_travels_as_it_was_written(job: Job) -> None:
+def test_a_link_travels_as_it_was_written(job: ImageRequest) -> None:
     """Nothing in it that a client would resolve, a proxy merge or a server strip."""
     link = native().write(job)
     assert link.isascii()
@@ -107,14 +114,14 @@ def test_any_bytes_are_a_job_or_a_refusal(rest: bytes) -> None:
 
 
 @given(strategies.jobs(OPERATIONS))
-def test_every_operation_on_offer_can_be_written_and_read(job: Job) -> None:
-    real = Native(Catalogue(OPERATIONS), Keyring([KEY]), sources=strategies.SOURCES)
+def test_every_operation_on_offer_can_be_written_and_read(job: ImageRequest) -> None:
+    real = Native(OperationRegistry(OPERATIONS), Keyring([KEY]), sources=strategies.SOURCES)
     assert real.read(real.write(job).encode()) == job
 
 
 @given(strategies.operations(OPERATIONS))
 def test_every_operation_says_the_same_in_json_as_in_a_link(operation: Operation) -> None:
-    catalogue = Catalogue(OPERATIONS)
+    catalogue = OperationRegistry(OPERATIONS)
     told = msgspec.to_builtins(operation)
     assert catalogue.plan([told]).operations == (operation,)
 
@@ -143,7 +150,7 @@ SAME = (
 def test_equal_wishes_have_equal_keys(rest: str) -> None:
     assert (
         unsigned(rest, presets={"small": "frame:200:100:inside"}).key
-        == Job(Address(URL), Plan((Frame(200, 100, "inside"),))).key
+        == ImageRequest(SourceRef(URL), Plan((Frame(200, 100, "inside"),))).key
     )
 
 
@@ -167,8 +174,10 @@ def test_other_wishes_have_other_keys(rest: str) -> None:
 
 
 @given(strategies.jobs(KINDS), strategies.deliveries)
-def test_what_is_said_of_the_answer_is_no_part_of_the_key(job: Job, delivery: Delivery) -> None:
-    assert Job(job.source, job.plan, delivery).key == job.key
+def test_what_is_said_of_the_answer_is_no_part_of_the_key(
+    job: ImageRequest, delivery: ResponseOptions
+) -> None:
+    assert ImageRequest(job.source, job.plan, delivery).key == job.key
 
 
 # Steps.
@@ -190,7 +199,7 @@ def test_lists_and_switches() -> None:
 
 
 def test_an_original_may_be_asked_for_as_it_is() -> None:
-    assert unsigned(URL) == Job(Address(URL))
+    assert unsigned(URL) == ImageRequest(SourceRef(URL))
 
 
 # Sources.
@@ -216,7 +225,7 @@ def test_an_original_may_be_asked_for_as_it_is() -> None:
     ],
 )
 def test_sources(word: str, text: str) -> None:
-    assert unsigned(f"mirror/{word}").source == Address(text)
+    assert unsigned(f"mirror/{word}").source == SourceRef(text)
 
 
 @pytest.mark.parametrize(
@@ -252,20 +261,20 @@ def test_a_job_can_be_told_by_its_parts() -> None:
 
 
 def test_a_wrong_part_is_named() -> None:
-    with pytest.raises(BadPlan, match=r"step 2 \('soften:0'\): soften: sigma: "):
+    with pytest.raises(InvalidOperation, match=r"step 2 \('soften:0'\): soften: sigma: "):
         native().plan(["mirror", "soften:0"])
-    with pytest.raises(BadSource, match="a source is http"):
+    with pytest.raises(InvalidSource, match="a source is http"):
         native().job("example.com/a.jpg", [])
 
 
 def test_an_upload_has_no_link() -> None:
-    with pytest.raises(BadSource):
-        native().write(Job(Upload(b"bytes")))
+    with pytest.raises(InvalidSource):
+        native().write(ImageRequest(Upload(b"bytes")))
 
 
 def test_an_address_of_an_unknown_source_has_no_link() -> None:
-    with pytest.raises(BadSource):
-        native().write(Job(Address("other:a")))
+    with pytest.raises(InvalidSource):
+        native().write(ImageRequest(SourceRef("other:a")))
 
 
 # Refusals of steps.
@@ -274,44 +283,48 @@ def test_an_address_of_an_unknown_source_has_no_link() -> None:
 @pytest.mark.parametrize(
     ("rest", "kind", "reason"),
     [
-        ("", BadLink, "segment 2: the source is missing"),
-        ("mirror", BadLink, "segment 3: the source is missing"),
-        (f"frmae:200/{URL}", BadLink, "segment 2 ('frmae:200'): no operation"),
-        (f"frmae:200/{URL}", BadLink, "did you mean 'frame'?"),
-        (f"mirror//{URL}", BadLink, "segment 3 (''): an empty segment"),
-        (f"frame:0:200/{URL}", BadPlan, "segment 2 ('frame:0:200'): frame: width_in_px: "),
-        (f"frame:0:200/{URL}", BadPlan, ">= 1"),
-        (f"frame:9000/{URL}", BadPlan, "<= 8192"),
-        (f"frame:2e2/{URL}", BadPlan, "width_in_px"),
-        (f"frame:1:1:cover:1/{URL}", BadPlan, "frame takes at most 3 values, not 4"),
-        (f"frame:1:fit=cover:1/{URL}", BadPlan, "stands after a named value"),
-        (f"frame:1:width=2/{URL}", BadPlan, "width_in_px is given twice"),
-        (f"frame:colour=red/{URL}", BadPlan, "frame has no field 'colour'"),
-        (f"soften/{URL}", BadPlan, "sigma is missing"),
-        (f"mirror/soften:101/{URL}", BadPlan, "segment 3 ('soften:101'): soften: sigma: "),
-        (f"caption:%zz/{URL}", BadLink, "after % stand two hexadecimal digits"),
-        (f"caption:%ff/{URL}", BadLink, "not UTF-8"),
-        (f"caption:a?b/{URL}", BadLink, "write ? as %3F"),
-        (f"preset:none/{URL}", BadLink, "preset: there is none named 'none'"),
-        (f"expires:soon/{URL}", BadLink, "expires: Unix seconds, a whole number"),
-        (f"expires:-1/{URL}", BadLink, "expires: Unix seconds"),
-        (f"expires:253402300800/{URL}", BadLink, "to 253402300799"),
+        ("", InvalidLink, "segment 2: the source is missing"),
+        ("mirror", InvalidLink, "segment 3: the source is missing"),
+        (f"frmae:200/{URL}", InvalidLink, "segment 2 ('frmae:200'): no operation"),
+        (f"frmae:200/{URL}", InvalidLink, "did you mean 'frame'?"),
+        (f"mirror//{URL}", InvalidLink, "segment 3 (''): an empty segment"),
+        (f"frame:0:200/{URL}", InvalidOperation, "segment 2 ('frame:0:200'): frame: width_in_px: "),
+        (f"frame:0:200/{URL}", InvalidOperation, ">= 1"),
+        (f"frame:9000/{URL}", InvalidOperation, "<= 8192"),
+        (f"frame:2e2/{URL}", InvalidOperation, "width_in_px"),
+        (f"frame:1:1:cover:1/{URL}", InvalidOperation, "frame takes at most 3 values, not 4"),
+        (f"frame:1:fit=cover:1/{URL}", InvalidOperation, "stands after a named value"),
+        (f"frame:1:width=2/{URL}", InvalidOperation, "width_in_px is given twice"),
+        (f"frame:colour=red/{URL}", InvalidOperation, "frame has no field 'colour'"),
+        (f"soften/{URL}", InvalidOperation, "sigma is missing"),
+        (f"mirror/soften:101/{URL}", InvalidOperation, "segment 3 ('soften:101'): soften: sigma: "),
+        (f"caption:%zz/{URL}", InvalidLink, "after % stand two hexadecimal digits"),
+        (f"caption:%ff/{URL}", InvalidLink, "not UTF-8"),
+        (f"caption:a?b/{URL}", InvalidLink, "write ? as %3F"),
+        (f"preset:none/{URL}", InvalidLink, "preset: there is none named 'none'"),
+        (f"expires:soon/{URL}", InvalidLink, "expires: Unix seconds, a whole number"),
+        (f"expires:-1/{URL}", InvalidLink, "expires: Unix seconds"),
+        (f"expires:253402300800/{URL}", InvalidLink, "to 253402300799"),
         (
             f"expires:2000/expires:2000/{URL}",
-            BadLink,
+            InvalidLink,
             "segment 3 ('expires:2000'): expires is given",
         ),
-        (f"v:/{URL}", BadLink, "v: 1 to 64 characters, not 0"),
-        (f"v:{'x' * 65}/{URL}", BadLink, "v: 1 to 64 characters, not 65"),
-        (f"filename:a%0d%0ab/{URL}", BadLink, "control characters"),
-        (f"debug:1/{URL}", BadLink, "debug: it takes no value"),
-        (f"debug/debug/{URL}", BadLink, "debug is given twice"),
-        (f"filename:a%2Fb/{URL}", BadLink, "filename: no slashes"),
-        (f"filename:a%22b/{URL}", BadLink, "filename: no slashes, backslashes, quotes"),
-        (f"filename:{'x' * 201}/{URL}", BadLink, "filename: 1 to 200 characters"),
-        (f"tag:a,b/{URL}", BadLink, "tag: 1 to 64 visible ASCII"),
-        (f"{'tag:x/' * 17}{URL}", BadLink, "segment 18 ('tag:x'): tag: at most 16"),
-        (f"{'mirror/' * 31}{URL}", BadPlan, "segment 32 ('mirror'): a plan has at most 30"),
+        (f"v:/{URL}", InvalidLink, "v: 1 to 64 characters, not 0"),
+        (f"v:{'x' * 65}/{URL}", InvalidLink, "v: 1 to 64 characters, not 65"),
+        (f"filename:a%0d%0ab/{URL}", InvalidLink, "control characters"),
+        (f"debug:1/{URL}", InvalidLink, "debug: it takes no value"),
+        (f"debug/debug/{URL}", InvalidLink, "debug is given twice"),
+        (f"filename:a%2Fb/{URL}", InvalidLink, "filename: no slashes"),
+        (f"filename:a%22b/{URL}", InvalidLink, "filename: no slashes, backslashes, quotes"),
+        (f"filename:{'x' * 201}/{URL}", InvalidLink, "filename: 1 to 200 characters"),
+        (f"tag:a,b/{URL}", InvalidLink, "tag: 1 to 64 visible ASCII"),
+        (f"{'tag:x/' * 17}{URL}", InvalidLink, "segment 18 ('tag:x'): tag: at most 16"),
+        (
+            f"{'mirror/' * 31}{URL}",
+            InvalidOperation,
+            "segment 32 ('mirror'): a plan has at most 30",
+        ),
     ],
 )
 def test_wrong_links_are_answered_with_segment_reason_and_bound(
@@ -336,7 +349,7 @@ def test_a_long_segment_comes_back_short() -> None:
 
 def test_a_refused_operation_says_which_and_which_field() -> None:
     error = refusal(f"mirror/frame:0/{URL}")
-    assert isinstance(error, BadPlan)
+    assert isinstance(error, InvalidOperation)
     assert (error.operation, error.field) == (1, "width_in_px")
 
 
@@ -345,9 +358,11 @@ def test_a_refused_operation_says_which_and_which_field() -> None:
 
 def test_what_a_link_says_of_its_answer() -> None:
     job = unsigned(f"v:7/expires:2000/filename:m%C3%BCtze.jpg/tag:u42/debug/{URL}")
-    assert job == Job(
-        Address(URL, version="7"),
-        delivery=Delivery(expires=2000, filename="mütze.jpg", labels=("tag:u42",), debug=True),
+    assert job == ImageRequest(
+        SourceRef(URL, version="7"),
+        delivery=ResponseOptions(
+            expires=2000, filename="mütze.jpg", labels=("tag:u42",), debug=True
+        ),
     )
 
 
@@ -368,7 +383,7 @@ PRESETS = {
 def test_presets_expand_in_place_and_label_what_they_made() -> None:
     job = unsigned(f"mirror/preset:card/preset:other/{URL}", presets=PRESETS)
     assert job.plan.operations == (Mirror(), Frame(400, 300), Package("webp"), Soften(1.0))
-    assert job.source == Address(URL, version="3")
+    assert job.source == SourceRef(URL, version="3")
     assert job.delivery.labels == ("preset:card", "preset:base", "tag:cards", "preset:other")
 
 
@@ -417,7 +432,7 @@ def test_merged_slashes_are_restored_before_the_signature_is_checked() -> None:
 
 def test_a_signature_over_merged_slashes_is_none() -> None:
     merged = REST.replace(b"://", b":/")
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         native().read(b"/" + signature(merged) + merged)
 
 
@@ -474,31 +489,33 @@ def test_there_are_many_variants() -> None:
 
 @pytest.mark.parametrize("path", sorted(set(variants())))
 def test_what_nobody_signed_is_refused(path: bytes) -> None:
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         native().read(path)
 
 
 @pytest.mark.parametrize("path", [b"/", b"/frame:200/" + URL.encode(), b"/favicon.ico", b""])
 def test_a_link_without_a_signature_says_so(path: bytes) -> None:
-    with pytest.raises(BadSignature, match="the signature segment is missing"):
+    with pytest.raises(InvalidSignature, match="the signature segment is missing"):
         native(allow_unsigned=True).read(path)
 
 
 def test_unsigned_links_need_the_operators_word() -> None:
-    with pytest.raises(BadSignature, match="unsigned links are not accepted here"):
+    with pytest.raises(InvalidSignature, match="unsigned links are not accepted here"):
         native().read(b"/_/" + URL.encode())
 
 
 def test_strangers_do_not_reach_the_grammar() -> None:
-    with pytest.raises(BadSignature):
+    with pytest.raises(InvalidSignature):
         native().read(b"/" + b"A" * 22 + b"/no-such-operation/%zz/\xff")
 
 
 def test_the_length_is_bounded_before_anything_is_looked_at() -> None:
-    with pytest.raises(BadLink, match="at most 300 bytes, not 301"):
+    with pytest.raises(InvalidLink, match="at most 300 bytes, not 301"):
         native(path_bytes=300).read(b"/" + b"x" * 300)
 
 
 def test_without_keys_links_are_written_unsigned() -> None:
-    open_native = Native(Catalogue(KINDS), Keyring([]), allow_unsigned=True)
-    assert open_native.write(Job(Address(URL), Plan((Frame(10),)))) == f"/_/frame:10/{URL}"
+    open_native = Native(OperationRegistry(KINDS), Keyring([]), allow_unsigned=True)
+    assert (
+        open_native.write(ImageRequest(SourceRef(URL), Plan((Frame(10),)))) == f"/_/frame:10/{URL}"
+    )

@@ -13,7 +13,7 @@ from proxy.limits import Limits
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
 from proxy.operations.plan import Operation, name_of, written
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Focus, Region
 
 # The scene's red disc. What detectors find has tests of its own.
@@ -32,7 +32,7 @@ INPUTS = {
 
 def run(original: bytes, *steps: dict[str, object]) -> Rendition:
     plan = CATALOGUE.plan(list(steps))
-    also = {Address("logos:mark.png"): MARK}
+    also = {SourceRef("logos:mark.png"): MARK}
     return render(original, plan, Limits(), eye=EYE, focus=DISC, also=also).rendition
 
 

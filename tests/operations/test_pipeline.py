@@ -3,7 +3,7 @@ import pytest
 import pyvips
 from render_helper import CATALOGUE, rendered, step
 
-from proxy.errors import BrokenImage, Impossible, NotAnImage
+from proxy.errors import BrokenImage, NotAnImage, OperationNotApplicable
 from proxy.geometry import Size
 from proxy.imaging.info import describe
 from proxy.limits import Limits
@@ -22,7 +22,7 @@ def test_a_plan_is_done_in_the_order_it_was_written() -> None:
         step("resize", width=200, height=200),
     )
     assert cropped_first.size == Size(200, 200)
-    with pytest.raises(Impossible):
+    with pytest.raises(OperationNotApplicable):
         rendered(
             SCENE,
             step("resize", width=50, height=50),

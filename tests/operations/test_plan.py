@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import pytest
 from msgspec import Meta
 
-from proxy.errors import BadPlan
+from proxy.errors import InvalidOperation
 from proxy.imaging.image import Picture
-from proxy.operations.plan import Catalogue, Operation, Plan, written
+from proxy.operations.plan import Operation, OperationRegistry, Plan, written
 
 
 class Soften(Operation, frozen=True):
@@ -32,7 +32,7 @@ class Convert(Operation, frozen=True):
         return picture
 
 
-catalogue = Catalogue((Soften, Convert), at_most=3)
+catalogue = OperationRegistry((Soften, Convert), at_most=3)
 
 
 def words(text: str) -> list[tuple[str | None, str]]:
@@ -45,12 +45,12 @@ def words(text: str) -> list[tuple[str | None, str]]:
     ["3", "3:0.5", "3:::", "size=3", "size_in_px=3:strength=0.5", "3:shape=round:twice=false"],
 )
 def test_equal_wishes_are_equal_operations(text: str) -> None:
-    assert catalogue.words("soften", words(text)) == Soften(3)
+    assert catalogue.from_args("soften", words(text)) == Soften(3)
 
 
 def test_a_plan_from_json_is_the_plan_from_words() -> None:
     plan = catalogue.plan([{"type": "soften", "size": 3, "at": [0.25, 1]}])
-    assert plan == Plan((catalogue.words("soften", words("3:at=0.25,1")),))
+    assert plan == Plan((catalogue.from_args("soften", words("3:at=0.25,1")),))
 
 
 def test_a_whole_float_is_an_integer_in_json() -> None:
@@ -71,8 +71,8 @@ def test_a_whole_float_is_an_integer_in_json() -> None:
     ],
 )
 def test_a_wrong_word_is_refused_by_name(text: str, sentence: str) -> None:
-    with pytest.raises(BadPlan) as caught:
-        catalogue.words("soften", words(text))
+    with pytest.raises(InvalidOperation) as caught:
+        catalogue.from_args("soften", words(text))
     assert str(caught.value).startswith(sentence)
 
 
@@ -88,7 +88,7 @@ def test_a_wrong_word_is_refused_by_name(text: str, sentence: str) -> None:
     ],
 )
 def test_wrong_json_is_refused_by_position(steps: object, sentence: str) -> None:
-    with pytest.raises(BadPlan) as caught:
+    with pytest.raises(InvalidOperation) as caught:
         catalogue.plan(steps)
     assert str(caught.value).startswith(sentence)
 

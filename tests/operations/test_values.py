@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from render_helper import CATALOGUE, pixels, rendered, step
 
-from proxy.errors import BadPlan, ImageTooLarge, Impossible
+from proxy.errors import ImageTooLarge, InvalidOperation, OperationNotApplicable
 from proxy.geometry import Size
 
 GREYS = np.dstack([np.tile(np.arange(256, dtype=np.uint8), (4, 1))] * 3)
@@ -76,7 +76,7 @@ def test_trim_finds_the_content_and_leaves_what_is_uniform() -> None:
 def test_a_crop_outside_the_picture_is_refused() -> None:
     for box in ((0, 0, 257, 1), (250, 0, 7, 1), (0, 4, 1, 1)):
         names = ("left_in_px", "top_in_px", "width_in_px", "height_in_px")
-        with pytest.raises(Impossible, match="256x4"):
+        with pytest.raises(OperationNotApplicable, match="256x4"):
             rendered(RAMP, step("crop", **dict(zip(names, box, strict=True))))
 
 
@@ -91,14 +91,14 @@ def test_a_crop_outside_the_picture_is_refused() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(steps: Any, sentence: str) -> None:
-    with pytest.raises(BadPlan, match=sentence):
+    with pytest.raises(InvalidOperation, match=sentence):
         CATALOGUE.plan([steps])
 
 
 def test_nothing_to_write_and_nothing_to_lay_over() -> None:
-    with pytest.raises(Impossible, match="text"):
+    with pytest.raises(OperationNotApplicable, match="text"):
         rendered(RAMP, step("text", text=" \u200b "))
-    with pytest.raises(Impossible, match="watermark"):
+    with pytest.raises(OperationNotApplicable, match="watermark"):
         rendered(RAMP, step("watermark", source="logos:absent.png"))
 
 

@@ -6,8 +6,8 @@ import pytest
 from render_processes import ended, pid_of, running, until
 from renderer_tasks import BLUR, DIE, ECHO, FAULT, LANE, REFUSE, SIZE, WAIT
 
-from proxy.buffers import Blob
-from proxy.errors import BadPlan, Overloaded, RenderFailed, TookTooLong
+from proxy.buffers import SharedBuffer
+from proxy.errors import DeadlineExceeded, InvalidOperation, Overloaded, RenderFailed
 from proxy.render.pool import Pool
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +20,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 
 async def test_work_is_done_in_another_process_on_mapped_originals() -> None:
     async with running() as (pool, _):
-        originals = [Blob.of(b"12345"), Blob.of(b""), Blob.of(bytes(3_000_000))]
+        originals = [
+            SharedBuffer.of(b"12345"),
+            SharedBuffer.of(b""),
+            SharedBuffer.of(bytes(3_000_000)),
+        ]
         assert await pool.run(SIZE, 7, originals) == [7, 5, 0, 3_000_000]
         assert await pid_of(pool) != os.getpid()
 
@@ -38,7 +42,7 @@ async def test_an_answer_over_the_bound_is_not_taken() -> None:
 
 async def test_what_the_work_raises_is_raised_here() -> None:
     async with running() as (pool, _):
-        with pytest.raises(BadPlan, match="width is wrong") as caught:
+        with pytest.raises(InvalidOperation, match="width is wrong") as caught:
             await pool.run(REFUSE, "width is wrong")
         assert caught.value.field == "width"
         assert caught.value.operation == 3
@@ -71,14 +75,14 @@ async def test_work_that_kills_twice_fails_and_others_go_on() -> None:
 
 async def test_the_deadline_holds_inside_a_call_of_libvips() -> None:
     async with running() as (pool, _):
-        with pytest.raises(TookTooLong, match=r"0\.2 seconds"):
+        with pytest.raises(DeadlineExceeded, match=r"0\.2 seconds"):
             await pool.run(BLUR, 100_000, seconds=0.2)
         assert await pool.run(SIZE, 1) == [1]
 
 
 async def test_a_full_queue_refuses_at_once() -> None:
     async with running(queue=1) as (pool, _):
-        gate = Blob.of(b"\0")
+        gate = SharedBuffer.of(b"\0")
         first = asyncio.create_task(pool.run(WAIT, None, [gate]))
         await until(lambda: pool.running == 1)
         second = asyncio.create_task(pool.run(SIZE, 2))
@@ -93,7 +97,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
 
 async def test_who_waits_too_long_for_a_renderer_is_refused() -> None:
     async with running() as (pool, renderers):
-        gate = Blob.of(b"\0")
+        gate = SharedBuffer.of(b"\0")
         first = asyncio.create_task(pool.run(WAIT, None, [gate]))
         await until(lambda: pool.running == 1)
         with pytest.raises(Overloaded):
@@ -104,7 +108,7 @@ async def test_who_waits_too_long_for_a_renderer_is_refused() -> None:
 
 async def test_what_was_given_up_while_it_waited_is_not_begun() -> None:
     async with running() as (pool, _):
-        gate = Blob.of(b"\0")
+        gate = SharedBuffer.of(b"\0")
         first = asyncio.create_task(pool.run(WAIT, None, [gate]))
         await until(lambda: pool.running == 1)
         second = asyncio.create_task(pool.run(DIE, 0))
@@ -118,7 +122,7 @@ async def test_what_was_given_up_while_it_waited_is_not_begun() -> None:
 async def test_work_that_nobody_waits_for_is_ended() -> None:
     async with running() as (pool, _):
         pid = await pid_of(pool)
-        work = asyncio.create_task(pool.run(WAIT, None, [Blob.of(b"\0")]))
+        work = asyncio.create_task(pool.run(WAIT, None, [SharedBuffer.of(b"\0")]))
         await until(lambda: pool.running == 1)
         work.cancel()
         await ended(pid)
@@ -135,7 +139,7 @@ async def test_dear_work_is_moved_to_its_own_lane() -> None:
 
 async def test_cheap_work_is_done_while_dear_work_is_all_that_goes_on() -> None:
     async with running(2) as (pool, _):
-        gate = Blob.of(b"\0")
+        gate = SharedBuffer.of(b"\0")
         heavy = [asyncio.create_task(pool.run(WAIT, None, [gate], lane="heavy")) for _ in range(3)]
         await until(lambda: pool.running == 1)
         assert await pool.run(SIZE, 1) == [1]

@@ -10,13 +10,13 @@ from golden import difference
 from operations.examples import CASES, EXAMPLES, MARK
 from render_helper import CATALOGUE, EYE, step
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.errors import ImageTooLarge, ProxyError
 from proxy.imaging.image import Rendition
 from proxy.limits import Limits
 from proxy.operations.pipeline import render
 from proxy.operations.plan import Plan
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.render.manager import Renderers
 from proxy.render.messages import RENDER, Outfit, render_order
 from proxy.render.pool import Pool
@@ -26,7 +26,7 @@ from proxy.smartcrop.models import Models
 pytestmark = pytest.mark.anyio
 
 SCENE = pictures.file(pictures.scene(160, 120))
-MARKS = {Address("logos:mark.png"): MARK}
+MARKS = {SourceRef("logos:mark.png"): MARK}
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="90" height="60"><text y="40">a</text></svg>'
 INPUTS = {
     "jpeg": pictures.file(pictures.scene(160, 120), "jpeg"),
@@ -62,11 +62,11 @@ class Confined:
             assert there == here
 
     async def _there(self, original: bytes, plan: Plan) -> object:
-        blobs = {address: Blob.of(mark) for address, mark in MARKS.items()}
+        blobs = {address: SharedBuffer.of(mark) for address, mark in MARKS.items()}
         order = render_order(Outfit(Limits()), plan, None, blobs)
         try:
             rendered = await self.pool.run(
-                RENDER, order, [Blob.of(original), *blobs.values()], seconds=60
+                RENDER, order, [SharedBuffer.of(original), *blobs.values()], seconds=60
             )
         except ProxyError as error:
             return type(error), str(error)
@@ -121,6 +121,6 @@ async def test_what_takes_too_much_memory_is_refused_and_costs_nobody_else_anyth
         pool = Pool(renderers.directory, queue_seconds=60)
         order = render_order(Outfit(Limits()), plan, None, {})
         with pytest.raises(ImageTooLarge, match="memory"):
-            await pool.run(RENDER, order, [Blob.of(greedy)], seconds=60)
+            await pool.run(RENDER, order, [SharedBuffer.of(greedy)], seconds=60)
         modest = render_order(Outfit(Limits()), Plan(), None, {})
-        assert (await pool.run(RENDER, modest, [Blob.of(SCENE)], seconds=60)).rendition.body
+        assert (await pool.run(RENDER, modest, [SharedBuffer.of(SCENE)], seconds=60)).rendition.body

@@ -26,14 +26,14 @@ from proxy.imaging.shrink_on_load import (
 from proxy.links.native import Native
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import Catalogue
+from proxy.operations.plan import OperationRegistry
 from proxy.render.protocol import Lane
-from proxy.service import Answer
+from proxy.service import ImageResult
 
 pytestmark = pytest.mark.anyio
 
 PHOTO = file(scene(1600, 1200), "jpeg", quality=92)
-NATIVE = Native(Catalogue(OPERATIONS), Keyring.from_hex(["00" * 32]))
+NATIVE = Native(OperationRegistry(OPERATIONS), Keyring.from_hex(["00" * 32]))
 AVATAR = ("resize:100:100", "convert:png")
 CARD = ("resize:400:300", "convert:png")
 SOCIAL = ("smart_crop:600:315", "convert:png")
@@ -43,9 +43,9 @@ FULL = ("flip", "convert:png")
 
 async def at_once(
     world: World, url: str, *wishes: tuple[str, ...], lane: Lane = "live"
-) -> list[Answer]:
+) -> list[ImageResult]:
     jobs = [NATIVE.job(url, list(steps)) for steps in wishes]
-    return list(await asyncio.gather(*(world.service.produce(job, lane) for job in jobs)))
+    return list(await asyncio.gather(*(world.service.get_or_render(job, lane) for job in jobs)))
 
 
 async def test_sizes_that_are_wanted_at_once_are_one_decoding_and_one_look(
@@ -152,7 +152,7 @@ async def test_a_file_that_was_cut_is_refused_to_all(world: World, origin: Origi
     for name, body in (("/cut.jpg", PHOTO[:-5000]), ("/closed.jpg", PHOTO[:-5000] + b"\xff\xd9")):
         url = origin.serve(name, body)
         jobs = [NATIVE.job(url, list(steps)) for steps in (AVATAR, CARD, SOCIAL)]
-        told = await asyncio.gather(*map(world.service.produce, jobs), return_exceptions=True)
+        told = await asyncio.gather(*map(world.service.get_or_render, jobs), return_exceptions=True)
         assert [type(one) for one in told] == [BrokenImage] * 3
 
 

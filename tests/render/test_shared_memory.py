@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from proxy.buffers import Blob, Room
+from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.render.shared_memory import Loans
 
 LENDER = """
@@ -32,8 +32,8 @@ class About(Struct, frozen=True):
     number: int
 
 
-def filled(data: bytes) -> Blob:
-    room = Room(len(data))
+def filled(data: bytes) -> SharedBuffer:
+    room = OutputBuffer(len(data))
     os.pwrite(room.descriptor, data, 0)
     return room.sealed(len(data))
 
@@ -87,7 +87,7 @@ def test_what_is_taken_back_is_not_to_be_had(tmp_path: Path) -> None:
 
 
 def test_what_can_still_be_written_to_is_not_borrowed(tmp_path: Path) -> None:
-    loans, blob = Loans(tmp_path, "thing"), Blob.of(b"not sealed")
+    loans, blob = Loans(tmp_path, "thing"), SharedBuffer.of(b"not sealed")
     loans.lend("a", blob, About(1))
     assert loans.borrow("a", About) is None
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.buffers import Blob
+from proxy.buffers import SharedBuffer
 from proxy.imaging.image import Seen
 from proxy.limits import Limits
 from proxy.render.manager import Renderers
@@ -26,7 +26,7 @@ async def seen_with(models: Models) -> Seen:
     ) as renderers:
         pool = Pool(renderers.directory, queue_seconds=30)
         order = LookOrder(Outfit(Limits(), models), None)
-        return await pool.run(LOOK, order, [Blob.of(PORTRAIT)])
+        return await pool.run(LOOK, order, [SharedBuffer.of(PORTRAIT)])
 
 
 async def test_a_render_process_sees_a_face() -> None:

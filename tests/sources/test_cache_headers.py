@@ -4,19 +4,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from proxy.originals import Facts, Validators
+from proxy.originals import OriginMetadata, Validators
 from proxy.sources.cache_headers import facts
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def said(**headers: str) -> Facts:
+def said(**headers: str) -> OriginMetadata:
     by_name = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     return facts(lambda name: by_name.get(name.lower(), ""), NOW)
 
 
 def test_nothing_said() -> None:
-    assert said() == Facts()
+    assert said() == OriginMetadata()
 
 
 @pytest.mark.parametrize(

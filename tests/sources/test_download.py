@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from proxy.errors import Overloaded, SourceTooLarge
-from proxy.originals import Facts
+from proxy.originals import OriginMetadata
 from proxy.sources.download import Arrivals
 
 
@@ -13,10 +13,10 @@ def test_what_arrived_is_the_original() -> None:
     with Arrivals(10).begin() as arrival:
         arrival.write(b"hel")
         arrival.write(b"lo")
-        original = arrival.finish(Facts(lifetime=1))
+        original = arrival.finish(OriginMetadata(lifetime=1))
     assert original.body.read() == b"hello"
     assert original.digest == hashlib.sha256(b"hello").hexdigest()
-    assert original.facts == Facts(lifetime=1)
+    assert original.facts == OriginMetadata(lifetime=1)
 
 
 def test_one_original_is_bounded_by_what_is_said_and_by_what_comes() -> None:

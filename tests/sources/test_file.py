@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import (
-    BadSource,
+    InvalidSource,
     SourceFailed,
     SourceForbidden,
     SourceNotFound,
@@ -20,7 +20,7 @@ from proxy.errors import (
     SourceTooLarge,
 )
 from proxy.limits import Limits
-from proxy.originals import Address, Facts, Original, Unchanged, Upload, Validators
+from proxy.originals import NotModified, Original, OriginMetadata, SourceRef, Upload, Validators
 from proxy.sources.file import FileSource
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ async def source(root: Path) -> AsyncIterator[FileSource]:
 
 
 async def test_the_original_is_what_lies_there(source: FileSource) -> None:
-    original = await source.fetch(Address("media:users/42 é%20.jpg"))
+    original = await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     assert isinstance(original, Original)
     assert original.body.read() == BODY
     assert original.digest == hashlib.sha256(BODY).hexdigest()
@@ -56,15 +56,15 @@ async def test_asked_whether_it_changed(source: FileSource, root: Path) -> None:
     path = root / "a.jpg"
     path.write_bytes(BODY)
     os.utime(path, (0, 0))
-    first = await source.fetch(Address("media:a.jpg"))
+    first = await source.fetch(SourceRef("media:a.jpg"))
     assert isinstance(first, Original)
     assert first.facts.validators.last_modified == "Thu, 01 Jan 1970 00:00:00 GMT"
-    assert await source.fetch(Address("media:a.jpg"), first.facts.validators) == Unchanged(
-        Facts(first.facts.validators)
+    assert await source.fetch(SourceRef("media:a.jpg"), first.facts.validators) == NotModified(
+        OriginMetadata(first.facts.validators)
     )
     path.write_bytes(BODY[::-1])
     os.utime(path, (0, 0))
-    again = await source.fetch(Address("media:a.jpg"), first.facts.validators)
+    again = await source.fetch(SourceRef("media:a.jpg"), first.facts.validators)
     assert isinstance(again, Original)
     assert again.body.read() == BODY[::-1]
 
@@ -72,7 +72,7 @@ async def test_asked_whether_it_changed(source: FileSource, root: Path) -> None:
 async def test_what_was_fetched_stays_when_the_file_does_not(
     source: FileSource, root: Path
 ) -> None:
-    original = await source.fetch(Address("media:users/42 é%20.jpg"))
+    original = await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     assert isinstance(original, Original)
     (root / "users" / "42 é%20.jpg").write_bytes(b"")
     assert bytes(original.body.view()) == BODY
@@ -88,8 +88,8 @@ async def test_what_was_fetched_stays_when_the_file_does_not(
     ],
 )
 async def test_paths_that_lead_elsewhere_are_none(source: FileSource, path: str) -> None:
-    with pytest.raises(BadSource, match="path"):
-        await source.fetch(Address(f"media:{path}"))
+    with pytest.raises(InvalidSource, match="path"):
+        await source.fetch(SourceRef(f"media:{path}"))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_paths_that_lead_elsewhere_are_none(source: FileSource, path: str)
 )
 async def test_nothing_is_there(source: FileSource, path: str) -> None:
     with pytest.raises(SourceNotFound):
-        await source.fetch(Address(f"media:{path}"))
+        await source.fetch(SourceRef(f"media:{path}"))
 
 
 async def test_links_are_not_followed(source: FileSource, root: Path) -> None:
@@ -106,15 +106,15 @@ async def test_links_are_not_followed(source: FileSource, root: Path) -> None:
     (root / "in.jpg").symlink_to(root / "users" / "42 é%20.jpg")
     for path in ("out.jpg", "in.jpg"):
         with pytest.raises(SourceForbidden, match="regular file"):
-            await source.fetch(Address(f"media:{path}"))
+            await source.fetch(SourceRef(f"media:{path}"))
     with pytest.raises(SourceNotFound, match="links are not followed"):
-        await source.fetch(Address("media:up/secret.jpg"))
+        await source.fetch(SourceRef("media:up/secret.jpg"))
 
 
 async def test_the_root_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     source = FileSource(tmp_path / "link", Limits())
-    assert isinstance(await source.fetch(Address("m:users/42 é%20.jpg")), Original)
+    assert isinstance(await source.fetch(SourceRef("m:users/42 é%20.jpg")), Original)
     await source.close()
 
 
@@ -124,23 +124,23 @@ async def test_only_regular_files_are_originals(source: FileSource, root: Path) 
         listener.bind(str(root / "socket.jpg"))
         for path in ("pipe.jpg", "socket.jpg", "users"):
             with pytest.raises(SourceForbidden, match="regular file"):
-                await source.fetch(Address(f"media:{path}"))
+                await source.fetch(SourceRef(f"media:{path}"))
 
 
 async def test_size_at_the_bound_and_one_above(source: FileSource, root: Path) -> None:
     (root / "most.jpg").write_bytes(bytes(1000))
     (root / "more.jpg").write_bytes(bytes(1001))
-    original = await source.fetch(Address("media:most.jpg"))
+    original = await source.fetch(SourceRef("media:most.jpg"))
     assert isinstance(original, Original)
     assert len(original.body) == 1000
     with pytest.raises(SourceTooLarge, match="larger than 1000 bytes"):
-        await source.fetch(Address("media:more.jpg"))
+        await source.fetch(SourceRef("media:more.jpg"))
 
 
 async def test_a_root_that_is_gone(tmp_path: Path) -> None:
     source = FileSource(tmp_path / "none", Limits())
     with pytest.raises(SourceNotFound):
-        await source.fetch(Address("media:a.jpg"))
+        await source.fetch(SourceRef("media:a.jpg"))
     await source.close()
 
 
@@ -158,7 +158,7 @@ async def test_a_file_that_changes_meanwhile_is_no_original(root: Path) -> None:
     (root / "a.jpg").write_bytes(BODY)
     source = Meddled(root, Limits())
     with pytest.raises(SourceFailed, match="changed while it was read"):
-        await source.fetch(Address("media:a.jpg"))
+        await source.fetch(SourceRef("media:a.jpg"))
     await source.close()
 
 
@@ -167,7 +167,9 @@ class Hanging(FileSource):
 
     answer = threading.Event()
 
-    def _read(self, parts: tuple[str, ...], validators: Validators | None) -> Original | Unchanged:
+    def _read(
+        self, parts: tuple[str, ...], validators: Validators | None
+    ) -> Original | NotModified:
         self.answer.wait()
         return super()._read(parts, validators)
 
@@ -176,7 +178,7 @@ async def test_a_disk_that_hangs_does_not_hold_the_caller(root: Path) -> None:
     source = Hanging(root, Limits(source_seconds=0.05), threads=1)
     try:
         with pytest.raises(SourceTimedOut):
-            await source.fetch(Address("media:users/42 é%20.jpg"))
+            await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     finally:
         source.answer.set()
         await source.close()
@@ -189,15 +191,15 @@ def open_descriptors() -> int:
 
 async def test_nothing_stays_open(source: FileSource, root: Path) -> None:
     (root / "link.jpg").symlink_to(root)
-    await source.fetch(Address("media:users/42 é%20.jpg"))
+    await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     before = open_descriptors()
     for path in ("users/42 é%20.jpg", "link.jpg", "none/a.jpg", "users", "users/none.jpg"):
-        await asyncio.gather(source.fetch(Address(f"media:{path}")), return_exceptions=True)
+        await asyncio.gather(source.fetch(SourceRef(f"media:{path}")), return_exceptions=True)
     assert open_descriptors() <= before
 
 
 async def test_neither_uploads_nor_headers(source: FileSource) -> None:
-    with pytest.raises(BadSource):
+    with pytest.raises(InvalidSource):
         await source.fetch(Upload(BODY))
-    with pytest.raises(BadSource):
-        await source.fetch(Address("media:a.jpg", headers=(("x-key", "1"),)))
+    with pytest.raises(InvalidSource):
+        await source.fetch(SourceRef("media:a.jpg", headers=(("x-key", "1"),)))

@@ -9,16 +9,16 @@ from aiohttp import web
 from origin_server import FaultOrigin, Origin
 
 from proxy.errors import (
-    BadSource,
+    InvalidSource,
+    SourceDenied,
     SourceFailed,
     SourceForbidden,
     SourceNotFound,
-    SourceRefused,
     SourceTimedOut,
     SourceTooLarge,
 )
 from proxy.limits import Limits
-from proxy.originals import Address, Facts, Original, Unchanged, Upload, Validators
+from proxy.originals import NotModified, Original, OriginMetadata, SourceRef, Upload, Validators
 from proxy.sources.http import HttpSource
 from proxy.sources.net.http_client import Dialer, Dialing
 from proxy.sources.net.ssrf_policy import Reach
@@ -43,7 +43,7 @@ def source(dialer: Dialer) -> HttpSource:
 
 
 async def fetch(source: HttpSource, url: str) -> Original:
-    original = await source.fetch(Address(url))
+    original = await source.fetch(SourceRef(url))
     assert isinstance(original, Original)
     return original
 
@@ -52,13 +52,13 @@ async def test_the_original_is_what_lies_there(source: HttpSource, origin: Origi
     original = await fetch(source, origin.serve("/a.jpg?x=%2F", BODY))
     assert original.body.read() == BODY
     assert original.digest == hashlib.sha256(BODY).hexdigest()
-    assert original.facts == Facts()
+    assert original.facts == OriginMetadata()
 
 
 async def test_we_say_who_we_are_and_nothing_of_anybody_else(
     source: HttpSource, origin: Origin
 ) -> None:
-    await source.fetch(Address(origin.serve("/a.jpg", BODY)))
+    await source.fetch(SourceRef(origin.serve("/a.jpg", BODY)))
     (asked,) = origin.asked
     assert asked.headers == {
         "host": origin.url("").removeprefix("http://"),
@@ -71,7 +71,7 @@ async def test_we_say_who_we_are_and_nothing_of_anybody_else(
 
 async def test_the_target_goes_out_as_it_was_written(source: HttpSource, origin: Origin) -> None:
     target = "/a//b/../%2e%2F%zz;x?q=%20+&&u=http://h:1/~{}|"
-    await source.fetch(Address(origin.serve(target, BODY)))
+    await source.fetch(SourceRef(origin.serve(target, BODY)))
     assert origin.asked[0].target == target
 
 
@@ -82,8 +82,8 @@ async def test_neither_cookies_nor_proxies_nor_netrc(
         monkeypatch.setenv("http_proxy", proxy.url())
         monkeypatch.setenv("all_proxy", proxy.url())
         url = origin.serve("/a.jpg", BODY, headers={"Set-Cookie": "a=b"})
-        await source.fetch(Address(url))
-        await source.fetch(Address(url))
+        await source.fetch(SourceRef(url))
+        await source.fetch(SourceRef(url))
         assert proxy.connections == 0
     assert "cookie" not in origin.asked[1].headers
 
@@ -97,25 +97,27 @@ async def test_what_the_answer_says_is_handed_on(source: HttpSource, origin: Ori
     }
     original = await fetch(source, origin.serve("/a.jpg", BODY, headers=headers))
     validators = Validators('"1"', "Thu, 01 Jan 2026 11:00:00 GMT")
-    assert original.facts == Facts(validators, lifetime=60, tags=("a", "b"))
+    assert original.facts == OriginMetadata(validators, lifetime=60, tags=("a", "b"))
 
 
 async def test_asked_whether_it_changed(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a.jpg", status=304, headers={"Cache-Control": "max-age=60"})
     known = Validators('W/"1"', "Thu, 01 Jan 2026 11:00:00 GMT")
-    assert await source.fetch(Address(url), known) == Unchanged(Facts(known, lifetime=60))
+    assert await source.fetch(SourceRef(url), known) == NotModified(
+        OriginMetadata(known, lifetime=60)
+    )
     assert origin.asked[0].headers["if-none-match"] == 'W/"1"'
     assert origin.asked[0].headers["if-modified-since"] == "Thu, 01 Jan 2026 11:00:00 GMT"
 
 
 async def test_new_validators_take_the_place_of_the_old(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a.jpg", status=304, headers={"ETag": '"2"'})
-    unchanged = await source.fetch(Address(url), Validators('"1"'))
-    assert unchanged == Unchanged(Facts(Validators('"2"')))
+    unchanged = await source.fetch(SourceRef(url), Validators('"1"'))
+    assert unchanged == NotModified(OriginMetadata(Validators('"2"')))
 
 
 async def test_it_has_changed(source: HttpSource, origin: Origin) -> None:
-    original = await source.fetch(Address(origin.serve("/a.jpg", BODY)), Validators('"1"'))
+    original = await source.fetch(SourceRef(origin.serve("/a.jpg", BODY)), Validators('"1"'))
     assert isinstance(original, Original)
 
 
@@ -124,7 +126,7 @@ async def test_unchanged_is_no_answer_when_we_have_nothing(
     source: HttpSource, origin: Origin, validators: Validators | None
 ) -> None:
     with pytest.raises(SourceFailed, match="status 304"):
-        await source.fetch(Address(origin.serve("/a.jpg", status=304)), validators)
+        await source.fetch(SourceRef(origin.serve("/a.jpg", status=304)), validators)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,9 @@ async def test_unchanged_is_no_answer_when_we_have_nothing(
         (204, SourceFailed, 1),
         (206, SourceFailed, 1),
         (300, SourceFailed, 1),
-        (400, SourceRefused, 1),
-        (401, SourceRefused, 1),
-        (403, SourceRefused, 1),
+        (400, SourceDenied, 1),
+        (401, SourceDenied, 1),
+        (403, SourceDenied, 1),
         (404, SourceNotFound, 1),
         (410, SourceNotFound, 1),
         (429, SourceFailed, 1),
@@ -150,7 +152,7 @@ async def test_other_answers_are_failures(
     source: HttpSource, origin: Origin, status: int, error: type[Exception], asked: int
 ) -> None:
     with pytest.raises(error, match=str(status)):
-        await source.fetch(Address(origin.serve("/a.jpg", BODY, status=status)))
+        await source.fetch(SourceRef(origin.serve("/a.jpg", BODY, status=status)))
     assert origin.count("/a.jpg") == asked
 
 
@@ -159,7 +161,7 @@ async def test_a_server_that_says_when_to_come_back_is_not_asked_again_at_once(
 ) -> None:
     url = origin.serve("/a.jpg", status=503, headers={"Retry-After": "60"})
     with pytest.raises(SourceFailed):
-        await source.fetch(Address(url))
+        await source.fetch(SourceRef(url))
     assert origin.count("/a.jpg") == 1
 
 
@@ -206,11 +208,11 @@ async def test_as_many_redirects_as_allowed(source: HttpSource, origin: Origin) 
     for hop in range(3):
         origin.serve(f"/{hop}", status=302, headers={"Location": f"/{hop + 1}"})
     origin.serve("/3", BODY)
-    await source.fetch(Address(origin.url("/0")))
+    await source.fetch(SourceRef(origin.url("/0")))
     origin.serve("/3", status=302, headers={"Location": "/4"})
     origin.serve("/4", BODY)
     with pytest.raises(SourceFailed, match="redirects more than 3 times"):
-        await source.fetch(Address(origin.url("/0")))
+        await source.fetch(SourceRef(origin.url("/0")))
     assert origin.count("/4") == 0
 
 
@@ -218,7 +220,7 @@ async def test_redirects_in_a_circle_are_seen_at_once(source: HttpSource, origin
     origin.serve("/a", status=302, headers={"Location": "/b"})
     origin.serve("/b", status=302, headers={"Location": "/a#again"})
     with pytest.raises(SourceFailed, match="in a circle"):
-        await source.fetch(Address(origin.url("/a")))
+        await source.fetch(SourceRef(origin.url("/a")))
     assert len(origin.asked) == 2
 
 
@@ -234,7 +236,7 @@ async def test_redirects_to_what_is_no_url_of_ours(
 ) -> None:
     url = origin.serve("/a.jpg", status=302, headers={"Location": location})
     with pytest.raises(SourceFailed, match="redirects"):
-        await source.fetch(Address(url))
+        await source.fetch(SourceRef(url))
     assert len(origin.asked) == 1
 
 
@@ -243,22 +245,22 @@ async def test_each_hop_is_measured_by_the_policy(source: HttpSource, origin: Or
         location = f"http://[::ffff:127.0.0.2]:{secret.port}/"
         url = origin.serve("/a.jpg", status=302, headers={"Location": location})
         with pytest.raises(SourceForbidden, match="not a public one"):
-            await source.fetch(Address(url))
+            await source.fetch(SourceRef(url))
         assert secret.connections == 0
 
 
 async def test_a_redirect_to_a_port_that_is_not_asked(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a", status=302, headers={"Location": "http://127.0.0.1:25/"})
     with pytest.raises(SourceForbidden, match="port 25"):
-        await source.fetch(Address(url))
+        await source.fetch(SourceRef(url))
 
 
 async def test_headers_and_deadline_of_one_request(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a.jpg", BODY)
     along = (("authorization", "Bearer secret"), ("user-agent", "me"), ("accept-language", "de"))
-    await source.fetch(Address(url, headers=along, seconds=50))
+    await source.fetch(SourceRef(url, headers=along, seconds=50))
     assert set(along) <= set(origin.asked[0].headers.items())
-    await source.fetch(Address(url))
+    await source.fetch(SourceRef(url))
     assert origin.asked[1].headers["user-agent"] == "Framekeep"
     assert "authorization" not in origin.asked[1].headers
 
@@ -270,7 +272,7 @@ async def test_headers_go_to_the_server_they_are_meant_for_and_no_other(
         other.serve("/b", status=302, headers={"Location": origin.serve("/c", BODY)})
         origin.serve("/a", status=302, headers={"Location": "/a2"})
         origin.serve("/a2", status=302, headers={"Location": other.url("/b")})
-        await source.fetch(Address(origin.url("/a"), headers=(("authorization", "secret"),)))
+        await source.fetch(SourceRef(origin.url("/a"), headers=(("authorization", "secret"),)))
         sent = [
             (asked.target, asked.headers.get("authorization"))
             for asked in (*origin.asked, *other.asked)
@@ -280,8 +282,8 @@ async def test_headers_go_to_the_server_they_are_meant_for_and_no_other(
 
 async def test_headers_that_are_ours_to_say_are_refused(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a.jpg", BODY)
-    with pytest.raises(BadSource, match="header host"):
-        await source.fetch(Address(url, headers=(("Host", "internal"),)))
+    with pytest.raises(InvalidSource, match="header host"):
+        await source.fetch(SourceRef(url, headers=(("Host", "internal"),)))
     assert not origin.asked
 
 
@@ -292,14 +294,14 @@ async def test_an_answer_that_does_not_come(dialer: Dialer, origin: Origin) -> N
 
     url = origin.handle("/a.jpg", never)
     with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
-        await HttpSource(dialer, LIMITS).fetch(Address(url, seconds=0.2))
+        await HttpSource(dialer, LIMITS).fetch(SourceRef(url, seconds=0.2))
 
 
 async def test_no_query_is_told_to_a_log(dialer: Dialer) -> None:
     source = HttpSource(dialer, LIMITS)
     async with FaultOrigin.saying(b"no HTTP") as server:
         with pytest.raises(SourceFailed) as failed:
-            await source.fetch(Address(server.url("/a.jpg?key=secret")))
+            await source.fetch(SourceRef(server.url("/a.jpg?key=secret")))
     assert failed.value.detail
     assert "secret" not in failed.value.detail + str(failed.value)
 
@@ -314,7 +316,7 @@ async def test_a_deadline_can_be_shortened_but_not_stretched(
     url = origin.handle("/a.jpg", never)
     source = HttpSource(dialer, Limits(source_seconds=0.2))
     with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
-        await source.fetch(Address(url, seconds=90))
+        await source.fetch(SourceRef(url, seconds=90))
 
 
 async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> None:
@@ -331,7 +333,7 @@ async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> No
     source = HttpSource(dialer, LIMITS)
     async with Origin() as slow:
         url = slow.handle("/a.jpg", never)
-        waiting = [asyncio.create_task(source.fetch(Address(url))) for _ in range(8)]
+        waiting = [asyncio.create_task(source.fetch(SourceRef(url))) for _ in range(8)]
         await arrived.acquire()
         await arrived.acquire()
         original = await fetch(source, origin.serve("/b.jpg", BODY))
@@ -344,5 +346,5 @@ async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> No
 
 
 async def test_an_upload_is_not_for_this_source(source: HttpSource) -> None:
-    with pytest.raises(BadSource):
+    with pytest.raises(InvalidSource):
         await source.fetch(Upload(BODY))

@@ -14,7 +14,7 @@ from origin_server import FaultOrigin, Origin
 
 from proxy.errors import ProxyError, SourceFailed, SourceForbidden, SourceTimedOut
 from proxy.limits import Limits
-from proxy.originals import Address, Original
+from proxy.originals import Original, SourceRef
 from proxy.sources.config import SourceSettings
 from proxy.sources.http import HttpSource
 from proxy.sources.net.http_client import Dialer, Dialing
@@ -153,7 +153,7 @@ async def test_a_name_server_that_hangs_does_not_hold_the_caller() -> None:
     async with dialing(LOOPBACK, hanging) as dialer:
         source = HttpSource(dialer, Limits(source_seconds=0.05))
         with pytest.raises(SourceTimedOut):
-            await source.fetch(Address("http://nowhere.example/"))
+            await source.fetch(SourceRef("http://nowhere.example/"))
 
 
 @pytest.mark.parametrize("host", ["localhost", "app.localhost"])
@@ -224,11 +224,11 @@ async def test_a_secure_original_does_not_come_by_an_insecure_way(
         source = HttpSource(dialer, Limits(source_seconds=60))
         url = secure.serve("/down", status=302, headers={"Location": plain})
         with pytest.raises(SourceForbidden, match="from https:// to http://"):
-            await source.fetch(Address(url))
+            await source.fetch(SourceRef(url))
         assert not origin.asked
         secure.serve("/b.jpg", b"hello")
         up = origin.serve("/up", status=302, headers={"Location": secure.url("/b.jpg")})
-        assert isinstance(await source.fetch(Address(up)), Original)
+        assert isinstance(await source.fetch(SourceRef(up)), Original)
 
 
 async def test_a_body_can_be_sent(origin: Origin) -> None:
@@ -267,7 +267,7 @@ async def test_no_spelling_of_a_private_address_is_dialled() -> None:
     for _, spelling in [row for row in rows if not row[0].startswith("#")]:
         text = spelling.encode("latin-1", "backslashreplace").decode("unicode_escape")
         with pytest.raises(ProxyError):
-            await sources.fetch(Address(text))
+            await sources.fetch(SourceRef(text))
     await sources.close()
     assert not dialled
 

@@ -9,7 +9,7 @@ from origin_server import FaultOrigin
 
 from proxy.errors import SourceError, SourceFailed, SourceTimedOut, SourceTooLarge
 from proxy.limits import Limits
-from proxy.originals import Address, Original
+from proxy.originals import Original, SourceRef
 from proxy.sources.http import HttpSource
 from proxy.sources.net.http_client import Dialer, Dialing
 from proxy.sources.net.ssrf_policy import Reach
@@ -68,7 +68,7 @@ async def test_answers_that_are_odd_but_whole(
     source: HttpSource, answer: bytes, body: bytes
 ) -> None:
     async with FaultOrigin.saying(answer) as origin:
-        original = await source.fetch(Address(origin.url()))
+        original = await source.fetch(SourceRef(origin.url()))
     assert isinstance(original, Original)
     assert original.body.read() == body
 
@@ -124,7 +124,7 @@ async def test_answers_that_are_odd_but_whole(
 async def test_answers_that_are_none(source: HttpSource, answer: bytes) -> None:
     async with FaultOrigin.saying(answer) as origin:
         with pytest.raises(SourceFailed, match="the source"):
-            await source.fetch(Address(origin.url()))
+            await source.fetch(SourceRef(origin.url()))
         assert origin.connections <= 4
 
 
@@ -141,7 +141,7 @@ async def test_answers_that_are_none(source: HttpSource, answer: bytes) -> None:
 async def test_connections_that_break(source: HttpSource, parts: tuple[bytes, ...]) -> None:
     async with FaultOrigin.breaking(*parts) as origin:
         with pytest.raises(SourceFailed, match="broke off"):
-            await source.fetch(Address(origin.url()))
+            await source.fetch(SourceRef(origin.url()))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_connections_that_break(source: HttpSource, parts: tuple[bytes, ..
 async def test_answers_that_stop_coming(impatient: HttpSource, parts: tuple[bytes, ...]) -> None:
     async with FaultOrigin.saying(*parts, stay=True) as origin:
         with pytest.raises(SourceTimedOut, match="silent for too long"):
-            await impatient.fetch(Address(origin.url()))
+            await impatient.fetch(SourceRef(origin.url()))
         assert origin.connections == 1
 
 
@@ -179,7 +179,7 @@ async def test_answers_that_go_on_for_ever_end_at_the_deadline(start: bytes, par
     source = HttpSource(dialer, Limits(source_seconds=0.2))
     async with FaultOrigin.repeating(start, part) as origin:
         with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
-            await source.fetch(Address(origin.url()))
+            await source.fetch(SourceRef(origin.url()))
     await dialer.close()
 
 
@@ -195,7 +195,7 @@ async def test_answers_that_go_on_for_ever_end_at_the_deadline(start: bytes, par
 async def test_answers_that_never_fit(source: HttpSource, start: bytes, part: bytes) -> None:
     async with FaultOrigin.repeating(start, part) as origin:
         with pytest.raises(SourceTooLarge, match="larger than 100000 bytes"):
-            await source.fetch(Address(origin.url()))
+            await source.fetch(SourceRef(origin.url()))
         assert origin.connections == 1
 
 
@@ -211,7 +211,7 @@ async def test_answers_that_never_fit(source: HttpSource, start: bytes, part: by
 async def test_what_is_not_wanted_is_not_read(source: HttpSource, start: bytes) -> None:
     async with FaultOrigin.repeating(start, b"1\r\na\r\n") as origin:
         with pytest.raises(SourceError):
-            await source.fetch(Address(origin.url()))
+            await source.fetch(SourceRef(origin.url()))
 
 
 async def test_what_follows_an_answer_is_nobody_elses_answer(source: HttpSource) -> None:
@@ -219,7 +219,7 @@ async def test_what_follows_an_answer_is_nobody_elses_answer(source: HttpSource)
     poisoned = said(b"Content-Length: 5", body=b"hello") + said(b"Content-Length: 4", body=b"evil")
     async with FaultOrigin.saying(poisoned, stay=True) as origin:
         for _ in range(3):
-            original = await source.fetch(Address(origin.url()))
+            original = await source.fetch(SourceRef(origin.url()))
             assert isinstance(original, Original)
             assert original.body.read() == b"hello"
 
@@ -243,7 +243,7 @@ async def test_a_pooled_connection_that_is_dead_is_not_noticed(source: HttpSourc
     tired = TiredOrigin()
     async with FaultOrigin(tired.talk) as origin:
         for _ in range(3):
-            original = await source.fetch(Address(origin.url()))
+            original = await source.fetch(SourceRef(origin.url()))
             assert isinstance(original, Original)
         assert tired.asked == 5
         assert origin.connections == 3
@@ -257,7 +257,7 @@ async def test_what_breaks_off_once_is_asked_again(source: HttpSource) -> None:
         writer.write(said(b"Content-Length: 5", body=b"hel" if broken.pop(0) else b"hello"))
 
     async with FaultOrigin(talk) as origin:
-        original = await source.fetch(Address(origin.url()))
+        original = await source.fetch(SourceRef(origin.url()))
         assert isinstance(original, Original)
         assert original.body.read() == b"hello"
 
@@ -266,7 +266,7 @@ async def test_nobody_listens(source: HttpSource) -> None:
     async with FaultOrigin.saying() as origin:
         url = origin.url()
     with pytest.raises(SourceFailed, match="could not be reached"):
-        await source.fetch(Address(url))
+        await source.fetch(SourceRef(url))
 
 
 async def test_secure_requests_to_a_plain_server(source: HttpSource) -> None:
@@ -276,4 +276,4 @@ async def test_secure_requests_to_a_plain_server(source: HttpSource) -> None:
 
     async with FaultOrigin(talk) as origin:
         with pytest.raises(SourceFailed, match="TLS"):
-            await source.fetch(Address(origin.url().replace("http:", "https:")))
+            await source.fetch(SourceRef(origin.url().replace("http:", "https:")))

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from origin_server import FaultOrigin
 
-from proxy.errors import BadSource, SourceFailed, SourceNotFound, SourceTimedOut, SourceTooLarge
+from proxy.errors import InvalidSource, SourceFailed, SourceNotFound, SourceTimedOut, SourceTooLarge
 from proxy.limits import Limits
-from proxy.originals import Address, Facts, Original, Unchanged, Upload, Validators
+from proxy.originals import NotModified, Original, OriginMetadata, SourceRef, Upload, Validators
 from proxy.sources.config import SourceSettings
 from proxy.sources.object_storage import ObjectSource
 from proxy.sources.router import Sources
@@ -61,7 +61,7 @@ def source(bucket: str, limits: Limits | None = None) -> ObjectSource:
 
 async def test_the_original_is_what_lies_there(bucket: str) -> None:
     sources = Sources.configured(SourceSettings(named={"shop": bucket}), Limits())
-    original = await sources.fetch(Address("shop:users/a b%20é.jpg"))
+    original = await sources.fetch(SourceRef("shop:users/a b%20é.jpg"))
     assert isinstance(original, Original)
     assert original.body.read() == BODY
     assert original.digest == hashlib.sha256(BODY).hexdigest()
@@ -71,34 +71,34 @@ async def test_the_original_is_what_lies_there(bucket: str) -> None:
 
 
 async def test_asked_whether_it_changed(bucket: str) -> None:
-    original = await source(bucket).fetch(Address("shop:users/a b%20é.jpg"))
+    original = await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"))
     assert isinstance(original, Original)
     known = original.facts.validators
-    again = await source(bucket).fetch(Address("shop:users/a b%20é.jpg"), known)
-    assert again == Unchanged(Facts(known))
-    other = await source(bucket).fetch(Address("shop:users/a b%20é.jpg"), Validators('"old"'))
+    again = await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"), known)
+    assert again == NotModified(OriginMetadata(known))
+    other = await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"), Validators('"old"'))
     assert isinstance(other, Original)
 
 
 async def test_nothing_is_there(bucket: str) -> None:
     with pytest.raises(SourceNotFound, match="no such object"):
-        await source(bucket).fetch(Address("shop:users/none.jpg"))
+        await source(bucket).fetch(SourceRef("shop:users/none.jpg"))
 
 
 @pytest.mark.parametrize("path", ["", "/a", "../secret", "a/../../b", "a//b", ".hidden"])
 async def test_nothing_leads_out_of_the_prefix(bucket: str, path: str) -> None:
-    with pytest.raises(BadSource, match="path"):
-        await source(bucket).fetch(Address(f"shop:{path}"))
+    with pytest.raises(InvalidSource, match="path"):
+        await source(bucket).fetch(SourceRef(f"shop:{path}"))
 
 
 async def test_the_wrong_credentials(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guess")
     with pytest.raises(SourceFailed, match="does not let us read it"):
-        await source(bucket).fetch(Address("shop:users/a b%20é.jpg"))
+        await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"))
 
 
 async def test_size_is_bounded(bucket: str) -> None:
-    address = Address("shop:users/a b%20é.jpg")
+    address = SourceRef("shop:users/a b%20é.jpg")
     assert isinstance(
         await source(bucket, Limits(source_bytes=len(BODY), source_seconds=60)).fetch(address),
         Original,
@@ -114,25 +114,25 @@ def at(origin: FaultOrigin) -> str:
 async def test_an_answer_that_does_not_come() -> None:
     async with FaultOrigin.saying(stay=True) as origin:
         with pytest.raises(SourceTimedOut):
-            await source(at(origin), Limits(source_seconds=0.2)).fetch(Address("shop:a.jpg"))
+            await source(at(origin), Limits(source_seconds=0.2)).fetch(SourceRef("shop:a.jpg"))
 
 
 async def test_an_answer_that_breaks_off() -> None:
     head = b"HTTP/1.1 200 OK\r\nETag: x\r\nLast-Modified: Thu, 01 Jan 2026 11:00:00 GMT\r\n"
     async with FaultOrigin.saying(head + b"Content-Length: 9\r\n\r\nhello") as origin:
         with pytest.raises((SourceFailed, SourceTimedOut)):
-            await source(at(origin), Limits(source_seconds=0.5)).fetch(Address("shop:a.jpg"))
+            await source(at(origin), Limits(source_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
 
 
 async def test_nobody_listens() -> None:
     async with FaultOrigin.saying() as origin:
         place = at(origin)
     with pytest.raises((SourceFailed, SourceTimedOut)):
-        await source(place, Limits(source_seconds=0.5)).fetch(Address("shop:a.jpg"))
+        await source(place, Limits(source_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
 
 
 async def test_neither_uploads_nor_headers(bucket: str) -> None:
-    with pytest.raises(BadSource):
+    with pytest.raises(InvalidSource):
         await source(bucket).fetch(Upload(BODY))
-    with pytest.raises(BadSource):
-        await source(bucket).fetch(Address("shop:a.jpg", headers=(("x-key", "1"),)))
+    with pytest.raises(InvalidSource):
+        await source(bucket).fetch(SourceRef("shop:a.jpg", headers=(("x-key", "1"),)))

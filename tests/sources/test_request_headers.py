@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 from proxy.sources.net.request_headers import sendable
 
 
@@ -25,20 +25,20 @@ def test_equal_wishes_are_equal() -> None:
     ],
 )
 def test_what_is_ours_to_say_is_refused(name: str) -> None:
-    with pytest.raises(BadSource, match="header"):
+    with pytest.raises(InvalidSource, match="header"):
         sendable([(name, "1")])
 
 
 @pytest.mark.parametrize("value", ["", " a", "a ", "a\r\nB: c", "a\x00", "é", "\x7f", "a\nb"])
 def test_a_value_stays_within_its_line(value: str) -> None:
-    with pytest.raises(BadSource, match="value of the header x-key"):
+    with pytest.raises(InvalidSource, match="value of the header x-key"):
         sendable([("X-Key", value)])
 
 
 def test_number_and_length_are_bounded() -> None:
-    with pytest.raises(BadSource, match="more than 32 headers"):
+    with pytest.raises(InvalidSource, match="more than 32 headers"):
         sendable([(f"x-{number}", "1") for number in range(33)])
-    with pytest.raises(BadSource, match="longer than 8192"):
+    with pytest.raises(InvalidSource, match="longer than 8192"):
         sendable([("x-key", "1" * 8188)])
-    with pytest.raises(BadSource, match="given twice"):
+    with pytest.raises(InvalidSource, match="given twice"):
         sendable([("x-key", "1"), ("X-Key", "2")])

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from origin_server import Origin
 
-from proxy.errors import BadSource, SourceForbidden, SourceTooLarge
+from proxy.errors import InvalidSource, SourceForbidden, SourceTooLarge
 from proxy.limits import Limits
-from proxy.originals import Address, Original, Upload
+from proxy.originals import Original, SourceRef, Upload
 from proxy.sources.config import SourceSettings
 from proxy.sources.router import Sources
 
@@ -29,9 +29,9 @@ async def test_each_name_has_its_source(origin: Origin, tmp_path: Path) -> None:
         Limits(),
     )
     for reference, body in (
-        (Address("media:a.jpg"), b"from a file"),
-        (Address("shop:a ?é/b.jpg"), b"from below a base"),
-        (Address(url), b"from a URL"),
+        (SourceRef("media:a.jpg"), b"from a file"),
+        (SourceRef("shop:a ?é/b.jpg"), b"from below a base"),
+        (SourceRef(url), b"from a URL"),
         (Upload(b"from the caller"), b"from the caller"),
     ):
         original = await sources.fetch(reference)
@@ -44,8 +44,8 @@ async def test_each_name_has_its_source(origin: Origin, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "*", "a.jpg", "MEDIA:a", "file:///etc/passwd", "x:y"])
 async def test_an_unknown_name_is_told_with_the_known_ones(text: str) -> None:
     sources = Sources.configured(SourceSettings(named={"media": "file:///srv"}), Limits())
-    with pytest.raises(BadSource, match="is none of the sources here: http, https, media"):
-        await sources.fetch(Address(text))
+    with pytest.raises(InvalidSource, match="is none of the sources here: http, https, media"):
+        await sources.fetch(SourceRef(text))
     await sources.close()
 
 
@@ -53,8 +53,8 @@ async def test_an_unknown_name_is_told_with_the_known_ones(text: str) -> None:
 async def test_nothing_leads_out_of_a_base(origin: Origin, path: str) -> None:
     settings = SourceSettings(allow_nets=("127.0.0.1",), named={"shop": origin.url("/pictures/")})
     sources = Sources.configured(settings, Limits())
-    with pytest.raises(BadSource, match="path"):
-        await sources.fetch(Address(f"shop:{path}"))
+    with pytest.raises(InvalidSource, match="path"):
+        await sources.fetch(SourceRef(f"shop:{path}"))
     await sources.close()
     assert not origin.asked
 
@@ -62,8 +62,8 @@ async def test_nothing_leads_out_of_a_base(origin: Origin, path: str) -> None:
 async def test_neither_uploads_nor_headers_for_a_base(origin: Origin) -> None:
     settings = SourceSettings(allow_nets=("127.0.0.1",), named={"shop": origin.url("/")})
     sources = Sources.configured(settings, Limits())
-    with pytest.raises(BadSource):
-        await sources.fetch(Address("shop:a.jpg", headers=(("x-key", "1"),)))
+    with pytest.raises(InvalidSource):
+        await sources.fetch(SourceRef("shop:a.jpg", headers=(("x-key", "1"),)))
     await sources.close()
 
 
@@ -71,7 +71,7 @@ async def test_a_base_is_measured_by_the_policy_too(origin: Origin) -> None:
     origin.serve("/a.jpg", BODY)
     sources = Sources.configured(SourceSettings(named={"shop": origin.url("/")}), Limits())
     with pytest.raises(SourceForbidden):
-        await sources.fetch(Address("shop:a.jpg"))
+        await sources.fetch(SourceRef("shop:a.jpg"))
     await sources.close()
     assert not origin.asked
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 from proxy.sources.net.url import Url, follow, read, without_queries
 
 
@@ -60,7 +60,7 @@ ODD_HOSTS = (
 
 @pytest.mark.parametrize("host", ODD_HOSTS)
 def test_odd_hosts_are_refused(host: str) -> None:
-    with pytest.raises(BadSource, match="the source"):
+    with pytest.raises(InvalidSource, match="the source"):
         read(f"http://{host}/")
 
 
@@ -78,7 +78,7 @@ def test_odd_hosts_are_refused(host: str) -> None:
     ],
 )
 def test_odd_urls_are_refused(text: str) -> None:
-    with pytest.raises(BadSource, match="the source"):
+    with pytest.raises(InvalidSource, match="the source"):
         read(text)
 
 
@@ -99,7 +99,7 @@ def test_odd_urls_are_refused(text: str) -> None:
     ],
 )
 def test_a_refusal_says_why(text: str, reason: str) -> None:
-    with pytest.raises(BadSource, match=reason):
+    with pytest.raises(InvalidSource, match=reason):
         read(text)
 
 
@@ -107,7 +107,7 @@ def test_a_refusal_says_why(text: str, reason: str) -> None:
 def test_whatever_is_read_is_asked_as_it_was_read(text: str, start: str) -> None:
     try:
         url = read(start + text)
-    except BadSource:
+    except InvalidSource:
         return
     assert read(url.text) == url
     assert url.text.isascii()
@@ -148,7 +148,7 @@ def test_a_redirect_is_resolved(location: str, text: str) -> None:
     ],
 )
 def test_a_redirect_to_what_is_no_url_of_ours_is_refused(location: str) -> None:
-    with pytest.raises(BadSource):
+    with pytest.raises(InvalidSource):
         follow(read("https://example.com/a/x"), location)
 
 

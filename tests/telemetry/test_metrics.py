@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ImageTooLarge, ProxyError
-from proxy.originals import Address, Upload
+from proxy.originals import SourceRef, Upload
 from proxy.telemetry import metrics
 from proxy.telemetry.metrics import CACHES, STAGES, Request, Telemetry, current, stage, tell
 
@@ -149,7 +149,7 @@ def test_a_new_worker_begins_with_gauges_at_zero_and_counters_where_they_were(
 def test_of_a_source_only_the_host_is_known(counting: Telemetry, source: str, host: str) -> None:
     request = Request(counting, "images")
     assert request.source_host == ""
-    request.source = Address(source)
+    request.source = SourceRef(source)
     assert request.source_host == host
 
 

@@ -11,7 +11,7 @@ from proxy.api.middleware import Observed
 from proxy.app import tracing
 from proxy.config import TraceSettings
 from proxy.errors import SourceFailed
-from proxy.originals import Address
+from proxy.originals import SourceRef
 from proxy.telemetry import metrics
 from proxy.telemetry.metrics import Telemetry
 from proxy.telemetry.tracing import Traces
@@ -29,7 +29,7 @@ def kept() -> Iterator[InMemorySpanExporter]:
 async def spans(kept: InMemorySpanExporter, error: Exception | None) -> dict[str, ReadableSpan]:
     async def face(_: Scope, __: Receive, send: Send) -> None:
         metrics.named("request-1")
-        metrics.wanted(Address("https://cdn.example.com/a?token=SECRET"))
+        metrics.wanted(SourceRef("https://cdn.example.com/a?token=SECRET"))
         with metrics.stage("fetch"):
             pass
         if error is not None:

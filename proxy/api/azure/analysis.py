@@ -55,7 +55,7 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
     Exception: (500, "InternalServerError", "Something went wrong.", ""),
     errors.ProxyError: (500, "InternalServerError", "", "FailedToProcess"),
     errors.RequestError: (400, "InvalidRequest", "", "BadArgument"),
-    errors.BadSource: (
+    errors.InvalidSource: (
         *(400, "InvalidRequest"),
         *("Image URL is badly formatted or not accessible", ""),
     ),
@@ -63,7 +63,7 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
     errors.ImageError: _FORMAT,
     errors.ImageTooLarge: (400, "InvalidRequest", _SIDES, ""),
     errors.ImageTooSmall: (400, "InvalidRequest", _SIDES, ""),
-    errors.TookTooLong: (500, "InternalServerError", "Image processing timed out.", "Timeout"),
+    errors.DeadlineExceeded: (500, "InternalServerError", "Image processing timed out.", "Timeout"),
     errors.Overloaded: (503, "ServiceUnavailable", "", ""),
 }
 
@@ -99,9 +99,9 @@ class AzureAnalysis:
         source = await common.source(request, self._most)
         if isinstance(source, Upload) and not source.body:
             raise self._wrong_size()
-        examined = await unless_left(request.receive, self._service.examine(source))
+        examined = await unless_left(request.receive, self._service.probe(source))
         common.check(examined, self._most, self._formats)
-        seen = await unless_left(request.receive, self._service.ask(source))
+        seen = await unless_left(request.receive, self._service.detect(source))
         if ratios:
             crops = [
                 _crop(ratio, place(seen.focus, seen.size, Size(round(ratio * _FINE), _FINE)).box)

@@ -15,20 +15,20 @@ from proxy.api.http.api_keys import Keys, bearer
 from proxy.api.http.disconnect import CallerLeft
 from proxy.api.http.problems import Headers, json_bytes
 from proxy.errors import (
-    BadSource,
-    BadUpload,
     ImageTooLarge,
     ImageTooSmall,
+    InvalidSource,
+    InvalidUpload,
     NotAnImage,
     Overloaded,
     ProxyError,
     SourceTooLarge,
 )
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.imaging.headers import Header
 from proxy.imaging.image import Seen
-from proxy.originals import Address, Reference, Upload
-from proxy.service import Answer, Examined
+from proxy.originals import OriginalRef, SourceRef, Upload
+from proxy.service import ImageResult, ProbeResult
 from proxy.telemetry import metrics
 
 _log = logging.getLogger(__name__)
@@ -53,9 +53,9 @@ class Azure(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Service(Protocol):
-    async def produce(self, job: Job) -> Answer: ...
-    async def ask(self, source: Reference) -> Seen: ...
-    async def examine(self, source: Reference) -> Examined: ...
+    async def get_or_render(self, job: ImageRequest) -> ImageResult: ...
+    async def detect(self, source: OriginalRef) -> Seen: ...
+    async def probe(self, source: OriginalRef) -> ProbeResult: ...
 
 
 class Refusal(Exception):
@@ -163,7 +163,7 @@ def admit(request: Request, keys: Keys, query: Mapping[str, str]) -> None:
         raise NOT_ADMITTED
 
 
-async def source(request: Request, most: int) -> Reference:
+async def source(request: Request, most: int) -> OriginalRef:
     """The picture that the body is, holds or names.
 
     Raises:
@@ -174,14 +174,14 @@ async def source(request: Request, most: int) -> Reference:
     kind = content_type.partition(";")[0].strip().lower()
     match kind:
         case "application/json":
-            return Address(_url(await request_body.read(request, _JSON_BYTES)))
+            return SourceRef(_url(await request_body.read(request, _JSON_BYTES)))
         case "application/octet-stream":
             return Upload(await request_body.read(request, most))
         case "multipart/form-data":
             form = await request_body.read(request, most + _FORM_ROOM)
             try:
                 picture = multipart.file(form, content_type)
-            except BadUpload as error:
+            except InvalidUpload as error:
                 raise NotAnImage(str(error)) from error
             if len(picture) > most:
                 raise SourceTooLarge(f"the picture has more than {most} bytes")
@@ -195,13 +195,13 @@ class _UrlBody(Struct):
 
 
 def _url(body: bytes) -> str:
-    url = request_body.json(body, _UrlBody, BadUpload).url
+    url = request_body.json(body, _UrlBody, InvalidUpload).url
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
-        raise BadSource("url is not an http(s) URL")
+        raise InvalidSource("url is not an http(s) URL")
     return url
 
 
-def check(examined: Examined, most: int, formats: frozenset[str] | None) -> Header:
+def check(examined: ProbeResult, most: int, formats: frozenset[str] | None) -> Header:
     """The header of a picture within the bounds; ``formats`` None takes every format.
 
     Raises SourceTooLarge, NotAnImage, ImageTooSmall or ImageTooLarge.

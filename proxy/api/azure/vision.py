@@ -15,7 +15,7 @@ from proxy.api.http.api_keys import Keys
 from proxy.api.http.disconnect import unless_left
 from proxy.api.http.upload_budget import Room
 from proxy.formats import FORMATS
-from proxy.image_request import Job
+from proxy.image_request import ImageRequest
 from proxy.operations.convert import Convert
 from proxy.operations.page import Page
 from proxy.operations.plan import Plan
@@ -39,7 +39,12 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
     Exception: (500, "InternalServerError", "InternalServerError", "Something went wrong."),
     errors.ProxyError: (500, "InternalServerError", "FailedToProcess", ""),
     errors.RequestError: (400, "InvalidRequest", "BadArgument", ""),
-    errors.BadSource: (400, "InvalidRequest", "InvalidImageUrl", "Image URL is badly formatted."),
+    errors.InvalidSource: (
+        400,
+        "InvalidRequest",
+        "InvalidImageUrl",
+        "Image URL is badly formatted.",
+    ),
     errors.SourceError: (400, "InvalidRequest", "InvalidImageUrl", "Image URL is not accessible."),
     errors.SourceTooLarge: (400, "InvalidRequest", "InvalidImageSize", "Input image is too large."),
     errors.ImageError: (400, "InvalidRequest", "NotSupportedImage", ""),
@@ -56,7 +61,7 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
         *(400, "InvalidRequest", "InvalidImageFormat"),
         "Input data is not a valid image.",
     ),
-    errors.TookTooLong: (500, "InternalServerError", "Timeout", "Image processing timed out."),
+    errors.DeadlineExceeded: (500, "InternalServerError", "Timeout", "Image processing timed out."),
     errors.Overloaded: (503, "ServiceUnavailable", "", ""),
     common.UnsupportedContent: (
         *(415, "InvalidRequest", "UnsupportedMediaType"),
@@ -97,22 +102,24 @@ class AzureVision:
 
     async def _thumbnail(self, request: Request, crop: SmartCrop | Resize) -> Told:
         source = await common.source(request, self._most)
-        examined = await unless_left(request.receive, self._service.examine(source))
+        examined = await unless_left(request.receive, self._service.probe(source))
         header = common.check(examined, self._most, self._formats)
         wanted = preferred(
             request.headers.get("accept", ""), ("image/jpeg", "image/png", "image/webp")
         )
         first = (Page(1),) if header.frames > 1 else ()
-        job = Job(source, Plan((*first, crop, Convert(_KINDS.get(wanted, "auto"), QUALITY))))
-        answer = await unless_left(request.receive, self._service.produce(job))
+        job = ImageRequest(
+            source, Plan((*first, crop, Convert(_KINDS.get(wanted, "auto"), QUALITY)))
+        )
+        answer = await unless_left(request.receive, self._service.get_or_render(job))
         media_type = FORMATS[answer.rendition.format].media_type
         return 200, [(b"content-type", media_type.encode())], answer.rendition.body
 
     async def _area(self, request: Request, name: str, model: str) -> Told:
         source = await common.source(request, self._most)
-        examined = await unless_left(request.receive, self._service.examine(source))
+        examined = await unless_left(request.receive, self._service.probe(source))
         header = common.check(examined, self._most, self._formats)
-        seen = await unless_left(request.receive, self._service.ask(source))
+        seen = await unless_left(request.receive, self._service.detect(source))
         area = area_of_interest(seen.focus, seen.size)
         body: dict[str, Any] = {
             "areaOfInterest": {"x": area.left, "y": area.top, "w": area.width, "h": area.height},

@@ -4,7 +4,7 @@ import binascii
 import contextlib
 import re
 
-from proxy.errors import BadUpload
+from proxy.errors import InvalidUpload
 
 _DATA_URI = re.compile(rb"\s*data:[^,]{0,256};base64,", re.IGNORECASE)
 _LONGEST_PREFIX = 512
@@ -26,4 +26,4 @@ def decode_base64(text: bytes | memoryview) -> bytes:
     try:
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
     except binascii.Error as error:
-        raise BadUpload("this is not base64") from error
+        raise InvalidUpload("this is not base64") from error

@@ -6,7 +6,7 @@ Parts, and the header of each, are bounded, so that no body makes much of little
 import re
 from email.message import Message
 
-from proxy.errors import BadUpload
+from proxy.errors import InvalidUpload
 
 MOST_PARTS = 32
 LONGEST_HEAD = 8192
@@ -27,7 +27,7 @@ def file(body: bytes, content_type: str) -> bytes:
         kind = head.get("content-type", "").partition(";")[0].strip().lower()
         if kind.startswith("image/") or kind == "application/octet-stream":
             return data
-    raise BadUpload("the form has no file")
+    raise InvalidUpload("the form has no file")
 
 
 def _boundary(body: bytes, content_type: str) -> bytes:
@@ -39,10 +39,10 @@ def _boundary(body: bytes, content_type: str) -> bytes:
     else:
         line = body[:256].partition(b"\r\n")[0]
         if not line.startswith(b"--"):
-            raise BadUpload("the form has no boundary")
+            raise InvalidUpload("the form has no boundary")
         boundary = line[2:]
     if not _BOUNDARY.fullmatch(boundary):
-        raise BadUpload("the form's boundary is not 1 to 70 characters of those allowed")
+        raise InvalidUpload("the form's boundary is not 1 to 70 characters of those allowed")
     return boundary
 
 
@@ -56,19 +56,19 @@ def _parts(body: bytes, boundary: bytes) -> list[tuple[Message, bytes]]:
         if body.startswith(b"--", start):
             return found
         if len(found) == MOST_PARTS:
-            raise BadUpload(f"the form has more than {MOST_PARTS} parts")
+            raise InvalidUpload(f"the form has more than {MOST_PARTS} parts")
         end = body.find(mark, start)
         if end < 0:
-            raise BadUpload("the form breaks off")
+            raise InvalidUpload("the form breaks off")
         found.append(_part(body, start, end))
         start = end
-    raise BadUpload("the form's boundary is not in it")
+    raise InvalidUpload("the form's boundary is not in it")
 
 
 def _part(body: bytes, start: int, end: int) -> tuple[Message, bytes]:
     head_end = body.find(b"\r\n\r\n", start, min(end, start + LONGEST_HEAD))
     if head_end < 0:
-        raise BadUpload(f"a part of the form has no header of at most {LONGEST_HEAD} bytes")
+        raise InvalidUpload(f"a part of the form has no header of at most {LONGEST_HEAD} bytes")
     head = Message()
     for line in body[start:head_end].split(b"\r\n"):
         name, colon, value = line.decode("utf-8", "replace").partition(":")

@@ -20,7 +20,7 @@ STATUS: dict[type[errors.ProxyError], HTTPStatus] = {
     errors.ImageError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.CapacityError: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.TookTooLong: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }
 
 # How long a CDN may keep a failure, in seconds; all others not at all.
@@ -59,8 +59,8 @@ def problem(error: Exception, request_id: str) -> tuple[HTTPStatus, Headers, byt
     match error:
         case errors.ProxyError():
             status, detail, headers = status_of(type(error)), str(error), retry_after(error)
-            about["type"] = f"/docs#problem-{errors.name_of(type(error))}"
-            if isinstance(error, errors.BadPlan):
+            about["type"] = f"/docs#problem-{error.problem_type}"
+            if isinstance(error, errors.InvalidOperation):
                 about.update(operation=error.operation, field=error.field)
         case Problem():
             status, detail, headers = error.status, str(error), error.headers

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive
 
 from proxy.api.http.disconnect import CallerLeft
 from proxy.api.http.problems import Headers
-from proxy.errors import BadUpload, SourceTooLarge
+from proxy.errors import InvalidUpload, SourceTooLarge
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ async def read(request: Request, most: int) -> bytes:
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise BadUpload("a body with a content encoding is not accepted")
+        raise InvalidUpload("a body with a content encoding is not accepted")
     told = request.headers.get("content-length", "")
     if told.isascii() and told.isdigit() and (len(told) > 18 or int(told) > most):
         raise _too_large(most)

@@ -23,8 +23,8 @@ from proxy.api.http.upload_budget import Room
 from proxy.api.transform.request import BadColour, BadWish, Reader
 from proxy.api.transform.webhooks import Order
 from proxy.formats import FORMATS
-from proxy.image_request import Job
-from proxy.service import Answer
+from proxy.image_request import ImageRequest
+from proxy.service import ImageResult
 from proxy.telemetry import metrics
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ _STATUS: Mapping[type[Exception], tuple[int, str]] = {
     errors.ImageError: (422, "PROCESSING_ERROR"),
     errors.NotAnImage: (400, "UNSUPPORTED_FORMAT"),
     errors.CapacityError: (503, "SERVER_BUSY"),
-    errors.TookTooLong: (504, "TIMEOUT"),
+    errors.DeadlineExceeded: (504, "TIMEOUT"),
     errors.RenderFailed: (500, "INTERNAL_ERROR"),
 }
 _CODES = {
@@ -86,7 +86,7 @@ class Transform(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Service(Protocol):
-    async def produce(self, job: Job) -> Answer: ...
+    async def get_or_render(self, job: ImageRequest) -> ImageResult: ...
 
 
 class Desk(Protocol):
@@ -168,7 +168,7 @@ class TransformFace:
             await self._desk.accept(Order(wish.job, wish.webhook))
             return 201, json_bytes(ACCEPTED)
         del body  # it may be large, and rendering may take a while
-        answer = await unless_left(request.receive, self._service.produce(wish.job))
+        answer = await unless_left(request.receive, self._service.get_or_render(wish.job))
         return 200, await asyncio.to_thread(_success, answer, b"")
 
     def _take_turn(self, key: str, headers: Headers) -> None:
@@ -185,9 +185,9 @@ class TransformFace:
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "Rate limited", [wait])
 
 
-def delivery(outcome: Answer | errors.ProxyError | None) -> bytes:
+def delivery(outcome: ImageResult | errors.ProxyError | None) -> bytes:
     """The body that a webhook is sent."""
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, ImageResult):
         return _success(outcome, b'"api":"image_transformation",')
     message = "Internal server error" if outcome is None else str(outcome)
     return json_bytes(
@@ -195,7 +195,7 @@ def delivery(outcome: Answer | errors.ProxyError | None) -> bytes:
     )
 
 
-def _success(answer: Answer, extra: bytes) -> bytes:
+def _success(answer: ImageResult, extra: bytes) -> bytes:
     """Written by hand, since a general writer would copy the picture twice more."""
     media_type = FORMATS[answer.rendition.format].media_type.encode()
     return b"".join(
@@ -216,7 +216,7 @@ def refusal(error: Exception) -> tuple[int, dict[str, Any], Headers]:
     sentence = str(error) if isinstance(error, errors.ProxyError) else "Internal server error"
     body: dict[str, Any] = {"success": False, "error": sentence, "code": code}
     match error:
-        case errors.BadPlan(operation=int(at), field=field):
+        case errors.InvalidOperation(operation=int(at), field=field):
             body["details"] = {"operation_index": at, "field": field}
         case BadWish(field=str(field)) if field:
             body["details"] = {"field": field}

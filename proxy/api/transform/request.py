@@ -12,10 +12,16 @@ from msgspec import Raw, Struct
 
 from proxy.api.http import request_body
 from proxy.api.http.base64 import decode_base64
-from proxy.errors import BadPlan, BadSource, BadUpload, RequestError, SourceTooLarge
-from proxy.image_request import Job
-from proxy.operations.plan import Catalogue, Operation, Plan, short_names
-from proxy.originals import Address, Reference, Upload
+from proxy.errors import (
+    InvalidOperation,
+    InvalidSource,
+    InvalidUpload,
+    RequestError,
+    SourceTooLarge,
+)
+from proxy.image_request import ImageRequest
+from proxy.operations.plan import Operation, OperationRegistry, Plan, short_names
+from proxy.originals import OriginalRef, SourceRef, Upload
 from proxy.sources.net.request_headers import sendable
 from proxy.sources.net.url import read
 
@@ -38,7 +44,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 _COLOURS = ("hex_color", "background_hex_color", "background")
 
 
-class BadColour(BadPlan):
+class BadColour(InvalidOperation):
     """A colour that is none: the API's description tells it apart from other bad values."""
 
 
@@ -51,7 +57,7 @@ class BadWish(RequestError):
 
 
 class Wish(Struct, frozen=True):
-    job: Job
+    job: ImageRequest
     webhook: str = ""
 
 
@@ -80,7 +86,12 @@ class Reader:
     """Reads bodies. ``file_bytes`` is the largest file that may come in one."""
 
     def __init__(
-        self, catalogue: Catalogue, *, file_bytes: int, allow_http: bool, allow_http_webhooks: bool
+        self,
+        catalogue: OperationRegistry,
+        *,
+        file_bytes: int,
+        allow_http: bool,
+        allow_http_webhooks: bool,
     ) -> None:
         self._catalogue = catalogue
         self._file_bytes = file_bytes
@@ -95,7 +106,7 @@ class Reader:
                 raise BadWish(f"Missing required field: {name}", name)
         plan = self._plan(wish.operations)
         webhook = self._webhook(wish.webhook_url)
-        return Wish(Job(self._source(wish.file), plan), webhook)
+        return Wish(ImageRequest(self._source(wish.file), plan), webhook)
 
     def _plan(self, raw: Raw) -> Plan:
         if len(memoryview(raw)) > _MOST_OPERATIONS_BYTES:
@@ -116,13 +127,15 @@ class Reader:
             step = {key: value for key, value in step.items() if key in known and value is not None}
             for field in _REQUIRED.get(name, ()):
                 if not any(other.get(key, key) == field for key in step):
-                    raise BadPlan(f"operations[{at}].{field} is missing", operation=at, field=field)
+                    raise InvalidOperation(
+                        f"operations[{at}].{field} is missing", operation=at, field=field
+                    )
         try:
             return self._catalogue.plan([step]).operations[0]
-        except BadPlan as error:
+        except InvalidOperation as error:
             sentence = str(error).replace("operations[0]", f"operations[{at}]", 1)
             given = isinstance(step, dict) and error.field in _true_names(step, self._catalogue)
-            bad = BadColour if given and error.field in _COLOURS else BadPlan
+            bad = BadColour if given and error.field in _COLOURS else InvalidOperation
             raise bad(sentence, operation=at, field=error.field) from error
 
     def _webhook(self, raw: Raw) -> str:
@@ -133,7 +146,7 @@ class Reader:
             raise BadWish("webhook_url must be a string", "webhook_url")
         return self._checked(url, "webhook_url", allow_http=self._allow_http_webhooks)
 
-    def _source(self, raw: Raw) -> Reference:
+    def _source(self, raw: Raw) -> OriginalRef:
         file = request_body.json(raw, _File, lambda sentence: BadWish(f"file: {sentence}", "file"))
         inline = not _is_null(file.base64)
         kind = file.type or ("base64" if inline else "url")
@@ -154,7 +167,7 @@ class Reader:
             raise BadWish("file.base64 must be a string", "file.base64")
         try:
             data = decode_base64(text[1:-1])
-        except BadUpload:
+        except InvalidUpload:
             data = _unescaped(raw)
         if len(data) > self._file_bytes:
             raise SourceTooLarge(f"the file has more than {self._file_bytes} bytes")
@@ -165,14 +178,14 @@ class Reader:
     def _checked(self, url: str, field: str, *, allow_http: bool) -> str:
         try:
             scheme = read(url).scheme
-        except BadSource as error:
+        except InvalidSource as error:
             raise BadWish(f"{field}: {error}", field) from error
         if scheme == "http" and not allow_http:
             raise BadWish(f"{field} must be an https:// URL", field)
         return url
 
 
-def _true_names(step: Mapping[str, Any], catalogue: Catalogue) -> set[str]:
+def _true_names(step: Mapping[str, Any], catalogue: OperationRegistry) -> set[str]:
     kind = catalogue.operations.get(str(step.get("type")))
     other = short_names(kind) if kind else {}
     return {other.get(key, key) for key in step}
@@ -186,13 +199,13 @@ def _unescaped(raw: Raw) -> bytes:
     """The bytes, where the encoder of the JSON wrote / or a line break in another way."""
     try:
         return decode_base64(request_body.json(raw, str, BadWish).encode("utf-8", "replace"))
-    except BadUpload as error:
+    except InvalidUpload as error:
         raise BadWish("file.base64 is not base64", "file.base64") from error
 
 
-def _with_options(url: str, raw: Raw) -> Address:
+def _with_options(url: str, raw: Raw) -> SourceRef:
     if _is_null(raw):
-        return Address(url)
+        return SourceRef(url)
     field = "file.fetch_options"
     if len(memoryview(raw)) > _MOST_OPTIONS_BYTES:
         raise BadWish(f"{field} has more than {_MOST_OPTIONS_BYTES} bytes", field)
@@ -210,8 +223,8 @@ def _with_options(url: str, raw: Raw) -> Address:
             raise BadWish(f"{field}.timeout_ms is {_LEAST_TIMEOUT} to {_MOST_TIMEOUT}", field)
         seconds = options.timeout_ms / 1000
     try:
-        return Address(url, headers=sendable(headers), seconds=seconds)
-    except BadSource as error:
+        return SourceRef(url, headers=sendable(headers), seconds=seconds)
+    except InvalidSource as error:
         raise BadWish(f"{field}: {error}", field) from error
 
 

@@ -16,10 +16,10 @@ from msgspec import Struct
 
 from proxy.api.transform.queue import Full, Piece, Spool
 from proxy.errors import CapacityError, Overloaded, ProxyError
-from proxy.image_request import Job
-from proxy.operations.plan import Catalogue
-from proxy.originals import Address, Reference, Upload
-from proxy.service import Answer
+from proxy.image_request import ImageRequest
+from proxy.operations.plan import OperationRegistry
+from proxy.originals import OriginalRef, SourceRef, Upload
+from proxy.service import ImageResult
 from proxy.sources.net.http_client import Dialer
 from proxy.sources.net.url import read
 
@@ -29,13 +29,13 @@ AT_A_TIME = 4
 
 
 class Producer(Protocol):
-    async def produce(self, job: Job) -> Answer: ...
+    async def get_or_render(self, job: ImageRequest) -> ImageResult: ...
 
 
 class Order(Struct, frozen=True):
     """A job, and where its result shall be sent."""
 
-    job: Job
+    job: ImageRequest
     url: str
 
 
@@ -44,11 +44,11 @@ class _Kept(Struct, frozen=True):
 
     url: str
     steps: list[dict[str, Any]]
-    address: Address | None
+    address: SourceRef | None
     upload: bytes
 
 
-Told = Callable[[Answer | ProxyError | None], bytes]
+Told = Callable[[ImageResult | ProxyError | None], bytes]
 """The body to send: for an answer, a failure, or None for a fault of ours."""
 
 
@@ -60,7 +60,7 @@ class Webhooks:
         service: Producer,
         dialer: Dialer,
         spool: Spool,
-        catalogue: Catalogue,
+        catalogue: OperationRegistry,
         told: Told,
         *,
         tries: int = 5,
@@ -142,11 +142,11 @@ class Webhooks:
                 await asyncio.sleep(pause)
         _log.error("order %s: its receiver was not reached, and will not be tried again", name)
 
-    async def _body(self, job: Job, name: str) -> bytes:
+    async def _body(self, job: ImageRequest, name: str) -> bytes:
         """What to send; while we are overloaded, wait: the caller was told that it is accepted."""
         for pause in (*self._pauses, None):
             try:
-                return self._told(await self._service.produce(job))
+                return self._told(await self._service.get_or_render(job))
             except CapacityError as error:
                 if pause is None:
                     return self._told(error)
@@ -183,11 +183,11 @@ class Webhooks:
 def _packed(order: Order) -> bytes:
     source = order.job.source
     steps = [msgspec.to_builtins(operation) for operation in order.job.plan]
-    address, upload = (source, b"") if isinstance(source, Address) else (None, source.body)
+    address, upload = (source, b"") if isinstance(source, SourceRef) else (None, source.body)
     return msgspec.msgpack.encode(_Kept(order.url, steps, address, upload))
 
 
-def _unpacked(data: bytes, catalogue: Catalogue) -> Order:
+def _unpacked(data: bytes, catalogue: OperationRegistry) -> Order:
     kept = msgspec.msgpack.decode(data, type=_Kept)
-    source: Reference = kept.address or Upload(kept.upload)
-    return Order(Job(source, catalogue.plan(kept.steps)), kept.url)
+    source: OriginalRef = kept.address or Upload(kept.upload)
+    return Order(ImageRequest(source, catalogue.plan(kept.steps)), kept.url)

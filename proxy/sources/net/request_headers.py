@@ -7,7 +7,7 @@ carries state or speaks for us stays ours, and a value cannot end its line.
 import re
 from collections.abc import Iterable
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 
 MOST_HEADERS = 32
 MOST_CHARACTERS = 8192
@@ -67,20 +67,20 @@ def sendable(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     for name, value in headers:
         lower = name.lower()
         if not _NAME.fullmatch(lower):
-            raise BadSource(f"{name[:64]!r} is not the name of a header")
+            raise InvalidSource(f"{name[:64]!r} is not the name of a header")
         if lower in _OURS or lower.startswith(_OURS_BY_START):
-            raise BadSource(f"the header {lower} may not be sent along to a source")
+            raise InvalidSource(f"the header {lower} may not be sent along to a source")
         if lower in canonical:
-            raise BadSource(f"the header {lower} is given twice")
+            raise InvalidSource(f"the header {lower} is given twice")
         if not _VALUE.fullmatch(value):
-            raise BadSource(
+            raise InvalidSource(
                 f"the value of the header {lower} is not 1 or more printable characters"
             )
         canonical[lower] = value
     if len(canonical) > MOST_HEADERS:
-        raise BadSource(f"more than {MOST_HEADERS} headers are to be sent along to the source")
+        raise InvalidSource(f"more than {MOST_HEADERS} headers are to be sent along to the source")
     if sum(len(name) + len(value) for name, value in canonical.items()) > MOST_CHARACTERS:
-        raise BadSource(
+        raise InvalidSource(
             f"the headers to be sent along are longer than {MOST_CHARACTERS} characters"
         )
     return tuple(sorted(canonical.items()))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv6Address
 
-from proxy.errors import BadSource, SourceForbidden
+from proxy.errors import InvalidSource, SourceForbidden
 from proxy.sources.net.ip_policy import AddressPolicy
 from proxy.sources.net.url import Url, host_name
 
@@ -64,7 +64,7 @@ def _pattern(text: str) -> tuple[str, bool, bool]:
         if ":" in name and not below:
             return str(IPv6Address(name.removeprefix("[").removesuffix("]"))), True, False
         return host_name(name), itself, below
-    except (BadSource, AddressValueError) as error:
+    except (InvalidSource, AddressValueError) as error:
         raise ValueError(
             f"{text!r} is not a host: write example.com for that host alone, *.example.com for all "
             "below it, .example.com for both"

@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin
 import idna
 from msgspec import Struct
 
-from proxy.errors import BadSource
+from proxy.errors import InvalidSource
 
 MOST_CHARACTERS = 8192
 
@@ -52,19 +52,19 @@ class Url(Struct, frozen=True):
 def read(text: str) -> Url:
     """The URL in parts; raises BadSource with the reason."""
     if len(text) > MOST_CHARACTERS:
-        raise BadSource(f"the source URL is longer than {MOST_CHARACTERS} characters")
+        raise InvalidSource(f"the source URL is longer than {MOST_CHARACTERS} characters")
     if any(character <= " " or character == "\x7f" for character in text):
-        raise BadSource("the source URL holds a space or control character; percent-encode it")
+        raise InvalidSource("the source URL holds a space or control character; percent-encode it")
     if "\\" in text:
-        raise BadSource("the source URL holds a backslash; percent-encode it")
+        raise InvalidSource("the source URL holds a backslash; percent-encode it")
     if "#" in text:
-        raise BadSource("the source URL has a fragment (#…), which is never sent; leave it out")
+        raise InvalidSource("the source URL has a fragment (#…), which is never sent; leave it out")
     found = _START.fullmatch(text)
     if found is None:
-        raise BadSource("the source is not an http:// or https:// URL with a host")
+        raise InvalidSource("the source is not an http:// or https:// URL with a host")
     scheme, authority, target = found.groups()
     if "@" in authority:
-        raise BadSource("the source URL holds a user name or password; leave it out")
+        raise InvalidSource("the source URL holds a user name or password; leave it out")
     host, port = _authority(authority)
     secure = scheme.lower() == "https"
     try:
@@ -75,7 +75,9 @@ def read(text: str) -> Url:
             target=quote(target if target.startswith("/") else f"/{target}", safe=_PRINTABLE),
         )
     except UnicodeEncodeError:
-        raise BadSource("the source URL holds characters that are none (lone surrogates)") from None
+        raise InvalidSource(
+            "the source URL holds characters that are none (lone surrogates)"
+        ) from None
 
 
 def follow(base: Url, location: str) -> Url:
@@ -101,21 +103,21 @@ def without_queries(text: str) -> str:
 def host_name(text: str) -> str:
     """The host as it is looked up: lower case, A-labels; raises BadSource with the reason."""
     if not text:
-        raise BadSource("the source URL has no host")
+        raise InvalidSource("the source URL has no host")
     if "%" in text:
-        raise BadSource("the source's host is percent-encoded; write it out")
+        raise InvalidSource("the source's host is percent-encoded; write it out")
     if text.endswith("."):
-        raise BadSource("the source's host ends with a dot; leave it out")
+        raise InvalidSource("the source's host ends with a dot; leave it out")
     labels = [_label(label) for label in text.lower().split(".")]
     name = ".".join(labels)
     if len(name) > 253:
-        raise BadSource("the source's host is longer than 253 characters")
+        raise InvalidSource("the source's host is longer than 253 characters")
     # Whoever reads `0177.1`, `2130706433` or `0x7f.1` as an address dials another host than we see.
     if _NUMBER.fullmatch(labels[-1]):
         try:
             return str(IPv4Address(name))
         except AddressValueError:
-            raise BadSource(
+            raise InvalidSource(
                 "the source's host is a number that is no plain IPv4 address (four decimals, "
                 "no leading zeros)"
             ) from None
@@ -129,9 +131,9 @@ def _label(label: str) -> str:
         try:
             label = idna.alabel(label).decode("ascii")
         except idna.IDNAError:
-            raise BadSource("the source's host is not a valid international name") from None
+            raise InvalidSource("the source's host is not a valid international name") from None
     if len(label) > 63 or not _LABEL.fullmatch(label):
-        raise BadSource(
+        raise InvalidSource(
             "the source's host is not a name: its parts are 1 to 63 letters, digits, hyphens"
         )
     return label
@@ -142,13 +144,13 @@ def _authority(text: str) -> tuple[str, int | None]:
     if text.startswith("["):
         literal, bracket, rest = text[1:].partition("]")
         if not bracket or "%" in literal:
-            raise BadSource("the source's host is no IPv6 address without a zone, in brackets")
+            raise InvalidSource("the source's host is no IPv6 address without a zone, in brackets")
         try:
             host = str(IPv6Address(literal))
         except AddressValueError:
-            raise BadSource("the source's host is no IPv6 address in brackets") from None
+            raise InvalidSource("the source's host is no IPv6 address in brackets") from None
         if rest and not rest.startswith(":"):
-            raise BadSource("the source URL has something other than a port after the host")
+            raise InvalidSource("the source URL has something other than a port after the host")
         colon, port = rest[:1], rest[1:]
     else:
         name, colon, port = text.partition(":")
@@ -156,5 +158,5 @@ def _authority(text: str) -> tuple[str, int | None]:
     if not colon:
         return host, None
     if not _PORT.fullmatch(port) or int(port) > 65535:
-        raise BadSource("the source's port is not a number from 1 to 65535")
+        raise InvalidSource("the source's port is not a number from 1 to 65535")
     return host, int(port)
