@@ -17,7 +17,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 
 from proxy.cache import index as tables
-from proxy.cache.disk import CacheSettings, DiskStore
+from proxy.cache.disk import CacheConfig, DiskStore
 from proxy.cache.disk_table import Shelf
 from proxy.cache.envelope import frame, hashed, seal
 from proxy.cache.sqlite import Sealed
@@ -74,7 +74,7 @@ async def writes(store: DiskStore, entries: int) -> None:
 
 async def measure(folder: Path, entries: int) -> Figures:
     figures: Figures = {}
-    store = DiskStore(CacheSettings(dir=str(folder), bytes=10**12))
+    store = DiskStore(CacheConfig(dir=str(folder), max_result_bytes=10**12))
     await timed(figures, "first answer after the start", store.get("rendition", "key-0"))
     await timed(figures, "a read", reads(store, entries), READS)
     await timed(figures, "a write", writes(store, entries), READS // 2)

@@ -82,9 +82,9 @@ async def server(workers: int, cache: str) -> AsyncIterator[str]:
         **os.environ,
         "FRAMEKEEP_CACHE_DIR": cache,
         "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
-        "FRAMEKEEP_FRESHNESS_FLOOR": str(LIFETIME),
-        "FRAMEKEEP_FRESHNESS_MISSING": "1",
-        "FRAMEKEEP_FRESHNESS_RETRY": "1",
+        "FRAMEKEEP_CACHE_TTL_MIN": str(LIFETIME),
+        "FRAMEKEEP_CACHE_NEGATIVE_TTL": "1",
+        "FRAMEKEEP_CACHE_ERROR_BACKOFF_SECONDS": "1",
     }
     words = ("-m", "proxy", "serve", "--dev", "--port", "0", "--workers", str(workers))
     process = await asyncio.create_subprocess_exec(

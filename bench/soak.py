@@ -186,7 +186,7 @@ async def main(minutes: float, kills: int, kill_seconds: float) -> None:
             "FRAMEKEEP_CACHE_DIR": cache,
             "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.1/32",
-            "FRAMEKEEP_SOURCES_PORTS": "1-65535",
+            "FRAMEKEEP_SOURCES_ALLOW_PORTS": "1-65535",
             "FRAMEKEEP_LOG_LEVEL": "error",
         }
         server = await asyncio.create_subprocess_exec(

@@ -19,7 +19,7 @@ from proxy.api.fast_path import AtHand
 from proxy.api.health import Health
 from proxy.api.http.api_keys import Keys
 from proxy.api.http.upload_budget import Room
-from proxy.api.images import Grace, Images
+from proxy.api.images import Images, StaleConfig
 from proxy.api.metrics import Metrics
 from proxy.api.middleware import Observed
 from proxy.api.response_cache import Recent
@@ -28,25 +28,31 @@ from proxy.api.transform.endpoint import TransformFace, delivery
 from proxy.api.transform.queue import Spool
 from proxy.api.transform.request import Reader
 from proxy.api.transform.webhooks import Webhooks
+from proxy.cache.detections import DetectionCache
 from proxy.cache.factory import levels
 from proxy.cache.negative import Refusals
 from proxy.cache.originals import Supply
 from proxy.cache.purge import Purging
-from proxy.config import Settings, TraceSettings, load
+from proxy.cache.renditions import RenditionCache
+from proxy.cache.store import Store
+from proxy.config import Settings, TracingConfig, load
 from proxy.errors import ConfigError
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
 from proxy.operations.plan import Operation, OperationRegistry
+from proxy.render.inspector import Inspector
 from proxy.render.manager import Renderers
 from proxy.render.messages import Outfit
+from proxy.render.plan_renderer import PlanRenderer
 from proxy.render.pool import Pool
+from proxy.render.shared_decodes import Rasters
 from proxy.server.runtime_metrics import telling
 from proxy.service import ImageService
 from proxy.singleflight import SingleFlight
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
-from proxy.sources.router import Sources
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
+from proxy.sources.router import SourceRouter
 from proxy.telemetry.logging import RequestLog, configure
 from proxy.telemetry.metrics import Telemetry, Tracing
 
@@ -83,34 +89,36 @@ def create_app(
     if renderers is None:  # else who started them has looked
         settings.check_libraries()
     native = dialect(settings, operations)
-    sources = Sources.configured(settings.sources, settings.limits)
-    store = levels(settings.cache, settings.shared)
+    sources = SourceRouter.from_config(settings.sources, settings.limits)
+    store = levels(settings.cache, settings.shared_cache)
     models = settings.models
     own = Renderers(
-        settings.render, imports=models.imports(), readable=models.readable(), log=settings.log
+        settings.render, imports=models.imports(), readable=models.readable_dirs(), log=settings.log
     )
-    telemetry = Telemetry(FACES, renderers, tracing(settings.traces))
+    telemetry = Telemetry(FACES, renderers, tracing(settings.tracing))
     log = RequestLog(settings.log)
     pool = Pool(
         renderers or own.directory,
-        queue=settings.render.queue,
-        queue_seconds=settings.render.queue_seconds,
-        result_bytes=settings.limits.result_bytes * 2,
+        queue=settings.render.max_queue,
+        queue_seconds=settings.render.queue_timeout_seconds,
+        result_bytes=settings.limits.max_result_bytes * 2,
     )
-    cdn_dialer = Dialer(Reach(allow_nets=ANYWHERE))  # to where the operator says, and nowhere else
+    cdn_dialer = HttpClient(
+        SsrfPolicy(allow_nets=ANY_NETWORK)
+    )  # to where the operator says, and nowhere else
     purging = Purging(store, settings.cdn.cdns(cdn_dialer))
     flights = SingleFlight(Path(settings.cache.dir).expanduser() / "flights")
-    service = ImageService(
-        supply=Supply(sources, store, flights, settings.freshness),
+    service = create_service(
+        origins=Supply(sources, store, flights, settings.freshness),
         store=store,
         pool=pool,
+        context=Outfit(settings.limits, models, models.version()),
         flights=flights,
-        outfit=Outfit(settings.limits, models, models.sight()),
-        refusals=Refusals(settings.freshness.missing, time.monotonic),
-        shared=renderers,
+        negative=Refusals(settings.freshness.negative_ttl, time.monotonic),
+        shared_dir=renderers,
     )
 
-    catalogue = OperationRegistry(operations, at_most=settings.limits.operations)
+    catalogue = OperationRegistry(operations, at_most=settings.limits.max_operations)
     webhooks = _webhooks(settings, service, catalogue)
 
     @asynccontextmanager
@@ -130,16 +138,16 @@ def create_app(
             yield
 
     observed = partial(
-        Observed, telemetry=telemetry, log=log, server_timing=settings.traces.server_timing
+        Observed, telemetry=telemetry, log=log, server_timing=settings.tracing.server_timing
     )
-    keys = Keys(settings.api.keys, allow_keyless=settings.api.allow_keyless)
-    recent = Recent(settings.cache.memory_bytes)
-    grace = Grace(
+    keys = Keys(settings.api.keys, allow_keyless=settings.api.allow_anonymous)
+    recent = Recent(settings.cache.max_memory_bytes)
+    grace = StaleConfig(
         int(settings.freshness.stale_while_revalidate),
         int(settings.freshness.stale_if_error),
     )
     links = observed(Images(native, service, grace=grace, recent=recent), "images")
-    room = Room(settings.api.upload_bytes)
+    room = Room(settings.api.max_inflight_upload_bytes)
     vision = AzureVision(service, keys, settings.azure, room)
     analysis = AzureAnalysis(service, keys, settings.azure, room)
     reader = _reader(settings, catalogue)
@@ -158,54 +166,56 @@ def create_app(
         links,
     )
     # Where each request is traced or tells its timings, all go the way that does so.
-    plain = telemetry.tracing is None and not settings.traces.server_timing
+    plain = telemetry.tracing is None and not settings.tracing.server_timing
     return App(front, lifespan, AtHand(recent, links) if plain else None)
 
 
 def _reader(settings: Settings, catalogue: OperationRegistry) -> Reader:
     return Reader(
         catalogue,
-        file_bytes=settings.limits.source_bytes,
+        file_bytes=settings.limits.max_source_bytes,
         allow_http=settings.transform.allow_http,
-        allow_http_webhooks=settings.transform.allow_http_webhooks,
+        allow_http_webhooks=settings.transform.webhook_allow_http,
     )
 
 
 def _webhooks(settings: Settings, service: ImageService, catalogue: OperationRegistry) -> Webhooks:
     """Receivers are asked as sources are, but are not among the hosts that sources may be."""
-    reach = Reach(
+    reach = SsrfPolicy(
         allow_nets=settings.sources.allow_nets,
-        allow_hosts=settings.transform.webhook_hosts,
-        ports=settings.sources.ports,
+        allow_hosts=settings.transform.webhook_allow_hosts,
+        allow_ports=settings.sources.allow_ports,
     )
     return Webhooks(
         service,
-        Dialer(reach, settings.sources),
+        HttpClient(reach, settings.sources),
         Spool(Path(settings.cache.dir).expanduser() / "webhooks"),
         catalogue,
         delivery,
-        tries=settings.transform.webhook_tries,
-        wait_seconds=settings.transform.webhook_wait_seconds,
+        tries=settings.transform.webhook_max_attempts,
+        wait_seconds=settings.transform.webhook_backoff_seconds,
     )
 
 
-def dialect(settings: Settings, operations: Sequence[type[Operation]] = OPERATIONS) -> Native:
+def dialect(
+    settings: Settings, operations: Sequence[type[Operation]] = OPERATIONS
+) -> NativeDialect:
     """The native dialect as the settings have it. Raises ConfigError for presets that are wrong."""
     links = settings.links
     try:
-        return Native(
-            OperationRegistry(operations, at_most=settings.limits.operations),
+        return NativeDialect(
+            OperationRegistry(operations, at_most=settings.limits.max_operations),
             Keyring.from_hex(links.keys),
-            sources=settings.sources.named,
+            sources=settings.sources.aliases,
             presets=links.presets,
             allow_unsigned=links.allow_unsigned,
-            path_bytes=settings.limits.path_bytes,
+            path_bytes=settings.limits.max_url_bytes,
         )
     except ValueError as error:
         raise ConfigError(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
 
 
-def tracing(settings: TraceSettings) -> Tracing | None:
+def tracing(settings: TracingConfig) -> Tracing | None:
     """Where traces go, if anywhere. Raises ConfigError where that is not installed."""
     if not settings.otel:
         return None
@@ -213,7 +223,7 @@ def tracing(settings: TraceSettings) -> Tracing | None:
         traces = import_module("proxy.telemetry.tracing")
     except ImportError as error:
         raise ConfigError(
-            "FRAMEKEEP_TRACES_OTEL: OpenTelemetry is missing; pip install 'framekeep[otel]'"
+            "FRAMEKEEP_TRACING_OTEL: OpenTelemetry is missing; pip install 'framekeep[otel]'"
         ) from error
     opened: Tracing = traces.Traces()
     return opened
@@ -224,3 +234,42 @@ def from_environment(stopping: Callable[[], bool], renderers: Path) -> App:
     settings = load(os.environ).settings
     configure(settings.log)
     return create_app(settings, renderers=renderers, stopping=stopping)
+
+
+def create_service(
+    *,
+    origins: Supply,
+    store: Store,
+    pool: Pool,
+    context: Outfit,
+    flights: SingleFlight,
+    negative: Refusals,
+    shared_dir: Path | None = None,
+    clock: Callable[[], float] = time.time,
+) -> ImageService:
+    """The service on these parts.
+
+    ``shared_dir`` is a folder in which all workers of the machine share decoded originals;
+    without it this process shares with itself only. ``clock`` is in Unix seconds.
+    Raises OSError where nothing can be written to that folder.
+    """
+    detections = DetectionCache(store, context.sight)
+    inspector = Inspector(
+        origins=origins,
+        pool=pool,
+        context=context,
+        flights=flights,
+        detections=detections,
+        negative=negative,
+    )
+    decodes = Rasters(pool, context, shared_dir)
+    return ImageService(
+        renditions=RenditionCache(store, origins),
+        origins=origins,
+        renderer=PlanRenderer(pool, context, decodes, detections, inspector),
+        inspector=inspector,
+        flights=flights,
+        negative=negative,
+        deadline_seconds=context.limits.request_timeout_seconds,
+        clock=clock,
+    )

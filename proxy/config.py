@@ -17,31 +17,31 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT, Struct, field, structs
 
-from proxy.api.admin import AdminSettings
-from proxy.api.azure.common import Azure
-from proxy.api.http.api_keys import Access
-from proxy.api.metrics import MetricsSettings
-from proxy.api.transform.endpoint import Transform
-from proxy.cache.cdn.config import CdnSettings
-from proxy.cache.disk import CacheSettings
-from proxy.cache.freshness import Freshness
-from proxy.cache.shared import SharedSettings
+from proxy.api.admin import AdminConfig
+from proxy.api.azure.common import AzureConfig
+from proxy.api.http.api_keys import ApiConfig
+from proxy.api.metrics import MetricsConfig
+from proxy.api.transform.endpoint import TransformConfig
+from proxy.cache.cdn.config import CdnConfig
+from proxy.cache.disk import CacheConfig
+from proxy.cache.freshness import FreshnessConfig
+from proxy.cache.shared import SharedCacheConfig
 from proxy.errors import ConfigError
 from proxy.imaging.advisories import holes, installed
 from proxy.limits import Limits
-from proxy.links.native import Links
-from proxy.render.protocol import RenderSettings
-from proxy.server.config import ServerSettings
-from proxy.smartcrop.models import Models
-from proxy.sources.config import SourceSettings
-from proxy.telemetry.logging import LogSettings
+from proxy.links.native import LinksConfig
+from proxy.render.protocol import RenderConfig
+from proxy.server.config import ServerConfig
+from proxy.smartcrop.models import ModelsConfig
+from proxy.sources.config import SourceConfig
+from proxy.telemetry.logging import LogConfig
 from proxy.validation import Misfit, converted, from_text, options, secret
 
 PREFIX = "FRAMEKEEP_"
 CONFIG = "FRAMEKEEP_CONFIG"
 
 
-class TraceSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class TracingConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the time of a request went, told for each request."""
 
     otel: bool = False
@@ -56,23 +56,23 @@ class TraceSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can set."""
 
-    server: ServerSettings = field(default_factory=ServerSettings)
-    links: Links = field(default_factory=Links)
-    sources: SourceSettings = field(default_factory=SourceSettings)
-    cache: CacheSettings = field(default_factory=CacheSettings)
-    shared: SharedSettings = field(default_factory=SharedSettings)
-    freshness: Freshness = field(default_factory=Freshness)
-    cdn: CdnSettings = field(default_factory=CdnSettings)
-    admin: AdminSettings = field(default_factory=AdminSettings)
-    render: RenderSettings = field(default_factory=RenderSettings)
-    models: Models = field(default_factory=Models)
-    api: Access = field(default_factory=Access)
-    azure: Azure = field(default_factory=Azure)
-    transform: Transform = field(default_factory=Transform)
+    server: ServerConfig = field(default_factory=ServerConfig)
+    links: LinksConfig = field(default_factory=LinksConfig)
+    sources: SourceConfig = field(default_factory=SourceConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    shared_cache: SharedCacheConfig = field(default_factory=SharedCacheConfig)
+    freshness: FreshnessConfig = field(default_factory=FreshnessConfig)
+    cdn: CdnConfig = field(default_factory=CdnConfig)
+    admin: AdminConfig = field(default_factory=AdminConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+    models: ModelsConfig = field(default_factory=ModelsConfig)
+    api: ApiConfig = field(default_factory=ApiConfig)
+    azure: AzureConfig = field(default_factory=AzureConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
     limits: Limits = field(default_factory=Limits)
-    log: LogSettings = field(default_factory=LogSettings)
-    metrics: MetricsSettings = field(default_factory=MetricsSettings)
-    traces: TraceSettings = field(default_factory=TraceSettings)
+    log: LogConfig = field(default_factory=LogConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
 
     def check(self) -> None:
         """Refuse to serve what nobody asked to be open. Raises ConfigError."""
@@ -85,14 +85,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         for complaint in (
             self.models.complaint(),
             self.cdn.complaint(),
-            self.shared.complaint(),
+            self.shared_cache.complaint(),
         ):
             if complaint:
                 raise ConfigError(complaint)
 
     def check_libraries(self) -> None:
         """Refuse to serve with decoders that a picture could take over. Raises ConfigError."""
-        if found := list(holes(installed(), self.limits.source_formats, self.render.patched)):
+        if found := list(holes(installed(), self.limits.allow_source_formats, self.render.patched)):
             raise ConfigError("\n".join(found))
 
 

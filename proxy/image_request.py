@@ -21,14 +21,14 @@ class ResponseOptions(Struct, frozen=True):
 
     expires: int | None = None
     filename: str = ""
-    labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     debug: bool = False
 
 
 class InfoRequest(Struct, frozen=True):
     """What is asked about an original itself: besides all else, its windows of these ratios."""
 
-    windows: tuple[Size, ...] = ()
+    aspect_ratios: tuple[Size, ...] = ()
 
 
 class ImageRequest(Struct, frozen=True, dict=True):
@@ -36,8 +36,13 @@ class ImageRequest(Struct, frozen=True, dict=True):
 
     source: OriginalRef
     plan: Plan = field(default_factory=Plan)
-    delivery: ResponseOptions = field(default_factory=ResponseOptions)
-    inquiry: InfoRequest | None = None
+    response_options: ResponseOptions = field(default_factory=ResponseOptions)
+    info: InfoRequest | None = None
+
+    @property
+    def sources(self) -> tuple[OriginalRef, ...]:
+        """The main original, then the second images that the operations name."""
+        return (self.source, *self.plan.also())
 
     @cached_property
     def key(self) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from proxy.imaging.image import Rendition
 from proxy.limits import Limits
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
 from proxy.operations.plan import OperationRegistry
 from proxy.render.tasks import eye_of
-from proxy.smartcrop.models import Models
+from proxy.smartcrop.models import ModelsConfig
 
 
 class Link:
@@ -29,7 +29,7 @@ class Link:
         presets: Mapping[str, str] | None = None,
     ) -> None:
         self._base = base.rstrip("/")
-        self._native = Native(
+        self._native = NativeDialect(
             OperationRegistry(OPERATIONS), Keyring.from_hex(keys), sources=sources, presets=presets
         )
 
@@ -39,18 +39,18 @@ class Link:
         Raises:
             BadLink, BadPlan, BadSource: naming the step, the reason and the bound.
         """
-        return self._base + self._native.write(self._native.job(source, steps))
+        return self._base + self._native.build(self._native.make_request(source, steps))
 
 
 class Framekeep:
     """Renders pictures as the server would, without network, cache or render processes."""
 
-    def __init__(self, limits: Limits | None = None, *, models: Models | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, models: ModelsConfig | None = None) -> None:
         """``models`` names detector models; without, those that come along are used."""
         self._limits = limits or Limits()
-        self._catalogue = OperationRegistry(OPERATIONS, at_most=self._limits.operations)
-        self._native = Native(self._catalogue, Keyring(()), allow_unsigned=True)
-        self._eye = eye_of(models or Models())
+        self._catalogue = OperationRegistry(OPERATIONS, at_most=self._limits.max_operations)
+        self._native = NativeDialect(self._catalogue, Keyring(()), allow_unsigned=True)
+        self._eye = eye_of(models or ModelsConfig())
 
     def render(self, picture: bytes, *steps: str) -> Rendition:
         """The rendition of a picture by steps written as in a link.
@@ -59,5 +59,5 @@ class Framekeep:
             BadLink, BadPlan: naming the step, the reason and the bound.
             ImageError: no rendition can be made of these bytes.
         """
-        plan = self._native.plan(steps)
+        plan = self._native.parse_plan(steps)
         return render(picture, plan, self._limits, eye=self._eye).rendition

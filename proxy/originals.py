@@ -21,7 +21,7 @@ class SourceRef(Struct, frozen=True, dict=True):
     text: str
     version: str = ""
     headers: tuple[tuple[str, str], ...] = ()
-    seconds: float | None = None
+    timeout_seconds: float | None = None
 
     @property
     def scheme(self) -> str:
@@ -31,8 +31,8 @@ class SourceRef(Struct, frozen=True, dict=True):
     @cached_property
     def key(self) -> str:
         extra = [part.encode() for header in self.headers for part in header]
-        if self.seconds is not None:
-            extra.append(str(float(self.seconds)).encode())
+        if self.timeout_seconds is not None:
+            extra.append(str(float(self.timeout_seconds)).encode())
         return digest(b"address", self.text.encode(), self.version.encode(), *extra)
 
 
@@ -73,7 +73,7 @@ class OriginMetadata(Struct, frozen=True):
     """
 
     validators: Validators = field(default_factory=Validators)
-    lifetime: float | None = None
+    ttl: float | None = None
     tags: tuple[str, ...] = ()
 
 
@@ -82,13 +82,13 @@ class Original(Struct, frozen=True):
 
     body: SharedBuffer
     digest: str
-    facts: OriginMetadata = field(default_factory=OriginMetadata)
+    metadata: OriginMetadata = field(default_factory=OriginMetadata)
 
 
 class NotModified(Struct, frozen=True):
     """The source says: what you have is still right."""
 
-    facts: OriginMetadata
+    metadata: OriginMetadata
 
 
 def digest(*parts: bytes) -> str:

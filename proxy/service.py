@@ -1,61 +1,46 @@
-"""The order of things: kept? else, with whoever else asks: fetch, render, keep."""
+"""Answer an image request: cached? else, single flight: fetch, render, store."""
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy.cache import entries
-from proxy.cache.entries import KeptRendition
-from proxy.cache.freshness import Expired, Fresh, Record, Refused, Stale, Verdict, worst
+from proxy.cache.freshness import Expired, Fresh, Record, Refused, Stale
 from proxy.cache.negative import Refusals
-from proxy.cache.originals import Supplied, Supply, error_of, source_labels
-from proxy.cache.store import Kind, Store
+from proxy.cache.originals import Supply, error_of, source_labels
+from proxy.cache.refresh import BackgroundRefresh
+from proxy.cache.renditions import RenditionCache, StoredRendition
 from proxy.errors import (
     CapacityError,
     DeadlineExceeded,
-    ProxyError,
     SourceDenied,
     SourceFailed,
     SourceTimedOut,
 )
 from proxy.image_request import ImageRequest
-from proxy.imaging.headers import Header, probe
 from proxy.imaging.image import Rendition, Seen
 from proxy.imaging.info_model import Description
-from proxy.originals import Original, OriginalRef, digest
-from proxy.render.messages import DESCRIBE, LOOK, RENDER, LookOrder, Outfit, render_order
-from proxy.render.pool import Pool
-from proxy.render.protocol import Lane, Task
-from proxy.render.shared_decodes import Rasters, Reduced
+from proxy.originals import OriginalRef
+from proxy.render.inspector import Inspector, ProbeResult
+from proxy.render.plan_renderer import PlanRenderer
+from proxy.render.protocol import Lane
 from proxy.singleflight import SingleFlight
-from proxy.smartcrop.subject import Focus
 from proxy.telemetry.metrics import stage, tell, wanted
-
-_log = logging.getLogger(__name__)
-
-Told = TypeVar("Told", Seen, Description)
-
-_BEHIND = 256  # tasks at a time; what is stale beyond that is renewed when it is asked for again
-_LABELS = 128  # of one rendition
-_JUDGED_SECONDS = 1.0  # how long it goes without saying that what was fresh is so still
 
 
 class ImageResult(Struct, frozen=True):
-    """A rendition and what its reader may know of it.
+    """A rendition with what an answer says about it.
 
-    ``age`` is the time since the source was last asked and ``lifetime`` how long its word holds,
-    both in seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP
-    date, or empty; ``labels`` are what it can be purged by.
-    ``still`` tells whether the very same may be answered again, and is asked each time before;
-    None: it may not.
+    ``age`` is the time since the source was last asked, ``ttl`` how long its answer holds, both in
+    seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP date, or
+    empty; ``labels`` are its purge tags.
+    ``is_current`` says whether the very same result may be served again, and is called each time
+    before that; None: it may not.
     """
 
     rendition: Rendition
@@ -69,326 +54,140 @@ class ImageResult(Struct, frozen=True):
     is_current: Callable[[], bool] | None = None
 
 
-class _Made(Struct, frozen=True):
-    """A rendition, and how things stand at its source."""
-
-    rendition: KeptRendition
-    record: Record
-
-
-class ProbeResult(Struct, frozen=True):
-    """What an original's own structure says of it, and how many bytes it has."""
-
-    header: Header
-    length: int
-
-
 class ImageService:
-    """Makes renditions and answers questions about originals."""
+    """Every request has one deadline, ``deadline_seconds``, from its first wait to its result."""
 
     def __init__(
         self,
         *,
-        supply: Supply,
-        store: Store,
-        pool: Pool,
+        renditions: RenditionCache,
+        origins: Supply,
+        renderer: PlanRenderer,
+        inspector: Inspector,
         flights: SingleFlight,
-        outfit: Outfit,
-        refusals: Refusals,
-        shared: Path | None = None,
+        negative: Refusals,
+        deadline_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``shared`` is a folder in which all workers of the machine meet, where there are others.
-
-        ``clock`` is in Unix seconds. Raises OSError where nothing can be written to that folder.
-        """
-        self._supply = supply
-        self._store = store
-        self._pool = pool
+        """``clock`` is in Unix seconds."""
+        self._renditions = renditions
+        self._origins = origins
+        self._renderer = renderer
+        self._inspector = inspector
         self._flights = flights
-        self._outfit = outfit
-        self._refusals = refusals
-        self._limits = outfit.limits
+        self._negative = negative
+        self._deadline_seconds = deadline_seconds
         self._clock = clock
-        self._rasters = Rasters(pool, outfit, shared)
-        self._behind: dict[str, asyncio.Task[None]] = {}
+        self._refresh = BackgroundRefresh()
 
-    async def get_or_render(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
-        """The rendition: kept, or made now. Raises a ProxyError where there can be none."""
-        wanted(job.source)
+    async def get_or_render(self, request: ImageRequest, lane: Lane = "live") -> ImageResult:
+        """The rendition from the cache, or a new one. Raises a ProxyError."""
+        wanted(request.source)
         with stage("store"):
-            still = self._still(job)  # before anything is read: a later change is noticed
-            found, verdict = await self._found(job)
-        match verdict:
+            # Taken before the cache is read, so that a change in between is noticed.
+            is_current = self._renditions.change_token(request.key, request.sources)
+            cached, freshness = await self._renditions.get(request.key, request.sources)
+        match freshness:
             case Refused(refusal):
                 raise error_of(refusal)
-            case Fresh() if found:
-                self._complete_labels(job, found)
-                return replace(self._answer(job, found, "hit"), still=still)
-            case Stale(due) if found:
+            case Fresh() if cached:
+                self._add_missing_tags(request, cached)
+                return replace(self._result(request, cached, "hit"), is_current=is_current)
+            case Stale(due) if cached:
                 if due:
-                    self._do_behind(job, self._renew(job))
-                return self._answer(job, found, "stale")
-            case Expired(usable=True) if found:
-                try:
-                    return self._answer(job, await self._made(job, lane), "miss")
-                except (SourceFailed, SourceTimedOut, CapacityError) as error:
-                    if isinstance(error, SourceDenied):
-                        raise
-                    return self._answer(job, found, "stale")
-        return self._answer(job, await self._made(job, lane), "miss")
+                    self._refresh.start(request.key, self._render_once(request, "background"))
+                return self._result(request, cached, "stale")
+        try:
+            rendered = await self._render_once(request, lane)
+        except (SourceFailed, SourceTimedOut, CapacityError) as error:
+            if not cached or freshness != Expired(usable=True) or isinstance(error, SourceDenied):
+                raise
+            return self._result(request, cached, "stale")
+        return self._result(request, rendered, "miss")
+
+    async def _render_once(self, request: ImageRequest, lane: Lane) -> StoredRendition:
+        """Render for everybody who asks meanwhile; nobody waits for a less urgent flight."""
+        async with self._deadline():
+            return await self._flights.do(
+                f"{lane}-{request.key}",
+                partial(self._fetch_render_store, request, lane),
+                look=partial(self._renditions.get_fresh, request.key, request.sources),
+            )
+
+    async def _fetch_render_store(self, request: ImageRequest, lane: Lane) -> StoredRendition:
+        started_at = self._clock()
+        cached = await self._renditions.read(request.key)
+        if cached and (same := await self._renditions.revalidate(cached, request.sources)):
+            return same
+        self._renderer.announce(request.source)
+        originals = await asyncio.gather(*map(self._origins.original, request.sources))
+        digests = [fetched.original.digest for fetched in originals]
+        with self._negative.believed(request.plan.text, digests):
+            rendition, cost = await self._renderer.render(
+                request.plan, request.source, originals, lane
+            )
+        with stage("keep"):
+            return await self._renditions.put(
+                request.key,
+                rendition,
+                request.sources,
+                originals,
+                tags=(*request.response_options.tags, *(cached.labels if cached else ())),
+                cost=cost,
+                started_at=started_at,
+            )
 
     async def probe(self, source: OriginalRef) -> ProbeResult:
-        """What is known of an original before it is decoded. Raises a ProxyError."""
+        """Read an original's header. Raises a ProxyError."""
         async with self._deadline():
-            supplied = await self._supply.original(source)
-        body = supplied.original.body
-        return ProbeResult(await asyncio.to_thread(probe, body.view()), len(body))
+            return await self._inspector.probe(source)
 
     async def detect(self, source: OriginalRef) -> Seen:
-        """Where the eye goes in an original, and how large it is."""
-        seen, _ = await self._inquire(LOOK, source)
-        return seen
+        """Find the subject of an original. Raises a ProxyError."""
+        async with self._deadline():
+            return await self._inspector.detect(source)
 
     async def info(self, source: OriginalRef) -> tuple[Description, Record]:
-        """All there is to know of an original, and how long that may be believed."""
-        return await self._inquire(DESCRIBE, source)
+        """Describe an original; the record says how long that holds. Raises a ProxyError."""
+        async with self._deadline():
+            return await self._inspector.info(source)
 
     async def close(self) -> None:
-        """Give up what is done behind answers that were given."""
-        await self._rasters.close()
-        tasks = list(self._behind.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        """Cancel background refreshes and shared decodes."""
+        await self._renderer.close()
+        await self._refresh.close()
 
-    async def _found(self, job: ImageRequest) -> tuple[_Made | None, Verdict]:
-        """The kept rendition, and what may be done with it: no more than all its sources allow."""
-        rendition = entries.kept_rendition(await self._store.get("rendition", job.key))
-        sources = _sources(job)
-        standings = [await self._supply.standing(source) for source in sources]
-        made_of: tuple[str | None, ...] = rendition.originals if rendition else ()
-        if len(made_of) != len(sources):
-            made_of = (None,) * len(sources)
-        marked = rendition.marked if rendition else 0.0
-        verdict = worst(
-            self._supply.judge(source, standing, original, marked)
-            for source, standing, original in zip(sources, standings, made_of, strict=True)
-        )
-        record = standings[0].record
-        return (_Made(rendition, record) if rendition and record else None), verdict
+    def _add_missing_tags(self, request: ImageRequest, cached: StoredRendition) -> None:
+        tags = self._renditions.missing_tags(cached, _tags(request, cached))
+        if tags:
+            self._refresh.start(request.key, self._renditions.add_tags(request.key, tags))
 
-    async def _fresh(self, job: ImageRequest) -> _Made | None:
-        found, verdict = await self._found(job)
-        return found if verdict == Fresh() else None
-
-    async def _made(self, job: ImageRequest, lane: Lane) -> _Made:
-        async with self._deadline():
-            return await self._flights.do(
-                f"{lane}-{job.key}",  # who waits does not wait for work that may wait
-                partial(self._make, job, lane),
-                look=partial(self._fresh, job),
-            )
-
-    async def _make(self, job: ImageRequest, lane: Lane) -> _Made:
-        begun = self._clock()
-        before = entries.kept_rendition(await self._store.get("rendition", job.key))
-        if before is not None:
-            asked = (self._supply.record(source, before.marked) for source in _sources(job))
-            records = await asyncio.gather(*asked)
-            if before.originals == tuple(record.digest for record in records):
-                return _Made(before, records[0])  # nothing has changed
-        self._rasters.wanted(job.source.key)
-        supplied = await asyncio.gather(*map(self._supply.original, _sources(job)))
-        originals = tuple(one.original.digest for one in supplied)
-        with self._refusals.believed(job.plan.text, originals):
-            rendered, cost = await self._render(job, supplied, lane)
-        labels = _labels(job, supplied, before)
-        finished = entries.finished(rendered, originals, labels)
-        entry = entries.rendition_entry(finished, cost)
-        with stage("keep"):
-            await self._store.put("rendition", job.key, entry, begun=begun)
-        return _Made(finished, supplied[0].record)
-
-    async def _render(
-        self, job: ImageRequest, supplied: Sequence[Supplied], lane: Lane
-    ) -> tuple[Rendition, float]:
-        """The rendition, and the seconds that it took."""
-        bodies = [one.original.body for one in supplied]
-        main, record = supplied[0].original, supplied[0].record
-        labels = source_labels(job.source, record)
-        began = time.monotonic()
-        reduced = await self._rasters.of(job.source.key, main, job.plan, lane)
-        focus = await self._kept_focus(main) if job.plan.looks else None
-        if focus is None and reduced is not None and job.plan.begins_with_a_look:
-            focus = await self._flights.do(
-                f"{lane}-look-{main.digest}",
-                partial(self._focus, main, labels, reduced, lane),
-                look=partial(self._kept_focus, main),
-            )
-        also = dict(zip(job.plan.also(), bodies[1:], strict=True))
-        raster = reduced.raster if reduced else None
-        order = render_order(self._outfit, job.plan, focus, also, raster)
-        if reduced is not None:
-            bodies[0] = reduced.pixels
-        rendered = await self._pool.run(
-            RENDER, order, bodies, lane=lane, seconds=self._limits.render_seconds
-        )
-        cost = time.monotonic() - began
-        if rendered.focus is not None:
-            await self._keep_focus(main, rendered.focus, labels, cost)
-        return rendered.rendition, cost
-
-    async def _focus(
-        self, original: Original, labels: tuple[str, ...], reduced: Reduced, lane: Lane
-    ) -> Focus:
-        seen = await self._seen(LOOK, original, None, labels, reduced=reduced, lane=lane)
-        return seen.focus
-
-    async def _inquire(
-        self, question: Task[LookOrder, Told], source: OriginalRef
-    ) -> tuple[Told, Record]:
-        async with self._deadline():
-            return await self._flights.do(
-                f"{question.name}-{source.key}", partial(self._look, question, source)
-            )
-
-    async def _look(
-        self, question: Task[LookOrder, Told], source: OriginalRef
-    ) -> tuple[Told, Record]:
-        wanted(source)
-        supplied = await self._supply.original(source)
-        focus = await self._kept_focus(supplied.original)
-        labels = source_labels(source, supplied.record)
-        told = await self._seen(question, supplied.original, focus, labels)
-        return told, supplied.record
-
-    async def _seen(
-        self,
-        question: Task[LookOrder, Told],
-        original: Original,
-        focus: Focus | None,
-        labels: tuple[str, ...],
-        *,
-        reduced: Reduced | None = None,
-        lane: Lane = "live",
-    ) -> Told:
-        """What is seen in an original; its focus is kept if it was not known."""
-        began = time.monotonic()
-        with self._refusals.believed(question.name, [original.digest]):
-            told = await self._pool.run(
-                question,
-                LookOrder(self._outfit, focus, reduced.raster if reduced else None),
-                [reduced.pixels if reduced else original.body],
-                lane=lane,
-                seconds=self._limits.render_seconds,
-            )
-        if focus is None:
-            await self._keep_focus(original, told.focus, labels, time.monotonic() - began)
-        return told
-
-    async def _keep_focus(
-        self, original: Original, focus: Focus, labels: tuple[str, ...], cost: float
-    ) -> None:
-        entry = entries.focus_entry(focus, labels, cost)
-        await self._store.put("focus", self._focus_key(original), entry)
-
-    async def _kept_focus(self, original: Original) -> Focus | None:
-        focus = entries.kept_focus(await self._store.get("focus", self._focus_key(original)))
-        tell("focus", "miss" if focus is None else "hit")
-        return focus
-
-    def _focus_key(self, original: Original) -> str:
-        """Other detectors see otherwise: what they saw is kept beside."""
-        return digest(original.digest.encode(), self._outfit.sight.encode())
-
-    def _answer(
-        self, job: ImageRequest, made: _Made, state: Literal["hit", "stale", "miss"]
+    def _result(
+        self, request: ImageRequest, stored: StoredRendition, state: Literal["hit", "stale", "miss"]
     ) -> ImageResult:
-        rendition, record = made.rendition, made.record
         tell("rendition", state)
+        cached, record = stored.cached, stored.record
         return ImageResult(
-            rendition=rendition.rendition,
-            etag=rendition.etag,
+            rendition=cached.rendition,
+            etag=cached.etag,
             state=state,
             age=max(0.0, self._clock() - record.asked_at),
             ttl=record.lifetime,
-            made_at=rendition.made_at,
+            made_at=cached.made_at,
             last_modified=record.facts.validators.last_modified,
-            labels=tuple(dict.fromkeys((*_wanted(job, record), *rendition.labels))),
+            labels=tuple(dict.fromkeys((*_tags(request, stored), *cached.labels))),
         )
-
-    def _still(self, job: ImageRequest) -> Callable[[], bool] | None:
-        """Whether what is fresh now is so still: nothing that it rests on has changed since.
-
-        That it has grown old is not seen for a second.
-        """
-        until = time.monotonic() + _JUDGED_SECONDS
-        touch, key = self._store.touch, job.key
-        records: list[tuple[Kind, str]] = [("record", source.key) for source in _sources(job)]
-        same = self._store.watch(("rendition", key), *records)
-        if same is None:
-            return None
-
-        def still() -> bool:
-            right = time.monotonic() < until and same()
-            if right:
-                touch("rendition", key)
-            return right
-
-        return still
-
-    async def _renew(self, job: ImageRequest) -> None:
-        await self._made(job, "background")
-
-    def _complete_labels(self, job: ImageRequest, found: _Made) -> None:
-        """Another link leads to the same rendition, and its tags must purge it too."""
-        missing = set(_wanted(job, found.record)).difference(found.rendition.labels)
-        if missing and len(found.rendition.labels) + len(missing) <= _LABELS:
-            self._do_behind(job, self._store.label("rendition", job.key, sorted(missing)))
-
-    def _do_behind(self, job: ImageRequest, work: Coroutine[None, None, None]) -> None:
-        """Do the work once for any number of answers, and let none of them wait for it."""
-        if job.key in self._behind or len(self._behind) >= _BEHIND:
-            work.close()
-            return
-        task = asyncio.get_running_loop().create_task(_quietly(work))
-        self._behind[job.key] = task
-        task.add_done_callback(lambda _: self._behind.pop(job.key, None))
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
-        seconds = self._limits.total_seconds
+        seconds = self._deadline_seconds
         try:
             async with asyncio.timeout(seconds):
                 yield
         except TimeoutError as error:
-            raise DeadlineExceeded(f"this took longer than {seconds:g} seconds in all") from error
+            raise DeadlineExceeded(f"request deadline exceeded after {seconds:g} s") from error
 
 
-async def _quietly(work: Coroutine[None, None, None]) -> None:
-    try:
-        await work
-    except ProxyError as error:
-        _log.info("not renewed: %s %s", error, error.detail)
-
-
-def _sources(job: ImageRequest) -> tuple[OriginalRef, ...]:
-    """What the job is made of: the picture first, then what its operations need beside."""
-    return (job.source, *job.plan.also())
-
-
-def _wanted(job: ImageRequest, record: Record) -> tuple[str, ...]:
-    """What the answer to this job is to be purged by, as far as its link and source say."""
-    return (*source_labels(job.source, record), *job.delivery.labels)
-
-
-def _labels(
-    job: ImageRequest, supplied: Sequence[Supplied], before: KeptRendition | None
-) -> tuple[str, ...]:
-    """What the rendition is to be purged by; what other links gave it before is not lost."""
-    sources = zip(_sources(job), supplied, strict=True)
-    labels = [label for source, one in sources for label in source_labels(source, one.record)]
-    labels += [*job.delivery.labels, *(before.labels if before else ())]
-    return tuple(dict.fromkeys(labels))[:_LABELS]
+def _tags(request: ImageRequest, stored: StoredRendition) -> tuple[str, ...]:
+    """The tags that the source and this link give the rendition."""
+    return (*source_labels(request.source, stored.record), *request.response_options.tags)

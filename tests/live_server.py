@@ -35,9 +35,9 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
             "FRAMEKEEP_API_KEYS": f"{KEY},{OTHER_KEY}",
             "FRAMEKEEP_CACHE_DIR": str(folder),
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
-            "FRAMEKEEP_SOURCES_PORTS": "1-65535",
+            "FRAMEKEEP_SOURCES_ALLOW_PORTS": "1-65535",
             "FRAMEKEEP_RENDER_PROCESSES": "1",
-            "FRAMEKEEP_LOG_REQUESTS": "none",
+            "FRAMEKEEP_LOG_ACCESS": "none",
             **(environment or {}),
         }
     ).settings

@@ -10,7 +10,7 @@ from pathlib import Path
 from proxy.render.manager import Renderers
 from proxy.render.pool import Pool
 from proxy.render.process import ABOUT
-from proxy.render.protocol import RenderSettings
+from proxy.render.protocol import RenderConfig
 from proxy.server.worker import NAME
 
 
@@ -23,8 +23,8 @@ async def running(
     recycle_jobs: int = 1000,
     recycle_bytes: int = 256 * 1024 * 1024,
 ) -> AsyncIterator[tuple[Pool, Renderers]]:
-    settings = RenderSettings(
-        processes=processes, recycle_jobs=recycle_jobs, recycle_bytes=recycle_bytes
+    settings = RenderConfig(
+        processes=processes, max_tasks_per_process=recycle_jobs, max_memory_growth_bytes=recycle_bytes
     )
     async with Renderers(settings, works="renderer_tasks") as renderers:
         pool = Pool(renderers.directory, queue=queue, queue_seconds=30, result_bytes=result_bytes)

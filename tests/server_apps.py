@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from proxy.errors import ConfigError
 from proxy.render.manager import Renderers
-from proxy.render.protocol import RenderSettings
-from proxy.server.config import ServerSettings
+from proxy.render.protocol import RenderConfig
+from proxy.server.config import ServerConfig
 from proxy.server.supervisor import serve
 from proxy.server.worker import MakeApp, run
 
@@ -69,14 +69,14 @@ APPS: Mapping[str, MakeApp] = {"app": app, "refused": refused, "failing": failin
 
 
 def main(settings: str, app: str, *descriptors: str) -> int:
-    server = msgspec.json.decode(settings, type=ServerSettings)
+    server = msgspec.json.decode(settings, type=ServerConfig)
     if descriptors:
         listener, beat, owner = map(int, descriptors)
         where = {"listener": listener, "beat": beat, "owner": owner}
         return run(APPS[app], server, renderers=Path(), **where)
     return serve(
         server,
-        Renderers(RenderSettings(processes=1), works="renderer_tasks"),
+        Renderers(RenderConfig(processes=1), works="renderer_tasks"),
         make_app=APPS[app],
         ready=lambda address: print(address, flush=True),  # noqa: T201 - it is told so
     )

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from render_processes import until
 
+from proxy.app import create_service
 from proxy.buffers import OutputBuffer, SharedBuffer
-from proxy.cache.disk import CacheSettings, DiskStore
-from proxy.cache.freshness import Freshness
+from proxy.cache.disk import CacheConfig, DiskStore
+from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.lru import HotStore
 from proxy.cache.negative import Refusals
 from proxy.cache.originals import Supply
@@ -23,16 +24,16 @@ from proxy.render.messages import Outfit
 from proxy.render.pool import Pool
 from proxy.render.protocol import Lane, Task, Work, registry
 from proxy.render.tasks import WORKS
-from proxy.service import ImageResult, ImageService
+from proxy.service import ImageResult
 from proxy.singleflight import SingleFlight
 from proxy.sources.http import HttpSource
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.ssrf_policy import Reach
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import SsrfPolicy
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-RULES = Freshness(stale_while_revalidate=1000, stale_if_error=5000, jitter=0)
+RULES = FreshnessConfig(stale_while_revalidate=1000, stale_if_error=5000, ttl_jitter=0)
 
 
 class Here(Pool):
@@ -75,24 +76,24 @@ class World:
     """A service with all it needs, and a clock that a test can turn."""
 
     def __init__(
-        self, folder: Path, rules: Freshness = RULES, *, shared: Path | None = None
+        self, folder: Path, rules: FreshnessConfig = RULES, *, shared: Path | None = None
     ) -> None:
         """``shared`` is where it meets others, which have the same folder for their cache."""
         self.now = 1_000_000.0
-        self.dialer = Dialer(Reach(allow_nets=["127.0.0.1"]))
+        self.dialer = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
         source = HttpSource(self.dialer, Limits(), retries=0)
-        disk = DiskStore(CacheSettings(dir=str(folder)), clock=self.clock)
+        disk = DiskStore(CacheConfig(dir=str(folder)), clock=self.clock)
         self.store = HotStore(disk, 10_000_000)
         flights = SingleFlight(folder / "flights")
         self.pool = Here()
-        self.service = ImageService(
-            supply=Supply(source, self.store, flights, rules, clock=self.clock),
+        self.service = create_service(
+            origins=Supply(source, self.store, flights, rules, clock=self.clock),
             store=self.store,
             pool=self.pool,
+            context=Outfit(Limits()),
             flights=flights,
-            outfit=Outfit(Limits()),
-            refusals=Refusals(rules.missing, self.clock),
-            shared=shared,
+            negative=Refusals(rules.negative_ttl, self.clock),
+            shared_dir=shared,
             clock=self.clock,
         )
 
@@ -108,9 +109,9 @@ class World:
     async def ask(self, url: str, width: int = 40, *labels: str) -> ImageResult:
         plan = Plan((Resize(width_in_px=width),))
         answer = await self.service.get_or_render(
-            ImageRequest(SourceRef(url), plan, ResponseOptions(labels=labels))
+            ImageRequest(SourceRef(url), plan, ResponseOptions(tags=labels))
         )
-        await until(lambda: not self.service._behind)
+        await until(lambda: not self.service._refresh)
         return answer
 
     async def states(self, *urls: str) -> list[str]:

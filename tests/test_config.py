@@ -10,8 +10,8 @@ from msgspec import Meta, Struct, field, structs
 from proxy.cli.config import reference
 from proxy.config import Settings, described, load, meanings
 from proxy.errors import ConfigError
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.ssrf_policy import Reach
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import SsrfPolicy
 from proxy.validation import secret
 
 
@@ -87,7 +87,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
             FRAMEKEEP_CONFIG=str(file),
             FRAMEKEEP_LAMP_WATTS="bright",
             FRAMEKEEP_LAMP_DIMMED="yes",
-            FRAMEKEEP_LIMITS_SOURCE_BYTES="0",
+            FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES="0",
             FRAMEKEEP_LAMPS="1",
         )
     assert sorted(str(caught.value).splitlines()) == sorted(
@@ -97,7 +97,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
             "FRAMEKEEP_LAMPS is no setting; `framekeep config` lists them all",
             "FRAMEKEEP_LAMP_WATTS='bright': expected `int`, got `str`",
             "FRAMEKEEP_LAMP_DIMMED='yes': expected `bool`, got `str`",
-            "FRAMEKEEP_LIMITS_SOURCE_BYTES=0: expected `int` >= 1",
+            "FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES=0: expected `int` >= 1",
         ]
     )
 
@@ -160,17 +160,17 @@ SECRETS = {
     "FRAMEKEEP_API_KEYS": "5ec2e7-api,5ec2e7-other",
     "FRAMEKEEP_ADMIN_KEYS": "5ec2e7-admin",
     "FRAMEKEEP_METRICS_KEYS": "5ec2e7-metrics",
-    "FRAMEKEEP_CDN_CLOUDFLARE_ZONE": "zone",
-    "FRAMEKEEP_CDN_CLOUDFLARE_TOKEN": "5ec2e7-cloudflare",
-    "FRAMEKEEP_CDN_FASTLY_SERVICE": "service",
-    "FRAMEKEEP_CDN_FASTLY_TOKEN": "5ec2e7-fastly",
+    "FRAMEKEEP_CDN_CLOUDFLARE_ZONE_ID": "zone",
+    "FRAMEKEEP_CDN_CLOUDFLARE_API_TOKEN": "5ec2e7-cloudflare",
+    "FRAMEKEEP_CDN_FASTLY_SERVICE_ID": "service",
+    "FRAMEKEEP_CDN_FASTLY_API_TOKEN": "5ec2e7-fastly",
 }
 
 
 def test_no_secret_is_printed_with_what_holds_it() -> None:
     settings = load({**SECRETS, "FRAMEKEEP_SERVER_PORT": "8123"}).settings
     sections = [getattr(settings, name) for name in settings.__struct_fields__]
-    for holder in (settings, *sections, load(SECRETS), *settings.cdn.cdns(Dialer(Reach()))):
+    for holder in (settings, *sections, load(SECRETS), *settings.cdn.cdns(HttpClient(SsrfPolicy()))):
         raised = "".join(traceback.format_exception(ValueError(holder)))
         assert "5ec2e7" not in f"{holder!r} {holder} {[holder]} {raised}"
     assert "port=8123" in repr(settings)

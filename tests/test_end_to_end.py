@@ -24,7 +24,7 @@ SIZES = ("200:200", "800:600", "1200:630")
 CHAIN = "smart_crop:{}/sharpen:0.5/convert:webp:85"
 
 
-PATIENT = {"FRAMEKEEP_LIMITS_RENDER_SECONDS": "300", "FRAMEKEEP_LIMITS_TOTAL_SECONDS": "300"}
+PATIENT = {"FRAMEKEEP_LIMITS_RENDER_TIMEOUT_SECONDS": "300", "FRAMEKEEP_LIMITS_REQUEST_TIMEOUT_SECONDS": "300"}
 
 
 async def test_a_first_try_needs_nothing_but_the_three_links_it_prints(tmp_path: Path) -> None:

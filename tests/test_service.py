@@ -12,8 +12,8 @@ from pictures import file, scene, square
 from render_processes import until
 from service_fixture import RULES, World
 
-from proxy.cache.disk import CacheSettings, DiskStore
-from proxy.cache.freshness import Freshness
+from proxy.cache.disk import CacheConfig, DiskStore
+from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.negative import Refusals
 from proxy.cache.store import Everything, Labelled, Prefixed, Store
 from proxy.errors import (
@@ -41,7 +41,7 @@ LIVES = {"Cache-Control": "max-age=600", "ETag": '"1"'}
 @asynccontextmanager
 async def elsewhere(folder: Path, clock: Callable[[], float]) -> AsyncIterator[Store]:
     """The same cache in another worker."""
-    store = DiskStore(CacheSettings(dir=str(folder)), clock=clock)
+    store = DiskStore(CacheConfig(dir=str(folder)), clock=clock)
     yield store
     await store.close()
 
@@ -122,7 +122,7 @@ async def test_the_old_answer_is_there_at_once_however_slow_the_source(
     old += [await world.service.get_or_render(job) for _ in range(20)]
     assert {answer.state for answer in old} == {"stale"}
     go_on.set()
-    await until(lambda: not world.service._behind)
+    await until(lambda: not world.service._refresh)
     new = await world.ask(url)
     assert (new.state, new.etag != old[0].etag) == ("hit", True)
     assert origin.count("/a.png") == 2
@@ -191,7 +191,7 @@ async def test_a_source_that_is_down_when_asked_first(world: World, origin: Orig
 async def test_what_is_kept_stands_in_where_old_answers_are_not_given_at_once(
     tmp_path: Path, origin: Origin
 ) -> None:
-    world = World(tmp_path / "cache", Freshness(stale_while_revalidate=0, jitter=0))
+    world = World(tmp_path / "cache", FreshnessConfig(stale_while_revalidate=0, ttl_jitter=0))
     url = conditional(origin, "/a.png", ONE)
     await world.ask(url)
     world.now += 601
@@ -308,7 +308,7 @@ async def test_a_second_image_counts_like_the_first(world: World, origin: Origin
 
     async def state() -> str:
         answer = await world.service.get_or_render(job)
-        await until(lambda: not world.service._behind)
+        await until(lambda: not world.service._refresh)
         return answer.state
 
     assert [await state(), await state()] == ["miss", "hit"]
@@ -339,7 +339,7 @@ async def test_a_broken_original_is_found_out_once_in_a_while(world: World, orig
     assert world.pool.rendered == 1
     await refusals(world, url, url, width=60)
     assert world.pool.rendered == 2
-    world.now += RULES.missing
+    world.now += RULES.negative_ttl
     await refusals(world, url, url)
     assert world.pool.rendered == 3
 

@@ -70,10 +70,10 @@ def library(models: str = "") -> Contender:
     """Framekeep's eye and placement, in this process; one look serves all ratios."""
     from proxy.geometry import Size
     from proxy.smartcrop.detector import Eye
-    from proxy.smartcrop.models import Models
+    from proxy.smartcrop.models import ModelsConfig
     from proxy.smartcrop.placement import place as placed
 
-    eye = Eye(Models(models))
+    eye = Eye(ModelsConfig(models))
     eye.load()
 
     def place(picture: Picture) -> Placed:

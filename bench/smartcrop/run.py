@@ -6,7 +6,7 @@
 SET is a folder with annotated photographs (``annotations.json``, format ``smartcrop-eval/1``). Use
 the pictures' folder as a source named NAME of the server, and unsigned links:
 
-    FRAMEKEEP_SOURCES_NAMED='{"set": "file:///…/images"}' framekeep serve --dev
+    FRAMEKEEP_SOURCES_ALIASES='{"set": "file:///…/images"}' framekeep serve --dev
 """
 
 from __future__ import annotations

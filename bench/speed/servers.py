@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from scenarios import Wish
 
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
 from proxy.operations.plan import OperationRegistry
@@ -114,7 +114,7 @@ class Framekeep(Server):
 
     def __init__(self, folder: Path, workers: int) -> None:
         super().__init__(folder, workers)
-        self._native = Native(OperationRegistry(OPERATIONS), Keyring.from_hex([KEY]))
+        self._native = NativeDialect(OperationRegistry(OPERATIONS), Keyring.from_hex([KEY]))
 
     def command(self) -> list[str]:
         program = str(Path(sys.executable).with_name("framekeep"))
@@ -127,9 +127,9 @@ class Framekeep(Server):
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
             "FRAMEKEEP_CACHE_DIR": str(self.folder / "cache"),
             # All on one machine, and as patient as its peers: nobody is refused for being late.
-            "FRAMEKEEP_RENDER_QUEUE_SECONDS": "60",
-            "FRAMEKEEP_LIMITS_TOTAL_SECONDS": "120",
-            "FRAMEKEEP_SOURCES_IDLE_SECONDS": "30",
+            "FRAMEKEEP_RENDER_QUEUE_TIMEOUT_SECONDS": "60",
+            "FRAMEKEEP_LIMITS_REQUEST_TIMEOUT_SECONDS": "120",
+            "FRAMEKEEP_SOURCES_READ_TIMEOUT_SECONDS": "30",
         }
 
     def link(self, wish: Wish, source: str) -> str:
@@ -140,7 +140,7 @@ class Framekeep(Server):
         if wish.sharpen:
             steps.append(f"sharpen:{wish.sharpen}")
         steps.append(f"convert:{wish.format}:{wish.quality}")
-        return self._native.write(self._native.job(source, steps))
+        return self._native.build(self._native.make_request(source, steps))
 
 
 class Thumbor(Server):

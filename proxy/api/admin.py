@@ -31,7 +31,7 @@ _Words = Annotated[
 ]
 
 
-class AdminSettings(Discreet, frozen=True, forbid_unknown_fields=True):
+class AdminConfig(Discreet, frozen=True, forbid_unknown_fields=True):
     """Who may purge and look into the cache."""
 
     keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()

@@ -48,7 +48,7 @@ class ImageRenderer(Protocol):
         ...
 
 
-class Grace(Struct, frozen=True, forbid_unknown_fields=True):
+class StaleConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How long an old answer may still be served by a CDN, in seconds."""
 
     while_revalidate: int = 86_400
@@ -66,13 +66,13 @@ class Images:
         dialect: Dialect,
         service: ImageRenderer,
         *,
-        grace: Grace | None = None,
+        grace: StaleConfig | None = None,
         recent: Recent | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._dialect = dialect
         self._service = service
-        self._grace = grace or Grace()
+        self._grace = grace or StaleConfig()
         self._recent = recent or Recent(0)
         self._now = now
 
@@ -113,7 +113,7 @@ class Images:
         if ready is not None and ready.still() and b"range" not in asked:
             return self._again(asked, ready)
         job = ready.job if ready is not None else self._read(key)
-        if job.inquiry is not None:
+        if job.info is not None:
             description, record = await unless_left(receive, self._service.info(job.source))
             return self._described(asked, job, description, record)
         answer = await unless_left(receive, self._service.get_or_render(job, _lane(asked)))
@@ -125,16 +125,16 @@ class Images:
     def _read(self, key: Key) -> ImageRequest:
         target, formats = key
         with metrics.stage("parse"):
-            job = self._dialect.read(target)
-        if job.delivery.debug:
+            job = self._dialect.parse(target)
+        if job.response_options.debug:
             metrics.timed()
-        if job.inquiry is None and job.plan.negotiates:
-            return ImageRequest(job.source, job.plan.offered(formats), job.delivery)
+        if job.info is None and job.plan.negotiates:
+            return ImageRequest(job.source, job.plan.offered(formats), job.response_options)
         return job
 
     def _note(self, key: Key, job: ImageRequest, answer: ImageResult) -> None:
         """Have the answer at hand for the next who asks, if it may be given again."""
-        if answer.is_current is None or job.delivery.expires is not None or job.delivery.debug:
+        if answer.is_current is None or job.response_options.expires is not None or job.response_options.debug:
             self._recent.forget(key)
             return
         _, whole, _ = self._told("GET", {}, job, answer)
@@ -177,9 +177,9 @@ class Images:
         )
         if rendition.decided:
             headers.append((b"x-focus", rendition.decided.encode()))
-        if job.delivery.filename:
+        if job.response_options.filename:
             headers.append(
-                (b"content-disposition", inline(job.delivery.filename, rendition.format))
+                (b"content-disposition", inline(job.response_options.filename, rendition.format))
             )
         status, body = 200, rendition.body
         if method == "GET" and b"range" in asked:
@@ -201,7 +201,7 @@ class Images:
         record: Record,
     ) -> tuple[int, Headers, bytes]:
         """The answer to a question about an original."""
-        body = info.body(description, job.inquiry.windows if job.inquiry else ())
+        body = info.body(description, job.info.aspect_ratios if job.info else ())
         etag = f'"{digest(body)[:32]}"'
         age = max(0.0, self._now() - record.asked_at)
         headers: Headers = [
@@ -223,15 +223,15 @@ class Images:
         An expired link must not be served from anybody's cache, neither fresh nor stale. What a
         debug link tells is true once.
         """
-        if job.delivery.debug:
+        if job.response_options.debug:
             return b"no-store"
         fresh, stale, failing = (
             int(min(lifetime, _LONGEST)),
             self._grace.while_revalidate,
             self._grace.if_error,
         )
-        if job.delivery.expires is not None:
-            left = max(0, int(age) + int(job.delivery.expires - self._now()))
+        if job.response_options.expires is not None:
+            left = max(0, int(age) + int(job.response_options.expires - self._now()))
             fresh = min(fresh, left)
             stale, failing = min(stale, left - fresh), min(failing, left - fresh)
         return (

@@ -19,7 +19,7 @@ from proxy.telemetry.metrics import Telemetry
 from proxy.validation import Discreet
 
 
-class MetricsSettings(Discreet, frozen=True, forbid_unknown_fields=True):
+class MetricsConfig(Discreet, frozen=True, forbid_unknown_fields=True):
     """Who may read `/metrics`."""
 
     access: Literal["private", "keys", "open", "off"] = "private"
@@ -46,7 +46,7 @@ class Metrics:
         self,
         telemetry: Telemetry,
         stats: Callable[[], Awaitable[Mapping[Kind, Shelved]]],
-        settings: MetricsSettings,
+        settings: MetricsConfig,
     ) -> None:
         """``stats`` says what the cache holds."""
         self._telemetry = telemetry

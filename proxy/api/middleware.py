@@ -113,9 +113,9 @@ def _wanted(wants: str, request: Request) -> bool:
     match wants:
         case "all":
             return True
-        case "work":
+        case "misses":
             return request.cache != "hit"
-        case "failed":
+        case "errors":
             return request.error is not None or request.status in (LEFT, *range(500, 600))
         case _:
             return False

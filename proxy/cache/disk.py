@@ -29,37 +29,37 @@ _WRITE_SECONDS = 10.0  # after that the caller goes on, and the write by itself
 Bytes = Annotated[int, Meta(ge=1024 * 1024, le=2**60)]
 
 
-class CacheSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class CacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept on disk, and how much of it."""
 
     dir: Annotated[str, Meta(min_length=1, max_length=4096)] = "~/.cache/framekeep"
     """The folder, on a local disk. It is made when it is not there, and used only when it belongs
     to the server's user and is closed to all others."""
 
-    bytes: Bytes = 10_000_000_000
+    max_result_bytes: Bytes = 10_000_000_000
     """Most bytes of finished images."""
 
-    originals_bytes: Bytes = 5_000_000_000
+    max_original_bytes: Bytes = 5_000_000_000
     """Most bytes of originals, from which further sizes are made without fetching again."""
 
-    focus_bytes: Bytes = 200_000_000
+    max_detection_bytes: Bytes = 200_000_000
     """Most bytes of notes on where the eye goes in an original."""
 
-    records_bytes: Bytes = 500_000_000
+    max_metadata_bytes: Bytes = 500_000_000
     """Most bytes of what sources said about their originals: freshness and validators."""
 
-    memory_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 64_000_000
+    max_memory_bytes: Annotated[int, Meta(ge=0, le=2**40)] = 64_000_000
     """Most bytes of finished images that each worker has at hand in memory, beside the disk."""
 
-    retry_seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    disk_backoff_seconds: Annotated[float, Meta(ge=0, le=3600)] = 5.0
     """How long to go without a cache that could not be opened, before the next attempt."""
 
     def budgets(self) -> dict[Kind, int]:
         return {
-            "rendition": self.bytes,
-            "original": self.originals_bytes,
-            "focus": self.focus_bytes,
-            "record": self.records_bytes,
+            "rendition": self.max_result_bytes,
+            "original": self.max_original_bytes,
+            "focus": self.max_detection_bytes,
+            "record": self.max_metadata_bytes,
         }
 
 
@@ -69,10 +69,10 @@ class DiskStore:
     Nothing is touched before the first call; ``clock`` is in seconds since the epoch.
     """
 
-    def __init__(self, settings: CacheSettings, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: CacheConfig, *, clock: Callable[[], float] = time.time) -> None:
         self._ground = Ground(Path(settings.dir).expanduser())
         self._places = {
-            kind: Place(self._ground, kind, budget, settings.retry_seconds, clock)
+            kind: Place(self._ground, kind, budget, settings.disk_backoff_seconds, clock)
             for kind, budget in settings.budgets().items()
         }
         self._reads = Threads("cache-read", threads=4, waiting=64)

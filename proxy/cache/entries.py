@@ -79,7 +79,7 @@ def kept_rendition(entry: Entry | None) -> KeptRendition | None:
 
 
 def original_entry(original: Original, labels: tuple[str, ...], cost: float) -> Entry:
-    head = _OriginalHead(original.digest, original.facts)
+    head = _OriginalHead(original.digest, original.metadata)
     return Entry(original.body, msgspec.msgpack.encode(head), labels, cost)
 
 

@@ -21,19 +21,19 @@ _SLACK = 5.0  # by which clocks may be set back without making what is kept look
 _LONGEST_PAUSE = 60.0  # between two tries at a source that fails
 
 
-class Freshness(Struct, frozen=True, forbid_unknown_fields=True):
+class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """How long a source's word is believed, and what is done afterwards."""
 
-    default: Seconds = 86_400.0
+    ttl_default: Seconds = 86_400.0
     """Lifetime of an original whose source does not name one, in seconds."""
 
-    floor: Seconds = 60.0
+    ttl_min: Seconds = 60.0
     """No lifetime is shorter, whatever the source says, in seconds."""
 
-    ceiling: Seconds = 31_536_000.0
+    ttl_max: Seconds = 31_536_000.0
     """No lifetime is longer, whatever the source says, in seconds."""
 
-    jitter: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
+    ttl_jitter: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
     """Share of a lifetime by which ends are spread, so that not all is renewed at once."""
 
     stale_while_revalidate: Seconds = 86_400.0
@@ -42,16 +42,16 @@ class Freshness(Struct, frozen=True, forbid_unknown_fields=True):
     stale_if_error: Seconds = 86_400.0
     """How long after its end a result is served when the source cannot be had, in seconds."""
 
-    missing: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    negative_ttl: Annotated[float, Meta(ge=0, le=3600)] = 10.0
     """How long it is believed that a source has nothing there, and that nothing can be made of what
     it has, in seconds."""
 
-    retry: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    error_backoff_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0
     """How long a source that failed is left alone, in seconds; doubled each time, up to 60."""
 
-    def lifetime(self, said: float | None) -> float:
+    def clamp_ttl(self, said: float | None) -> float:
         """How long the source's word holds; ``said`` is its own lifetime, if it said one."""
-        return max(self.floor, min(self.default if said is None else said, self.ceiling))
+        return max(self.ttl_min, min(self.ttl_default if said is None else said, self.ttl_max))
 
 
 class Refusal(Struct, frozen=True):
@@ -81,33 +81,33 @@ class Record(Struct, frozen=True):
 
 
 def renewed(
-    before: Record | None, digest: str, facts: OriginMetadata, now: float, rules: Freshness
+    before: Record | None, digest: str, facts: OriginMetadata, now: float, rules: FreshnessConfig
 ) -> Record:
     """The record once the source has said what its original is."""
     return Record(
         digest=digest,
         facts=facts,
         asked_at=now,
-        lifetime=rules.lifetime(facts.lifetime),
+        lifetime=rules.clamp_ttl(facts.ttl),
         changed_at=before.changed_at if before and before.digest == digest else now,
     )
 
 
-def confirmed(before: Record, facts: OriginMetadata, now: float, rules: Freshness) -> Record:
+def confirmed(before: Record, facts: OriginMetadata, now: float, rules: FreshnessConfig) -> Record:
     """The record once the source has said that nothing changed: what it left out still holds."""
     known = before.facts
     said = OriginMetadata(
         validators=facts.validators if facts.validators != Validators() else known.validators,
-        lifetime=known.lifetime if facts.lifetime is None else facts.lifetime,
+        ttl=known.ttl if facts.ttl is None else facts.ttl,
         tags=facts.tags or known.tags,
     )
     return renewed(before, before.digest, said, now, rules)
 
 
-def refused(refusal: Refusal, now: float, rules: Freshness) -> Record:
+def refused(refusal: Refusal, now: float, rules: FreshnessConfig) -> Record:
     """The record once the source has said that there is nothing to be had."""
     return Record(
-        "", OriginMetadata(), asked_at=now, lifetime=rules.missing, changed_at=now, refusal=refusal
+        "", OriginMetadata(), asked_at=now, lifetime=rules.negative_ttl, changed_at=now, refusal=refusal
     )
 
 
@@ -149,7 +149,7 @@ def judge(
     made_of: str | None,
     marked: float,
     now: float,
-    rules: Freshness,
+    rules: FreshnessConfig,
 ) -> Verdict:
     """What may be done with what is kept of a source.
 
@@ -174,7 +174,7 @@ def judge(
     return Expired(usable=False)
 
 
-def _aged(late: float, record: Record, rules: Freshness, *, due: bool) -> Verdict | None:
+def _aged(late: float, record: Record, rules: FreshnessConfig, *, due: bool) -> Verdict | None:
     """What may be done with a result that is so late; None where nothing may."""
     bearable = late <= rules.stale_if_error
     if late < 0:
@@ -201,15 +201,15 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return Stale(due=any(verdict.due for verdict in stale)) if stale else Fresh()
 
 
-def pause(failures: int, rules: Freshness) -> float:
+def pause(failures: int, rules: FreshnessConfig) -> float:
     """How long to leave a source alone after so many failures in a row."""
-    return min(rules.retry * 2.0 ** min(failures - 1, 10), _LONGEST_PAUSE) if failures else 0.0
+    return min(rules.error_backoff_seconds * 2.0 ** min(failures - 1, 10), _LONGEST_PAUSE) if failures else 0.0
 
 
-def _end(record: Record, key: str, made_of: str, marked: float, rules: Freshness) -> float:
+def _end(record: Record, key: str, made_of: str, marked: float, rules: FreshnessConfig) -> float:
     """Until when the result is fresh."""
     spread = int(key[:8], 16) / 2**32  # the same for all sizes, and in every process
-    end = record.asked_at + record.lifetime * (1 - rules.jitter * spread)
+    end = record.asked_at + record.lifetime * (1 - rules.ttl_jitter * spread)
     if marked >= record.asked_at:
         end = min(end, marked)
     if made_of != record.digest:

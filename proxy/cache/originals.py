@@ -15,7 +15,7 @@ from proxy.cache import entries
 from proxy.cache.freshness import (
     Expired,
     Fresh,
-    Freshness,
+    FreshnessConfig,
     Record,
     Refusal,
     Refused,
@@ -31,7 +31,7 @@ from proxy.cache.store import Store
 from proxy.errors import SourceDenied, SourceError, SourceFailed, SourceTimedOut
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
 from proxy.singleflight import SingleFlight
-from proxy.sources import Source, whole
+from proxy.sources import Source, require_body
 from proxy.telemetry.metrics import fetched, stage, tell
 
 _FOR_EVER = float("inf")
@@ -66,7 +66,7 @@ class Supply:
         source: Source,
         store: Store,
         flights: SingleFlight,
-        rules: Freshness,
+        rules: FreshnessConfig,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -109,7 +109,7 @@ class Supply:
     async def original(self, source: OriginalRef) -> Supplied:
         """The original as the source has it now. Raises a SourceError."""
         if isinstance(source, Upload):
-            original = whole(await self._source.fetch(source))
+            original = require_body(await self._source.fetch(source))
             return Supplied(original, _uploaded(source, self._clock()))
         try:
             word = await self._word(source, 0.0, needed=True)
@@ -199,7 +199,7 @@ class Supply:
                 tell("original", "unchanged")
             case NotModified():
                 raise SourceFailed("the source says that nothing changed, but was not asked")
-            case Original(digest=digest, facts=facts):
+            case Original(digest=digest, metadata=facts):
                 record = renewed(before, digest, facts, self._clock(), self._rules)
                 word = _Word(record, answer)
                 tell("original", "miss")

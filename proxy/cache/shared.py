@@ -25,7 +25,7 @@ from proxy.cache.envelope import Damaged, check, frame, hashed, seal, unseal
 from proxy.cache.memory import selects
 from proxy.cache.store import Entry, Kind, Repairs, Selector, Shelved, Store
 from proxy.errors import StoreUnavailable
-from proxy.sources.net.object_store import check as check_place
+from proxy.sources.net.object_store import check_location as check_place
 from proxy.sources.net.object_store import open_bucket
 
 if TYPE_CHECKING:
@@ -41,34 +41,34 @@ _WRITERS = 4
 _SEEN = "purges of the fleet"
 
 
-class SharedSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class SharedCacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """A bucket that the caches of several machines share."""
 
-    bucket: Annotated[str, Meta(max_length=2048)] = ""
+    url: Annotated[str, Meta(max_length=2048)] = ""
     """``s3://bucket/prefix``, ``gs://…`` or ``az://…`` as for sources; empty for none."""
 
-    read_seconds: Annotated[float, Meta(gt=0, le=10)] = 0.3
+    read_timeout_seconds: Annotated[float, Meta(gt=0, le=10)] = 0.3
     """Longest wait for the bucket before an image is made here."""
 
-    write_seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
+    write_timeout_seconds: Annotated[float, Meta(gt=0, le=300)] = 30.0
     """Longest time to write an entry behind an answer."""
 
-    pause_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    backoff_seconds: Annotated[float, Meta(ge=0, le=3600)] = 10.0
     """How long a bucket that failed is left alone."""
 
-    poll_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
+    purge_poll_seconds: Annotated[float, Meta(ge=0.1, le=3600)] = 5.0
     """How often purges of other machines are looked for."""
 
-    queue: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    max_write_queue: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     """Most entries that wait to be written; what comes beyond that is kept here alone."""
 
     def complaint(self) -> str:
         """Why the bucket cannot be opened, empty where all is well."""
         try:
-            if self.bucket:
-                check_place(self.bucket)
+            if self.url:
+                check_place(self.url)
         except ValueError as error:
-            return f"FRAMEKEEP_SHARED_BUCKET: {error}"
+            return f"FRAMEKEEP_SHARED_CACHE_URL: {error}"
         return ""
 
 
@@ -82,19 +82,19 @@ class SharedStore:
     """The store ``near`` with the bucket behind it. ``clock`` is in seconds since the epoch."""
 
     def __init__(
-        self, near: Store, settings: SharedSettings, *, clock: Callable[[], float] = time.time
+        self, near: Store, settings: SharedCacheConfig, *, clock: Callable[[], float] = time.time
     ) -> None:
         """Raise ValueError where the bucket cannot be opened."""
         self._near = near
         self._settings = settings
         self._clock = clock
         self._bucket: ObjectStore = open_bucket(
-            settings.bucket, seconds=settings.write_seconds, connect_seconds=2.0
+            settings.url, seconds=settings.write_timeout_seconds, connect_seconds=2.0
         )
         self._shut_until = 0.0
         # What is done to one object is done in order: it always waits in the same queue.
         self._waiting: list[asyncio.Queue[tuple[str, Callable[[], bytes] | None]]] = [
-            asyncio.Queue(max(1, settings.queue // _WRITERS)) for _ in range(_WRITERS)
+            asyncio.Queue(max(1, settings.max_write_queue // _WRITERS)) for _ in range(_WRITERS)
         ]
         self._purges: dict[str, _Purge] = {}
         self._current = False
@@ -148,7 +148,7 @@ class SharedStore:
         name = f"purges/{purge.at:017.6f}-{secrets.token_hex(4)}"
         self._purges[name] = purge
         try:
-            async with asyncio.timeout(self._settings.write_seconds):
+            async with asyncio.timeout(self._settings.write_timeout_seconds):
                 await _put(self._bucket, name, msgspec.msgpack.encode(purge))
         except (TimeoutError, Failed) as error:
             raise StoreUnavailable(
@@ -182,11 +182,11 @@ class SharedStore:
     def _failed(self, error: Exception) -> None:
         if time.monotonic() >= self._shut_until:
             logger.warning("cache: the shared bucket is left alone for a while: %s", error)
-        self._shut_until = time.monotonic() + self._settings.pause_seconds
+        self._shut_until = time.monotonic() + self._settings.backoff_seconds
 
     async def _far(self, kind: Kind, key: str) -> Entry | None:
         try:
-            async with asyncio.timeout(self._settings.read_seconds):
+            async with asyncio.timeout(self._settings.read_timeout_seconds):
                 data = await _get(self._bucket, _name(kind, key))
         except (TimeoutError, Failed) as error:
             self._failed(error)
@@ -224,7 +224,7 @@ class SharedStore:
             name, content = await queue.get()
             try:
                 if time.monotonic() >= self._shut_until:
-                    async with asyncio.timeout(self._settings.write_seconds):
+                    async with asyncio.timeout(self._settings.write_timeout_seconds):
                         if content is None:
                             await _delete(self._bucket, name)
                         else:
@@ -237,14 +237,14 @@ class SharedStore:
     async def _poll(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._settings.write_seconds):
+                async with asyncio.timeout(self._settings.write_timeout_seconds):
                     await self._learn()
                 self._current = True
             except (TimeoutError, Failed, StoreUnavailable) as error:
                 # Who does not know of purges must not take what they may have meant.
                 self._current = False
                 self._failed(error)
-            await asyncio.sleep(self._settings.poll_seconds)
+            await asyncio.sleep(self._settings.purge_poll_seconds)
 
     async def _learn(self) -> None:
         """Learn of the fleet's purges, and apply here those that this machine has not seen."""

@@ -5,7 +5,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 
-from proxy.cache.cdn.config import CdnSettings
+from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.factory import levels
 from proxy.cache.purge import Purged, Purging
 from proxy.cache.store import (
@@ -20,8 +20,8 @@ from proxy.cache.store import (
 )
 from proxy.config import load
 from proxy.errors import InvalidPurge
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 
 _SELECTORS = (
     ("source", "URL", "everything that was made of this source"),
@@ -44,10 +44,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
-    return asyncio.run(_run(chosen, levels(settings.cache, settings.shared), settings.cdn))
+    return asyncio.run(_run(chosen, levels(settings.cache, settings.shared_cache), settings.cdn))
 
 
-async def _run(chosen: Namespace, store: Store, cdn: CdnSettings) -> int:
+async def _run(chosen: Namespace, store: Store, cdn: CdnConfig) -> int:
     try:
         match chosen.action:
             case "stats":
@@ -60,7 +60,7 @@ async def _run(chosen: Namespace, store: Store, cdn: CdnSettings) -> int:
         await store.close()
 
 
-async def _purge(chosen: Namespace, store: Store, cdn: CdnSettings) -> Purged:
+async def _purge(chosen: Namespace, store: Store, cdn: CdnConfig) -> Purged:
     selectors: list[Selector] = [
         *(Labelled(f"source:{text}") for text in chosen.source),
         *(Prefixed(f"source:{text}") for text in chosen.prefix),
@@ -71,7 +71,7 @@ async def _purge(chosen: Namespace, store: Store, cdn: CdnSettings) -> Purged:
         selectors = [Everything()]
     if not selectors:
         raise InvalidPurge("nothing is selected: give --source, --prefix, --tag, --preset")
-    dialer = Dialer(Reach(allow_nets=ANYWHERE))
+    dialer = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))
     try:
         return await Purging(store, cdn.cdns(dialer)).purge(selectors, soft=chosen.soft)
     finally:

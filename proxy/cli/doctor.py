@@ -85,7 +85,7 @@ _DOT = bytes.fromhex(
 
 def _libraries(settings: Settings) -> Finding:
     """Which decoders are known to be open to whoever sends a picture."""
-    render, formats = settings.render, settings.limits.source_formats
+    render, formats = settings.render, settings.limits.allow_source_formats
     found = list(holes(installed(), formats, render.patched))
     if found:
         return Finding(
@@ -122,12 +122,12 @@ def _cache(settings: Settings) -> Finding:
             "bad", "cache", f"{existing} cannot be written", "choose another FRAMEKEEP_CACHE_DIR"
         )
     free = shutil.disk_usage(existing).free
-    if free < settings.cache.bytes:
+    if free < settings.cache.max_result_bytes:
         return Finding(
             "note",
             "cache",
-            f"{folder} has {free:,} bytes free, less than the {settings.cache.bytes:,} it may use",
-            "make room, or lower FRAMEKEEP_CACHE_BYTES",
+            f"{folder} has {free:,} bytes free, less than the {settings.cache.max_result_bytes:,} it may use",
+            "make room, or lower FRAMEKEEP_CACHE_MAX_RESULT_BYTES",
         )
     return Finding("ok", "cache", f"{folder}, {free:,} bytes free")
 
@@ -158,7 +158,7 @@ def _sandbox(settings: Settings) -> Finding:
 async def _guards(settings: Settings) -> Mapping[str, str]:
     models = settings.models
     one = structs.replace(settings.render, processes=1)
-    async with Renderers(one, imports=models.imports(), readable=models.readable()) as renderers:
+    async with Renderers(one, imports=models.imports(), readable=models.readable_dirs()) as renderers:
         pool = Pool(renderers.directory, queue_seconds=60)
         return (await pool.run(ABOUT, None)).guards
 
@@ -191,7 +191,7 @@ def _metrics(settings: Settings) -> Finding:
 
 
 def _traces(settings: Settings) -> Finding:
-    if not settings.traces.otel:
+    if not settings.tracing.otel:
         return Finding("ok", "traces", "none")
     if find_spec("opentelemetry") is None:
         return Finding("bad", "traces", "OpenTelemetry is missing", "pip install 'framekeep[otel]'")
@@ -202,7 +202,7 @@ def _models(settings: Settings) -> Finding:
     models = settings.models
     if complaint := models.complaint():
         return Finding("bad", "models", complaint, "`framekeep models install` makes it")
-    installed = models.installed()
+    installed = models.installed_files()
     if not installed:
         return Finding(
             "ok",

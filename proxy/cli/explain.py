@@ -20,8 +20,8 @@ from proxy.originals import SourceRef
 from proxy.render.tasks import eye_of
 from proxy.smartcrop.area_of_interest import area_of_interest
 from proxy.smartcrop.placement import place
-from proxy.sources import whole
-from proxy.sources.router import Sources
+from proxy.sources import require_body
+from proxy.sources.router import SourceRouter
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
     native = dialect(settings)
     try:
-        job = native.read(_path(chosen.link).encode())
+        job = native.parse(_path(chosen.link).encode())
     except ProxyError as error:
         print(f"refused      {error}")
         return 1
@@ -47,24 +47,24 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         print(f"operation    {written(operation)}")
     if job.plan.negotiates:
         print("format       by the Accept header: one kept result for each of four kinds of client")
-    delivery = job.delivery
+    delivery = job.response_options
     if delivery.expires is not None:
         print(f"expires      {delivery.expires}")
     if delivery.filename:
         print(f"filename     {delivery.filename}")
     if delivery.debug:
         print("debug        the times of all stages are told")
-    for label in delivery.labels:
+    for label in delivery.tags:
         print(f"label        {label}")
-    print(f"canonical    {native.write(job)}")
+    print(f"canonical    {native.build(job)}")
     print(f"key          {job.key}")
     return asyncio.run(_cost(settings, job)) if chosen.fetch else 0
 
 
 async def _cost(settings: Settings, job: ImageRequest) -> int:
-    sources = Sources.configured(settings.sources, settings.limits)
+    sources = SourceRouter.from_config(settings.sources, settings.limits)
     try:
-        original = whole(await sources.fetch(job.source))
+        original = require_body(await sources.fetch(job.source))
         header = probe(original.body.view())
     except ProxyError as error:
         print(f"refused      {error}")
@@ -93,7 +93,7 @@ def _seen(seen: Seen, job: ImageRequest) -> Iterator[str]:
     yield f"focus        {kinds or 'no faces or things; what stands out, if anything'}"
     area = area_of_interest(seen.focus, seen.size)
     yield f"interest     {area.size} at {area.left},{area.top}"
-    for ratio in job.inquiry.windows if job.inquiry else ():
+    for ratio in job.info.aspect_ratios if job.info else ():
         placed = place(seen.focus, seen.size, ratio)
         box = placed.box
         yield f"window       {ratio}: {box.size} at {box.left},{box.top}, by {placed.decided}"

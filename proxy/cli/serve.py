@@ -40,7 +40,7 @@ def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -
     configure(settings.log)
     models = settings.models
     renderers = Renderers(
-        settings.render, imports=models.imports(), readable=models.readable(), log=settings.log
+        settings.render, imports=models.imports(), readable=models.readable_dirs(), log=settings.log
     )
     return serve(
         settings.server,
@@ -65,8 +65,8 @@ def _prepare(environment: MutableMapping[str, str]) -> None:
     """What a first try needs, where nothing else was said."""
     environment.setdefault("FRAMEKEEP_SERVER_HOST", "127.0.0.1")
     environment.setdefault("FRAMEKEEP_LINKS_ALLOW_UNSIGNED", "true")
-    environment.setdefault("FRAMEKEEP_TRACES_SERVER_TIMING", "true")
+    environment.setdefault("FRAMEKEEP_TRACING_SERVER_TIMING", "true")
     if not environment.get("FRAMEKEEP_API_KEYS"):
-        environment.setdefault("FRAMEKEEP_API_ALLOW_KEYLESS", "true")
+        environment.setdefault("FRAMEKEEP_API_ALLOW_ANONYMOUS", "true")
     demo = {"demo": f"file://{files('proxy') / 'data' / 'demo'}"}
-    environment.setdefault("FRAMEKEEP_SOURCES_NAMED", msgspec.json.encode(demo).decode())
+    environment.setdefault("FRAMEKEEP_SOURCES_ALIASES", msgspec.json.encode(demo).decode())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from proxy.app import dialect
 from proxy.config import load
 from proxy.errors import InvalidLink
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 
 WIDEST = 16_384
 
@@ -31,13 +31,13 @@ def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     return 0
 
 
-def signed(native: Native, source: str, steps: Sequence[str]) -> str:
+def signed(native: NativeDialect, source: str, steps: Sequence[str]) -> str:
     """The path of the link. Raises what reading a link raises."""
-    return native.write(native.job(source, steps))
+    return native.build(native.make_request(source, steps))
 
 
 def srcset(
-    native: Native, base: str, source: str, steps: Sequence[str], widths: Sequence[int]
+    native: NativeDialect, base: str, source: str, steps: Sequence[str], widths: Sequence[int]
 ) -> str:
     """The attribute: for each width the steps, with a resize to that width before the format."""
     at = next((at for at, step in enumerate(steps) if step.startswith("convert")), len(steps))

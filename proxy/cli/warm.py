@@ -14,9 +14,9 @@ from proxy.app import dialect
 from proxy.cli.sign import signed
 from proxy.config import load
 from proxy.errors import InvalidSource, ProxyError
-from proxy.sources.net.http_client import Dialer, Dialing
-from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
-from proxy.sources.net.url import read
+from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
+from proxy.sources.net.url import parse_url
 
 MOST_AT_ONCE = 64
 _TRIES = 6
@@ -72,8 +72,8 @@ class Warming:
 
     async def run(self, at_once: int) -> list[tuple[str, str]]:
         """The links that failed, each with the reason."""
-        dialer = Dialer(
-            Reach(allow_nets=ANYWHERE), Dialing(idle_seconds=120, per_host_connections=at_once)
+        dialer = HttpClient(
+            SsrfPolicy(allow_nets=ANY_NETWORK), HttpClientConfig(read_timeout_seconds=120, max_connections_per_host=at_once)
         )
         waiting = iter(self._links)
         try:
@@ -84,7 +84,7 @@ class Warming:
             print(file=sys.stderr)
         return self._failures
 
-    async def _work(self, dialer: Dialer, waiting: Iterable[str]) -> None:
+    async def _work(self, dialer: HttpClient, waiting: Iterable[str]) -> None:
         for link in waiting:
             reason = await self._warm(dialer, link)
             if reason:
@@ -95,13 +95,13 @@ class Warming:
             self._finished += 1
             self._tell()
 
-    async def _warm(self, dialer: Dialer, link: str) -> str:
+    async def _warm(self, dialer: HttpClient, link: str) -> str:
         """Why the link could not be had; empty where it could."""
         address = link if link.startswith(("http://", "https://")) else f"{self._base}{link}"
         reason = ""
         for tried in range(_TRIES):
             try:
-                async with dialer.ask("GET", read(address), _HEADERS) as answer:
+                async with dialer.request("GET", parse_url(address), _HEADERS) as answer:
                     async for _ in answer.chunks():
                         pass
             except ProxyError as error:

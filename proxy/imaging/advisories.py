@@ -63,7 +63,7 @@ def holes(
             yield (
                 f"{advisory.library} {version} has a hole that a picture can reach "
                 f"({advisory.name}): update it to {advisory.safe} or later, or leave "
-                f"{' and '.join(reached)} out of FRAMEKEEP_LIMITS_SOURCE_FORMATS"
+                f"{' and '.join(reached)} out of FRAMEKEEP_LIMITS_ALLOW_SOURCE_FORMATS"
             )
 
 

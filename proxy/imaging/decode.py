@@ -110,26 +110,26 @@ def check(header: Header, limits: Limits, *, frames: int = 1) -> None:
         NotAnImage: the format is not taken in.
         ImageTooLarge: naming the bound.
     """
-    if header.format not in limits.source_formats:
+    if header.format not in limits.allow_source_formats:
         raise NotAnImage(f"{header.format} originals are not taken here")
-    if header.scans > limits.source_scans:
-        raise ImageTooLarge(f"the original has more than {limits.source_scans} scans")
-    if frames > limits.source_frames:
-        raise ImageTooLarge(f"{frames} frames are more than {limits.source_frames}")
+    if header.scans > limits.max_jpeg_scans:
+        raise ImageTooLarge(f"the original has more than {limits.max_jpeg_scans} scans")
+    if frames > limits.max_frames:
+        raise ImageTooLarge(f"{frames} frames are more than {limits.max_frames}")
     _check_size(Size(header.width, header.height), frames, header, limits)
-    if header.pixels * header.scans > limits.source_work:
+    if header.pixels * header.scans > limits.max_jpeg_scan_pixels:
         raise ImageTooLarge(f"{header.scans} scans are too many for an original of that size")
 
 
 def _check_size(size: Size, frames: int, header: Header, limits: Limits) -> None:
-    at_most = limits.source_pixels_held if header.held else limits.source_pixels
-    if max(size.width, size.height) > limits.source_side:
-        raise ImageTooLarge(f"a side of {size} is more than {limits.source_side} pixels")
+    at_most = limits.max_source_pixels_unstreamed if header.held else limits.max_source_pixels
+    if max(size.width, size.height) > limits.max_source_dimension:
+        raise ImageTooLarge(f"a side of {size} is more than {limits.max_source_dimension} pixels")
     if size.pixels > at_most:
         raise ImageTooLarge(f"{size} is more than {at_most} pixels")
-    if size.pixels * frames > limits.source_pixels_total:
+    if size.pixels * frames > limits.max_source_pixels_all_frames:
         raise ImageTooLarge(
-            f"{frames} frames of {size} are more than {limits.source_pixels_total} pixels"
+            f"{frames} frames of {size} are more than {limits.max_source_pixels_all_frames} pixels"
         )
 
 

@@ -37,8 +37,8 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
         body = saved(picture, name, quality)
     else:
         picture, body = _within(at_most, picture, name, quality)
-    if len(body) > limits.result_bytes:
-        raise ImageTooLarge(f"the result is more than {limits.result_bytes} bytes")
+    if len(body) > limits.max_result_bytes:
+        raise ImageTooLarge(f"the result is more than {limits.max_result_bytes} bytes")
     return Rendition(body=body, format=name, size=picture.raster, decided=picture.decided)
 
 

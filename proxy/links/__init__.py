@@ -6,13 +6,13 @@ from proxy.image_request import ImageRequest
 
 
 class Dialect(Protocol):
-    def read(self, path: bytes) -> ImageRequest:
+    def parse(self, path: bytes) -> ImageRequest:
         """The job of a raw path with its query string; the signature is verified first.
 
         Raises a RequestError or LinkError naming what is wrong with it.
         """
         ...
 
-    def write(self, job: ImageRequest) -> str:
+    def build(self, request: ImageRequest) -> str:
         """The path that asks for the job; a dialect that cannot say it raises BadLink."""
         ...

@@ -21,10 +21,10 @@ from msgspec import Meta, field
 
 from proxy.errors import InvalidLink, InvalidOperation, InvalidSignature, InvalidSource, LinkExpired
 from proxy.image_request import ImageRequest, InfoRequest
-from proxy.links.parser import WORDS, Steps, Wish
-from proxy.links.percent_encoding import shown
+from proxy.links.parser import LINK_OPTIONS, StepParser, ParsedLink
+from proxy.links.percent_encoding import safe_excerpt
 from proxy.links.signing import Keyring
-from proxy.links.source_encoding import SourceWords, unmerged
+from proxy.links.source_encoding import SourceEncoder, restore_merged_slashes
 from proxy.operations.plan import OperationRegistry, Plan, written
 from proxy.originals import SourceRef
 from proxy.validation import Discreet
@@ -34,7 +34,7 @@ _SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
 HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
 
 
-class Links(Discreet, frozen=True, forbid_unknown_fields=True):
+class LinksConfig(Discreet, frozen=True, forbid_unknown_fields=True):
     """How links are signed, and what they may call on."""
 
     keys: Annotated[tuple[HexKey, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
@@ -47,7 +47,7 @@ class Links(Discreet, frozen=True, forbid_unknown_fields=True):
     """Steps by name, ``{"card": "resize:400:300/convert:webp"}``; links say ``preset:card``."""
 
 
-class Native:
+class NativeDialect:
     """Reads links and writes them."""
 
     def __init__(
@@ -65,18 +65,18 @@ class Native:
 
         Raises ValueError where a name means two things, or a preset is wrong or holds itself.
         """
-        taken = {*WORDS, *catalogue.operations, "b64", "http", "https", "upload"}
+        taken = {*LINK_OPTIONS, *catalogue.operations, "b64", "http", "https", "upload"}
         for name in sources:
             if name in taken:
                 raise ValueError(f"a source cannot be named {name!r}: links use that word")
-        self._sources = SourceWords(sources)
+        self._sources = SourceEncoder(sources)
         self._keyring = keyring
         self._allow_unsigned = allow_unsigned
         self._path_bytes = path_bytes
         self._now = now
-        self._steps = Steps(catalogue, presets or {})
+        self._steps = StepParser(catalogue, presets or {})
 
-    def read(self, path: bytes) -> ImageRequest:
+    def parse(self, path: bytes) -> ImageRequest:
         """The job that a raw path, with its query string if it has one, asks for.
 
         Raises:
@@ -86,7 +86,7 @@ class Native:
         """
         if len(path) > self._path_bytes:
             raise InvalidLink(f"a link has at most {self._path_bytes} bytes, not {len(path)}")
-        signed = unmerged(path)
+        signed = restore_merged_slashes(path)
         self._verify(signed)
         try:
             text = signed.decode()
@@ -94,43 +94,43 @@ class Native:
             raise InvalidLink("the link is not UTF-8; percent-encode what is not ASCII") from None
         wish, address = self._parse(text)
         if wish.expires is not None and self._now() >= wish.expires:
-            raise LinkExpired(f"the link was good until {_moment(wish.expires)}")
-        return _job(address, wish)
+            raise LinkExpired(f"the link was good until {_format_time(wish.expires)}")
+        return _image_request(address, wish)
 
-    def job(self, source: str, steps: Sequence[str]) -> ImageRequest:
+    def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """The job of a source, ``https://…`` or ``NAME:path``, and steps as links have them.
 
         Raises BadLink, BadPlan or BadSource, naming the step.
         """
         wish = self._wish(steps)
-        return _job(self._sources.address(source), wish)
+        return _image_request(self._sources.normalize(source), wish)
 
-    def plan(self, steps: Sequence[str]) -> Plan:
+    def parse_plan(self, steps: Sequence[str]) -> Plan:
         """The plan of steps as links have them. Raises BadLink or BadPlan, naming the step."""
         return Plan(tuple(self._wish(steps).operations))
 
-    def write(self, job: ImageRequest) -> str:
+    def build(self, request: ImageRequest) -> str:
         """The link, signed by the newest key; unsigned where there are no keys.
 
         Presets are written as the steps that they stand for. Raises BadSource for an upload.
         """
-        if not isinstance(job.source, SourceRef):
+        if not isinstance(request.source, SourceRef):
             raise InvalidSource("an upload has no link")
-        delivery = job.delivery
+        delivery = request.response_options
         steps = [
-            *([f"v:{quote(job.source.version, safe='')}"] if job.source.version else ()),
+            *([f"v:{quote(request.source.version, safe='')}"] if request.source.version else ()),
             *([f"expires:{delivery.expires}"] if delivery.expires is not None else ()),
             *([f"filename:{quote(delivery.filename, safe='')}"] if delivery.filename else ()),
             *(
                 f"tag:{quote(label.removeprefix('tag:'), safe='')}"
-                for label in delivery.labels
+                for label in delivery.tags
                 if label.startswith("tag:")
             ),
             *(["debug"] if delivery.debug else ()),
-            *([_asked(job.inquiry)] if job.inquiry is not None else ()),
-            *(written(operation) for operation in job.plan),
+            *([_format_info(request.info)] if request.info is not None else ()),
+            *(written(operation) for operation in request.plan),
         ]
-        rest = "/" + "/".join((*steps, self._sources.write(job.source.text)))
+        rest = "/" + "/".join((*steps, self._sources.encode(request.source.text)))
         signature = self._keyring.sign(rest.encode()) if len(self._keyring) else "_"
         return f"/{signature}{rest}"
 
@@ -145,60 +145,60 @@ class Native:
             raise InvalidSignature(
                 "the signature segment is missing: a link is /{signature}/{step}/…/{source}"
             )
-        elif not self._keyring.verifies(signature, rest):
+        elif not self._keyring.verify(signature, rest):
             raise InvalidSignature(
                 "the signature is wrong: the link was not signed here, or changed"
             )
 
-    def _parse(self, path: str) -> tuple[Wish, str]:
-        wish = Wish()
+    def _parse(self, path: str) -> tuple[ParsedLink, str]:
+        wish = ParsedLink()
         start = path.find("/", 1) + 1
         number = 2
         while 0 < start < len(path):
             end = path.find("/", start)
             segment = path[start:] if end < 0 else path[start:end]
-            with _placed(f"segment {number}", segment, wish):
-                if address := self._sources.read(segment, path[start:]):
+            with _error_location(f"segment {number}", segment, wish):
+                if address := self._sources.decode(segment, path[start:]):
                     return wish, address
-                self._steps.read_into(wish, segment)
+                self._steps.parse_step(wish, segment)
             start = end + 1
             number += 1
         raise InvalidLink(f"segment {number}: the source is missing; it stands last in a link")
 
-    def _wish(self, steps: Sequence[str]) -> Wish:
-        wish = Wish()
+    def _wish(self, steps: Sequence[str]) -> ParsedLink:
+        wish = ParsedLink()
         for number, step in enumerate(steps, 1):
-            with _placed(f"step {number}", step, wish):
-                self._steps.read_into(wish, step)
+            with _error_location(f"step {number}", step, wish):
+                self._steps.parse_step(wish, step)
         return wish
 
 
-def _job(address: str, wish: Wish) -> ImageRequest:
+def _image_request(address: str, wish: ParsedLink) -> ImageRequest:
     """What the wish asks for; a question is no picture, and the other way round."""
-    if wish.inquiry is not None and wish.operations:
+    if wish.info is not None and wish.operations:
         raise InvalidLink("info asks about the original itself: it stands without operations")
     plan = Plan(tuple(wish.operations))
-    return ImageRequest(SourceRef(address, wish.version), plan, wish.delivery, wish.inquiry)
+    return ImageRequest(SourceRef(address, wish.version), plan, wish.response_options, wish.info)
 
 
-def _asked(inquiry: InfoRequest) -> str:
-    return ":".join(("info", *map(str, inquiry.windows)))
+def _format_info(inquiry: InfoRequest) -> str:
+    return ":".join(("info", *map(str, inquiry.aspect_ratios)))
 
 
 @contextmanager
-def _placed(place: str, segment: str, wish: Wish) -> Iterator[None]:
+def _error_location(place: str, segment: str, wish: ParsedLink) -> Iterator[None]:
     """What is refused inside says where in the link it stands."""
     try:
         yield
     except InvalidOperation as error:
         raise InvalidOperation(
-            f"{place} ({shown(segment)}): {error}",
+            f"{place} ({safe_excerpt(segment)}): {error}",
             operation=len(wish.operations),
             field=error.field,
         ) from error
     except (InvalidLink, InvalidSource) as error:
-        raise type(error)(f"{place} ({shown(segment)}): {error}") from error
+        raise type(error)(f"{place} ({safe_excerpt(segment)}): {error}") from error
 
 
-def _moment(seconds: int) -> str:
+def _format_time(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

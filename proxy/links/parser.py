@@ -9,15 +9,15 @@ from msgspec import Struct, field
 from proxy.errors import InvalidLink, ProxyError
 from proxy.geometry import Size
 from proxy.image_request import InfoRequest, ResponseOptions
-from proxy.links.percent_encoding import decoded, shown
+from proxy.links.percent_encoding import percent_decode, safe_excerpt
 from proxy.operations.plan import Operation, OperationRegistry
 
-WORDS = ("preset", "expires", "v", "filename", "tag", "info", "debug")
-MOST_WINDOWS = 16
-MOST_TAGS = 16
-LONGEST_WORD = 64
-LONGEST_FILENAME = 200
-LATEST = 253_402_300_799  # the last second of the year 9999
+LINK_OPTIONS = ("preset", "expires", "v", "filename", "tag", "info", "debug")
+MAX_ASPECT_RATIOS = 16
+MAX_TAGS = 16
+MAX_VALUE_LENGTH = 64
+MAX_FILENAME_LENGTH = 200
+MAX_EXPIRES = 253_402_300_799  # the last second of the year 9999
 
 _MOMENT = re.compile(r"0|[1-9][0-9]{0,11}", re.ASCII)
 _RATIO = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
@@ -25,58 +25,58 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TAG = re.compile(r"[!#-+\--~]{1,64}")  # tags are divided by spaces and commas where CDNs read them
 
 
-class Wish(Struct):
+class ParsedLink(Struct):
     """What the steps read so far ask for."""
 
     operations: list[Operation] = field(default_factory=list)
     version: str = ""
     expires: int | None = None
     filename: str = ""
-    labels: list[str] = field(default_factory=list)
-    inquiry: InfoRequest | None = None
+    tags: list[str] = field(default_factory=list)
+    info: InfoRequest | None = None
     debug: bool = False
 
     @property
-    def delivery(self) -> ResponseOptions:
+    def response_options(self) -> ResponseOptions:
         return ResponseOptions(
-            self.expires, self.filename, tuple(dict.fromkeys(self.labels)), self.debug
+            self.expires, self.filename, tuple(dict.fromkeys(self.tags)), self.debug
         )
 
 
-class Steps:
+class StepParser:
     """Reads steps into a wish."""
 
     def __init__(self, catalogue: OperationRegistry, presets: Mapping[str, str]) -> None:
         """Every preset is read here and now. Raises ValueError where one is wrong."""
         self._catalogue = catalogue
         self._texts = dict(presets)
-        self._presets: dict[str, Wish] = {}
+        self._presets: dict[str, ParsedLink] = {}
         self._trail: list[str] = []
         for name in self._texts:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"preset {name!r}: a name is 1 to 64 of A-Z a-z 0-9 _ -")
             self._preset(name)
 
-    def read_into(self, wish: Wish, segment: str) -> None:
+    def parse_step(self, wish: ParsedLink, segment: str) -> None:
         """Add what the segment says. Raises BadLink or BadPlan."""
         if not segment:
             raise InvalidLink("an empty segment; slashes stand alone")
         if "?" in segment:
             raise InvalidLink("a step has no query string; write ? as %3F")
         head, colon, rest = segment.partition(":")
-        name = decoded(head)
+        name = percent_decode(head)
         if name in self._catalogue.operations:
             self._catalogue.check_count(len(wish.operations) + 1)
             words = [_pair(word) for word in rest.split(":")] if colon else []
             wish.operations.append(self._catalogue.from_args(name, words))
-        elif name in WORDS:
-            self._word(wish, name, decoded(rest))
+        elif name in LINK_OPTIONS:
+            self._word(wish, name, percent_decode(rest))
         else:
-            close = get_close_matches(name[:LONGEST_WORD], [*self._catalogue.operations, *WORDS], 1)
+            close = get_close_matches(name[:MAX_VALUE_LENGTH], [*self._catalogue.operations, *LINK_OPTIONS], 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise InvalidLink(f"no operation, link word or source is named {shown(name)}{hint}")
+            raise InvalidLink(f"no operation, link word or source is named {safe_excerpt(name)}{hint}")
 
-    def _word(self, wish: Wish, name: str, value: str) -> None:
+    def _word(self, wish: ParsedLink, name: str, value: str) -> None:
         match name:
             case "preset":
                 self._add_preset(wish, value)
@@ -85,22 +85,22 @@ class Steps:
                 wish.expires = _expires(value)
             case "v":
                 _once(name, not wish.version)
-                wish.version = _bounded(name, value, LONGEST_WORD)
+                wish.version = _bounded(name, value, MAX_VALUE_LENGTH)
             case "filename":
                 _once(name, not wish.filename)
                 wish.filename = _filename(value)
             case "info":
-                _once(name, wish.inquiry is None)
-                wish.inquiry = InfoRequest(_windows(value))
+                _once(name, wish.info is None)
+                wish.info = InfoRequest(_windows(value))
             case "debug":
                 _once(name, not wish.debug)
                 wish.debug = _bare(name, value)
             case "tag":
-                wish.labels.append(_tag(value, wish.labels))
+                wish.tags.append(_tag(value, wish.tags))
 
-    def _add_preset(self, wish: Wish, name: str) -> None:
+    def _add_preset(self, wish: ParsedLink, name: str) -> None:
         if name not in self._texts:
-            raise InvalidLink(f"preset: there is none named {shown(name)}")
+            raise InvalidLink(f"preset: there is none named {safe_excerpt(name)}")
         preset = self._preset(name)
         self._catalogue.check_count(len(wish.operations) + len(preset.operations))
         if preset.expires is not None:
@@ -114,20 +114,20 @@ class Steps:
             wish.filename = preset.filename
         wish.debug |= preset.debug
         wish.operations += preset.operations
-        wish.labels += [f"preset:{name}", *preset.labels]
+        wish.tags += [f"preset:{name}", *preset.tags]
 
-    def _preset(self, name: str) -> Wish:
+    def _preset(self, name: str) -> ParsedLink:
         if name in self._presets:
             return self._presets[name]
         if name in self._trail:
             raise ValueError(f"presets: {' > '.join((*self._trail, name))} is a circle")
         self._trail.append(name)
-        wish = Wish()
+        wish = ParsedLink()
         for segment in self._texts[name].strip("/").split("/"):
             try:
-                self.read_into(wish, segment)
+                self.parse_step(wish, segment)
             except ProxyError as error:
-                raise ValueError(f"preset {name!r}: {shown(segment)}: {error}") from error
+                raise ValueError(f"preset {name!r}: {safe_excerpt(segment)}: {error}") from error
         self._trail.pop()
         self._presets[name] = wish
         return wish
@@ -135,7 +135,7 @@ class Steps:
 
 def _pair(word: str) -> tuple[str | None, str]:
     key, equals, value = word.partition("=")
-    return (decoded(key), decoded(value)) if equals else (None, decoded(word))
+    return (percent_decode(key), percent_decode(value)) if equals else (None, percent_decode(word))
 
 
 def _once(name: str, first: bool) -> None:
@@ -156,25 +156,25 @@ def _bare(name: str, value: str) -> bool:
 
 
 def _tag(value: str, before: Sequence[str]) -> str:
-    if sum(label.startswith("tag:") for label in before) >= MOST_TAGS:
-        raise InvalidLink(f"tag: at most {MOST_TAGS} in a link")
+    if sum(label.startswith("tag:") for label in before) >= MAX_TAGS:
+        raise InvalidLink(f"tag: at most {MAX_TAGS} in a link")
     if not _TAG.fullmatch(value):
         raise InvalidLink(
-            f"tag: 1 to {LONGEST_WORD} visible ASCII characters without commas, quotes"
+            f"tag: 1 to {MAX_VALUE_LENGTH} visible ASCII characters without commas, quotes"
         )
     return f"tag:{value}"
 
 
 def _expires(value: str) -> int:
-    if not _MOMENT.fullmatch(value) or int(value) > LATEST:
-        raise InvalidLink(f"expires: Unix seconds, a whole number from 0 to {LATEST}")
+    if not _MOMENT.fullmatch(value) or int(value) > MAX_EXPIRES:
+        raise InvalidLink(f"expires: Unix seconds, a whole number from 0 to {MAX_EXPIRES}")
     return int(value)
 
 
 def _windows(value: str) -> tuple[Size, ...]:
     ratios = value.split(":") if value else []
-    if len(ratios) > MOST_WINDOWS:
-        raise InvalidLink(f"info: at most {MOST_WINDOWS} ratios, not {len(ratios)}")
+    if len(ratios) > MAX_ASPECT_RATIOS:
+        raise InvalidLink(f"info: at most {MAX_ASPECT_RATIOS} ratios, not {len(ratios)}")
     return tuple(map(_ratio, ratios))
 
 
@@ -182,7 +182,7 @@ def _ratio(value: str) -> Size:
     found = _RATIO.fullmatch(value)
     if not found:
         raise InvalidLink(
-            f"info: a ratio is two whole numbers, 1 to 99999, as in 16x9, not {shown(value)}"
+            f"info: a ratio is two whole numbers, 1 to 99999, as in 16x9, not {safe_excerpt(value)}"
         )
     return Size(int(found[1]), int(found[2]))
 
@@ -190,4 +190,4 @@ def _ratio(value: str) -> Size:
 def _filename(value: str) -> str:
     if any(character in value for character in '/\\"') or not value.isprintable():
         raise InvalidLink("filename: no slashes, backslashes, quotes or unprintable characters")
-    return _bounded("filename", value, LONGEST_FILENAME)
+    return _bounded("filename", value, MAX_FILENAME_LENGTH)

@@ -11,7 +11,7 @@ _UNSHOWN = re.compile(r"[^A-Za-z0-9._~:=,;%+@!*'()$-]")
 _LONGEST_SHOWN = 60
 
 
-def decoded(text: str) -> str:
+def percent_decode(text: str) -> str:
     """The text without percent-encoding. Raises BadLink where it is not UTF-8 or has controls."""
     if "%" in text:
         if _BROKEN.search(text):
@@ -25,7 +25,7 @@ def decoded(text: str) -> str:
     return text
 
 
-def shown(segment: str) -> str:
+def safe_excerpt(segment: str) -> str:
     """The segment as a stranger may see it again: short, and nothing that means more than text."""
     short = segment if len(segment) <= _LONGEST_SHOWN else segment[:_LONGEST_SHOWN] + "…"
     return f"'{_UNSHOWN.sub('·', short)}'"

@@ -8,7 +8,7 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 
-LEAST_KEY_BYTES = 16
+MIN_KEY_BYTES = 16
 
 
 class Keyring:
@@ -17,9 +17,9 @@ class Keyring:
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Raises ValueError for a key of less than 16 bytes."""
         for at, key in enumerate(keys, 1):
-            if len(key) < LEAST_KEY_BYTES:
+            if len(key) < MIN_KEY_BYTES:
                 raise ValueError(
-                    f"signing key {at} has {len(key)} bytes; at least {LEAST_KEY_BYTES} are needed"
+                    f"signing key {at} has {len(key)} bytes; at least {MIN_KEY_BYTES} are needed"
                 )
         self._primed = tuple(hmac.new(key, digestmod="sha256") for key in keys)
 
@@ -38,7 +38,7 @@ class Keyring:
         """The signature by the newest key."""
         return _text(_mac(self._primed[0], message)[:16]).decode()
 
-    def verifies(self, signature: bytes, message: bytes) -> bool:
+    def verify(self, signature: bytes, message: bytes) -> bool:
         """Whether any of the keys made this signature; takes the same time whichever did."""
         good = False
         for primed in self._primed:

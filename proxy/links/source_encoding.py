@@ -7,7 +7,7 @@ from collections.abc import Collection
 from urllib.parse import quote
 
 from proxy.errors import InvalidSource
-from proxy.links.percent_encoding import decoded
+from proxy.links.percent_encoding import percent_decode
 
 _MERGED = re.compile(rb"(/https?:/)(/?)", re.IGNORECASE)
 _WEB = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
@@ -19,7 +19,7 @@ _TRAVELS = re.compile(r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|\?$", re.IGNORECASE)
 
 
-def unmerged(path: bytes) -> bytes:
+def restore_merged_slashes(path: bytes) -> bytes:
     """The path with both slashes of its source's ``http(s)://``; proxies may merge them to one."""
     first = _MERGED.search(path)
     if first is None or first[2]:
@@ -27,33 +27,33 @@ def unmerged(path: bytes) -> bytes:
     return path[: first.end()] + b"/" + path[first.end() :]
 
 
-class SourceWords:
+class SourceEncoder:
     """The source at the end of a link; ``names`` are those of configured sources."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = frozenset(names)
 
-    def read(self, segment: str, rest: str) -> str:
+    def decode(self, segment: str, rest: str) -> str:
         """The address if the source begins at this segment, else an empty text.
 
         ``rest`` is the link from this segment to its end. Raises BadSource.
         """
         if _RAW_WEB.match(rest):
-            return self.address(rest)
+            return self.normalize(rest)
         head, colon, _ = segment.partition(":")
-        name = decoded(head)
+        name = percent_decode(head)
         if name == "b64" and colon:
-            return self.address(_from_base64(_alone(rest).removeprefix(f"{head}:")))
+            return self.normalize(_from_base64(_alone(rest).removeprefix(f"{head}:")))
         if name in self._names:
-            path = decoded(_without_query(rest)[len(head) + 1 :]) if colon else ""
-            return self.address(f"{name}:{path}")
+            path = percent_decode(_without_query(rest)[len(head) + 1 :]) if colon else ""
+            return self.normalize(f"{name}:{path}")
         if not colon and ":" in name:
-            return self.address(decoded(_alone(rest)))
+            return self.normalize(percent_decode(_alone(rest)))
         return ""
 
-    def write(self, text: str) -> str:
+    def encode(self, text: str) -> str:
         """The form that travels well. Raises BadSource for what no link could have said."""
-        if text != self.address(text):
+        if text != self.normalize(text):
             raise InvalidSource("the scheme of an address is written in small letters")
         web = _WEB.fullmatch(text)
         if web:
@@ -62,7 +62,7 @@ class SourceWords:
         name, _, path = text.partition(":")
         return _base64(text) if _FRAGILE.search(path) else f"{name}:{quote(path, safe='/')}"
 
-    def address(self, text: str) -> str:
+    def normalize(self, text: str) -> str:
         """The address in its one spelling. Raises BadSource where it is none."""
         if web := _WEB.fullmatch(text):
             return f"{web[1].lower()}://{web[2]}"

@@ -133,7 +133,7 @@ def _no_larger(rendition: Rendition, picture: Picture, original: Buffer) -> Rend
 def _check_result(picture: Picture, limits: Limits) -> None:
     """Sizes are known before pixels are: what is too large is never computed."""
     size = picture.raster
-    if max(size.width, size.height) > limits.result_side:
-        raise ImageTooLarge(f"a result of {size} has more than {limits.result_side} pixels a side")
-    if size.pixels * picture.frames > limits.result_pixels:
-        raise ImageTooLarge(f"a result of {size} has more than {limits.result_pixels} pixels")
+    if max(size.width, size.height) > limits.max_result_dimension:
+        raise ImageTooLarge(f"a result of {size} has more than {limits.max_result_dimension} pixels a side")
+    if size.pixels * picture.frames > limits.max_result_pixels:
+        raise ImageTooLarge(f"a result of {size} has more than {limits.max_result_pixels} pixels")

@@ -25,8 +25,8 @@ from typing import NoReturn
 import msgspec
 
 from proxy.render.process import ABANDONED, ABOUT, RECYCLED, Renderer
-from proxy.render.protocol import LANES, RETIRE, RenderSettings, registry
-from proxy.telemetry.logging import LogSettings, configure
+from proxy.render.protocol import LANES, RETIRE, RenderConfig, registry
+from proxy.telemetry.logging import LogConfig, configure
 
 log = logging.getLogger("framekeep.renderers")
 
@@ -128,16 +128,16 @@ class ForkServer:
 def main() -> None:
     parser = argparse.ArgumentParser(description="the fork server of the render processes")
     parser.add_argument("--works", required=True, help="module whose WORKS can be ordered")
-    parser.add_argument("--settings", required=True, help="RenderSettings as JSON")
-    parser.add_argument("--log", required=True, help="LogSettings as JSON")
+    parser.add_argument("--settings", required=True, help="RenderConfig as JSON")
+    parser.add_argument("--log", required=True, help="LogConfig as JSON")
     parser.add_argument("--owner", required=True, type=int, help="descriptor that ends with it")
     parser.add_argument("--listeners", required=True, help="descriptors of the lanes' sockets")
     parser.add_argument("--directory", required=True, help="what is to be removed at the end")
     parser.add_argument("--imports", nargs="*", default=[], help="modules that work needs")
     parser.add_argument("--readable", nargs="*", default=[], help="files that work needs")
     options = parser.parse_args()
-    configure(msgspec.json.decode(options.log, type=LogSettings))
-    settings = msgspec.json.decode(options.settings, type=RenderSettings)
+    configure(msgspec.json.decode(options.log, type=LogConfig))
+    settings = msgspec.json.decode(options.settings, type=RenderConfig)
     works = registry([ABOUT, *importlib.import_module(options.works).WORKS])
     for name in options.imports:
         importlib.import_module(name)
@@ -152,7 +152,7 @@ def main() -> None:
             slot, listeners, life, works=works, settings=settings, readable=options.readable
         ).run()
 
-    if ForkServer(settings.count, options.owner, renderer).run():
+    if ForkServer(settings.process_count, options.owner, renderer).run():
         shutil.rmtree(options.directory, ignore_errors=True)  # the owner may have had no time to
 
 

@@ -22,8 +22,8 @@ from typing import Self
 import msgspec
 
 from proxy.render.child_process import ended
-from proxy.render.protocol import LANES, RETIRE, RenderSettings, socket_path
-from proxy.telemetry.logging import LogSettings
+from proxy.render.protocol import LANES, RETIRE, RenderConfig, socket_path
+from proxy.telemetry.logging import LogConfig
 
 log = logging.getLogger("framekeep.renderers")
 
@@ -46,12 +46,12 @@ class Renderers:
 
     def __init__(
         self,
-        settings: RenderSettings,
+        settings: RenderConfig,
         *,
         works: str = "proxy.render.tasks",
         imports: Sequence[str] = (),
         readable: Sequence[str] = (),
-        log: LogSettings | None = None,
+        log: LogConfig | None = None,
     ) -> None:
         """``works`` names the module whose ``WORKS`` can be ordered.
 
@@ -62,7 +62,7 @@ class Renderers:
         self._works = works
         self._imports = imports
         self._readable = readable
-        self._log = log or LogSettings()
+        self._log = log or LogConfig()
         self._listeners: list[socket.socket] = []
         self._keepers: set[asyncio.Task[None]] = set()
         self._hold: int

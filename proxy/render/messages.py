@@ -22,7 +22,7 @@ from proxy.limits import Limits
 from proxy.operations.plan import Operation, Plan, name_of
 from proxy.originals import SourceRef
 from proxy.render.protocol import Task
-from proxy.smartcrop.models import Models
+from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.subject import Focus
 
 
@@ -33,7 +33,7 @@ class Outfit(Struct, frozen=True):
     """
 
     limits: Limits
-    models: Models = Models()
+    models: ModelsConfig = ModelsConfig()
     sight: str = ""
 
 

@@ -37,7 +37,7 @@ from proxy.render.protocol import (
     Kind,
     Lane,
     Order,
-    RenderSettings,
+    RenderConfig,
     Work,
     frame,
     receive_order,
@@ -89,7 +89,7 @@ class Renderer:
         life: int,
         *,
         works: Mapping[str, Work[Any, Any]],
-        settings: RenderSettings,
+        settings: RenderConfig,
         readable: Sequence[str],
     ) -> None:
         """Settle in, in a process that was forked for it; it is confined from here on.
@@ -101,7 +101,7 @@ class Renderer:
         self._works = {**works, ABOUT.name: replace(ABOUT, does=self._about)}
         self._settings = settings
         self._life = life
-        self._turn = Turn(lanes_of(slot, settings.count))
+        self._turn = Turn(lanes_of(slot, settings.process_count))
         self._listeners = {lane: listeners[lane] for lane in self._turn.lanes}
         self._poll = select.epoll()
         self._poll.register(life, select.EPOLLIN)
@@ -112,13 +112,15 @@ class Renderer:
         self._memory = Memory()
         self._guards: Mapping[str, str] = {}
         if settings.sandbox:
-            self._guards = sandbox.enter(readable=readable, growth=settings.memory_bytes)
+            self._guards = sandbox.enter(readable=readable, growth=settings.max_memory_bytes)
         missing = [f"{name} ({why})" for name, why in self._guards.items() if why != "on"]
         if missing and slot == 0:
             log.warning("render processes run without %s", ", ".join(missing))
         self._watch = Watch()
         # Not all at once: each slot ends a little earlier than the next.
-        self._most_jobs = settings.recycle_jobs - slot * settings.recycle_jobs // 64
+        self._most_jobs = (
+            settings.max_tasks_per_process - slot * settings.max_tasks_per_process // 64
+        )
         self._jobs = 0
         self._spoilt = False
 
@@ -150,10 +152,10 @@ class Renderer:
     def _is_spent(self) -> bool:
         if self._spoilt or self._jobs >= self._most_jobs:
             return True
-        if self._memory.grown() <= self._settings.recycle_bytes:
+        if self._memory.grown() <= self._settings.max_memory_growth_bytes:
             return False
         self._memory.trim()
-        return self._memory.grown() > self._settings.recycle_bytes
+        return self._memory.grown() > self._settings.max_memory_growth_bytes
 
     def _take(self, line: socket.socket, lane: Lane) -> None:
         line.settimeout(_TALK_SECONDS)

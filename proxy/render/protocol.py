@@ -104,25 +104,25 @@ FRAME = struct.Struct("!BQ")
 MOMENT = struct.Struct("!d")
 
 
-class RenderSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The render processes of this machine, and the queue in front of them."""
 
     processes: Annotated[int, Meta(ge=0, le=256)] = 0
     """Render processes on this machine, shared by its HTTP workers; 0: one for each core."""
 
-    queue: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    max_queue: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Most renders that wait in one HTTP worker; one more is answered 503."""
 
-    queue_seconds: Annotated[float, Meta(gt=0, le=300)] = 5.0
+    queue_timeout_seconds: Annotated[float, Meta(gt=0, le=300)] = 5.0
     """Longest wait for a render process, in seconds; then the answer is 503."""
 
-    memory_bytes: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 512 * 1024 * 1024
+    max_memory_bytes: Annotated[int, Meta(ge=64 * 1024 * 1024)] = 512 * 1024 * 1024
     """Memory that one render process may take for its work, in bytes; beyond it, the work fails."""
 
-    recycle_bytes: Annotated[int, Meta(ge=16 * 1024 * 1024)] = 64 * 1024 * 1024
+    max_memory_growth_bytes: Annotated[int, Meta(ge=16 * 1024 * 1024)] = 64 * 1024 * 1024
     """Growth in memory, in bytes, after which a render process is replaced between two jobs."""
 
-    recycle_jobs: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
+    max_tasks_per_process: Annotated[int, Meta(ge=1, le=1_000_000)] = 2000
     """Jobs after which a render process is replaced."""
 
     nice: Annotated[int, Meta(ge=0, le=19)] = 15
@@ -137,7 +137,7 @@ class RenderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     version numbers are older: nothing is served with a known hole that a picture can reach."""
 
     @property
-    def count(self) -> int:
+    def process_count(self) -> int:
         """How many render processes that makes."""
         return self.processes or cores()
 

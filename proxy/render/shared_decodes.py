@@ -121,7 +121,7 @@ class Rasters:
             ReduceOrder(self._outfit, shared_factor(header) or 1),
             [original.body, room],
             lane=lane,
-            seconds=self._outfit.limits.render_seconds,
+            seconds=self._outfit.limits.render_timeout_seconds,
         )
         try:
             reduced = Reduced(raster, room.sealed(raster.length))

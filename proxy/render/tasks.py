@@ -27,7 +27,7 @@ from proxy.render.messages import (
 )
 from proxy.render.protocol import Heavy, Lane, Work
 from proxy.smartcrop.detector import Eye as Detectors
-from proxy.smartcrop.models import Models
+from proxy.smartcrop.models import ModelsConfig
 
 # What libvips remembers of its operations is of use to whoever does the same again, and holds up to
 # 100 MB. Here every picture is met once.
@@ -35,7 +35,7 @@ pyvips.cache_set_max(0)
 
 
 @lru_cache(maxsize=4)
-def eye_of(models: Models) -> Eye:
+def eye_of(models: ModelsConfig) -> Eye:
     """The eye of a process: its detectors are loaded when something is first looked at."""
     return Detectors(models)
 

@@ -15,7 +15,7 @@ ENTERING_SECONDS = 2.0
 """How long a request may take to follow the connection that it comes on, when a worker leaves."""
 
 
-class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the server listens, with how many processes, and how patient it is."""
 
     host: str = "127.0.0.1"
@@ -27,23 +27,23 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     """HTTP workers. They share one cache and the render processes of the machine."""
 
-    connections: Annotated[int, Meta(ge=1, le=100_000)] = 4096
+    max_connections: Annotated[int, Meta(ge=1, le=100_000)] = 4096
     """Most connections of one worker; one more is answered 503."""
 
-    receive_seconds: Annotated[float, Meta(ge=1, le=300)] = 15.0
+    read_timeout_seconds: Annotated[float, Meta(ge=1, le=300)] = 15.0
     """Longest wait for a request's head, and for each 64 KiB of its body."""
 
-    send_seconds: Annotated[float, Meta(ge=1, le=300)] = 30.0
+    write_timeout_seconds: Annotated[float, Meta(ge=1, le=300)] = 30.0
     """Longest wait for a client to take 64 KiB of its answer."""
 
-    idle_seconds: Annotated[int, Meta(ge=1, le=3600)] = 75
+    keep_alive_seconds: Annotated[int, Meta(ge=1, le=3600)] = 75
     """How long an idle connection is kept open: longer than the proxy in front keeps it."""
 
     drain_seconds: Annotated[float, Meta(ge=0, le=300)] = 3.0
     """After SIGTERM, how long new requests are still taken while readiness is already red."""
 
-    graceful_seconds: Annotated[int, Meta(ge=1, le=300)] = 20
+    shutdown_timeout_seconds: Annotated[int, Meta(ge=1, le=300)] = 20
     """After that, how long requests in hand may still take."""
 
-    hang_seconds: Annotated[float, Meta(ge=2, le=600)] = 20.0
+    worker_timeout_seconds: Annotated[float, Meta(ge=2, le=600)] = 20.0
     """A worker whose event loop has not turned for so long is ended and replaced."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from proxy.errors import ConfigError
 from proxy.render.child_process import Child, ended
 from proxy.render.manager import Renderers
-from proxy.server.config import ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerSettings
+from proxy.server.config import ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerConfig
 from proxy.server.listener import in_line, let_nobody_in, listen
 from proxy.server.worker import MakeApp, run
 
@@ -47,7 +47,7 @@ _LONGEST_PAUSE = 5.0
 
 
 def serve(
-    server: ServerSettings,
+    server: ServerConfig,
     renderers: Renderers,
     *,
     make_app: MakeApp,
@@ -64,7 +64,7 @@ class _Worker:
     """A worker process: its sign of life comes through one pipe, ours goes through another."""
 
     def __init__(
-        self, make_app: MakeApp, settings: ServerSettings, listener: int, renderers: Path
+        self, make_app: MakeApp, settings: ServerConfig, listener: int, renderers: Path
     ) -> None:
         self._beat, beating = os.pipe()
         owner, self._hold = os.pipe()
@@ -136,7 +136,7 @@ class _Worker:
 class Supervisor:
     def __init__(
         self,
-        server: ServerSettings,
+        server: ServerConfig,
         renderers: Renderers,
         *,
         make_app: MakeApp,
@@ -186,7 +186,7 @@ class Supervisor:
         return worker
 
     async def _tend(self, worker: _Worker) -> None:
-        await worker.tend(self._server.hang_seconds)
+        await worker.tend(self._server.worker_timeout_seconds)
         self._alive.discard(worker)
 
     async def _keep(self, slot: int, worker: _Worker) -> None:
@@ -256,7 +256,7 @@ class Supervisor:
         for worker in workers:
             worker.signal(LEAVE)
         if gone:
-            seconds = ENTERING_SECONDS + self._server.graceful_seconds + _ABORT_SECONDS
+            seconds = ENTERING_SECONDS + self._server.shutdown_timeout_seconds + _ABORT_SECONDS
             await asyncio.wait(gone, timeout=seconds)
         for worker in workers:
             worker.signal(signal.SIGKILL)

@@ -22,7 +22,7 @@ import uvicorn
 
 from proxy.errors import ConfigError
 from proxy.render.malloc import give_back, keep_pages
-from proxy.server.config import BUSY, ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerSettings
+from proxy.server.config import BUSY, ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerConfig
 from proxy.server.http_protocol import CHECK_SECONDS, Protocol
 
 _FORGOTTEN_SECONDS = 5.0
@@ -46,7 +46,7 @@ class Worker(uvicorn.Server):
     """uvicorn's server, with our life cycle around its own."""
 
     def __init__(
-        self, app: Any, settings: ServerSettings, stopping: asyncio.Event, beat: int, owner: int
+        self, app: Any, settings: ServerConfig, stopping: asyncio.Event, beat: int, owner: int
     ) -> None:
         """``stopping`` is set as soon as no more requests should be sent here.
 
@@ -55,8 +55,8 @@ class Worker(uvicorn.Server):
         """
         protocol = partial(
             Protocol,
-            receive_seconds=settings.receive_seconds,
-            send_seconds=settings.send_seconds,
+            receive_seconds=settings.read_timeout_seconds,
+            send_seconds=settings.write_timeout_seconds,
             at_hand=getattr(app, "at_hand", None),
         )
         super().__init__(
@@ -70,9 +70,9 @@ class Worker(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=settings.connections,
-                timeout_keep_alive=settings.idle_seconds,
-                timeout_graceful_shutdown=settings.graceful_seconds,
+                limit_concurrency=settings.max_connections,
+                timeout_keep_alive=settings.keep_alive_seconds,
+                timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
             )
         )
         self._stopping = stopping
@@ -148,7 +148,7 @@ class Worker(uvicorn.Server):
 
 def run(
     make_app: MakeApp,
-    settings: ServerSettings,
+    settings: ServerConfig,
     *,
     listener: int,
     beat: int,

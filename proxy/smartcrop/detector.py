@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyvips
 
 from proxy.smartcrop import mtcnn, mtcnn_weights, onnx, saliency, yolox, yunet
-from proxy.smartcrop.models import Models
+from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.nms import Rows, apart
 from proxy.smartcrop.subject import Evidence, Focus, Region
 
@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 class Eye:
     """Detectors, loaded when first needed, then kept; what isn't installed is done without."""
 
-    def __init__(self, models: Models | None = None) -> None:
-        self._models = models or Models()
+    def __init__(self, models: ModelsConfig | None = None) -> None:
+        self._models = models or ModelsConfig()
 
     def load(self) -> None:
         """Load the detectors now, so that no picture waits for them, and copies share them.
@@ -84,7 +84,7 @@ class Eye:
 
     @cached_property
     def _faces(self) -> Detector | None:
-        path = self._model(self._models.faces)
+        path = self._model(self._models.face_file)
         if path is not None:
             return yunet.Faces(path)
         folder = mtcnn_weights.wheel_folder()
@@ -95,12 +95,12 @@ class Eye:
 
     @cached_property
     def _things(self) -> Detector | None:
-        path = self._model(self._models.objects)
+        path = self._model(self._models.object_file)
         return None if path is None else yolox.Things(path)
 
     def _model(self, name: str) -> Path | None:
         """Where an optional model lies, if it can be used."""
-        path = next((path for path in self._models.installed() if path.name == name), None)
+        path = next((path for path in self._models.installed_files() if path.name == name), None)
         if path is not None and not onnx.available():
             log.warning("%s is there, but onnxruntime is not installed", name)
             return None

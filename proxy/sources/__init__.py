@@ -19,7 +19,7 @@ class Source(Protocol):
         ...
 
 
-def whole(answer: Original | NotModified) -> Original:
+def require_body(answer: Original | NotModified) -> Original:
     """The answer of a source that was asked without validators. Raises SourceFailed."""
     if isinstance(answer, NotModified):
         raise SourceFailed("the source says that nothing changed, but was not asked")

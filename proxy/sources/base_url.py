@@ -8,10 +8,10 @@ from proxy.errors import InvalidSource
 from proxy.originals import NotModified, Original, OriginalRef, SourceRef, Validators
 from proxy.sources import Source
 from proxy.sources.net.url import Url
-from proxy.sources.paths import segments
+from proxy.sources.paths import split_path
 
 
-class BaseSource:
+class BaseUrlSource:
     def __init__(self, base: Url, http: Source) -> None:
         """``base`` ends with a slash and has no query; ``http`` fetches what lies below."""
         self._base = base
@@ -22,5 +22,5 @@ class BaseSource:
     ) -> Original | NotModified:
         if not isinstance(reference, SourceRef) or reference.headers:
             raise InvalidSource("a source that the operator named takes no body and no headers")
-        path = "/".join(quote(part, safe="") for part in segments(reference.text.partition(":")[2]))
+        path = "/".join(quote(part, safe="") for part in split_path(reference.text.partition(":")[2]))
         return await self._http.fetch(replace(reference, text=self._base.text + path), validators)

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 from proxy.originals import OriginMetadata, Validators
 
-LONGEST_LIFETIME = 2**31
+MAX_TTL = 2**31
 
 # A directive begins at a comma and nowhere else, and nothing is given back: else a header of a
 # malicious source would keep us busy for minutes.
@@ -18,11 +18,11 @@ _DIRECTIVE = re.compile(
 _LONGEST = 4096
 
 
-def facts(header: Callable[[str], str], now: datetime) -> OriginMetadata:
+def parse_cache_headers(header: Callable[[str], str], now: datetime) -> OriginMetadata:
     """What is said by the headers that ``header`` gives by name, empty where there is none."""
     return OriginMetadata(
         validators=Validators(header("ETag"), _if_date(header("Last-Modified"))),
-        lifetime=_lifetime(header, now),
+        ttl=_lifetime(header, now),
         tags=_tags(header("Cache-Tag"), header("Surrogate-Key")),
     )
 
@@ -58,7 +58,7 @@ def _seconds(text: str) -> int:
 
 
 def _within(seconds: float) -> float:
-    return float(min(max(seconds, 0), LONGEST_LIFETIME))
+    return float(min(max(seconds, 0), MAX_TTL))
 
 
 def _date(text: str) -> datetime | None:

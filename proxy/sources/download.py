@@ -8,39 +8,39 @@ from proxy.buffers import Buffer, SharedBufferWriter
 from proxy.errors import Overloaded, SourceTooLarge
 from proxy.originals import Original, OriginMetadata
 
-HELD_BYTES = 1024 * 1024 * 1024
+MAX_INFLIGHT_BYTES = 1024 * 1024 * 1024
 
 
-class Arrivals:
+class DownloadBudget:
     """Where originals arrive. Many slow sources may not fill the memory together.
 
     ``most`` is for one original, ``held`` for all that are under way at a time, in bytes.
     """
 
-    def __init__(self, most: int, held: int = HELD_BYTES) -> None:
-        self.most = most
-        self._room = held
+    def __init__(self, max_bytes: int, max_inflight_bytes: int = MAX_INFLIGHT_BYTES) -> None:
+        self.max_bytes = max_bytes
+        self._room = max_inflight_bytes
         self._lock = Lock()  # some sources are read on threads
 
-    def begin(self) -> "Arrival":
-        return Arrival(self)
+    def start(self) -> "Download":
+        return Download(self)
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Raises Overloaded where there is no room left."""
         with self._lock:
             if size > self._room:
                 raise Overloaded("too many large originals are under way; try again in a moment")
             self._room -= size
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         with self._lock:
             self._room += size
 
 
-class Arrival:
+class Download:
     """One original on its way, for as long as the block lasts: counted and written."""
 
-    def __init__(self, arrivals: Arrivals) -> None:
+    def __init__(self, arrivals: DownloadBudget) -> None:
         self._arrivals = arrivals
         self._writer = SharedBufferWriter()
         self._taken = 0
@@ -54,26 +54,26 @@ class Arrival:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._arrivals.give_back(self._taken)
+        self._arrivals.release(self._taken)
 
     @property
     def size(self) -> int:
         """Bytes so far."""
         return self._writer.size
 
-    def expect(self, size: int) -> None:
+    def check_size(self, size: int) -> None:
         """Hear how large it will be. Raises SourceTooLarge."""
-        if size > self._arrivals.most:
-            raise SourceTooLarge(f"the original is larger than {self._arrivals.most} bytes")
+        if size > self._arrivals.max_bytes:
+            raise SourceTooLarge(f"the original is larger than {self._arrivals.max_bytes} bytes")
 
     def write(self, chunk: Buffer) -> None:
         """Raises SourceTooLarge, or Overloaded."""
-        self.expect(self.size + len(chunk))
-        self._arrivals.take(len(chunk))
+        self.check_size(self.size + len(chunk))
+        self._arrivals.reserve(len(chunk))
         self._taken += len(chunk)
         self._writer.write(chunk)
 
-    def finish(self, facts: OriginMetadata) -> Original:
+    def finish(self, metadata: OriginMetadata) -> Original:
         """The original; this object is used up."""
         body = self._writer.finish()
-        return Original(body, body.digest, facts)
+        return Original(body, body.digest, metadata)

@@ -33,8 +33,8 @@ from proxy.originals import (
     SourceRef,
     Validators,
 )
-from proxy.sources.download import Arrivals
-from proxy.sources.paths import segments
+from proxy.sources.download import DownloadBudget
+from proxy.sources.paths import split_path
 
 _CHUNK = 1024 * 1024
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -49,11 +49,11 @@ class FileSource:
     """
 
     def __init__(
-        self, root: Path, limits: Limits, *, threads: int = 4, arrivals: Arrivals | None = None
+        self, root: Path, limits: Limits, *, threads: int = 4, arrivals: DownloadBudget | None = None
     ) -> None:
         self._root = root
         self._limits = limits
-        self._arrivals = arrivals or Arrivals(limits.source_bytes)
+        self._arrivals = arrivals or DownloadBudget(limits.max_source_bytes)
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="files")
 
     async def fetch(
@@ -61,8 +61,8 @@ class FileSource:
     ) -> Original | NotModified:
         if not isinstance(reference, SourceRef) or reference.headers:
             raise InvalidSource("a file takes no body and no headers")
-        parts = segments(reference.text.partition(":")[2])
-        seconds = self._limits.source_seconds
+        parts = split_path(reference.text.partition(":")[2])
+        seconds = self._limits.fetch_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.get_running_loop().run_in_executor(
@@ -92,8 +92,8 @@ class FileSource:
             raise _translated(error) from error
 
     def _copy(self, descriptor: int, status: os.stat_result) -> Original:
-        with self._arrivals.begin() as arrival:
-            arrival.expect(status.st_size)
+        with self._arrivals.start() as arrival:
+            arrival.check_size(status.st_size)
             while chunk := os.read(descriptor, _CHUNK):
                 arrival.write(chunk)
             return arrival.finish(_facts(status))

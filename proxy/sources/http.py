@@ -29,11 +29,11 @@ from proxy.originals import (
     SourceRef,
     Validators,
 )
-from proxy.sources.cache_headers import facts
-from proxy.sources.download import Arrivals
-from proxy.sources.net.http_client import Answer, Dialer
-from proxy.sources.net.request_headers import sendable
-from proxy.sources.net.url import Url, follow, read
+from proxy.sources.cache_headers import parse_cache_headers
+from proxy.sources.download import DownloadBudget
+from proxy.sources.net.http_client import HttpResponse, HttpClient
+from proxy.sources.net.request_headers import forwardable_headers
+from proxy.sources.net.url import Url, resolve_redirect, parse_url
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _BUSY = frozenset((502, 503, 504))
@@ -43,12 +43,12 @@ _LATER = frozenset((408, 421, 425, 429))  # these do not speak of the original
 class HttpSource:
     def __init__(
         self,
-        dialer: Dialer,
+        dialer: HttpClient,
         limits: Limits,
         *,
         retries: int = 2,
         retry_seconds: float = 0.1,
-        arrivals: Arrivals | None = None,
+        arrivals: DownloadBudget | None = None,
     ) -> None:
         """Make up to ``retries`` further tries for what may be over in a moment.
 
@@ -58,16 +58,16 @@ class HttpSource:
         self._limits = limits
         self._retries = retries
         self._retry_seconds = retry_seconds
-        self._arrivals = arrivals or Arrivals(limits.source_bytes)
+        self._arrivals = arrivals or DownloadBudget(limits.max_source_bytes)
 
     async def fetch(
         self, reference: OriginalRef, validators: Validators | None = None
     ) -> Original | NotModified:
         if not isinstance(reference, SourceRef):
             raise InvalidSource("an upload cannot be asked for at a URL")
-        url = read(reference.text)
-        along = sendable(reference.headers)
-        seconds = min(reference.seconds or self._limits.source_seconds, self._limits.source_seconds)
+        url = parse_url(reference.text)
+        along = forwardable_headers(reference.headers)
+        seconds = min(reference.timeout_seconds or self._limits.fetch_timeout_seconds, self._limits.fetch_timeout_seconds)
         try:
             async with asyncio.timeout(seconds):
                 return await self._persist(url, along, validators)
@@ -92,31 +92,31 @@ class HttpSource:
     ) -> Original | NotModified:
         seen = {url}
         while True:
-            async with self._dialer.ask("GET", url, (*along, *_conditions(validators))) as answer:
+            async with self._dialer.request("GET", url, (*along, *_conditions(validators))) as answer:
                 if answer.status not in _REDIRECTS:
                     return await self._take(answer, validators)
                 location = answer.location()
             before, url = url, _next(url, location)
             if url in seen:
                 raise SourceFailed("the source redirects in a circle")
-            if len(seen) > self._limits.source_redirects:
+            if len(seen) > self._limits.max_redirects:
                 raise SourceFailed(
-                    f"the source redirects more than {self._limits.source_redirects} times"
+                    f"the source redirects more than {self._limits.max_redirects} times"
                 )
             seen.add(url)
             if url.origin != before.origin:
                 along = ()  # meant for the first server alone, also when a redirect leads back
 
-    async def _take(self, answer: Answer, validators: Validators | None) -> Original | NotModified:
+    async def _take(self, answer: HttpResponse, validators: Validators | None) -> Original | NotModified:
         if answer.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
             return NotModified(_facts(answer, validators))
         _require_success(answer)
         for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
             if answer.header(name).strip().lower() not in ("", plain):
                 raise SourceFailed("the source encoded its answer, though asked not to")
-        with self._arrivals.begin() as arrival:
+        with self._arrivals.start() as arrival:
             length = answer.header("Content-Length")
-            arrival.expect(int(length) if length.isdigit() else 0)
+            arrival.check_size(int(length) if length.isdigit() else 0)
             async for chunk in answer.chunks():
                 arrival.write(chunk)
             return arrival.finish(_facts(answer, None))
@@ -134,7 +134,7 @@ def _conditions(validators: Validators | None) -> tuple[tuple[str, str], ...]:
 
 def _next(url: Url, location: str) -> Url:
     try:
-        found = follow(url, location)
+        found = resolve_redirect(url, location)
     except InvalidSource as error:
         raise SourceFailed(
             "the source redirects to what is no http(s) URL we would ask", detail=str(error)
@@ -145,7 +145,7 @@ def _next(url: Url, location: str) -> Url:
     return found
 
 
-def _require_success(answer: Answer) -> None:
+def _require_success(answer: HttpResponse) -> None:
     match answer.status:
         case 200 | 203:
             return
@@ -160,9 +160,9 @@ def _require_success(answer: Answer) -> None:
             raise SourceFailed(f"the source answered with status {status}", transient=busy)
 
 
-def _facts(answer: Answer, known: Validators | None) -> OriginMetadata:
+def _facts(answer: HttpResponse, known: Validators | None) -> OriginMetadata:
     """What the answer says; a 304 need not repeat the validators it confirms."""
-    said = facts(answer.header, datetime.now(UTC))
+    said = parse_cache_headers(answer.header, datetime.now(UTC))
     if known is not None and said.validators == Validators():
         return replace(said, validators=known)
     return said

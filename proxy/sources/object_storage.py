@@ -15,11 +15,11 @@ from proxy.originals import (
     SourceRef,
     Validators,
 )
-from proxy.sources.cache_headers import facts
-from proxy.sources.download import Arrivals
+from proxy.sources.cache_headers import parse_cache_headers
+from proxy.sources.download import DownloadBudget
 from proxy.sources.net.object_store import open_bucket
-from proxy.sources.net.url import without_queries
-from proxy.sources.paths import segments
+from proxy.sources.net.url import redact_queries
+from proxy.sources.paths import split_path
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 
 
-class ObjectSource:
+class ObjectStorageSource:
     """Objects below a bucket's prefix. The bucket is the operator's, so no address is checked."""
 
     def __init__(
@@ -36,13 +36,13 @@ class ObjectSource:
         limits: Limits,
         *,
         connect_seconds: float,
-        arrivals: Arrivals | None = None,
+        arrivals: DownloadBudget | None = None,
     ) -> None:
         """``place`` as in `buckets`; raises ValueError where it cannot be opened."""
         self._limits = limits
-        self._arrivals = arrivals or Arrivals(limits.source_bytes)
+        self._arrivals = arrivals or DownloadBudget(limits.max_source_bytes)
         self._bucket = open_bucket(
-            place, seconds=limits.source_seconds, connect_seconds=connect_seconds
+            place, seconds=limits.fetch_timeout_seconds, connect_seconds=connect_seconds
         )
 
     async def fetch(
@@ -50,8 +50,8 @@ class ObjectSource:
     ) -> Original | NotModified:
         if not isinstance(reference, SourceRef) or reference.headers:
             raise InvalidSource("an object in a bucket takes no body and no headers")
-        key = "/".join(segments(reference.text.partition(":")[2]))
-        seconds = self._limits.source_seconds
+        key = "/".join(split_path(reference.text.partition(":")[2]))
+        seconds = self._limits.fetch_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await self._get(key, validators or Validators())
@@ -79,8 +79,8 @@ class ObjectSource:
             raise SourceFailed("the bucket could not be read", detail=_detail(error)) from error
 
     async def _take(self, result: "GetResult") -> Original:
-        with self._arrivals.begin() as arrival:
-            arrival.expect(result.meta["size"])
+        with self._arrivals.start() as arrival:
+            arrival.check_size(result.meta["size"])
             async for chunk in result.stream(min_chunk_size=_CHUNK):
                 arrival.write(chunk)
             if arrival.size != result.meta["size"]:
@@ -96,8 +96,8 @@ def _facts(result: "GetResult") -> OriginMetadata:
         "Last-Modified": format_datetime(result.meta["last_modified"], usegmt=True),
         "Cache-Control": str(result.attributes.get("Cache-Control", "")),
     }
-    return facts(lambda name: said.get(name, ""), datetime.now(UTC))
+    return parse_cache_headers(lambda name: said.get(name, ""), datetime.now(UTC))
 
 
 def _detail(error: Exception) -> str:
-    return without_queries(str(error).partition("\n")[0])
+    return redact_queries(str(error).partition("\n")[0])

@@ -2,11 +2,11 @@
 
 from proxy.errors import InvalidSource
 
-MOST_BYTES = 4096
-MOST_SEGMENT_BYTES = 255
+MAX_BYTES = 4096
+MAX_SEGMENT_BYTES = 255
 
 
-def segments(path: str) -> tuple[str, ...]:
+def split_path(path: str) -> tuple[str, ...]:
     """The parts of a path between its slashes, none of which leads up, nowhere or to a hidden file.
 
     Raises BadSource with the reason.
@@ -15,8 +15,8 @@ def segments(path: str) -> tuple[str, ...]:
         encoded = path.encode()
     except UnicodeEncodeError:
         raise InvalidSource("the source's path is not UTF-8") from None
-    if len(encoded) > MOST_BYTES:
-        raise InvalidSource(f"the source's path is longer than {MOST_BYTES} bytes")
+    if len(encoded) > MAX_BYTES:
+        raise InvalidSource(f"the source's path is longer than {MAX_BYTES} bytes")
     if not path.isprintable():
         raise InvalidSource("the source's path holds control or other invisible characters")
     parts = tuple(path.split("/"))
@@ -26,8 +26,8 @@ def segments(path: str) -> tuple[str, ...]:
         )
     if any(part.startswith(".") for part in parts):
         raise InvalidSource("the source's path has a part that begins with a dot")
-    if any(len(part.encode()) > MOST_SEGMENT_BYTES for part in parts):
+    if any(len(part.encode()) > MAX_SEGMENT_BYTES for part in parts):
         raise InvalidSource(
-            f"a part of the source's path is longer than {MOST_SEGMENT_BYTES} bytes"
+            f"a part of the source's path is longer than {MAX_SEGMENT_BYTES} bytes"
         )
     return parts

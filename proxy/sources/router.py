@@ -8,20 +8,20 @@ from proxy.errors import InvalidSource
 from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginalRef, Validators
 from proxy.sources import Source
-from proxy.sources.base_url import BaseSource
-from proxy.sources.config import SourceSettings
-from proxy.sources.download import Arrivals
+from proxy.sources.base_url import BaseUrlSource
+from proxy.sources.config import SourceConfig
+from proxy.sources.download import DownloadBudget
 from proxy.sources.file import FileSource
 from proxy.sources.http import HttpSource
 from proxy.sources.net import object_store
-from proxy.sources.net.dns import Lookup
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.url import read
-from proxy.sources.object_storage import ObjectSource
-from proxy.sources.upload import InlineSource
+from proxy.sources.net.dns import Resolver
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.url import parse_url
+from proxy.sources.object_storage import ObjectStorageSource
+from proxy.sources.upload import UploadSource
 
 
-class Sources:
+class SourceRouter:
     """All sources behind one, by the scheme of a reference."""
 
     def __init__(self, by_scheme: Mapping[str, Source]) -> None:
@@ -29,41 +29,41 @@ class Sources:
         self._closing = AsyncExitStack()
 
     @classmethod
-    def configured(
-        cls, settings: SourceSettings, limits: Limits, lookup: Lookup | None = None
-    ) -> "Sources":
+    def from_config(
+        cls, settings: SourceConfig, limits: Limits, lookup: Resolver | None = None
+    ) -> "SourceRouter":
         """What the settings say; `close` gives back what was opened for it.
 
         Raises ValueError for a bucket that cannot be opened.
         """
-        dialer = Dialer(settings.reach(), settings, lookup)
-        arrivals = Arrivals(limits.source_bytes, max(settings.held_bytes, limits.source_bytes))
+        dialer = HttpClient(settings.ssrf_policy(), settings, lookup)
+        arrivals = DownloadBudget(limits.max_source_bytes, max(settings.max_inflight_bytes, limits.max_source_bytes))
         http = HttpSource(
             dialer,
             limits,
-            retries=settings.retries,
-            retry_seconds=settings.retry_seconds,
+            retries=settings.max_retries,
+            retry_seconds=settings.retry_backoff_seconds,
             arrivals=arrivals,
         )
         by_scheme: dict[str, Source] = {
             "http": http,
             "https": http,
-            "upload": InlineSource(limits),
+            "upload": UploadSource(limits),
         }
         sources = cls(by_scheme)
         sources._closing.push_async_callback(dialer.close)
-        for name, place in settings.named.items():
+        for name, place in settings.aliases.items():
             scheme, _, rest = place.partition("://")
             if scheme == "file":
                 folder = FileSource(Path(rest), limits, arrivals=arrivals)
                 sources._closing.push_async_callback(folder.close)
                 by_scheme[name] = folder
             elif scheme in object_store.SCHEMES:
-                by_scheme[name] = ObjectSource(
-                    place, limits, connect_seconds=settings.connect_seconds, arrivals=arrivals
+                by_scheme[name] = ObjectStorageSource(
+                    place, limits, connect_seconds=settings.connect_timeout_seconds, arrivals=arrivals
                 )
             else:
-                by_scheme[name] = BaseSource(read(place), http)
+                by_scheme[name] = BaseUrlSource(parse_url(place), http)
         return sources
 
     async def fetch(

@@ -8,7 +8,7 @@ from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginalRef, Upload, Validators
 
 
-class InlineSource:
+class UploadSource:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
@@ -18,8 +18,8 @@ class InlineSource:
         del validators  # a body that was sent is never an old one
         if not isinstance(reference, Upload):
             raise InvalidSource("an address has no body")
-        if len(reference.body) > self._limits.source_bytes:
-            raise SourceTooLarge(f"the original is larger than {self._limits.source_bytes} bytes")
+        if len(reference.body) > self._limits.max_source_bytes:
+            raise SourceTooLarge(f"the original is larger than {self._limits.max_source_bytes} bytes")
         return await asyncio.to_thread(_original, reference)
 
 

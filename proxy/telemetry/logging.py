@@ -21,13 +21,13 @@ import msgspec
 from msgspec import Struct
 
 
-class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
+class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """What is written to standard error, one JSON object a line."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least grave lines that are written."""
 
-    requests: Literal["all", "work", "failed", "none"] = "work"
+    access: Literal["all", "misses", "errors", "none"] = "misses"
     """Which requests get a line: all; those not answered from the cache; those that failed."""
 
 
@@ -62,7 +62,7 @@ class JsonLines(logging.Formatter):
         return in_ascii(line)
 
 
-def configure(settings: LogSettings) -> None:
+def configure(settings: LogConfig) -> None:
     """Let this process log so. What Python itself complains of is logged as well."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
@@ -117,9 +117,9 @@ _FLUSH_BYTES = 65_536
 class RequestLog:
     """Lines of requests, written some at a time: a system call for each would make hits dear."""
 
-    def __init__(self, settings: LogSettings, descriptor: int = 2) -> None:
+    def __init__(self, settings: LogConfig, descriptor: int = 2) -> None:
         """``descriptor`` is standard error's."""
-        self.wants = settings.requests
+        self.wants = settings.access
         self._least = logging.getLevelNamesMapping()[settings.level.upper()]
         self._descriptor = descriptor
         self._lines: list[bytes] = []

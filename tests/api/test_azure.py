@@ -380,7 +380,7 @@ def test_a_small_source_is_enlarged(server: Served) -> None:
 
 
 def test_keys_may_be_left_out_where_the_operator_says_so(tmp_path: Path) -> None:
-    with serving(tmp_path, {"FRAMEKEEP_API_KEYS": "", "FRAMEKEEP_API_ALLOW_KEYLESS": "true"}) as on:
+    with serving(tmp_path, {"FRAMEKEEP_API_KEYS": "", "FRAMEKEEP_API_ALLOW_ANONYMOUS": "true"}) as on:
         assert post(on, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code == 200
 
 
@@ -392,7 +392,7 @@ def test_without_keys_the_faces_are_shut(tmp_path: Path) -> None:
 
 
 def test_limits_can_be_raised_and_formats_added(tmp_path: Path) -> None:
-    wider = {"FRAMEKEEP_AZURE_VISION_BYTES": "9000000", "FRAMEKEEP_AZURE_ANY_FORMAT": "true"}
+    wider = {"FRAMEKEEP_AZURE_VISION_MAX_BYTES": "9000000", "FRAMEKEEP_AZURE_ALLOW_ALL_FORMATS": "true"}
     with serving(tmp_path, wider) as generous:
         large = photos.encoded("WEBP") + b"\0" * 5_000_000
         assert vision(generous, body=large).status_code == 200

@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from proxy.api.fast_path import AtHand
-from proxy.api.images import Grace, Images
+from proxy.api.images import StaleConfig, Images
 from proxy.api.middleware import Observed
 from proxy.api.response_cache import Recent
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.image import Rendition
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 from proxy.links.signing import Keyring
 from proxy.operations.plan import Operation, OperationRegistry
 from proxy.render.protocol import Lane
 from proxy.server.http_protocol import Protocol
 from proxy.service import ImageResult
-from proxy.telemetry.logging import LogSettings, RequestLine, RequestLog
+from proxy.telemetry.logging import LogConfig, RequestLine, RequestLog
 from proxy.telemetry.metrics import SECONDS, Telemetry
 
 ETAG = '"abc"'
@@ -100,7 +100,7 @@ class Kept:
 
 class Lines(RequestLog):
     def __init__(self) -> None:
-        super().__init__(LogSettings(requests="all"))
+        super().__init__(LogConfig(access="all"))
         self.lines: list[RequestLine] = []
 
     def write(self, line: RequestLine) -> None:
@@ -114,12 +114,12 @@ class World:
         self.service, self.log, self.telemetry = Kept(), Lines(), Telemetry(["images"])
         self.apps = 0
         self._loop = loop
-        native = Native(
+        native = NativeDialect(
             OperationRegistry([Package]), Keyring([]), allow_unsigned=True, sources=["a"]
         )
         recent = Recent(1_000_000)
         now = lambda: 1000.0  # noqa: E731
-        images = Images(native, self.service, grace=Grace(), recent=recent, now=now)  # type: ignore[arg-type]
+        images = Images(native, self.service, grace=StaleConfig(), recent=recent, now=now)  # type: ignore[arg-type]
         self._observed = Observed(images, "images", self.telemetry, self.log)
         at_hand = AtHand(recent, self._observed, now=now) if short else None
         http: Any = partial(Protocol, receive_seconds=15, send_seconds=30, at_hand=at_hand)

@@ -8,13 +8,13 @@ import httpx2 as httpx
 import msgspec
 import pytest
 
-from proxy.api.images import Grace, Images
+from proxy.api.images import StaleConfig, Images
 from proxy.api.response_cache import Recent
 from proxy.errors import Overloaded, SourceNotFound
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.image import Rendition
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 from proxy.links.signing import Keyring
 from proxy.operations.plan import Operation, OperationRegistry
 from proxy.render.protocol import Lane
@@ -68,14 +68,14 @@ class Failing:
 
 
 def images(service: Any, recent: int = 0) -> Images:
-    native = Native(
+    native = NativeDialect(
         OperationRegistry([Package]),
         Keyring([]),
         allow_unsigned=True,
         sources=["a"],
         now=lambda: 1000.0,
     )
-    return Images(native, service, grace=Grace(300, 600), recent=Recent(recent), now=lambda: 1000.0)
+    return Images(native, service, grace=StaleConfig(300, 600), recent=Recent(recent), now=lambda: 1000.0)
 
 
 async def ask(service: Any, rest: str = URL, method: str = "GET", **headers: str) -> httpx.Response:

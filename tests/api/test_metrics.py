@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from proxy.api.metrics import Metrics, MetricsSettings
+from proxy.api.metrics import Metrics, MetricsConfig
 from proxy.cache.store import Kind, Shelved
 from proxy.telemetry.metrics import Telemetry
 
@@ -32,7 +32,7 @@ async def ask(
     counting: Telemetry,
     peer: str | None = "127.0.0.1",
     method: str = "GET",
-    settings: MetricsSettings = MetricsSettings(),  # noqa: B008 - frozen
+    settings: MetricsConfig = MetricsConfig(),  # noqa: B008 - frozen
     headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     face = Metrics(counting, stats, settings)
@@ -67,7 +67,7 @@ async def test_who_came_through_a_proxy_came_from_anywhere(
 
 
 async def test_a_key_opens_from_anywhere(counting: Telemetry) -> None:
-    settings = MetricsSettings(access="keys", keys=("secret", "other"))
+    settings = MetricsConfig(access="keys", keys=("secret", "other"))
     for key, status in (("secret", 200), ("other", 200), ("wrong", 403), ("", 403)):
         asked = await ask(counting, settings=settings, headers={"authorization": f"Bearer {key}"})
         assert asked.status_code == status
@@ -75,9 +75,9 @@ async def test_a_key_opens_from_anywhere(counting: Telemetry) -> None:
 
 
 async def test_it_may_be_open_or_off(counting: Telemetry) -> None:
-    opened = await ask(counting, "8.8.8.8", settings=MetricsSettings(access="open"))
+    opened = await ask(counting, "8.8.8.8", settings=MetricsConfig(access="open"))
     assert opened.status_code == 200
-    assert (await ask(counting, settings=MetricsSettings(access="off"))).status_code == 403
+    assert (await ask(counting, settings=MetricsConfig(access="off"))).status_code == 403
 
 
 async def test_it_is_read_and_nothing_else(counting: Telemetry) -> None:

@@ -13,7 +13,7 @@ from proxy.api.middleware import Observed
 from proxy.errors import Overloaded, SourceFailed
 from proxy.originals import SourceRef
 from proxy.telemetry import metrics
-from proxy.telemetry.logging import LogSettings, RequestLog
+from proxy.telemetry.logging import LogConfig, RequestLog
 from proxy.telemetry.metrics import Telemetry
 
 pytestmark = pytest.mark.anyio
@@ -47,10 +47,10 @@ def face(
 
 
 async def lines_of(
-    counting: Telemetry, app: Any, settings: LogSettings | None = None, **options: Any
+    counting: Telemetry, app: Any, settings: LogConfig | None = None, **options: Any
 ) -> tuple[httpx.Response, list[dict[str, Any]]]:
     reading, writing = os.pipe()
-    log = RequestLog(settings or LogSettings(requests="all"), writing)
+    log = RequestLog(settings or LogConfig(access="all"), writing)
     observed = Observed(app, "images", counting, log, **options)
     transport = httpx.ASGITransport(app=observed)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -108,23 +108,23 @@ async def test_what_nobody_foresaw_is_gravest(counting: Telemetry) -> None:
     ("requests", "cache", "status", "written"),
     [
         ("all", "hit", 200, 1),
-        ("work", "hit", 200, 0),
-        ("work", "miss", 200, 1),
-        ("failed", "miss", 200, 0),
-        ("failed", "none", 502, 1),
+        ("misses", "hit", 200, 0),
+        ("misses", "miss", 200, 1),
+        ("errors", "miss", 200, 0),
+        ("errors", "none", 502, 1),
         ("none", "none", 502, 0),
     ],
 )
 async def test_which_requests_are_told_of_is_the_operators_to_say(
     counting: Telemetry, requests: Any, cache: str, status: int, written: int
 ) -> None:
-    settings = LogSettings(requests=requests)
+    settings = LogConfig(access=requests)
     _, lines = await lines_of(counting, face(status, cache=cache), settings)
     assert len(lines) == written
 
 
 async def test_lines_below_the_level_are_not_written(counting: Telemetry) -> None:
-    settings = LogSettings(level="warning", requests="all")
+    settings = LogConfig(level="warning", access="all")
     assert await lines_of(counting, face(), settings)
     _, lines = await lines_of(counting, face(), settings)
     assert lines == []

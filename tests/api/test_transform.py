@@ -256,7 +256,7 @@ def test_what_may_not_be_sent_along(server: Served, options: Any) -> None:
 
 
 def test_bodies_are_bounded(tmp_path: Path) -> None:
-    small = {"FRAMEKEEP_TRANSFORM_BODY_BYTES": "1000"}
+    small = {"FRAMEKEEP_TRANSFORM_MAX_BODY_BYTES": "1000"}
     with serving(tmp_path, small) as strict:
         answer = post(strict, b" " * 1001)
     assert answer.status_code == 413
@@ -273,7 +273,7 @@ def test_a_large_upload_is_taken(server: Served) -> None:
 
 
 def test_there_is_a_limit_of_requests_where_the_operator_sets_one(tmp_path: Path) -> None:
-    with serving(tmp_path, {"FRAMEKEEP_TRANSFORM_REQUESTS_PER_MINUTE": "2"}) as slow:
+    with serving(tmp_path, {"FRAMEKEEP_TRANSFORM_RATE_LIMIT_PER_MINUTE_PER_WORKER": "2"}) as slow:
         first, second, third = (transform(slow) for _ in range(3))
         other = post(slow, {"file": INLINE, "operations": FLIP}, key=OTHER_KEY)
     assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]

@@ -21,8 +21,8 @@ from proxy.operations.plan import OperationRegistry, Plan
 from proxy.operations.smart_crop import SmartCrop
 from proxy.originals import SourceRef, Upload
 from proxy.service import ImageResult
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.ssrf_policy import Reach
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import SsrfPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +82,7 @@ async def desk(
     nets: tuple[str, ...] = LOOPBACK,
     kind: type[Spool] = Spool,
 ) -> AsyncIterator[Webhooks]:
-    dialer = Dialer(Reach(allow_nets=nets, ports=("1-65535",)))
+    dialer = HttpClient(SsrfPolicy(allow_nets=nets, allow_ports=("1-65535",)))
     made = Webhooks(
         service, dialer, kind(folder, most=most), OperationRegistry(OPERATIONS), told,
         tries=tries, wait_seconds=0.001,
@@ -163,7 +163,7 @@ async def test_private_receivers_are_not_asked(origin: Origin, tmp_path: Path) -
     [
         JOB,
         ImageRequest(
-            SourceRef("https://a.example/b", headers=(("x", "y"),), seconds=2.0), JOB.plan
+            SourceRef("https://a.example/b", headers=(("x", "y"),), timeout_seconds=2.0), JOB.plan
         ),
     ],
 )

@@ -11,11 +11,11 @@ from origin_server import Origin
 
 from proxy.cache.cdn import CdnFailed
 from proxy.cache.cdn.cloudflare import Cloudflare
-from proxy.cache.cdn.config import CdnSettings
+from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.cdn.fastly import Fastly
 from proxy.cache.cdn.http_purge import Front
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.ssrf_policy import ANYWHERE, Reach
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +23,8 @@ MANY = [f"tag-{number}" for number in range(300)]
 
 
 @pytest.fixture
-async def dialer() -> AsyncIterator[Dialer]:
-    dialer = Dialer(Reach(allow_nets=ANYWHERE))
+async def dialer() -> AsyncIterator[HttpClient]:
+    dialer = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))
     yield dialer
     await dialer.close()
 
@@ -51,7 +51,7 @@ def zone(origin: Origin) -> Taken:
     return taken
 
 
-async def test_cloudflare(dialer: Dialer, origin: Origin) -> None:
+async def test_cloudflare(dialer: HttpClient, origin: Origin) -> None:
     taken = zone(origin)
     cdn = Cloudflare(dialer, zone="z1", token="secret", url=origin.url("/client/v4"))
     await cdn.purge(["a", "b"], soft=False)
@@ -60,7 +60,7 @@ async def test_cloudflare(dialer: Dialer, origin: Origin) -> None:
     assert [tag for tags in taken[1:] for tag in tags] == MANY
 
 
-async def test_cloudflare_says_no(dialer: Dialer, origin: Origin) -> None:
+async def test_cloudflare_says_no(dialer: HttpClient, origin: Origin) -> None:
     zone(origin)
     cdn = Cloudflare(dialer, zone="z1", token="wrong", url=origin.url("/client/v4"))
     with pytest.raises(CdnFailed, match="403"):
@@ -73,7 +73,7 @@ async def test_cloudflare_says_no(dialer: Dialer, origin: Origin) -> None:
         await cdn.purge(["a"], soft=False)
 
 
-async def test_fastly(dialer: Dialer, origin: Origin) -> None:
+async def test_fastly(dialer: HttpClient, origin: Origin) -> None:
     taken, soft = Taken(), []
 
     async def purge(request: web.BaseRequest) -> web.StreamResponse:
@@ -93,7 +93,7 @@ async def test_fastly(dialer: Dialer, origin: Origin) -> None:
     assert soft == [None, "1", "1"]
 
 
-async def test_a_front_server_is_sent_purges(dialer: Dialer, origin: Origin) -> None:
+async def test_a_front_server_is_sent_purges(dialer: HttpClient, origin: Origin) -> None:
     url = origin.serve("/purge", b"Invalidated 2 objects")
     front = Front(dialer, url, "PURGE")
     await front.purge(["a", "b"], soft=False)
@@ -103,7 +103,7 @@ async def test_a_front_server_is_sent_purges(dialer: Dialer, origin: Origin) -> 
     assert (second.method, second.headers["xkey-soft"]) == ("PURGE", "c")
 
 
-async def test_a_front_server_is_sent_bans(dialer: Dialer) -> None:
+async def test_a_front_server_is_sent_bans(dialer: HttpClient) -> None:
     asked: list[str] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,21 +123,21 @@ async def test_a_front_server_is_sent_bans(dialer: Dialer) -> None:
         assert bool(ban.search(kept)) == meant
 
 
-async def test_a_cdn_that_is_not_there(dialer: Dialer, origin: Origin) -> None:
+async def test_a_cdn_that_is_not_there(dialer: HttpClient, origin: Origin) -> None:
     with pytest.raises(CdnFailed, match="404"):
         await Front(dialer, origin.url("/nothing"), "PURGE").purge(["a"], soft=False)
     with pytest.raises(CdnFailed):
         await Front(dialer, "http://127.0.0.1:1/", "PURGE").purge(["a"], soft=False)
 
 
-async def test_settings_say_which(dialer: Dialer) -> None:
-    assert CdnSettings().cdns(dialer) == []
-    settings = CdnSettings(
-        front_urls=("http://a:6081/x",),
-        cloudflare_zone="z",
-        cloudflare_token="t",
-        fastly_service="s",
-        fastly_token="t",
+async def test_settings_say_which(dialer: HttpClient) -> None:
+    assert CdnConfig().cdns(dialer) == []
+    settings = CdnConfig(
+        purge_urls=("http://a:6081/x",),
+        cloudflare_zone_id="z",
+        cloudflare_api_token="t",
+        fastly_service_id="s",
+        fastly_api_token="t",
     )
     assert [cdn.name for cdn in settings.cdns(dialer)] == [
         "front http://a:6081/x",
@@ -145,4 +145,4 @@ async def test_settings_say_which(dialer: Dialer) -> None:
         "fastly",
     ]
     assert settings.complaint() == ""
-    assert "FRAMEKEEP_CDN_FASTLY_TOKEN" in CdnSettings(fastly_service="s").complaint()
+    assert "FRAMEKEEP_CDN_FASTLY_API_TOKEN" in CdnConfig(fastly_service_id="s").complaint()

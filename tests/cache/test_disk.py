@@ -12,19 +12,19 @@ import pytest
 from cache.suite import MEGABYTE, Clock, StoreSuite, body_of
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.disk import CacheSettings, DiskStore
+from proxy.cache.disk import CacheConfig, DiskStore
 from proxy.cache.store import KINDS, Entry, Everything, Kind, Labelled, Store
 from proxy.errors import StoreUnavailable
 
 
-def settings(folder: Path, budget: int = 64 * MEGABYTE) -> CacheSettings:
-    return CacheSettings(
+def settings(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:
+    return CacheConfig(
         dir=str(folder),
-        bytes=budget,
-        originals_bytes=budget,
-        focus_bytes=budget,
-        records_bytes=budget,
-        retry_seconds=0,
+        max_result_bytes=budget,
+        max_original_bytes=budget,
+        max_detection_bytes=budget,
+        max_metadata_bytes=budget,
+        disk_backoff_seconds=0,
     )
 
 
@@ -516,7 +516,7 @@ async def test_many_at_once_from_two_processes(store: DiskStore, other: DiskStor
 
 
 async def test_all_kinds_have_a_budget() -> None:
-    assert set(CacheSettings().budgets()) == set(KINDS)
+    assert set(CacheConfig().budgets()) == set(KINDS)
 
 
 async def test_a_disk_that_hangs_costs_nobody_more_than_patience(

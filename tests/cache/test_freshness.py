@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from proxy.cache.freshness import (
     Expired,
     Fresh,
-    Freshness,
+    FreshnessConfig,
     Record,
     Refusal,
     Refused,
@@ -18,7 +18,7 @@ from proxy.cache.freshness import (
 )
 from proxy.originals import OriginMetadata
 
-RULES = Freshness(stale_while_revalidate=1000, stale_if_error=5000, jitter=0.1)
+RULES = FreshnessConfig(stale_while_revalidate=1000, stale_if_error=5000, ttl_jitter=0.1)
 NOW = 1_000_000.0
 KEY = "00000000" * 8  # ends are not spread for this one
 DOWN = Refusal("SourceFailed", "the source could not be reached")
@@ -26,7 +26,7 @@ GONE = Refusal("SourceNotFound", "nothing there")
 
 
 def record(lifetime: float = 600, *, asked_at: float = NOW, digest: str = "a") -> Record:
-    return renewed(None, digest, OriginMetadata(lifetime=lifetime), asked_at, RULES)
+    return renewed(None, digest, OriginMetadata(ttl=lifetime), asked_at, RULES)
 
 
 def verdict(
@@ -36,7 +36,7 @@ def verdict(
     *,
     marked: float = 0.0,
     key: str = KEY,
-    rules: Freshness = RULES,
+    rules: FreshnessConfig = RULES,
 ) -> Verdict:
     return judge(known, key=key, made_of=made_of, marked=marked, now=NOW + after, rules=rules)
 
@@ -47,14 +47,14 @@ def test_fresh_until_the_end_of_its_lifetime() -> None:
 
 
 def test_a_floor_and_a_ceiling() -> None:
-    assert RULES.lifetime(0) == 60
-    assert RULES.lifetime(1e12) == 31_536_000
-    assert RULES.lifetime(600) == 600
-    assert RULES.lifetime(None) == 86_400
+    assert RULES.clamp_ttl(0) == 60
+    assert RULES.clamp_ttl(1e12) == 31_536_000
+    assert RULES.clamp_ttl(600) == 600
+    assert RULES.clamp_ttl(None) == 86_400
 
 
 def test_the_floor_goes_before_the_ceiling() -> None:
-    assert Freshness(floor=100, ceiling=10).lifetime(50) == 100
+    assert FreshnessConfig(ttl_min=100, ttl_max=10).clamp_ttl(50) == 100
 
 
 def test_stale_is_served_and_renewed_as_long_as_allowed() -> None:
@@ -76,8 +76,8 @@ def test_what_is_from_the_future_is_not_believed() -> None:
 
 def test_another_original_makes_all_sizes_stale_since_it_came() -> None:
     before = record(600)
-    changed = renewed(before, "b", OriginMetadata(lifetime=600), NOW + 700, RULES)
-    confirmed = renewed(changed, "b", OriginMetadata(lifetime=600), NOW + 1200, RULES)
+    changed = renewed(before, "b", OriginMetadata(ttl=600), NOW + 700, RULES)
+    confirmed = renewed(changed, "b", OriginMetadata(ttl=600), NOW + 1200, RULES)
     assert confirmed.changed_at == NOW + 700
     assert verdict(confirmed, 1300, made_of="b") == Fresh()
     assert verdict(confirmed, 1300, made_of="a") == Stale(due=True)
@@ -109,7 +109,7 @@ def test_what_is_kept_stands_in_for_a_source_that_is_down_within_the_bound() -> 
 
 
 def test_the_bound_for_failures_holds_where_it_is_the_shorter_one() -> None:
-    rules = Freshness(stale_while_revalidate=5000, stale_if_error=100, jitter=0)
+    rules = FreshnessConfig(stale_while_revalidate=5000, stale_if_error=100, ttl_jitter=0)
     assert verdict(record(600), 1000, rules=rules) == Stale(due=True)
     down = failed(record(600), DOWN, NOW + 1000)
     assert verdict(down, 1001, rules=rules) == Refused(DOWN)

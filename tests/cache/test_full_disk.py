@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cache.suite import MEGABYTE, body_of
 
-from proxy.cache.disk import CacheSettings, DiskStore
+from proxy.cache.disk import CacheConfig, DiskStore
 from proxy.cache.store import Entry, Everything
 
 pytestmark = pytest.mark.anyio
@@ -36,12 +36,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def settings(disk: Path) -> CacheSettings:
-    return CacheSettings(dir=str(disk / "cache"), retry_seconds=0)  # 10 GB, on a disk of 4 MB
+def settings(disk: Path) -> CacheConfig:
+    return CacheConfig(dir=str(disk / "cache"), disk_backoff_seconds=0)  # 10 GB, on a disk of 4 MB
 
 
 @pytest.fixture
-async def store(settings: CacheSettings) -> AsyncIterator[DiskStore]:
+async def store(settings: CacheConfig) -> AsyncIterator[DiskStore]:
     store = DiskStore(settings)
     yield store
     await store.close()
@@ -96,7 +96,7 @@ async def test_a_start_on_a_full_disk(store: DiskStore, disk: Path) -> None:
 
 
 async def test_a_restart_on_a_disk_that_the_cache_itself_filled(
-    settings: CacheSettings, disk: Path
+    settings: CacheConfig, disk: Path
 ) -> None:
     before = DiskStore(settings)
     for number in range(20):
@@ -110,7 +110,7 @@ async def test_a_restart_on_a_disk_that_the_cache_itself_filled(
     await after.close()
 
 
-async def test_a_start_on_a_read_only_disk(settings: CacheSettings, disk: Path) -> None:
+async def test_a_start_on_a_read_only_disk(settings: CacheConfig, disk: Path) -> None:
     before = DiskStore(settings)
     await before.put("rendition", "old", Entry(b"old"))
     await before.close()

@@ -6,19 +6,19 @@ import pytest
 from cache.suite import MEGABYTE, Clock, StoreSuite, body_of
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.disk import CacheSettings, DiskStore
+from proxy.cache.disk import CacheConfig, DiskStore
 from proxy.cache.lru import HotStore
 from proxy.cache.store import Entry, Everything, Labelled, Store
 
 
 class TestHotStore(StoreSuite):
     def make(self, folder: Path, clock: Clock, budget: int) -> Store:
-        settings = CacheSettings(
+        settings = CacheConfig(
             dir=str(folder),
-            bytes=budget,
-            originals_bytes=budget,
-            focus_bytes=budget,
-            records_bytes=budget,
+            max_result_bytes=budget,
+            max_original_bytes=budget,
+            max_detection_bytes=budget,
+            max_metadata_bytes=budget,
         )
         return HotStore(DiskStore(settings, clock=clock), budget)
 
@@ -34,7 +34,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def disk(tmp_path: Path) -> AsyncIterator[DiskStore]:
     """What another process writes to."""
-    disk = DiskStore(CacheSettings(dir=str(tmp_path / "cache")))
+    disk = DiskStore(CacheConfig(dir=str(tmp_path / "cache")))
     await disk.stats()  # opens it
     yield disk
     await disk.close()
@@ -42,7 +42,7 @@ async def disk(tmp_path: Path) -> AsyncIterator[DiskStore]:
 
 @pytest.fixture
 async def hot(tmp_path: Path) -> AsyncIterator[HotStore]:
-    hot = HotStore(DiskStore(CacheSettings(dir=str(tmp_path / "cache"))), MEGABYTE)
+    hot = HotStore(DiskStore(CacheConfig(dir=str(tmp_path / "cache"))), MEGABYTE)
     await hot.stats()
     yield hot
     await hot.close()
@@ -128,7 +128,7 @@ async def test_a_copy_is_read_again_after_a_while(disk: DiskStore) -> None:
 
 
 async def test_what_is_hot_stays_on_disk_too(tmp_path: Path) -> None:
-    settings = CacheSettings(dir=str(tmp_path / "cache"), bytes=MEGABYTE)
+    settings = CacheConfig(dir=str(tmp_path / "cache"), max_result_bytes=MEGABYTE)
     hot = HotStore(DiskStore(settings), MEGABYTE)
     await hot.put("rendition", "hot", Entry(os.urandom(100_000), cost=0.1))
     await hot.get("rendition", "hot")

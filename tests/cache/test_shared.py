@@ -16,7 +16,7 @@ from origin_server import FaultOrigin
 from render_processes import until
 
 from proxy.cache.memory import MemoryStore
-from proxy.cache.shared import SharedSettings, SharedStore
+from proxy.cache.shared import SharedCacheConfig, SharedStore
 from proxy.cache.store import Entry, Everything, Labelled, Store
 from proxy.errors import StoreUnavailable
 
@@ -64,7 +64,7 @@ def objects(server: tuple[str, Path]) -> list[Path]:
 async def machine(
     bucket: str, clock: Clock, near: Store | None = None, *, start: bool = True
 ) -> AsyncIterator[SharedStore]:
-    settings = SharedSettings(bucket=bucket, read_seconds=10, poll_seconds=3600, pause_seconds=0)
+    settings = SharedCacheConfig(url=bucket, read_timeout_seconds=10, purge_poll_seconds=3600, backoff_seconds=0)
     store = SharedStore(near or MemoryStore(10_000_000, clock=clock), settings, clock=clock)
     if start:
         store.begin()
@@ -182,7 +182,7 @@ async def test_labels_added_later_are_shared(bucket: str) -> None:
 
 async def test_a_bucket_that_is_gone_is_done_without(bucket: str) -> None:
     gone = re.sub(r"endpoint=.*", "endpoint=http://127.0.0.1:1", bucket)
-    settings = SharedSettings(bucket=gone, write_seconds=1)
+    settings = SharedCacheConfig(url=gone, write_timeout_seconds=1)
     store = SharedStore(MemoryStore(10_000_000), settings)
     store.begin()
     await store.put("rendition", "key-1", Entry(b"1"))
@@ -203,7 +203,7 @@ async def test_a_bucket_that_hangs_is_waited_for_once(bucket: str) -> None:
     over, left = asyncio.Event(), list[asyncio.StreamWriter]()
     async with FaultOrigin(silence) as origin:
         hangs = re.sub(r"endpoint=.*", f"endpoint={origin.url('/').rstrip('/')}", bucket)
-        settings = SharedSettings(bucket=hangs, read_seconds=0.01, write_seconds=1)
+        settings = SharedCacheConfig(url=hangs, read_timeout_seconds=0.01, write_timeout_seconds=1)
         store = SharedStore(MemoryStore(10_000_000), settings)
         store.begin()
         store._current = True
@@ -216,7 +216,7 @@ async def test_a_bucket_that_hangs_is_waited_for_once(bucket: str) -> None:
 
 async def test_a_full_queue_keeps_nobody_waiting(bucket: str) -> None:
     clock = Clock()
-    settings = SharedSettings(bucket=bucket, queue=2)
+    settings = SharedCacheConfig(url=bucket, max_write_queue=2)
     store = SharedStore(MemoryStore(10_000_000, clock=clock), settings, clock=clock)
     for number in range(50):
         await store.put("rendition", f"key-{number}", Entry(b"1"))

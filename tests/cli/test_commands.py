@@ -50,7 +50,7 @@ def test_an_original_that_is_fetched_is_looked_at() -> None:
         "--fetch",
         "/_/info:1x1/demo:beach.jpg",
         FRAMEKEEP_LINKS_ALLOW_UNSIGNED="true",
-        FRAMEKEEP_SOURCES_NAMED=json.dumps({"demo": f"file://{BEACH.parent}"}),
+        FRAMEKEEP_SOURCES_ALIASES=json.dumps({"demo": f"file://{BEACH.parent}"}),
     )
     assert explained.returncode == 0
     told = dict(line.split(maxsplit=1) for line in explained.stdout.decode().splitlines())

@@ -80,8 +80,8 @@ def _ours(name):
 def server(tmp_path_factory):
     settings = {
         "FRAMEKEEP_TRANSFORM_ALLOW_HTTP": "true",
-        "FRAMEKEEP_TRANSFORM_ALLOW_HTTP_WEBHOOKS": "true",
-        "FRAMEKEEP_TRANSFORM_WEBHOOK_WAIT_SECONDS": "0.01",
+        "FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_HTTP": "true",
+        "FRAMEKEEP_TRANSFORM_WEBHOOK_BACKOFF_SECONDS": "0.01",
     }
     with serving(tmp_path_factory.mktemp("cache"), settings) as served:
         yield served

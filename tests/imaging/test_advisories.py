@@ -14,9 +14,9 @@ from proxy.formats import Name
 from proxy.imaging import advisories
 from proxy.imaging.advisories import ADVISORIES, Advisory, holes, installed
 from proxy.limits import Limits
-from proxy.links.native import Links
+from proxy.links.native import LinksConfig
 
-ALL = Limits().source_formats
+ALL = Limits().allow_source_formats
 
 
 def test_the_libraries_that_are_installed_have_no_known_hole() -> None:
@@ -36,7 +36,7 @@ def test_a_version_before_the_mended_one_is_refused_and_the_mended_one_is_not(
 
     assert len(mine) == 1
     assert f"update it to {advisory.safe}" in mine[0]
-    assert "FRAMEKEEP_LIMITS_SOURCE_FORMATS" in mine[0]
+    assert "FRAMEKEEP_LIMITS_ALLOW_SOURCE_FORMATS" in mine[0]
     later = holes({advisory.library: advisory.safe}, advisory.formats)
     assert not any(advisory.name in sentence for sentence in later)
 
@@ -79,7 +79,7 @@ def test_nothing_starts_with_a_hole_and_the_doctor_says_what_to_do(
     sentence = (
         f"libvips {installed()['libvips']} has a hole that a picture can reach (CVE-2099-1): "
         "update it to 99.1.0 or later, or leave avif and jpeg out of "
-        "FRAMEKEEP_LIMITS_SOURCE_FORMATS"
+        "FRAMEKEEP_LIMITS_ALLOW_SOURCE_FORMATS"
     )
 
     assert main(["serve"]) == 2
@@ -87,4 +87,4 @@ def test_nothing_starts_with_a_hole_and_the_doctor_says_what_to_do(
     assert main(["doctor"]) == 1
     assert sentence in capsys.readouterr().out
     with pytest.raises(ConfigError, match="CVE-2099-1"):
-        create_app(Settings(links=Links(allow_unsigned=True)))
+        create_app(Settings(links=LinksConfig(allow_unsigned=True)))

@@ -235,18 +235,18 @@ def test_a_shrunk_picture_looks_like_the_whole_one_made_small() -> None:
 
 
 BOUNDS = [
-    ({"source_side": 159}, "jpeg baseline", "159"),
-    ({"source_pixels": 19_199}, "png", "19199"),
-    ({"source_pixels_held": 19_199}, "avif", "19199"),
-    ({"source_pixels_held": 19_199}, "png interlaced", "19199"),
-    ({"source_frames": 2}, "gif moving", "2"),
-    ({"source_frames": 2}, "webp moving", "2"),
-    ({"source_pixels_total": 50_000}, "gif moving", "50000"),
-    ({"source_scans": 3}, "jpeg progressive", "3"),
-    ({"source_work": 20_000}, "jpeg progressive", "scans"),
-    ({"result_side": 159}, "png", "159"),
-    ({"result_pixels": 19_199}, "png", "19199"),
-    ({"result_bytes": 100}, "png", "100"),
+    ({"max_source_dimension": 159}, "jpeg baseline", "159"),
+    ({"max_source_pixels": 19_199}, "png", "19199"),
+    ({"max_source_pixels_unstreamed": 19_199}, "avif", "19199"),
+    ({"max_source_pixels_unstreamed": 19_199}, "png interlaced", "19199"),
+    ({"max_frames": 2}, "gif moving", "2"),
+    ({"max_frames": 2}, "webp moving", "2"),
+    ({"max_source_pixels_all_frames": 50_000}, "gif moving", "50000"),
+    ({"max_jpeg_scans": 3}, "jpeg progressive", "3"),
+    ({"max_jpeg_scan_pixels": 20_000}, "jpeg progressive", "scans"),
+    ({"max_result_dimension": 159}, "png", "159"),
+    ({"max_result_pixels": 19_199}, "png", "19199"),
+    ({"max_result_bytes": 100}, "png", "100"),
 ]
 
 
@@ -261,7 +261,7 @@ def test_a_format_that_is_not_taken_is_said_to_be_so() -> None:
     drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
     with pytest.raises(NotAnImage, match="svg"):
         rendered(drawing)
-    taken = structs.replace(Limits(), source_formats=("svg",))
+    taken = structs.replace(Limits(), allow_source_formats=("svg",))
     assert rendered(drawing, limits=taken).size == Size(40, 30)
     with pytest.raises(NotAnImage, match="jpeg"):
         rendered(INPUTS["jpeg baseline"], limits=taken)
@@ -280,12 +280,12 @@ def test_a_drawing_reads_no_file(inside: str, tmp_path: Path) -> None:
     secret.write_bytes(pictures.file(pictures.plain(40, 30, (255, 0, 0))))
     drawing = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">{inside}</svg>'
     body = drawing.replace("{file}", secret.as_uri()).encode()
-    result = pixels(body, limits=structs.replace(Limits(), source_formats=("svg",)))
+    result = pixels(body, limits=structs.replace(Limits(), allow_source_formats=("svg",)))
     assert not (result[:, :, 0] > 200).any() or (result[:, :, 3] == 0).all()
 
 
 def test_frames_beyond_the_bound_do_no_harm_where_only_one_is_read() -> None:
-    few = structs.replace(Limits(), source_frames=1)
+    few = structs.replace(Limits(), max_frames=1)
     assert rendered(INPUTS["gif moving"], step("convert", format="jpeg"), limits=few)
     assert rendered(INPUTS["gif moving"], step("page", number=2), limits=few)
 

@@ -20,7 +20,7 @@ def settings(tmp_path: Path) -> Settings:
     return load(
         {
             "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
-            "FRAMEKEEP_SOURCES_NAMED": f'{{"photos": "file://{PHOTOGRAPHS}"}}',
+            "FRAMEKEEP_SOURCES_ALIASES": f'{{"photos": "file://{PHOTOGRAPHS}"}}',
             "FRAMEKEEP_CACHE_DIR": str(tmp_path),
             "FRAMEKEEP_RENDER_PROCESSES": "1",
         }

@@ -23,7 +23,7 @@ from proxy.errors import (
     ProxyError,
 )
 from proxy.image_request import ImageRequest, ResponseOptions
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
 from proxy.operations.plan import Operation, OperationRegistry, Plan
@@ -71,13 +71,13 @@ KEY = b"k" * 16
 URL = "https://images.example/u/42.jpg"
 
 
-def native(**options: object) -> Native:
+def native(**options: object) -> NativeDialect:
     options = {"sources": strategies.SOURCES, "now": lambda: 1000.0, **options}
-    return Native(OperationRegistry(KINDS), Keyring([KEY]), **options)  # type: ignore[arg-type]
+    return NativeDialect(OperationRegistry(KINDS), Keyring([KEY]), **options)  # type: ignore[arg-type]
 
 
 def unsigned(rest: str, **options: object) -> ImageRequest:
-    return native(allow_unsigned=True, **options).read(f"/_/{rest}".encode())
+    return native(allow_unsigned=True, **options).parse(f"/_/{rest}".encode())
 
 
 def refusal(rest: str, **options: object) -> ProxyError:
@@ -93,13 +93,13 @@ def signature(rest: bytes, key: bytes = KEY, taken: int = 16) -> bytes:
 
 @given(strategies.jobs(KINDS))
 def test_what_is_written_is_read(job: ImageRequest) -> None:
-    assert native().read(native().write(job).encode()) == job
+    assert native().parse(native().build(job).encode()) == job
 
 
 @given(strategies.jobs(KINDS))
 def test_a_link_travels_as_it_was_written(job: ImageRequest) -> None:
     """Nothing in it that a client would resolve, a proxy merge or a server strip."""
-    link = native().write(job)
+    link = native().build(job)
     assert link.isascii()
     path, _, query = link.partition("?")
     assert not {".", "..", "%2e", "%2e%2e"} & {part.lower() for part in path.split("/")}
@@ -110,13 +110,13 @@ def test_a_link_travels_as_it_was_written(job: ImageRequest) -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_job_or_a_refusal(rest: bytes) -> None:
     with suppress(ProxyError):
-        assert native(allow_unsigned=True).read(b"/_/" + rest)
+        assert native(allow_unsigned=True).parse(b"/_/" + rest)
 
 
 @given(strategies.jobs(OPERATIONS))
 def test_every_operation_on_offer_can_be_written_and_read(job: ImageRequest) -> None:
-    real = Native(OperationRegistry(OPERATIONS), Keyring([KEY]), sources=strategies.SOURCES)
-    assert real.read(real.write(job).encode()) == job
+    real = NativeDialect(OperationRegistry(OPERATIONS), Keyring([KEY]), sources=strategies.SOURCES)
+    assert real.parse(real.build(job).encode()) == job
 
 
 @given(strategies.operations(OPERATIONS))
@@ -256,25 +256,25 @@ def test_what_is_no_source_is_refused(word: str, reason: str) -> None:
 
 
 def test_a_job_can_be_told_by_its_parts() -> None:
-    job = native(presets=PRESETS).job(URL, ["preset:card", "soften:sigma=2", "filename:a.webp"])
+    job = native(presets=PRESETS).make_request(URL, ["preset:card", "soften:sigma=2", "filename:a.webp"])
     assert job == unsigned(f"preset:card/soften:2/filename:a.webp/{URL}", presets=PRESETS)
 
 
 def test_a_wrong_part_is_named() -> None:
     with pytest.raises(InvalidOperation, match=r"step 2 \('soften:0'\): soften: sigma: "):
-        native().plan(["mirror", "soften:0"])
+        native().parse_plan(["mirror", "soften:0"])
     with pytest.raises(InvalidSource, match="a source is http"):
-        native().job("example.com/a.jpg", [])
+        native().make_request("example.com/a.jpg", [])
 
 
 def test_an_upload_has_no_link() -> None:
     with pytest.raises(InvalidSource):
-        native().write(ImageRequest(Upload(b"bytes")))
+        native().build(ImageRequest(Upload(b"bytes")))
 
 
 def test_an_address_of_an_unknown_source_has_no_link() -> None:
     with pytest.raises(InvalidSource):
-        native().write(ImageRequest(SourceRef("other:a")))
+        native().build(ImageRequest(SourceRef("other:a")))
 
 
 # Refusals of steps.
@@ -360,14 +360,14 @@ def test_what_a_link_says_of_its_answer() -> None:
     job = unsigned(f"v:7/expires:2000/filename:m%C3%BCtze.jpg/tag:u42/debug/{URL}")
     assert job == ImageRequest(
         SourceRef(URL, version="7"),
-        delivery=ResponseOptions(
-            expires=2000, filename="mütze.jpg", labels=("tag:u42",), debug=True
+        response_options=ResponseOptions(
+            expires=2000, filename="mütze.jpg", tags=("tag:u42",), debug=True
         ),
     )
 
 
 def test_an_expired_link_says_until_when_it_was_good() -> None:
-    assert unsigned(f"expires:1001/{URL}").delivery.expires == 1001
+    assert unsigned(f"expires:1001/{URL}").response_options.expires == 1001
     error = refusal(f"expires:1000/{URL}")
     assert isinstance(error, LinkExpired)
     assert "1970-01-01 00:16:40 UTC" in str(error)
@@ -384,7 +384,7 @@ def test_presets_expand_in_place_and_label_what_they_made() -> None:
     job = unsigned(f"mirror/preset:card/preset:other/{URL}", presets=PRESETS)
     assert job.plan.operations == (Mirror(), Frame(400, 300), Package("webp"), Soften(1.0))
     assert job.source == SourceRef(URL, version="3")
-    assert job.delivery.labels == ("preset:card", "preset:base", "tag:cards", "preset:other")
+    assert job.response_options.tags == ("preset:card", "preset:base", "tag:cards", "preset:other")
 
 
 def test_operations_of_presets_count() -> None:
@@ -420,12 +420,12 @@ REST = f"/frame:200:100/{URL}?a=1&b=/2".encode()
 
 @pytest.mark.parametrize("taken", [16, 32])
 def test_a_signed_link_is_read(taken: int) -> None:
-    assert native().read(b"/" + signature(REST, taken=taken) + REST).source.key
+    assert native().parse(b"/" + signature(REST, taken=taken) + REST).source.key
 
 
 def test_merged_slashes_are_restored_before_the_signature_is_checked() -> None:
     merged = REST.replace(b"://", b":/")
-    assert native().read(b"/" + signature(REST) + merged) == native().read(
+    assert native().parse(b"/" + signature(REST) + merged) == native().parse(
         b"/" + signature(REST) + REST
     )
 
@@ -433,7 +433,7 @@ def test_merged_slashes_are_restored_before_the_signature_is_checked() -> None:
 def test_a_signature_over_merged_slashes_is_none() -> None:
     merged = REST.replace(b"://", b":/")
     with pytest.raises(InvalidSignature):
-        native().read(b"/" + signature(merged) + merged)
+        native().parse(b"/" + signature(merged) + merged)
 
 
 def variants() -> Iterator[bytes]:
@@ -490,32 +490,32 @@ def test_there_are_many_variants() -> None:
 @pytest.mark.parametrize("path", sorted(set(variants())))
 def test_what_nobody_signed_is_refused(path: bytes) -> None:
     with pytest.raises(InvalidSignature):
-        native().read(path)
+        native().parse(path)
 
 
 @pytest.mark.parametrize("path", [b"/", b"/frame:200/" + URL.encode(), b"/favicon.ico", b""])
 def test_a_link_without_a_signature_says_so(path: bytes) -> None:
     with pytest.raises(InvalidSignature, match="the signature segment is missing"):
-        native(allow_unsigned=True).read(path)
+        native(allow_unsigned=True).parse(path)
 
 
 def test_unsigned_links_need_the_operators_word() -> None:
     with pytest.raises(InvalidSignature, match="unsigned links are not accepted here"):
-        native().read(b"/_/" + URL.encode())
+        native().parse(b"/_/" + URL.encode())
 
 
 def test_strangers_do_not_reach_the_grammar() -> None:
     with pytest.raises(InvalidSignature):
-        native().read(b"/" + b"A" * 22 + b"/no-such-operation/%zz/\xff")
+        native().parse(b"/" + b"A" * 22 + b"/no-such-operation/%zz/\xff")
 
 
 def test_the_length_is_bounded_before_anything_is_looked_at() -> None:
     with pytest.raises(InvalidLink, match="at most 300 bytes, not 301"):
-        native(path_bytes=300).read(b"/" + b"x" * 300)
+        native(path_bytes=300).parse(b"/" + b"x" * 300)
 
 
 def test_without_keys_links_are_written_unsigned() -> None:
-    open_native = Native(OperationRegistry(KINDS), Keyring([]), allow_unsigned=True)
+    open_native = NativeDialect(OperationRegistry(KINDS), Keyring([]), allow_unsigned=True)
     assert (
-        open_native.write(ImageRequest(SourceRef(URL), Plan((Frame(10),)))) == f"/_/frame:10/{URL}"
+        open_native.build(ImageRequest(SourceRef(URL), Plan((Frame(10),)))) == f"/_/frame:10/{URL}"
     )

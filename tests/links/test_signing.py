@@ -27,7 +27,7 @@ def text(raw: bytes) -> bytes:
 @given(messages)
 def test_what_is_signed_is_verified(message: bytes) -> None:
     ring = Keyring([NEW, OLD])
-    assert ring.verifies(ring.sign(message).encode(), message)
+    assert ring.verify(ring.sign(message).encode(), message)
 
 
 @given(messages)
@@ -38,20 +38,20 @@ def test_the_newest_key_signs_with_sixteen_bytes(message: bytes) -> None:
 @pytest.mark.parametrize("key", [NEW, OLD])
 @pytest.mark.parametrize("taken", [16, 32])
 def test_any_key_verifies_in_both_lengths(key: bytes, taken: int) -> None:
-    assert Keyring([NEW, OLD]).verifies(text(mac(key, MESSAGE)[:taken]), MESSAGE)
+    assert Keyring([NEW, OLD]).verify(text(mac(key, MESSAGE)[:taken]), MESSAGE)
 
 
 def test_another_key_does_not_verify() -> None:
-    assert not Keyring([NEW, OLD]).verifies(text(mac(b"x" * 16, MESSAGE)), MESSAGE)
+    assert not Keyring([NEW, OLD]).verify(text(mac(b"x" * 16, MESSAGE)), MESSAGE)
 
 
 def test_without_keys_nothing_verifies() -> None:
-    assert not Keyring([]).verifies(b"", b"")
+    assert not Keyring([]).verify(b"", b"")
 
 
 @pytest.mark.parametrize("taken", [*range(16), *range(17, 32)])
 def test_no_other_length_verifies(taken: int) -> None:
-    assert not Keyring([NEW]).verifies(text(mac(NEW, MESSAGE)[:taken]), MESSAGE)
+    assert not Keyring([NEW]).verify(text(mac(NEW, MESSAGE)[:taken]), MESSAGE)
 
 
 @pytest.mark.parametrize("taken", [16, 32])
@@ -60,7 +60,7 @@ def test_only_the_canonical_last_character_verifies(taken: int) -> None:
     good = text(mac(NEW, MESSAGE)[:taken])
     alphabet = (string.ascii_letters + string.digits + "-_").encode()
     verified = [
-        last for last in alphabet if Keyring([NEW]).verifies(good[:-1] + bytes([last]), MESSAGE)
+        last for last in alphabet if Keyring([NEW]).verify(good[:-1] + bytes([last]), MESSAGE)
     ]
     assert verified == [good[-1]]
 

@@ -12,7 +12,7 @@ from render_processes import ended, pid_of, running, until
 from renderer_tasks import CHURN, GROW, LEAK, SIZE
 
 from proxy.render.process import ABOUT
-from proxy.render.protocol import RenderSettings, cores
+from proxy.render.protocol import RenderConfig, cores
 
 pytestmark = pytest.mark.anyio
 
@@ -30,11 +30,11 @@ async def test_renderers_stand_back_behind_who_asks_them() -> None:
     async with running() as (pool, _):
         pid = await pid_of(pool)
         own = os.getpriority(os.PRIO_PROCESS, 0)
-        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, own + RenderSettings().nice)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, own + RenderConfig().nice)
         assert os.getsid(pid) != os.getsid(0)
         group = Path(f"/proc/{pid}/autogroup")
         if group.exists() and os.geteuid() == 0:  # others may have been told to come again
-            assert group.read_text().endswith(f"nice {RenderSettings().nice}\n")
+            assert group.read_text().endswith(f"nice {RenderConfig().nice}\n")
 
 
 async def test_a_renderer_that_has_grown_is_replaced_after_its_job() -> None:

@@ -11,14 +11,14 @@ from proxy.render import seccomp
 from proxy.render.manager import Renderers
 from proxy.render.pool import Pool
 from proxy.render.process import ABOUT
-from proxy.render.protocol import RenderSettings
+from proxy.render.protocol import RenderConfig
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
 async def confined() -> AsyncIterator[Pool]:
-    async with Renderers(RenderSettings(processes=1), works="sandbox_tasks") as renderers:
+    async with Renderers(RenderConfig(processes=1), works="sandbox_tasks") as renderers:
         pool = Pool(renderers.directory, queue_seconds=30)
         about = await pool.run(ABOUT, None)
         missing = [name for name, state in about.guards.items() if state != "on"]
@@ -29,7 +29,7 @@ async def confined() -> AsyncIterator[Pool]:
 
 @pytest.fixture(scope="module")
 async def open_to_all() -> AsyncIterator[Pool]:
-    settings = RenderSettings(processes=1, sandbox=False)
+    settings = RenderConfig(processes=1, sandbox=False)
     async with Renderers(settings, works="sandbox_tasks") as renderers:
         yield Pool(renderers.directory, queue_seconds=30)
 
@@ -57,7 +57,7 @@ async def test_a_renderer_has_no_privilege_and_gains_none(confined: Pool) -> Non
 async def test_no_secret_is_in_a_renderers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRAMEKEEP_LINKS_KEYS", "00112233445566778899aabbccddeeff")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    async with Renderers(RenderSettings(processes=1), works="sandbox_tasks") as renderers:
+    async with Renderers(RenderConfig(processes=1), works="sandbox_tasks") as renderers:
         seen = await Pool(renderers.directory, queue_seconds=30).run(ENVIRONMENT, None)
     assert not [name for name in seen if name.startswith(("FRAMEKEEP", "AWS"))]
 

@@ -20,8 +20,8 @@ from proxy.originals import SourceRef
 from proxy.render.manager import Renderers
 from proxy.render.messages import RENDER, Outfit, render_order
 from proxy.render.pool import Pool
-from proxy.render.protocol import RenderSettings
-from proxy.smartcrop.models import Models
+from proxy.render.protocol import RenderConfig
+from proxy.smartcrop.models import ModelsConfig
 
 pytestmark = pytest.mark.anyio
 
@@ -81,9 +81,9 @@ class Confined:
 
 @pytest.fixture(scope="module")
 async def confined() -> AsyncIterator[Confined]:
-    models = Models()
+    models = ModelsConfig()
     async with Renderers(
-        RenderSettings(processes=1), imports=models.imports(), readable=models.readable()
+        RenderConfig(processes=1), imports=models.imports(), readable=models.readable_dirs()
     ) as renderers:
         yield Confined(Pool(renderers.directory, queue_seconds=60))
 
@@ -116,7 +116,7 @@ async def test_dear_results_are_made_where_dear_work_waits(confined: Confined) -
 async def test_what_takes_too_much_memory_is_refused_and_costs_nobody_else_anything() -> None:
     greedy = pictures.file(pictures.scene(3000, 3000), "jpeg", progressive=True)
     plan = CATALOGUE.plan([step("resize", width=2900), step("convert", format="png")])
-    settings = RenderSettings(processes=1, memory_bytes=64 * 1024 * 1024)
+    settings = RenderConfig(processes=1, max_memory_bytes=64 * 1024 * 1024)
     async with Renderers(settings) as renderers:
         pool = Pool(renderers.directory, queue_seconds=60)
         order = render_order(Outfit(Limits()), plan, None, {})

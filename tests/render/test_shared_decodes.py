@@ -23,7 +23,7 @@ from proxy.imaging.shrink_on_load import (
     shared_factor,
     whole_factor,
 )
-from proxy.links.native import Native
+from proxy.links.native import NativeDialect
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
 from proxy.operations.plan import OperationRegistry
@@ -33,7 +33,7 @@ from proxy.service import ImageResult
 pytestmark = pytest.mark.anyio
 
 PHOTO = file(scene(1600, 1200), "jpeg", quality=92)
-NATIVE = Native(OperationRegistry(OPERATIONS), Keyring.from_hex(["00" * 32]))
+NATIVE = NativeDialect(OperationRegistry(OPERATIONS), Keyring.from_hex(["00" * 32]))
 AVATAR = ("resize:100:100", "convert:png")
 CARD = ("resize:400:300", "convert:png")
 SOCIAL = ("smart_crop:600:315", "convert:png")
@@ -44,7 +44,7 @@ FULL = ("flip", "convert:png")
 async def at_once(
     world: World, url: str, *wishes: tuple[str, ...], lane: Lane = "live"
 ) -> list[ImageResult]:
-    jobs = [NATIVE.job(url, list(steps)) for steps in wishes]
+    jobs = [NATIVE.make_request(url, list(steps)) for steps in wishes]
     return list(await asyncio.gather(*(world.service.get_or_render(job, lane) for job in jobs)))
 
 
@@ -97,7 +97,7 @@ async def test_a_worker_that_lets_go_leaves_the_others_what_they_have(
     url = origin.serve("/a.jpg", PHOTO)
     await at_once(one, url, AVATAR, CARD)
     await at_once(other, url, SOCIAL)
-    one.service._rasters.forget(unused_for=0)
+    one.service._renderer._rasters.forget(unused_for=0)
     await at_once(other, url, SQUARE)
     assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
 
@@ -151,14 +151,14 @@ async def test_no_size_is_visibly_another(world: World, origin: Origin) -> None:
 async def test_a_file_that_was_cut_is_refused_to_all(world: World, origin: Origin) -> None:
     for name, body in (("/cut.jpg", PHOTO[:-5000]), ("/closed.jpg", PHOTO[:-5000] + b"\xff\xd9")):
         url = origin.serve(name, body)
-        jobs = [NATIVE.job(url, list(steps)) for steps in (AVATAR, CARD, SOCIAL)]
+        jobs = [NATIVE.make_request(url, list(steps)) for steps in (AVATAR, CARD, SOCIAL)]
         told = await asyncio.gather(*map(world.service.get_or_render, jobs), return_exceptions=True)
         assert [type(one) for one in told] == [BrokenImage] * 3
 
 
 async def test_rasters_are_let_go(world: World, origin: Origin) -> None:
     await at_once(world, origin.serve("/a.jpg", PHOTO), AVATAR, CARD)
-    rasters = world.service._rasters
+    rasters = world.service._renderer._rasters
     assert len(rasters) == 1
     rasters.forget(unused_for=0)
     assert len(rasters) == 0
@@ -170,7 +170,7 @@ async def test_memory_for_rasters_is_bounded(world: World, origin: Origin) -> No
         url = origin.serve(f"/{number}.jpg", large + str(number).encode())
         await at_once(world, url, AVATAR, CARD)
     assert world.pool.done["reduce"] == 6
-    assert len(world.service._rasters) == 3  # of 18 MB each
+    assert len(world.service._renderer._rasters) == 3  # of 18 MB each
 
 
 sides = st.integers(1, 40_000)

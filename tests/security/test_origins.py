@@ -30,11 +30,11 @@ PAGE = b"<!DOCTYPE html><html><body><h1>It works!</h1><script>alert(1)</script><
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server that waits for no origin for long, and keeps no refusal."""
     impatient = {
-        "FRAMEKEEP_SOURCES_IDLE_SECONDS": "3",
-        "FRAMEKEEP_SOURCES_RETRIES": "1",
-        "FRAMEKEEP_SOURCES_RETRY_SECONDS": "0",
-        "FRAMEKEEP_LIMITS_SOURCE_SECONDS": "6",
-        "FRAMEKEEP_LIMITS_SOURCE_BYTES": "100000",
+        "FRAMEKEEP_SOURCES_READ_TIMEOUT_SECONDS": "3",
+        "FRAMEKEEP_SOURCES_MAX_RETRIES": "1",
+        "FRAMEKEEP_SOURCES_RETRY_BACKOFF_SECONDS": "0",
+        "FRAMEKEEP_LIMITS_FETCH_TIMEOUT_SECONDS": "6",
+        "FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES": "100000",
     }
     with serving(tmp_path_factory.mktemp("cache"), impatient) as server:
         yield server

@@ -27,10 +27,10 @@ async def test_no_secret_leaves_the_server(tmp_path: Path, origin: Origin) -> No
         "FRAMEKEEP_ADMIN_KEYS": "SECRET-admin",
         "FRAMEKEEP_METRICS_KEYS": "SECRET-metrics",
         "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.1/32",
-        "FRAMEKEEP_SOURCES_PORTS": "1-65535",
+        "FRAMEKEEP_SOURCES_ALLOW_PORTS": "1-65535",
         "FRAMEKEEP_RENDER_PROCESSES": "1",
         "FRAMEKEEP_LOG_LEVEL": "debug",
-        "FRAMEKEEP_LOG_REQUESTS": "all",
+        "FRAMEKEEP_LOG_ACCESS": "all",
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "proxy", "serve", "--port", "0"),

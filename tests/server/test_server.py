@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from render_processes import descendants, ended, http_workers, until
 
-from proxy.server.config import BUSY, LEAVE, ServerSettings
+from proxy.server.config import BUSY, LEAVE, ServerConfig
 from proxy.server.listener import in_line, let_nobody_in, listen
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ class Server:
 
 
 async def started(
-    settings: ServerSettings, app: str = "app", given: Collection[int] = ()
+    settings: ServerConfig, app: str = "app", given: Collection[int] = ()
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "server_apps", msgspec.json.encode(settings).decode(), app),
@@ -61,8 +61,8 @@ async def serving(
     workers: int = 1, *, drain_seconds: float = 30, hang_seconds: float = 20
 ) -> AsyncIterator[Server]:
     process = await started(
-        ServerSettings(
-            port=0, workers=workers, drain_seconds=drain_seconds, hang_seconds=hang_seconds
+        ServerConfig(
+            port=0, workers=workers, drain_seconds=drain_seconds, worker_timeout_seconds=hang_seconds
         )
     )
     try:
@@ -110,7 +110,7 @@ async def test_a_worker_that_finishes_what_is_in_hand_still_shows_that_it_is_ali
     beat, beating = os.pipe()
     owner, hold = os.pipe()
     with listen("127.0.0.1", 0) as listener:
-        worker = await started(ServerSettings(), given=(listener.fileno(), beating, owner))
+        worker = await started(ServerConfig(), given=(listener.fileno(), beating, owner))
         os.close(beating)
         os.close(owner)
         reader, writer = await asyncio.open_connection(*listener.getsockname())
@@ -243,7 +243,7 @@ async def test_everything_ends_when_the_supervisor_is_killed() -> None:
 
 @pytest.mark.parametrize(("app", "status"), [("refused", 2), ("failing", 1)])
 async def test_it_ends_when_no_worker_can_be_started(app: str, status: int) -> None:
-    process = await started(ServerSettings(port=0), app)
+    process = await started(ServerConfig(port=0), app)
     _, said = await process.communicate()
     assert process.returncode == status
     assert {"refused": b"FRAMEKEEP_EXAMPLE", "failing": b"there is no app"}[app] in said

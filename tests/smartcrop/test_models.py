@@ -6,26 +6,26 @@ import pytest
 
 from proxy.config import load
 from proxy.errors import ConfigError
-from proxy.smartcrop.models import Models
+from proxy.smartcrop.models import ModelsConfig
 
 
 def test_without_a_folder_nothing_is_installed() -> None:
-    models = Models()
-    assert models.installed() == ()
-    assert models.readable() == ()
+    models = ModelsConfig()
+    assert models.installed_files() == ()
+    assert models.readable_dirs() == ()
     assert models.imports() == ("proxy.smartcrop.detector",)
     assert models.complaint() == ""
 
 
 def test_another_file_is_another_sight(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the extra [models] is not installed")
-    models = Models(str(tmp_path), faces="a.onnx")
-    words = [models.sight()]
+    models = ModelsConfig(str(tmp_path), face_file="a.onnx")
+    words = [models.version()]
     for content in (b"one", b"two"):
         (tmp_path / "a.onnx").write_bytes(content)
-        words.append(models.sight())
+        words.append(models.version())
     assert len(set(words)) == 3
-    assert models.installed() == (tmp_path / "a.onnx",)
+    assert models.installed_files() == (tmp_path / "a.onnx",)
     assert "onnxruntime" in models.imports()
 
 

@@ -8,7 +8,7 @@ import pytest
 import pyvips
 
 from proxy.smartcrop.detector import Eye
-from proxy.smartcrop.models import Models
+from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.subject import Focus
 from proxy.smartcrop.yolox import Things, meaning
 from proxy.smartcrop.yunet import Faces
@@ -26,13 +26,13 @@ def look(eye: Eye, path: Path) -> Focus:
 
 
 def test_the_face_is_found_by_the_model_too() -> None:
-    focus = look(Eye(Models(str(MODELS))), PHOTOGRAPHS / "portrait.jpg")
+    focus = look(Eye(ModelsConfig(str(MODELS))), PHOTOGRAPHS / "portrait.jpg")
     (face,) = [region for region in focus.regions if region.kind == "face"]
     assert 0.3 < (face.left + face.right) / 2 < 0.65
 
 
 def test_people_are_seen_as_people() -> None:
-    focus = look(Eye(Models(str(MODELS))), BEACH)
+    focus = look(Eye(ModelsConfig(str(MODELS))), BEACH)
     people = [region for region in focus.regions if region.kind == "person"]
     assert len(people) >= 2
     assert all(region.bottom - region.top > 0.3 for region in people[:2])
@@ -40,7 +40,7 @@ def test_people_are_seen_as_people() -> None:
 
 def test_a_model_that_is_not_there_is_done_without(tmp_path: Path) -> None:
     shutil.copy(MODELS / "yunet_s_dynamic.onnx", tmp_path / "mine.onnx")
-    focus = look(Eye(Models(str(tmp_path), faces="mine.onnx", objects="none.onnx")), BEACH)
+    focus = look(Eye(ModelsConfig(str(tmp_path), face_file="mine.onnx", object_file="none.onnx")), BEACH)
     assert {region.kind for region in focus.regions} == {"face", "saliency"}
 
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from proxy.originals import OriginMetadata, Validators
-from proxy.sources.cache_headers import facts
+from proxy.sources.cache_headers import parse_cache_headers
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def said(**headers: str) -> OriginMetadata:
     by_name = {name.replace("_", "-").lower(): value for name, value in headers.items()}
-    return facts(lambda name: by_name.get(name.lower(), ""), NOW)
+    return parse_cache_headers(lambda name: by_name.get(name.lower(), ""), NOW)
 
 
 def test_nothing_said() -> None:
@@ -41,13 +41,13 @@ def test_nothing_said() -> None:
     ],
 )
 def test_cache_control(control: str, lifetime: float | None) -> None:
-    assert said(cache_control=control).lifetime == lifetime
+    assert said(cache_control=control).ttl == lifetime
 
 
 def test_what_has_aged_on_its_way_lives_shorter() -> None:
-    assert said(cache_control="max-age=60", age="20").lifetime == 40
-    assert said(cache_control="max-age=60", age="80").lifetime == 0
-    assert said(cache_control="max-age=60", age="old").lifetime == 60
+    assert said(cache_control="max-age=60", age="20").ttl == 40
+    assert said(cache_control="max-age=60", age="80").ttl == 0
+    assert said(cache_control="max-age=60", age="old").ttl == 60
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_what_has_aged_on_its_way_lives_shorter() -> None:
     ],
 )
 def test_expires(expires: str, date: str, lifetime: float) -> None:
-    assert said(expires=expires, date=date).lifetime == lifetime
-    assert said(expires=expires, cache_control="max-age=7").lifetime == 7
+    assert said(expires=expires, date=date).ttl == lifetime
+    assert said(expires=expires, cache_control="max-age=7").ttl == 7
 
 
 def test_validators_are_kept_as_they_came() -> None:
@@ -83,7 +83,7 @@ def test_tags_of_both_headers_each_once() -> None:
     ["a" * 500_000 + " b", "a" + " " * 500_000 + "b", ',a="\\"' * 50_000, "max-age=60," * 50_000],
 )
 def test_headers_made_to_keep_us_busy_do_not(control: str) -> None:
-    assert said(cache_control=control).lifetime in (None, 60)
+    assert said(cache_control=control).ttl in (None, 60)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "Sat, 21 Nov 2026 06:00:00 GMT\x01", "\udcff", "ä"])

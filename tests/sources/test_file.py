@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def source(root: Path) -> AsyncIterator[FileSource]:
-    source = FileSource(root, Limits(source_bytes=1000))
+    source = FileSource(root, Limits(max_source_bytes=1000))
     yield source
     await source.close()
 
@@ -49,7 +49,7 @@ async def test_the_original_is_what_lies_there(source: FileSource) -> None:
     assert isinstance(original, Original)
     assert original.body.read() == BODY
     assert original.digest == hashlib.sha256(BODY).hexdigest()
-    assert original.facts.lifetime is None
+    assert original.metadata.ttl is None
 
 
 async def test_asked_whether_it_changed(source: FileSource, root: Path) -> None:
@@ -58,13 +58,13 @@ async def test_asked_whether_it_changed(source: FileSource, root: Path) -> None:
     os.utime(path, (0, 0))
     first = await source.fetch(SourceRef("media:a.jpg"))
     assert isinstance(first, Original)
-    assert first.facts.validators.last_modified == "Thu, 01 Jan 1970 00:00:00 GMT"
-    assert await source.fetch(SourceRef("media:a.jpg"), first.facts.validators) == NotModified(
-        OriginMetadata(first.facts.validators)
+    assert first.metadata.validators.last_modified == "Thu, 01 Jan 1970 00:00:00 GMT"
+    assert await source.fetch(SourceRef("media:a.jpg"), first.metadata.validators) == NotModified(
+        OriginMetadata(first.metadata.validators)
     )
     path.write_bytes(BODY[::-1])
     os.utime(path, (0, 0))
-    again = await source.fetch(SourceRef("media:a.jpg"), first.facts.validators)
+    again = await source.fetch(SourceRef("media:a.jpg"), first.metadata.validators)
     assert isinstance(again, Original)
     assert again.body.read() == BODY[::-1]
 
@@ -175,7 +175,7 @@ class Hanging(FileSource):
 
 
 async def test_a_disk_that_hangs_does_not_hold_the_caller(root: Path) -> None:
-    source = Hanging(root, Limits(source_seconds=0.05), threads=1)
+    source = Hanging(root, Limits(fetch_timeout_seconds=0.05), threads=1)
     try:
         with pytest.raises(SourceTimedOut):
             await source.fetch(SourceRef("media:users/42 é%20.jpg"))

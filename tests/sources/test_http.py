@@ -20,25 +20,25 @@ from proxy.errors import (
 from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginMetadata, SourceRef, Upload, Validators
 from proxy.sources.http import HttpSource
-from proxy.sources.net.http_client import Dialer, Dialing
-from proxy.sources.net.ssrf_policy import Reach
+from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.ssrf_policy import SsrfPolicy
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = Limits(source_bytes=1000, source_redirects=3, source_seconds=60)
+LIMITS = Limits(max_source_bytes=1000, max_redirects=3, fetch_timeout_seconds=60)
 BODY = b"picture " * 100
 
 
 @pytest.fixture
-async def dialer() -> AsyncIterator[Dialer]:
-    patient = Dialing(connect_seconds=60, idle_seconds=60)
-    dialer = Dialer(Reach(allow_nets=["127.0.0.1"]), patient)
+async def dialer() -> AsyncIterator[HttpClient]:
+    patient = HttpClientConfig(connect_timeout_seconds=60, read_timeout_seconds=60)
+    dialer = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]), patient)
     yield dialer
     await dialer.close()
 
 
 @pytest.fixture
-def source(dialer: Dialer) -> HttpSource:
+def source(dialer: HttpClient) -> HttpSource:
     return HttpSource(dialer, LIMITS, retry_seconds=0)
 
 
@@ -52,7 +52,7 @@ async def test_the_original_is_what_lies_there(source: HttpSource, origin: Origi
     original = await fetch(source, origin.serve("/a.jpg?x=%2F", BODY))
     assert original.body.read() == BODY
     assert original.digest == hashlib.sha256(BODY).hexdigest()
-    assert original.facts == OriginMetadata()
+    assert original.metadata == OriginMetadata()
 
 
 async def test_we_say_who_we_are_and_nothing_of_anybody_else(
@@ -97,14 +97,14 @@ async def test_what_the_answer_says_is_handed_on(source: HttpSource, origin: Ori
     }
     original = await fetch(source, origin.serve("/a.jpg", BODY, headers=headers))
     validators = Validators('"1"', "Thu, 01 Jan 2026 11:00:00 GMT")
-    assert original.facts == OriginMetadata(validators, lifetime=60, tags=("a", "b"))
+    assert original.metadata == OriginMetadata(validators, ttl=60, tags=("a", "b"))
 
 
 async def test_asked_whether_it_changed(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a.jpg", status=304, headers={"Cache-Control": "max-age=60"})
     known = Validators('W/"1"', "Thu, 01 Jan 2026 11:00:00 GMT")
     assert await source.fetch(SourceRef(url), known) == NotModified(
-        OriginMetadata(known, lifetime=60)
+        OriginMetadata(known, ttl=60)
     )
     assert origin.asked[0].headers["if-none-match"] == 'W/"1"'
     assert origin.asked[0].headers["if-modified-since"] == "Thu, 01 Jan 2026 11:00:00 GMT"
@@ -258,7 +258,7 @@ async def test_a_redirect_to_a_port_that_is_not_asked(source: HttpSource, origin
 async def test_headers_and_deadline_of_one_request(source: HttpSource, origin: Origin) -> None:
     url = origin.serve("/a.jpg", BODY)
     along = (("authorization", "Bearer secret"), ("user-agent", "me"), ("accept-language", "de"))
-    await source.fetch(SourceRef(url, headers=along, seconds=50))
+    await source.fetch(SourceRef(url, headers=along, timeout_seconds=50))
     assert set(along) <= set(origin.asked[0].headers.items())
     await source.fetch(SourceRef(url))
     assert origin.asked[1].headers["user-agent"] == "Framekeep"
@@ -287,17 +287,17 @@ async def test_headers_that_are_ours_to_say_are_refused(source: HttpSource, orig
     assert not origin.asked
 
 
-async def test_an_answer_that_does_not_come(dialer: Dialer, origin: Origin) -> None:
+async def test_an_answer_that_does_not_come(dialer: HttpClient, origin: Origin) -> None:
     async def never(_: web.BaseRequest) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
     url = origin.handle("/a.jpg", never)
     with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
-        await HttpSource(dialer, LIMITS).fetch(SourceRef(url, seconds=0.2))
+        await HttpSource(dialer, LIMITS).fetch(SourceRef(url, timeout_seconds=0.2))
 
 
-async def test_no_query_is_told_to_a_log(dialer: Dialer) -> None:
+async def test_no_query_is_told_to_a_log(dialer: HttpClient) -> None:
     source = HttpSource(dialer, LIMITS)
     async with FaultOrigin.saying(b"no HTTP") as server:
         with pytest.raises(SourceFailed) as failed:
@@ -307,16 +307,16 @@ async def test_no_query_is_told_to_a_log(dialer: Dialer) -> None:
 
 
 async def test_a_deadline_can_be_shortened_but_not_stretched(
-    dialer: Dialer, origin: Origin
+    dialer: HttpClient, origin: Origin
 ) -> None:
     async def never(_: web.BaseRequest) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
     url = origin.handle("/a.jpg", never)
-    source = HttpSource(dialer, Limits(source_seconds=0.2))
+    source = HttpSource(dialer, Limits(fetch_timeout_seconds=0.2))
     with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
-        await source.fetch(SourceRef(url, seconds=90))
+        await source.fetch(SourceRef(url, timeout_seconds=90))
 
 
 async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> None:
@@ -328,8 +328,8 @@ async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> No
         await asyncio.Event().wait()
         raise AssertionError
 
-    reach = Reach(allow_nets=["127.0.0.1"])
-    dialer = Dialer(reach, Dialing(connections=4, per_host_connections=2))
+    reach = SsrfPolicy(allow_nets=["127.0.0.1"])
+    dialer = HttpClient(reach, HttpClientConfig(max_connections=4, max_connections_per_host=2))
     source = HttpSource(dialer, LIMITS)
     async with Origin() as slow:
         url = slow.handle("/a.jpg", never)

@@ -15,16 +15,16 @@ from origin_server import FaultOrigin, Origin
 from proxy.errors import ProxyError, SourceFailed, SourceForbidden, SourceTimedOut
 from proxy.limits import Limits
 from proxy.originals import Original, SourceRef
-from proxy.sources.config import SourceSettings
+from proxy.sources.config import SourceConfig
 from proxy.sources.http import HttpSource
-from proxy.sources.net.http_client import Dialer, Dialing
-from proxy.sources.net.ssrf_policy import REFUSED, Reach
-from proxy.sources.net.url import read
-from proxy.sources.router import Sources
+from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.ssrf_policy import ADDRESS_NOT_ALLOWED, SsrfPolicy
+from proxy.sources.net.url import parse_url
+from proxy.sources.router import SourceRouter
 
 pytestmark = pytest.mark.anyio
 
-LOOPBACK = Reach(allow_nets=["127.0.0.1"])
+LOOPBACK = SsrfPolicy(allow_nets=["127.0.0.1"])
 CERTIFICATE = Path(__file__).parents[1] / "loopback.pem"
 
 
@@ -42,19 +42,19 @@ class Names:
 
 @asynccontextmanager
 async def dialing(
-    reach: Reach = LOOPBACK,
+    reach: SsrfPolicy = LOOPBACK,
     lookup: Callable[[str, int], Awaitable[Sequence[str]]] | None = None,
-) -> AsyncIterator[Dialer]:
+) -> AsyncIterator[HttpClient]:
     # Nothing here should reach a deadline, however busy the machine.
-    dialer = Dialer(reach, Dialing(connect_seconds=60, idle_seconds=60), lookup)
+    dialer = HttpClient(reach, HttpClientConfig(connect_timeout_seconds=60, read_timeout_seconds=60), lookup)
     try:
         yield dialer
     finally:
         await dialer.close()
 
 
-async def body(dialer: Dialer, url: str) -> bytes:
-    async with dialer.ask("GET", read(url)) as answer:
+async def body(dialer: HttpClient, url: str) -> bytes:
+    async with dialer.request("GET", parse_url(url)) as answer:
         return b"".join([chunk async for chunk in answer.chunks()])
 
 
@@ -78,18 +78,18 @@ async def body(dialer: Dialer, url: str) -> bytes:
 async def test_a_name_is_no_way_round_the_policy(addresses: list[str]) -> None:
     async with FaultOrigin.saying(b"") as canary:
         names = Names(addresses)
-        async with dialing(Reach(), names) as dialer:
+        async with dialing(SsrfPolicy(), names) as dialer:
             with pytest.raises(SourceForbidden) as refused:
                 await body(dialer, f"http://innocent.example:{canary.port}/")
             with pytest.raises(SourceForbidden) as literal:
                 await body(dialer, canary.url())
-        assert str(refused.value) == str(literal.value) == REFUSED
+        assert str(refused.value) == str(literal.value) == ADDRESS_NOT_ALLOWED
         assert refused.value.detail == literal.value.detail == ""
         assert canary.connections == 0
 
 
 async def test_what_is_refused_looks_the_same_whether_anyone_listens() -> None:
-    async with dialing(Reach()) as dialer:
+    async with dialing(SsrfPolicy()) as dialer:
         async with FaultOrigin.saying(b"") as canary:
             url = canary.url()
             with pytest.raises(SourceForbidden) as somebody:
@@ -151,7 +151,7 @@ async def test_a_name_server_that_hangs_does_not_hold_the_caller() -> None:
         raise AssertionError
 
     async with dialing(LOOPBACK, hanging) as dialer:
-        source = HttpSource(dialer, Limits(source_seconds=0.05))
+        source = HttpSource(dialer, Limits(fetch_timeout_seconds=0.05))
         with pytest.raises(SourceTimedOut):
             await source.fetch(SourceRef("http://nowhere.example/"))
 
@@ -161,7 +161,7 @@ async def test_names_of_this_machine_are_this_machine(origin: Origin, host: str)
     url = origin.serve("/a.jpg", b"hello").replace("127.0.0.1", host)
     async with dialing() as dialer:
         assert await body(dialer, url) == b"hello"
-    async with dialing(Reach()) as dialer:
+    async with dialing(SsrfPolicy()) as dialer:
         with pytest.raises(SourceForbidden):
             await body(dialer, url)
 
@@ -171,9 +171,9 @@ async def test_a_server_that_is_reached_by_ipv6() -> None:
     origin = FaultOrigin.saying(answer)
     origin.host = "::1"
     async with origin:
-        async with dialing(Reach(allow_nets=["::1"])) as dialer:
+        async with dialing(SsrfPolicy(allow_nets=["::1"])) as dialer:
             assert await body(dialer, origin.url()) == b"hello"
-        async with dialing(Reach()) as dialer:
+        async with dialing(SsrfPolicy()) as dialer:
             with pytest.raises(SourceForbidden):
                 await body(dialer, origin.url())
         assert origin.connections == 1
@@ -181,7 +181,7 @@ async def test_a_server_that_is_reached_by_ipv6() -> None:
 
 async def test_scheme_host_and_port_are_measured_before_anything_is_looked_up() -> None:
     names = Names(["127.0.0.1"])
-    reach = Reach(allow_nets=["127.0.0.1"], allow_hosts=["example.com"], allow_http=False)
+    reach = SsrfPolicy(allow_nets=["127.0.0.1"], allow_hosts=["example.com"], allow_http=False)
     async with dialing(reach, names) as dialer:
         for url in ("http://example.com/", "https://evil.example/", "https://example.com:25/"):
             with pytest.raises(SourceForbidden):
@@ -221,7 +221,7 @@ async def test_a_secure_original_does_not_come_by_an_insecure_way(
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     plain = origin.serve("/a.jpg", b"hello")
     async with dialing() as dialer:
-        source = HttpSource(dialer, Limits(source_seconds=60))
+        source = HttpSource(dialer, Limits(fetch_timeout_seconds=60))
         url = secure.serve("/down", status=302, headers={"Location": plain})
         with pytest.raises(SourceForbidden, match="from https:// to http://"):
             await source.fetch(SourceRef(url))
@@ -239,7 +239,7 @@ async def test_a_body_can_be_sent(origin: Origin) -> None:
         return web.Response(status=202)
 
     url = origin.handle("/hook", keep)
-    async with dialing() as dialer, dialer.ask("POST", read(url), (), b"{}") as answer:
+    async with dialing() as dialer, dialer.request("POST", parse_url(url), (), b"{}") as answer:
         assert answer.status == 202
     assert got == [b"{}"]
 
@@ -251,18 +251,18 @@ SPELLINGS = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev" / "s
 async def test_no_spelling_of_a_private_address_is_dialled() -> None:
     dialled: list[str] = []
 
-    class Watching(Reach):
+    class Watching(SsrfPolicy):
         def admits_address(self, text: str) -> bool:
-            admitted = super().admits_address(text)
+            admitted = super().allows_address(text)
             if admitted:
                 dialled.append(text)
             return admitted
 
-    class Watched(SourceSettings, frozen=True):
-        def reach(self) -> Reach:
+    class Watched(SourceConfig, frozen=True):
+        def reach(self) -> SsrfPolicy:
             return Watching()
 
-    sources = Sources.configured(Watched(), Limits(source_seconds=60))
+    sources = SourceRouter.from_config(Watched(), Limits(fetch_timeout_seconds=60))
     rows = [line.split("\t") for line in SPELLINGS.read_text(encoding="utf-8").splitlines()]
     for _, spelling in [row for row in rows if not row[0].startswith("#")]:
         text = spelling.encode("latin-1", "backslashreplace").decode("unicode_escape")
@@ -280,7 +280,7 @@ async def test_no_clock_runs_over_a_connection_that_nobody_uses(
     """It would run out for whoever is given the connection next."""
     url = origin.serve("/a.jpg", bytes(size))
     async with dialing() as dialer:
-        async with dialer.ask("GET", read(url)) as answer:
+        async with dialer.request("GET", parse_url(url)) as answer:
             async for _ in answer.chunks():
                 for _ in range(turns):
                     await asyncio.sleep(0)  # who reads slowly has the other side wait

@@ -11,27 +11,27 @@ from proxy.errors import SourceError, SourceFailed, SourceTimedOut, SourceTooLar
 from proxy.limits import Limits
 from proxy.originals import Original, SourceRef
 from proxy.sources.http import HttpSource
-from proxy.sources.net.http_client import Dialer, Dialing
-from proxy.sources.net.ssrf_policy import Reach
+from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.ssrf_policy import SsrfPolicy
 
 pytestmark = pytest.mark.anyio
 
 OK = b"HTTP/1.1 200 OK\r\n"
 # Deadlines that nothing should reach, however busy the machine; tests of deadlines have others.
-LIMITS = Limits(source_bytes=100_000, source_seconds=60)
-PATIENT = Dialing(connect_seconds=60, idle_seconds=60)
+LIMITS = Limits(max_source_bytes=100_000, fetch_timeout_seconds=60)
+PATIENT = HttpClientConfig(connect_timeout_seconds=60, read_timeout_seconds=60)
 
 
 @pytest.fixture
 async def source() -> AsyncIterator[HttpSource]:
-    dialer = Dialer(Reach(allow_nets=["127.0.0.1"]), PATIENT)
+    dialer = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]), PATIENT)
     yield HttpSource(dialer, LIMITS, retries=1, retry_seconds=0)
     await dialer.close()
 
 
 @pytest.fixture
 async def impatient() -> AsyncIterator[HttpSource]:
-    dialer = Dialer(Reach(allow_nets=["127.0.0.1"]), Dialing(idle_seconds=0.1))
+    dialer = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]), HttpClientConfig(read_timeout_seconds=0.1))
     yield HttpSource(dialer, LIMITS, retries=1, retry_seconds=0)
     await dialer.close()
 
@@ -175,8 +175,8 @@ async def test_answers_that_stop_coming(impatient: HttpSource, parts: tuple[byte
     ],
 )
 async def test_answers_that_go_on_for_ever_end_at_the_deadline(start: bytes, part: bytes) -> None:
-    dialer = Dialer(Reach(allow_nets=["127.0.0.1"]))
-    source = HttpSource(dialer, Limits(source_seconds=0.2))
+    dialer = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
+    source = HttpSource(dialer, Limits(fetch_timeout_seconds=0.2))
     async with FaultOrigin.repeating(start, part) as origin:
         with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
             await source.fetch(SourceRef(origin.url()))

@@ -15,9 +15,9 @@ from origin_server import FaultOrigin
 from proxy.errors import InvalidSource, SourceFailed, SourceNotFound, SourceTimedOut, SourceTooLarge
 from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginMetadata, SourceRef, Upload, Validators
-from proxy.sources.config import SourceSettings
-from proxy.sources.object_storage import ObjectSource
-from proxy.sources.router import Sources
+from proxy.sources.config import SourceConfig
+from proxy.sources.object_storage import ObjectStorageSource
+from proxy.sources.router import SourceRouter
 
 BODY = b"picture " * 100_000
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
@@ -55,25 +55,25 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key-of-reader")
 
 
-def source(bucket: str, limits: Limits | None = None) -> ObjectSource:
-    return ObjectSource(bucket, limits or Limits(source_seconds=60), connect_seconds=60)
+def source(bucket: str, limits: Limits | None = None) -> ObjectStorageSource:
+    return ObjectStorageSource(bucket, limits or Limits(fetch_timeout_seconds=60), connect_seconds=60)
 
 
 async def test_the_original_is_what_lies_there(bucket: str) -> None:
-    sources = Sources.configured(SourceSettings(named={"shop": bucket}), Limits())
+    sources = SourceRouter.from_config(SourceConfig(aliases={"shop": bucket}), Limits())
     original = await sources.fetch(SourceRef("shop:users/a b%20é.jpg"))
     assert isinstance(original, Original)
     assert original.body.read() == BODY
     assert original.digest == hashlib.sha256(BODY).hexdigest()
-    assert original.facts.validators.etag
-    assert original.facts.validators.last_modified.endswith(" GMT")
+    assert original.metadata.validators.etag
+    assert original.metadata.validators.last_modified.endswith(" GMT")
     await sources.close()
 
 
 async def test_asked_whether_it_changed(bucket: str) -> None:
     original = await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"))
     assert isinstance(original, Original)
-    known = original.facts.validators
+    known = original.metadata.validators
     again = await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"), known)
     assert again == NotModified(OriginMetadata(known))
     other = await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"), Validators('"old"'))
@@ -100,11 +100,11 @@ async def test_the_wrong_credentials(bucket: str, monkeypatch: pytest.MonkeyPatc
 async def test_size_is_bounded(bucket: str) -> None:
     address = SourceRef("shop:users/a b%20é.jpg")
     assert isinstance(
-        await source(bucket, Limits(source_bytes=len(BODY), source_seconds=60)).fetch(address),
+        await source(bucket, Limits(max_source_bytes=len(BODY), fetch_timeout_seconds=60)).fetch(address),
         Original,
     )
     with pytest.raises(SourceTooLarge):
-        await source(bucket, Limits(source_bytes=len(BODY) - 1, source_seconds=60)).fetch(address)
+        await source(bucket, Limits(max_source_bytes=len(BODY) - 1, fetch_timeout_seconds=60)).fetch(address)
 
 
 def at(origin: FaultOrigin) -> str:
@@ -114,21 +114,21 @@ def at(origin: FaultOrigin) -> str:
 async def test_an_answer_that_does_not_come() -> None:
     async with FaultOrigin.saying(stay=True) as origin:
         with pytest.raises(SourceTimedOut):
-            await source(at(origin), Limits(source_seconds=0.2)).fetch(SourceRef("shop:a.jpg"))
+            await source(at(origin), Limits(fetch_timeout_seconds=0.2)).fetch(SourceRef("shop:a.jpg"))
 
 
 async def test_an_answer_that_breaks_off() -> None:
     head = b"HTTP/1.1 200 OK\r\nETag: x\r\nLast-Modified: Thu, 01 Jan 2026 11:00:00 GMT\r\n"
     async with FaultOrigin.saying(head + b"Content-Length: 9\r\n\r\nhello") as origin:
         with pytest.raises((SourceFailed, SourceTimedOut)):
-            await source(at(origin), Limits(source_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
+            await source(at(origin), Limits(fetch_timeout_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
 
 
 async def test_nobody_listens() -> None:
     async with FaultOrigin.saying() as origin:
         place = at(origin)
     with pytest.raises((SourceFailed, SourceTimedOut)):
-        await source(place, Limits(source_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
+        await source(place, Limits(fetch_timeout_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
 
 
 async def test_neither_uploads_nor_headers(bucket: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.sources.net.object_store import check, open_bucket
+from proxy.sources.net.object_store import check_location, open_bucket
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from proxy.sources.net.object_store import check, open_bucket
     ],
 )
 def test_each_cloud_has_its_form(place: str) -> None:
-    check(place)
+    check_location(place)
     open_bucket(place, seconds=1, connect_seconds=1)
 
 
@@ -32,7 +32,7 @@ def test_each_cloud_has_its_form(place: str) -> None:
 )
 def test_what_is_no_bucket_is_told(place: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        check(place)
+        check_location(place)
 
 
 def test_options_that_do_not_go_together_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

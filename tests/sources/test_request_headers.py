@@ -3,13 +3,13 @@
 import pytest
 
 from proxy.errors import InvalidSource
-from proxy.sources.net.request_headers import sendable
+from proxy.sources.net.request_headers import forwardable_headers
 
 
 def test_equal_wishes_are_equal() -> None:
     assert (
-        sendable([("X-Key", "1"), ("Authorization", "Bearer a b")])
-        == sendable([("AUTHORIZATION", "Bearer a b"), ("x-key", "1")])
+        forwardable_headers([("X-Key", "1"), ("Authorization", "Bearer a b")])
+        == forwardable_headers([("AUTHORIZATION", "Bearer a b"), ("x-key", "1")])
         == (("authorization", "Bearer a b"), ("x-key", "1"))
     )
 
@@ -26,19 +26,19 @@ def test_equal_wishes_are_equal() -> None:
 )
 def test_what_is_ours_to_say_is_refused(name: str) -> None:
     with pytest.raises(InvalidSource, match="header"):
-        sendable([(name, "1")])
+        forwardable_headers([(name, "1")])
 
 
 @pytest.mark.parametrize("value", ["", " a", "a ", "a\r\nB: c", "a\x00", "é", "\x7f", "a\nb"])
 def test_a_value_stays_within_its_line(value: str) -> None:
     with pytest.raises(InvalidSource, match="value of the header x-key"):
-        sendable([("X-Key", value)])
+        forwardable_headers([("X-Key", value)])
 
 
 def test_number_and_length_are_bounded() -> None:
     with pytest.raises(InvalidSource, match="more than 32 headers"):
-        sendable([(f"x-{number}", "1") for number in range(33)])
+        forwardable_headers([(f"x-{number}", "1") for number in range(33)])
     with pytest.raises(InvalidSource, match="longer than 8192"):
-        sendable([("x-key", "1" * 8188)])
+        forwardable_headers([("x-key", "1" * 8188)])
     with pytest.raises(InvalidSource, match="given twice"):
-        sendable([("x-key", "1"), ("X-Key", "2")])
+        forwardable_headers([("x-key", "1"), ("X-Key", "2")])

@@ -9,8 +9,8 @@ from origin_server import Origin
 from proxy.errors import InvalidSource, SourceForbidden, SourceTooLarge
 from proxy.limits import Limits
 from proxy.originals import Original, SourceRef, Upload
-from proxy.sources.config import SourceSettings
-from proxy.sources.router import Sources
+from proxy.sources.config import SourceConfig
+from proxy.sources.router import SourceRouter
 
 pytestmark = pytest.mark.anyio
 
@@ -21,10 +21,10 @@ async def test_each_name_has_its_source(origin: Origin, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"from a file")
     origin.serve("/pictures/a%20%3F%C3%A9/b.jpg", b"from below a base")
     url = origin.serve("/a.jpg?x", b"from a URL")
-    sources = Sources.configured(
-        SourceSettings(
+    sources = SourceRouter.from_config(
+        SourceConfig(
             allow_nets=("127.0.0.1",),
-            named={"media": f"file://{tmp_path}", "shop": origin.url("/pictures/")},
+            aliases={"media": f"file://{tmp_path}", "shop": origin.url("/pictures/")},
         ),
         Limits(),
     )
@@ -43,7 +43,7 @@ async def test_each_name_has_its_source(origin: Origin, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "*", "a.jpg", "MEDIA:a", "file:///etc/passwd", "x:y"])
 async def test_an_unknown_name_is_told_with_the_known_ones(text: str) -> None:
-    sources = Sources.configured(SourceSettings(named={"media": "file:///srv"}), Limits())
+    sources = SourceRouter.from_config(SourceConfig(aliases={"media": "file:///srv"}), Limits())
     with pytest.raises(InvalidSource, match="is none of the sources here: http, https, media"):
         await sources.fetch(SourceRef(text))
     await sources.close()
@@ -51,8 +51,8 @@ async def test_an_unknown_name_is_told_with_the_known_ones(text: str) -> None:
 
 @pytest.mark.parametrize("path", ["../a.jpg", "/a.jpg", "a//b", "", "a/./b", ".a", "a/%2e%2e\n"])
 async def test_nothing_leads_out_of_a_base(origin: Origin, path: str) -> None:
-    settings = SourceSettings(allow_nets=("127.0.0.1",), named={"shop": origin.url("/pictures/")})
-    sources = Sources.configured(settings, Limits())
+    settings = SourceConfig(allow_nets=("127.0.0.1",), aliases={"shop": origin.url("/pictures/")})
+    sources = SourceRouter.from_config(settings, Limits())
     with pytest.raises(InvalidSource, match="path"):
         await sources.fetch(SourceRef(f"shop:{path}"))
     await sources.close()
@@ -60,8 +60,8 @@ async def test_nothing_leads_out_of_a_base(origin: Origin, path: str) -> None:
 
 
 async def test_neither_uploads_nor_headers_for_a_base(origin: Origin) -> None:
-    settings = SourceSettings(allow_nets=("127.0.0.1",), named={"shop": origin.url("/")})
-    sources = Sources.configured(settings, Limits())
+    settings = SourceConfig(allow_nets=("127.0.0.1",), aliases={"shop": origin.url("/")})
+    sources = SourceRouter.from_config(settings, Limits())
     with pytest.raises(InvalidSource):
         await sources.fetch(SourceRef("shop:a.jpg", headers=(("x-key", "1"),)))
     await sources.close()
@@ -69,7 +69,7 @@ async def test_neither_uploads_nor_headers_for_a_base(origin: Origin) -> None:
 
 async def test_a_base_is_measured_by_the_policy_too(origin: Origin) -> None:
     origin.serve("/a.jpg", BODY)
-    sources = Sources.configured(SourceSettings(named={"shop": origin.url("/")}), Limits())
+    sources = SourceRouter.from_config(SourceConfig(aliases={"shop": origin.url("/")}), Limits())
     with pytest.raises(SourceForbidden):
         await sources.fetch(SourceRef("shop:a.jpg"))
     await sources.close()
@@ -77,7 +77,7 @@ async def test_a_base_is_measured_by_the_policy_too(origin: Origin) -> None:
 
 
 async def test_an_upload_is_bounded() -> None:
-    sources = Sources.configured(SourceSettings(), Limits(source_bytes=10))
+    sources = SourceRouter.from_config(SourceConfig(), Limits(max_source_bytes=10))
     assert isinstance(await sources.fetch(Upload(bytes(10))), Original)
     with pytest.raises(SourceTooLarge, match="larger than 10 bytes"):
         await sources.fetch(Upload(bytes(11)))
@@ -102,4 +102,4 @@ async def test_an_upload_is_bounded() -> None:
 )
 def test_settings_that_make_no_sense_are_told(settings: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        SourceSettings(**settings)  # type: ignore[arg-type]
+        SourceConfig(**settings)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from proxy.telemetry.logging import JsonLines, LogSettings, RequestLine, RequestLog, clean, moment
+from proxy.telemetry.logging import JsonLines, LogConfig, RequestLine, RequestLog, clean, moment
 
 pytestmark = pytest.mark.anyio
 
@@ -99,7 +99,7 @@ def test_no_secret_of_a_url_passes(
 
 async def test_lines_of_requests_are_written_together() -> None:
     reading, writing = os.pipe()
-    log = RequestLog(LogSettings(), writing)
+    log = RequestLog(LogConfig(), writing)
     log.write(LINE)
     log.write(LINE)
     log.flush()
@@ -113,7 +113,7 @@ async def test_lines_of_requests_are_written_together() -> None:
 
 async def test_a_request_that_is_not_ascii_is_escaped() -> None:
     reading, writing = os.pipe()
-    log = RequestLog(LogSettings(), writing)
+    log = RequestLog(LogConfig(), writing)
     log.write(replace(LINE, source="\x7f\u202e\u00e9\n"))
     log.flush()
     line = os.read(reading, 4096)
@@ -126,14 +126,14 @@ async def test_a_request_that_is_not_ascii_is_escaped() -> None:
 async def test_a_log_that_nobody_reads_stops_nobody() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    log = RequestLog(LogSettings(), writing)
+    log = RequestLog(LogConfig(), writing)
     log.write(LINE)
     log.flush()
     os.close(writing)
 
 
 def test_the_present_moment_is_written_like_any() -> None:
-    log = RequestLog(LogSettings())
+    log = RequestLog(LogConfig())
     first, second = log.now(), log.now()
     assert len(first) == len(moment(0)) == len(second)
     assert first <= second
@@ -141,8 +141,8 @@ def test_the_present_moment_is_written_like_any() -> None:
 
 def test_a_process_that_ends_by_a_fault_says_so_in_a_line() -> None:
     program = (
-        "from proxy.telemetry.logging import LogSettings, configure\n"
-        "configure(LogSettings())\n"
+        "from proxy.telemetry.logging import LogConfig, configure\n"
+        "configure(LogConfig())\n"
         "import warnings; warnings.warn('careful')\n"
         "raise ValueError('https://a.example/?SECRET')"
     )

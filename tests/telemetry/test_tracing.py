@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from proxy.api.middleware import Observed
 from proxy.app import tracing
-from proxy.config import TraceSettings
+from proxy.config import TracingConfig
 from proxy.errors import SourceFailed
 from proxy.originals import SourceRef
 from proxy.telemetry import metrics
@@ -78,7 +78,7 @@ async def test_a_failure_is_marked(kept: InMemorySpanExporter) -> None:
 
 
 def test_there_are_none_unless_switched_on() -> None:
-    assert tracing(TraceSettings()) is None
-    switched_on = tracing(TraceSettings(otel=True))
+    assert tracing(TracingConfig()) is None
+    switched_on = tracing(TracingConfig(otel=True))
     assert isinstance(switched_on, Traces)
     switched_on.close()

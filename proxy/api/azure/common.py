@@ -28,7 +28,8 @@ from proxy.image_request import ImageRequest
 from proxy.imaging.headers import Header
 from proxy.imaging.image import Seen
 from proxy.originals import OriginalRef, SourceRef, Upload
-from proxy.service import ImageResult, ProbeResult
+from proxy.render.inspector import ProbeResult
+from proxy.service import ImageResult
 from proxy.telemetry import metrics
 
 _log = logging.getLogger(__name__)
@@ -39,16 +40,16 @@ _JSON_BYTES = 65_536
 _FORM_ROOM = 65_536  # what a form may weigh beside its picture
 
 
-class Azure(Struct, frozen=True, forbid_unknown_fields=True):
+class AzureConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of the Azure faces."""
 
-    vision_bytes: Annotated[int, Meta(ge=1)] = 4_194_304
+    vision_max_bytes: Annotated[int, Meta(ge=1)] = 4_194_304
     """Largest picture that the Computer Vision face takes, in bytes."""
 
-    analysis_bytes: Annotated[int, Meta(ge=1)] = 20_971_520
+    analysis_max_bytes: Annotated[int, Meta(ge=1)] = 20_971_520
     """Largest picture that the Image Analysis face takes, in bytes."""
 
-    any_format: bool = False
+    allow_all_formats: bool = False
     """Whether all formats read here are taken, and not only those that the original APIs take."""
 
 

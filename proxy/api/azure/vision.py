@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from proxy import errors
 from proxy.api.azure import common
-from proxy.api.azure.common import Azure, Refusal, Service, Told
+from proxy.api.azure.common import AzureConfig, Refusal, Service, Told
 from proxy.api.http.accept import preferred
 from proxy.api.http.api_keys import Keys
 from proxy.api.http.disconnect import unless_left
@@ -71,12 +71,12 @@ _TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
 
 
 class AzureVision:
-    def __init__(self, service: Service, keys: Keys, limits: Azure, room: Room) -> None:
+    def __init__(self, service: Service, keys: Keys, limits: AzureConfig, room: Room) -> None:
         self._service = service
         self._keys = keys
         self._room = room
-        self._most = limits.vision_bytes
-        self._formats = None if limits.any_format else TAKEN
+        self._most = limits.vision_max_bytes
+        self._formats = None if limits.allow_all_formats else TAKEN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _PATH.fullmatch(common.canonical(scope["path"]))

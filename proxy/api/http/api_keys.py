@@ -12,16 +12,16 @@ from proxy.validation import Discreet
 Key = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
 
 
-class Access(Discreet, frozen=True, forbid_unknown_fields=True):
+class ApiConfig(Discreet, frozen=True, forbid_unknown_fields=True):
     """Who may use the API faces."""
 
     keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
     """Keys of visible ASCII without commas, 256 at most; each opens every API face."""
 
-    upload_bytes: Annotated[int, Meta(ge=1_000_000)] = 134_217_728
+    max_inflight_upload_bytes: Annotated[int, Meta(ge=1_000_000)] = 134_217_728
     """Most bytes of request bodies that a worker holds at a time; more wait, unread."""
 
-    allow_keyless: bool = False
+    allow_anonymous: bool = False
     """Whether the API faces are open to everybody. Without this and without keys they are shut."""
 
 

@@ -60,28 +60,28 @@ _CODES = {
 }
 
 
-class Transform(Struct, frozen=True, forbid_unknown_fields=True):
+class TransformConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The Iteration Layer face."""
 
     allow_http: bool = False
     """Whether files may lie at `http://` URLs, and not only at `https://`."""
 
-    allow_http_webhooks: bool = False
+    webhook_allow_http: bool = False
     """Whether results may be sent to `http://` URLs, and not only to `https://`."""
 
-    body_bytes: Annotated[int, Meta(ge=1)] = 75_497_472
+    max_body_bytes: Annotated[int, Meta(ge=1)] = 75_497_472
     """Largest request body, in bytes: a 50 MB file is a third larger in base64."""
 
-    requests_per_minute: Annotated[int, Meta(ge=0)] = 0
+    rate_limit_per_minute_per_worker: Annotated[int, Meta(ge=0)] = 0
     """How often a key may ask each worker in a minute; 0 is as often as it likes."""
 
-    webhook_hosts: tuple[str, ...] = ()
+    webhook_allow_hosts: tuple[str, ...] = ()
     """When set, the only hosts that results are sent to; written as the hosts of sources are."""
 
-    webhook_tries: Annotated[int, Meta(ge=1, le=10)] = 5
+    webhook_max_attempts: Annotated[int, Meta(ge=1, le=10)] = 5
     """How often a receiver is tried."""
 
-    webhook_wait_seconds: Annotated[float, Meta(ge=0, le=3600)] = 1.0
+    webhook_backoff_seconds: Annotated[float, Meta(ge=0, le=3600)] = 1.0
     """The pause after the first try; five times as long after each further one."""
 
 
@@ -102,7 +102,7 @@ class TransformFace:
         desk: Desk,
         keys: Keys,
         reader: Reader,
-        settings: Transform,
+        settings: TransformConfig,
         *,
         room: Room,
     ) -> None:
@@ -111,9 +111,9 @@ class TransformFace:
         self._desk = desk
         self._keys = keys
         self._reader = reader
-        self._most = settings.body_bytes
-        limited = settings.requests_per_minute > 0
-        self._rates = Rates(settings.requests_per_minute) if limited else None
+        self._most = settings.max_body_bytes
+        limited = settings.rate_limit_per_minute_per_worker > 0
+        self._rates = Rates(settings.rate_limit_per_minute_per_worker) if limited else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         heard = request_body.Heard(receive)

@@ -22,8 +22,8 @@ from proxy.errors import (
 from proxy.image_request import ImageRequest
 from proxy.operations.plan import Operation, OperationRegistry, Plan, short_names
 from proxy.originals import OriginalRef, SourceRef, Upload
-from proxy.sources.net.request_headers import sendable
-from proxy.sources.net.url import read
+from proxy.sources.net.request_headers import forwardable_headers
+from proxy.sources.net.url import parse_url
 
 _MOST_OPERATIONS_BYTES = 262_144
 _MOST_OPTIONS_BYTES = 65_536
@@ -177,7 +177,7 @@ class Reader:
 
     def _checked(self, url: str, field: str, *, allow_http: bool) -> str:
         try:
-            scheme = read(url).scheme
+            scheme = parse_url(url).scheme
         except InvalidSource as error:
             raise BadWish(f"{field}: {error}", field) from error
         if scheme == "http" and not allow_http:
@@ -223,7 +223,7 @@ def _with_options(url: str, raw: Raw) -> SourceRef:
             raise BadWish(f"{field}.timeout_ms is {_LEAST_TIMEOUT} to {_MOST_TIMEOUT}", field)
         seconds = options.timeout_ms / 1000
     try:
-        return SourceRef(url, headers=sendable(headers), seconds=seconds)
+        return SourceRef(url, headers=forwardable_headers(headers), timeout_seconds=seconds)
     except InvalidSource as error:
         raise BadWish(f"{field}: {error}", field) from error
 

@@ -20,8 +20,8 @@ from proxy.image_request import ImageRequest
 from proxy.operations.plan import OperationRegistry
 from proxy.originals import OriginalRef, SourceRef, Upload
 from proxy.service import ImageResult
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.url import read
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.url import parse_url
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Webhooks:
     def __init__(
         self,
         service: Producer,
-        dialer: Dialer,
+        dialer: HttpClient,
         spool: Spool,
         catalogue: OperationRegistry,
         told: Told,
@@ -162,8 +162,8 @@ class Webhooks:
         try:
             async with (
                 asyncio.timeout(self._try_seconds),
-                self._dialer.ask(
-                    "POST", read(url), [("content-type", "application/json")], body
+                self._dialer.request(
+                    "POST", parse_url(url), [("content-type", "application/json")], body
                 ) as answer,
             ):
                 if 200 <= answer.status < 300:

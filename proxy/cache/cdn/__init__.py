@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from proxy.errors import ProxyError
-from proxy.sources.net.http_client import Dialer
-from proxy.sources.net.url import read
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.url import parse_url
 
 
 class CdnFailed(Exception):
@@ -24,11 +24,11 @@ class Cdn(Protocol):
 
 
 async def tell(
-    dialer: Dialer, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes
+    dialer: HttpClient, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes
 ) -> bytes:
     """What the CDN answers, 64 kB of it at most. Raises CdnFailed unless it is content."""
     try:
-        async with dialer.ask(method, read(url), headers, body) as answer:
+        async with dialer.request(method, parse_url(url), headers, body) as answer:
             said = b""
             async for chunk in answer.chunks():
                 said += chunk

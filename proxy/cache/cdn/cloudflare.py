@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.cache.cdn import CdnFailed, batches, tell
-from proxy.sources.net.http_client import Dialer
+from proxy.sources.net.http_client import HttpClient
 
 _AT_ONCE = 30  # tags that every plan takes in one call
 
@@ -20,7 +20,7 @@ class Cloudflare:
 
     name = "cloudflare"
 
-    def __init__(self, dialer: Dialer, *, zone: str, token: str, url: str) -> None:
+    def __init__(self, dialer: HttpClient, *, zone: str, token: str, url: str) -> None:
         """``url`` is the API's, without a slash at its end."""
         self._dialer = dialer
         self._url = f"{url}/zones/{zone}/purge_cache"

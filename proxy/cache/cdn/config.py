@@ -8,7 +8,7 @@ from proxy.cache.cdn import Cdn
 from proxy.cache.cdn.cloudflare import Cloudflare
 from proxy.cache.cdn.fastly import Fastly
 from proxy.cache.cdn.http_purge import Front
-from proxy.sources.net.http_client import Dialer
+from proxy.sources.net.http_client import HttpClient
 from proxy.validation import Discreet
 
 Url = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+[^\s?#/]$", max_length=1024)]
@@ -18,60 +18,60 @@ Token = Annotated[
 ]
 
 
-class CdnSettings(Discreet, frozen=True, forbid_unknown_fields=True):
+class CdnConfig(Discreet, frozen=True, forbid_unknown_fields=True):
     """Caches in front that are told of every purge."""
 
-    front_urls: tuple[Url, ...] = ()
+    purge_urls: tuple[Url, ...] = ()
     """nginx or Varnish servers that take PURGE or BAN requests; see the page on the cache."""
 
-    front_method: Literal["PURGE", "BAN"] = "PURGE"
+    purge_method: Literal["PURGE", "BAN"] = "PURGE"
     """What these servers are sent."""
 
-    cloudflare_zone: Word = ""
+    cloudflare_zone_id: Word = ""
     """Zone whose answers are purged by Cache-Tag; empty for none."""
 
-    cloudflare_token: Token = ""
+    cloudflare_api_token: Token = ""
     """API token that may purge this zone."""
 
-    cloudflare_url: Url = "https://api.cloudflare.com/client/v4"
+    cloudflare_api_url: Url = "https://api.cloudflare.com/client/v4"
     """Where Cloudflare's API is."""
 
-    fastly_service: Word = ""
+    fastly_service_id: Word = ""
     """Service whose answers are purged by Surrogate-Key; empty for none."""
 
-    fastly_token: Token = ""
+    fastly_api_token: Token = ""
     """API token that may purge this service."""
 
-    fastly_url: Url = "https://api.fastly.com"
+    fastly_api_url: Url = "https://api.fastly.com"
     """Where Fastly's API is."""
 
-    def cdns(self, dialer: Dialer) -> list[Cdn]:
+    def cdns(self, dialer: HttpClient) -> list[Cdn]:
         """All that are configured."""
-        found: list[Cdn] = [Front(dialer, url, self.front_method) for url in self.front_urls]
-        if self.cloudflare_zone:
+        found: list[Cdn] = [Front(dialer, url, self.purge_method) for url in self.purge_urls]
+        if self.cloudflare_zone_id:
             found.append(
                 Cloudflare(
                     dialer,
-                    zone=self.cloudflare_zone,
-                    token=self.cloudflare_token,
-                    url=self.cloudflare_url,
+                    zone=self.cloudflare_zone_id,
+                    token=self.cloudflare_api_token,
+                    url=self.cloudflare_api_url,
                 )
             )
-        if self.fastly_service:
+        if self.fastly_service_id:
             found.append(
                 Fastly(
                     dialer,
-                    service=self.fastly_service,
-                    token=self.fastly_token,
-                    url=self.fastly_url,
+                    service=self.fastly_service_id,
+                    token=self.fastly_api_token,
+                    url=self.fastly_api_url,
                 )
             )
         return found
 
     def complaint(self) -> str:
         """Why this cannot work, empty where it can."""
-        for name in ("cloudflare_zone", "fastly_service"):
-            token = f"{name.partition('_')[0]}_token"
+        for name in ("cloudflare_zone_id", "fastly_service_id"):
+            token = f"{name.partition('_')[0]}_api_token"
             if bool(getattr(self, name)) != bool(getattr(self, token)):
                 return f"FRAMEKEEP_CDN_{name.upper()} and FRAMEKEEP_CDN_{token.upper()} go together"
         return ""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from proxy.cache.cdn import batches, tell
-from proxy.sources.net.http_client import Dialer
+from proxy.sources.net.http_client import HttpClient
 
 _AT_ONCE = 256  # keys in one call
 
@@ -15,7 +15,7 @@ class Fastly:
 
     name = "fastly"
 
-    def __init__(self, dialer: Dialer, *, service: str, token: str, url: str) -> None:
+    def __init__(self, dialer: HttpClient, *, service: str, token: str, url: str) -> None:
         """``url`` is the API's, without a slash at its end."""
         self._dialer = dialer
         self._url = f"{url}/service/{service}/purge"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from proxy.cache.cdn import batches, tell
-from proxy.sources.net.http_client import Dialer
+from proxy.sources.net.http_client import HttpClient
 
 _AT_ONCE = 20  # tags in a header
 
@@ -18,7 +18,7 @@ class Front:
     the header ``x-ban-tags``, to be matched against the ``Surrogate-Key`` of what is kept.
     """
 
-    def __init__(self, dialer: Dialer, url: str, method: Literal["PURGE", "BAN"]) -> None:
+    def __init__(self, dialer: HttpClient, url: str, method: Literal["PURGE", "BAN"]) -> None:
         self.name = f"front {url}"
         self._dialer = dialer
         self._url = url

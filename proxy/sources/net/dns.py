@@ -6,11 +6,11 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a host name and a port to numeric addresses; raises OSError where there are none."""
 
 
-class SystemLookup:
+class SystemResolver:
     """Asks the system, on threads of its own: a hanging name server takes no others."""
 
     def __init__(self) -> None:

@@ -25,34 +25,34 @@ from yarl import URL
 from proxy.errors import SourceFailed, SourceForbidden, SourceTimedOut
 from proxy.limits import Seconds
 from proxy.sources.net import via
-from proxy.sources.net.dns import Lookup, SystemLookup
-from proxy.sources.net.ssrf_policy import REFUSED, Reach
-from proxy.sources.net.url import Url, without_queries
+from proxy.sources.net.dns import Resolver, SystemResolver
+from proxy.sources.net.ssrf_policy import ADDRESS_NOT_ALLOWED, SsrfPolicy
+from proxy.sources.net.url import Url, redact_queries
 
 # A name may have thousands of addresses, and all of them would be tried in turn, again and again.
-MOST_ADDRESSES = 4
+MAX_ADDRESSES_PER_FAMILY = 4
 
 
-class Dialing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HttpClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How requests go out."""
 
     user_agent: Annotated[str, Meta(pattern=r"^[\x21-\x7e][\x20-\x7e]{0,254}$")] = "Framekeep"
     """What we call ourselves to the servers we ask."""
 
-    connect_seconds: Seconds = 3.0
+    connect_timeout_seconds: Seconds = 3.0
     """Longest time to connect, TLS included."""
 
-    idle_seconds: Seconds = 5.0
+    read_timeout_seconds: Seconds = 5.0
     """Longest silence while waiting for an answer or for more of it."""
 
-    connections: Annotated[int, Meta(ge=1, le=65_535)] = 128
+    max_connections: Annotated[int, Meta(ge=1, le=65_535)] = 128
     """Most connections at a time, all hosts together."""
 
-    per_host_connections: Annotated[int, Meta(ge=1, le=65_535)] = 16
+    max_connections_per_host: Annotated[int, Meta(ge=1, le=65_535)] = 16
     """Most connections at a time to one host and port."""
 
 
-class Answer:
+class HttpResponse:
     """What the server said; the body is read once, by `chunks`."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -79,31 +79,31 @@ class Answer:
                 yield chunk
 
 
-class Dialer:
+class HttpClient:
     """Asks servers within reach, over pooled connections. Made once, used in one event loop."""
 
     def __init__(
-        self, reach: Reach, how: Dialing | None = None, lookup: Lookup | None = None
+        self, policy: SsrfPolicy, config: HttpClientConfig | None = None, resolver: Resolver | None = None
     ) -> None:
-        self._reach = reach
-        self._how = how or Dialing()
-        self._lookup = lookup or SystemLookup()
+        self._reach = policy
+        self._how = config or HttpClientConfig()
+        self._lookup = resolver or SystemResolver()
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
-    async def ask(
+    async def request(
         self,
         method: str,
         url: Url,
         headers: Iterable[tuple[str, str]] = (),
         body: bytes | None = None,
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[HttpResponse]:
         """The answer to one request, for as long as the block lasts.
 
         Raises SourceForbidden where policy says no, SourceTimedOut, or SourceFailed. Errors while
         the body is read inside the block come out of it in the same form.
         """
-        self._reach.admit(url)
+        self._reach.check_url(url)
         if self._session is None:
             self._session = self._open_session()
         try:
@@ -120,21 +120,21 @@ class Dialer:
                 data=body,
                 allow_redirects=False,
             ) as response:
-                yield Answer(response)
+                yield HttpResponse(response)
         except aiohttp.ClientError as error:
             raise _translated(error) from error
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
-        if isinstance(self._lookup, SystemLookup):
+        if isinstance(self._lookup, SystemResolver):
             self._lookup.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=_Connector(
-                limit=self._how.connections,
-                limit_per_host=self._how.per_host_connections,
+                limit=self._how.max_connections,
+                limit_per_host=self._how.max_connections_per_host,
                 resolver=_Resolver(self._lookup),
                 socket_factory=self._open_socket,
                 use_dns_cache=False,
@@ -144,14 +144,14 @@ class Dialer:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Content-Type",),
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._how.connect_seconds, sock_read=self._how.idle_seconds
+                total=None, sock_connect=self._how.connect_timeout_seconds, sock_read=self._how.read_timeout_seconds
             ),
             trust_env=False,
         )
 
     def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
-        if not self._reach.admits_address(str(address[0])):
+        if not self._reach.allows_address(str(address[0])):
             raise _Refused
         return socket.socket(family=family, type=kind, proto=protocol)
 
@@ -197,7 +197,7 @@ class _Refused(OSError):
 class _Resolver(AbstractResolver):
     """Hands a look-up of ours to aiohttp."""
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Resolver) -> None:
         self._lookup = lookup
 
     async def resolve(
@@ -205,8 +205,8 @@ class _Resolver(AbstractResolver):
     ) -> list[ResolveResult]:
         del family  # both, always
         found = await self._lookup(host, port)
-        sixes = [address for address in found if ":" in address][:MOST_ADDRESSES]
-        fours = [address for address in found if ":" not in address][:MOST_ADDRESSES]
+        sixes = [address for address in found if ":" in address][:MAX_ADDRESSES_PER_FAMILY]
+        fours = [address for address in found if ":" not in address][:MAX_ADDRESSES_PER_FAMILY]
         if not found:
             raise OSError(errno.ENODATA, "no address")
         return [
@@ -238,9 +238,9 @@ _REASONS: tuple[tuple[type[aiohttp.ClientError], str, bool], ...] = (
 
 
 def _translated(error: aiohttp.ClientError) -> SourceFailed | SourceForbidden | SourceTimedOut:
-    detail = without_queries(f"{type(error).__name__}: {error}")
+    detail = redact_queries(f"{type(error).__name__}: {error}")
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, _Refused):
-        return SourceForbidden(REFUSED)
+        return SourceForbidden(ADDRESS_NOT_ALLOWED)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         busy = error.os_error.errno == socket.EAI_AGAIN
         sentence = "the source's host name could not be looked up"

@@ -78,14 +78,14 @@ _CLOUD_SERVICES = frozenset(
 )
 
 
-class AddressPolicy:
+class IpPolicy:
     """Globally routable addresses, and the networks listed."""
 
     def __init__(self, allow_nets: Iterable[str] = ()) -> None:
         """Take networks as CIDRs, single addresses as such; raises ValueError for anything else."""
-        self._nets = tuple(network(text) for text in allow_nets)
+        self._nets = tuple(parse_network(text) for text in allow_nets)
 
-    def admits(self, text: str) -> bool:
+    def allows(self, text: str) -> bool:
         """Whether this numeric address, as a socket would take it, may be dialled."""
         try:
             address = ip_address(text)
@@ -93,7 +93,7 @@ class AddressPolicy:
             return False
         if isinstance(address, IPv6Address) and address.scope_id is not None:
             return False
-        return all(self._admits_plainly(each) for each in unwrapped(address))
+        return all(self._admits_plainly(each) for each in embedded_ipv4(address))
 
     def _admits_plainly(self, address: IPAddress) -> bool:
         if any(address in net for net in _NEVER):
@@ -103,7 +103,7 @@ class AddressPolicy:
         return is_global(address) or any(address in net for net in self._nets)
 
 
-def network(text: str) -> IPNetwork:
+def parse_network(text: str) -> IPNetwork:
     """A network as the operator wrote it; raises ValueError with a sentence that says how."""
     try:
         return ip_network(text.strip(), strict=True)
@@ -123,7 +123,7 @@ def is_global(address: IPAddress) -> bool:
     )
 
 
-def unwrapped(address: IPAddress) -> Iterator[IPAddress]:
+def embedded_ipv4(address: IPAddress) -> Iterator[IPAddress]:
     """The address, then every IPv4 address it carries.
 
     An IPv4-mapped address is nothing but its IPv4 address in the clothes of a socket call, so that

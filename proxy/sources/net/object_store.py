@@ -24,9 +24,9 @@ _OPTIONS = frozenset(
 )
 
 
-def check(place: str) -> None:
+def check_location(location: str) -> None:
     """Raise ValueError with the reason unless this is the URL of a bucket that could be opened."""
-    parts, options = _read(place)
+    parts, options = _read(location)
     unknown = options.keys() - _OPTIONS
     if parts.scheme not in SCHEMES or not parts.netloc or parts.fragment or "@" in parts.netloc:
         raise ValueError("a bucket is written s3://bucket/prefix, gs://… or az://container/…")
@@ -38,12 +38,12 @@ def check(place: str) -> None:
         raise ValueError("object storage needs an extra: pip install 'framekeep[objects]'")
 
 
-def open_bucket(place: str, *, seconds: float, connect_seconds: float) -> "ObjectStore":
+def open_bucket(location: str, *, seconds: float, connect_seconds: float) -> "ObjectStore":
     """The bucket; raises ValueError where its options do not go together."""
     from obstore.exceptions import BaseError  # noqa: PLC0415 - an extra
     from obstore.store import from_url  # noqa: PLC0415 - an extra
 
-    parts, options = _read(place)
+    parts, options = _read(location)
     config: Any = options
     try:
         return from_url(

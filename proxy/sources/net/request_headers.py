@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from proxy.errors import InvalidSource
 
-MOST_HEADERS = 32
-MOST_CHARACTERS = 8192
+MAX_HEADERS = 32
+MAX_HEADERS_LENGTH = 8192
 
 _NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?", re.ASCII)
@@ -58,7 +58,7 @@ _OURS = frozenset(
 _OURS_BY_START = ("proxy-", "sec-", "x-forwarded-", "x-http-method", "x-method-override")
 
 
-def sendable(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def forwardable_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The headers in canonical form: names in lower case, sorted; raises BadSource with the reason.
 
     No name may come twice. At most 32 headers of 8192 characters in all, printable ASCII.
@@ -77,10 +77,10 @@ def sendable(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
                 f"the value of the header {lower} is not 1 or more printable characters"
             )
         canonical[lower] = value
-    if len(canonical) > MOST_HEADERS:
-        raise InvalidSource(f"more than {MOST_HEADERS} headers are to be sent along to the source")
-    if sum(len(name) + len(value) for name, value in canonical.items()) > MOST_CHARACTERS:
+    if len(canonical) > MAX_HEADERS:
+        raise InvalidSource(f"more than {MAX_HEADERS} headers are to be sent along to the source")
+    if sum(len(name) + len(value) for name, value in canonical.items()) > MAX_HEADERS_LENGTH:
         raise InvalidSource(
-            f"the headers to be sent along are longer than {MOST_CHARACTERS} characters"
+            f"the headers to be sent along are longer than {MAX_HEADERS_LENGTH} characters"
         )
     return tuple(sorted(canonical.items()))

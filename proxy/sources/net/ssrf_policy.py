@@ -8,22 +8,22 @@ from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv6Address
 
 from proxy.errors import InvalidSource, SourceForbidden
-from proxy.sources.net.ip_policy import AddressPolicy
-from proxy.sources.net.url import Url, host_name
+from proxy.sources.net.ip_policy import IpPolicy
+from proxy.sources.net.url import Url, normalize_host
 
-ANY_PORTS = ("80", "443", "1024-65535")
+DEFAULT_PORTS = ("80", "443", "1024-65535")
 
 # One sentence for names and literals, whatever lies behind: it tells nothing about a network.
-REFUSED = "the source's address is not a public one and is not on the list of allowed networks"
+ADDRESS_NOT_ALLOWED = "the source's address is not a public one and is not on the list of allowed networks"
 
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 
 
-ANYWHERE = ("0.0.0.0/0", "::/0")
+ANY_NETWORK = ("0.0.0.0/0", "::/0")
 """For what only the operator names: private networks are reached like all others."""
 
 
-class Reach:
+class SsrfPolicy:
     """A policy, read once from what the operator wrote."""
 
     def __init__(
@@ -31,16 +31,16 @@ class Reach:
         *,
         allow_nets: Iterable[str] = (),
         allow_hosts: Iterable[str] = (),
-        ports: Iterable[str] = ANY_PORTS,
+        allow_ports: Iterable[str] = DEFAULT_PORTS,
         allow_http: bool = True,
     ) -> None:
         """Raise ValueError with a sentence for an entry that is none."""
-        self._addresses = AddressPolicy(allow_nets)
+        self._addresses = IpPolicy(allow_nets)
         self._hosts = tuple(_pattern(text) for text in allow_hosts)
-        self._ports = tuple(_port_range(text) for text in ports)
+        self._ports = tuple(_port_range(text) for text in allow_ports)
         self._allow_http = allow_http
 
-    def admit(self, url: Url) -> None:
+    def check_url(self, url: Url) -> None:
         """Raise SourceForbidden unless scheme, host and port are allowed."""
         if url.scheme == "http" and not self._allow_http:
             raise SourceForbidden("sources are asked over https:// only")
@@ -49,9 +49,9 @@ class Reach:
         if self._hosts and not any(_matches(url.host, *pattern) for pattern in self._hosts):
             raise SourceForbidden(f"{url.host} is not on the list of allowed hosts")
 
-    def admits_address(self, text: str) -> bool:
+    def allows_address(self, text: str) -> bool:
         """Whether this numeric address may be dialled."""
-        return self._addresses.admits(text)
+        return self._addresses.allows(text)
 
 
 def _pattern(text: str) -> tuple[str, bool, bool]:
@@ -63,7 +63,7 @@ def _pattern(text: str) -> tuple[str, bool, bool]:
     try:
         if ":" in name and not below:
             return str(IPv6Address(name.removeprefix("[").removesuffix("]"))), True, False
-        return host_name(name), itself, below
+        return normalize_host(name), itself, below
     except (InvalidSource, AddressValueError) as error:
         raise ValueError(
             f"{text!r} is not a host: write example.com for that host alone, *.example.com for all "

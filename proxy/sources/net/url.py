@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from proxy.errors import InvalidSource
 
-MOST_CHARACTERS = 8192
+MAX_LENGTH = 8192
 
 _START = re.compile(r"(https?)://([^/?]*)(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
@@ -49,10 +49,10 @@ class Url(Struct, frozen=True):
         return f"{self.scheme}://{host}{port}{self.target}"
 
 
-def read(text: str) -> Url:
+def parse_url(text: str) -> Url:
     """The URL in parts; raises BadSource with the reason."""
-    if len(text) > MOST_CHARACTERS:
-        raise InvalidSource(f"the source URL is longer than {MOST_CHARACTERS} characters")
+    if len(text) > MAX_LENGTH:
+        raise InvalidSource(f"the source URL is longer than {MAX_LENGTH} characters")
     if any(character <= " " or character == "\x7f" for character in text):
         raise InvalidSource("the source URL holds a space or control character; percent-encode it")
     if "\\" in text:
@@ -80,7 +80,7 @@ def read(text: str) -> Url:
         ) from None
 
 
-def follow(base: Url, location: str) -> Url:
+def resolve_redirect(base: Url, location: str) -> Url:
     """Where a redirect leads; raises BadSource for what is no http(s) URL.
 
     Servers often leave spaces and letters beyond ASCII as they are: these are percent-encoded
@@ -89,18 +89,18 @@ def follow(base: Url, location: str) -> Url:
     raw = location.partition("#")[0].encode(errors="surrogateescape")
     asked = quote(raw, safe=_PRINTABLE + " ").replace(" ", "%20")
     if _SCHEME.match(asked):
-        return read(asked)
+        return parse_url(asked)
     if asked.startswith("//"):
-        return read(f"{base.scheme}:{asked}")
-    return read(urljoin(base.text, asked))
+        return parse_url(f"{base.scheme}:{asked}")
+    return parse_url(urljoin(base.text, asked))
 
 
-def without_queries(text: str) -> str:
+def redact_queries(text: str) -> str:
     """The text, of an error say, with the query left out of every URL in it: it may be a secret."""
     return _QUERY.sub("?…", text)
 
 
-def host_name(text: str) -> str:
+def normalize_host(text: str) -> str:
     """The host as it is looked up: lower case, A-labels; raises BadSource with the reason."""
     if not text:
         raise InvalidSource("the source URL has no host")
@@ -154,7 +154,7 @@ def _authority(text: str) -> tuple[str, int | None]:
         colon, port = rest[:1], rest[1:]
     else:
         name, colon, port = text.partition(":")
-        host = host_name(name)
+        host = normalize_host(name)
     if not colon:
         return host, None
     if not _PORT.fullmatch(port) or int(port) > 65535:
