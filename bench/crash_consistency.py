@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Kill a writer of the cache in mid-write, again and again, and look at what is then answered.
+"""Kill a writer of the cache during a write, again and again, and check what is read afterwards.
 
     bench/crash_consistency.py [--kills 500] [--folder DIR]
 
-Each writer is killed by SIGKILL at another step: before or after some call into the interpreter or
-the system, from opening the index through file, rename, transaction, eviction and removal. Then
-every answer must be, byte for byte, something that was put under that very key, and the last entry
-whose put had returned must be there.
+Each writer is killed by SIGKILL at another step: before or after some call of Python or of the
+system, while it opens the index, writes a file, renames it, commits, evicts or purges. Then every
+body that is read must be, byte for byte, one that was put under that key, and the last entry whose
+put had returned must be there.
 
-Prints a table; exits with 1 if one answer was wrong.
+Prints a table; exits with 1 if one body was wrong.
 """
 
 import argparse
@@ -21,13 +21,13 @@ import time
 from pathlib import Path
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.disk_table import Shelf
-from proxy.cache.store import Entry, Labelled
+from proxy.cache.disk_table import DiskTable
+from proxy.cache.store import ByTag, Entry
 
 BUDGET = 2_000_000
 KEYS = [f"key-{number}" for number in range(12)]
 SIZES = (300, 5_000, 60_000, 400_000)
-STEPS = 3000  # a writer that is not killed has made about so many
+STEPS = 3000  # that a writer makes which is not killed, roughly
 
 
 def body(key: str, turn: int, size: int) -> bytes:
@@ -35,7 +35,7 @@ def body(key: str, turn: int, size: int) -> bytes:
     return (token * (size // len(token) + 1))[:size]
 
 
-def is_sound(key: str, found: bytes) -> bool:
+def is_valid(key: str, found: bytes) -> bool:
     parts = found.split(b";", 1)[0].split(b":")
     return (
         len(parts) == 3
@@ -45,8 +45,8 @@ def is_sound(key: str, found: bytes) -> bool:
 
 
 def write_until_killed(folder: Path, turn: int, step: int, report: int) -> None:
-    shelf = Shelf(folder, "original", BUDGET)
-    chance = random.Random(turn)
+    table = DiskTable(folder, "original", BUDGET)
+    rng = random.Random(turn)
     left = step
 
     def count(_frame: object, _event: str, _argument: object) -> None:
@@ -57,19 +57,19 @@ def write_until_killed(folder: Path, turn: int, step: int, report: int) -> None:
 
     sys.setprofile(count)
     for _ in range(8):
-        key, size = chance.choice(KEYS), chance.choice(SIZES)
+        key, size = rng.choice(KEYS), rng.choice(SIZES)
         content = body(key, turn, size)
-        labels = (f"tag:{key}", "tag:all")
-        as_blob = chance.random() < 0.5
-        entry = Entry(SharedBuffer.of(content) if as_blob else content, labels=labels)
-        shelf.keep(key, entry)
+        tags = (f"tag:{key}", "tag:all")
+        as_buffer = rng.random() < 0.5
+        entry = Entry(SharedBuffer.from_bytes(content) if as_buffer else content, tags=tags)
+        table.put(key, entry)
         os.write(report, f"{key}\n".encode())
         if turn % 2:
-            shelf.purge(Labelled(f"tag:{chance.choice(KEYS)}"), soft=chance.random() < 0.5)
+            table.purge(ByTag(f"tag:{rng.choice(KEYS)}"), soft=rng.random() < 0.5)
 
 
 def kill_once(folder: Path, turn: int, step: int) -> str | None:
-    """The key of the last entry that the writer had put when it was killed."""
+    """Return the key of the last entry that the writer had put when it was killed."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -85,29 +85,29 @@ def kill_once(folder: Path, turn: int, step: int) -> str | None:
 
 def kill_many(parent: Path, kills: int) -> int:
     folder = parent / "cache"
-    answers = misses = wrong = lost = 0
+    hits = misses = wrong = lost = 0
     for turn in range(kills):
         last = kill_once(folder, turn, turn * STEPS // kills)
-        shelf = Shelf(folder, "original", BUDGET)
+        table = DiskTable(folder, "original", BUDGET)
         for key in KEYS:
-            entry = shelf.look(key)
+            entry = table.get(key)
             if entry is None:
                 misses += 1
                 continue
             found = entry.body if isinstance(entry.body, bytes) else entry.body.read()
-            answers += 1
-            wrong += not is_sound(key, found)
+            hits += 1
+            wrong += not is_valid(key, found)
         if last is not None and not turn % 2:  # the others may have purged it themselves
-            lost += shelf.look(last) is None
-        shelf.close()
-    shelf = Shelf(folder, "original", BUDGET, clock=lambda: time.time() + 86_400)
-    repairs = shelf.verify()
-    shelf.close()
-    print("| kills | answers | misses | wrong answers | lost | damaged | missing | stray files |")
+            lost += table.get(last) is None
+        table.close()
+    table = DiskTable(folder, "original", BUDGET, clock=lambda: time.time() + 86_400)
+    report = table.verify()
+    table.close()
+    print("| kills | hits | misses | wrong bodies | lost | damaged | missing | orphan files |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     print(
-        f"| {kills} | {answers} | {misses} | {wrong} | {lost} | {repairs.damaged} |"
-        f" {repairs.missing} | {repairs.stray} |"
+        f"| {kills} | {hits} | {misses} | {wrong} | {lost} | {report.damaged} |"
+        f" {report.missing} | {report.orphans} |"
     )
     return 1 if wrong or lost else 0
 

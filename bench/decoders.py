@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Decode JPEGs as libvips streams them, and at once: milliseconds of CPU for the same pixels.
+"""Compare the CPU time of two JPEG decoders: libvips, streamed, and TurboJPEG, in memory.
 
     bench/decoders.py
 
-Prints a table. Both take turns, and what is told is the median of each.
+Prints a Markdown table of milliseconds, medians of several rounds in which both take turns.
 """
 
 import sys
@@ -11,15 +11,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "speed"))
 
-import renderer
+import cpu_time
 
-renderer.be_one()
+cpu_time.restart_in_render_environment()
 
 import pyvips
-from corpus import corpus
-from statistics_table import short, table
+from corpus import make_originals
+from statistics_table import format_number, markdown_table
 
-from proxy.imaging.decoders import Wanted, turbo, vips
+from proxy.imaging.decoders import DecodeOptions, turbo, vips
 from proxy.imaging.headers import probe
 
 NAMES = ("photo0.jpg", "photo1.jpg", "photo2.jpg", "progressive.jpg", "cmyk.jpg")
@@ -27,32 +27,37 @@ NAMES = ("photo0.jpg", "photo1.jpg", "photo2.jpg", "progressive.jpg", "cmyk.jpg"
 
 def main() -> None:
     rows = []
-    for name, path in corpus(Path(__file__).parent / ".work" / "corpus").items():
+    for name, path in make_originals(Path(__file__).parent / ".work" / "corpus").items():
         if name not in NAMES:
             continue
-        whole = path.read_bytes()
-        small = pyvips.Image.jpegload_buffer(whole).resize(0.3).jpegsave_buffer(Q=88)
-        for body, shrink in ((whole, 8), (whole, 4), (whole, 2), (small, 1)):
-            rows.append([name, *figures(body, shrink)])
-    print(table(["original", "pixels", "streamed", "at once", "ratio"], rows))
+        full = path.read_bytes()
+        small = pyvips.Image.jpegload_buffer(full).resize(0.3).jpegsave_buffer(Q=88)
+        for body, shrink in ((full, 8), (full, 4), (full, 2), (small, 1)):
+            rows.append([name, *compare(body, shrink)])
+    print(markdown_table(["original", "pixels", "streamed ms", "in memory ms", "ratio"], rows))
 
 
-def figures(body: bytes, shrink: int) -> tuple[str, ...]:
+def compare(body: bytes, shrink: int) -> tuple[str, ...]:
     header = probe(body)
 
     def streamed() -> pyvips.Image:
-        return vips.jpeg(body, header, Wanted(shrink=shrink)).copy_memory()
+        return vips.load_jpeg(body, header, DecodeOptions(shrink=shrink)).copy_memory()
 
-    def at_once() -> pyvips.Image:
-        opened = vips.jpeg(body, header, Wanted())
-        image = turbo.held(body, opened, shrink)
+    def in_memory() -> pyvips.Image:
+        lazy = vips.load_jpeg(body, header, DecodeOptions())
+        image = turbo.decode_in_memory(body, lazy, shrink)
         if image is None:
-            raise SystemExit("an original was not taken")
+            raise SystemExit("the in-memory decoder does not support this original")
         return image
 
-    one, other = renderer.taken(streamed, at_once)
-    image = at_once()
-    return f"{image.width}x{image.height}", short(one), short(other), short(other / one)
+    streamed_ms, in_memory_ms = cpu_time.median_cpu_ms(streamed, in_memory)
+    image = in_memory()
+    return (
+        f"{image.width}x{image.height}",
+        format_number(streamed_ms),
+        format_number(in_memory_ms),
+        format_number(in_memory_ms / streamed_ms),
+    )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
-from proxy.cache import index as tables
-from proxy.cache.disk import CacheConfig, DiskStore
-from proxy.cache.disk_table import Shelf
-from proxy.cache.envelope import frame, hashed, seal
-from proxy.cache.sqlite import Sealed
-from proxy.cache.store import Entry, Everything, Labelled, Prefixed
+from proxy.cache import sqlite
+from proxy.cache.config import CacheConfig
+from proxy.cache.disk import DiskStore
+from proxy.cache.disk_table import DiskTable
+from proxy.cache.envelope import Envelope
+from proxy.cache.store import All, ByTag, ByTagPrefix, Entry
 
 BODY = os.urandom(500)
 READS = 2000
@@ -34,20 +34,18 @@ def source(number: int) -> str:
 
 def fill(folder: Path, entries: int) -> None:
     """In one transaction: one by one it would take an hour for a million."""
-    shelf = Shelf(folder / "rendition", "rendition", 10**12)
-    database = shelf._database
-    with database.writing() as sql:
+    table = DiskTable(folder / "rendition", "rendition", 10**12)
+    with table._database.transaction() as sql:
         for number in range(entries):
-            labels = (source(number), f"tag:{number % 1000}")
-            entry = Entry(BODY, labels=labels, cost=0.1)
+            tags = (source(number), f"tag:{number % 1000}")
+            entry = Entry(BODY, tags=tags, cost=0.1)
             key = f"key-{number}"
-            sealed = Sealed(seal(frame("rendition", key, entry, hashed(BODY))), BODY)
-            columns = database.store(sealed)
-            rowid = tables.enter(
-                sql, key, columns, now=time.time(), stale_since=0.0, cost=entry.cost
+            columns = table._write_body(Envelope.wrap("rendition", key, entry).encode(), BODY)
+            rowid = sqlite.upsert(
+                sql, key, columns, now=time.time(), soft_purged_at=0.0, cost=entry.cost
             )
-            tables.relabel(sql, rowid, labels)
-    shelf.close()
+            sqlite.set_tags(sql, rowid, tags)
+    table.close()
 
 
 Figures = dict[str, str]
@@ -68,7 +66,7 @@ async def reads(store: DiskStore, entries: int) -> None:
 
 async def writes(store: DiskStore, entries: int) -> None:
     for number in range(READS // 2):
-        entry = Entry(BODY, labels=(source(entries + number), "tag:new"), cost=0.1)
+        entry = Entry(BODY, tags=(source(entries + number), "tag:new"), cost=0.1)
         await store.put("rendition", f"key-{entries + number}", entry)
 
 
@@ -78,12 +76,12 @@ async def measure(folder: Path, entries: int) -> Figures:
     await timed(figures, "first answer after the start", store.get("rendition", "key-0"))
     await timed(figures, "a read", reads(store, entries), READS)
     await timed(figures, "a write", writes(store, entries), READS // 2)
-    await timed(figures, "purge of one source", store.purge(Labelled(source(0))))
-    await timed(figures, "purge of a tag", store.purge(Labelled("tag:7")))
+    await timed(figures, "purge of one source", store.purge(ByTag(source(0))))
+    await timed(figures, "purge of a tag", store.purge(ByTag("tag:7")))
     prefix = source(12 * 1000)[:-6]
-    await timed(figures, "purge by prefix", store.purge(Prefixed(prefix)))
-    await timed(figures, "soft purge of everything", store.purge(Everything(), soft=True))
-    await timed(figures, "purge of everything", store.purge(Everything()))
+    await timed(figures, "purge by prefix", store.purge(ByTagPrefix(prefix)))
+    await timed(figures, "soft purge of everything", store.purge(All(), soft=True))
+    await timed(figures, "purge of everything", store.purge(All()))
     await store.close()
     return figures
 

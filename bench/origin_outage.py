@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Switch an origin off, slow it, change it and bring it back under load; see what callers notice.
+"""Stop, slow down, change and restore an origin under load, and measure what clients notice.
 
-    bench/origin_outage.py [--seconds 4] [--callers 8] [--workers 2]
+    bench/origin_outage.py [--seconds 4] [--clients 8] [--workers 2]
 
-Starts an origin and the server on loopback. The origin gives its picture one second to live, so
-that what is kept is stale all the time. Callers ask for twelve sizes of it without a pause. For
-each phase the table tells what they were answered, how long the longest answer took, and how often
-the origin was asked. Exits with 1 if a phase was answered otherwise than promised.
+Starts an origin and the server on loopback. The TTL of the picture is one second, so that cached
+renditions are stale all the time. Clients request twelve sizes of it without a pause. For each
+phase the table shows their responses, the slowest response, and the responses of the origin. Exits
+with 1 if the responses of a phase are not as documented.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from aiohttp import ClientSession, ClientTimeout, web
 from PIL import Image
 
 WIDTHS = range(100, 220, 10)
-LIFETIME = 1  # seconds
+TTL = 1  # seconds
 
 
 def picture(color: tuple[int, int, int]) -> bytes:
@@ -45,29 +45,29 @@ RED, BLUE = picture((220, 30, 40)), picture((30, 60, 200))
 
 @dataclass
 class Origin:
-    """What the source does at the moment."""
+    """An origin whose response can be changed while it runs."""
 
     body: bytes = RED
     etag: str = '"red"'
     status: int = 200
     delay: float = 0.0
-    asked: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def respond(self, request: web.Request) -> web.Response:
         status = self.status
         if status == 200 and request.headers.get("If-None-Match") == self.etag:
             status = 304
-        self.asked[str(status)] += 1
+        self.statuses[str(status)] += 1
         await asyncio.sleep(self.delay)
-        headers = {"ETag": self.etag, "Cache-Control": f"max-age={LIFETIME}"}
+        headers = {"ETag": self.etag, "Cache-Control": f"max-age={TTL}"}
         if status == 200:
             return web.Response(body=self.body, headers=headers)
         return web.Response(status=status, headers=headers if status == 304 else None)
 
 
 @dataclass
-class Seen:
-    """What callers were answered in a phase."""
+class PhaseResult:
+    """The responses of one phase; ``example`` are headers of the last one."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
@@ -77,111 +77,115 @@ class Seen:
 
 
 @asynccontextmanager
-async def server(workers: int, cache: str) -> AsyncIterator[str]:
+async def run_server(workers: int, cache: str) -> AsyncIterator[str]:
     environment = {
         **os.environ,
         "FRAMEKEEP_CACHE_DIR": cache,
         "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
-        "FRAMEKEEP_CACHE_TTL_MIN": str(LIFETIME),
+        "FRAMEKEEP_CACHE_TTL_MIN": str(TTL),
         "FRAMEKEEP_CACHE_NEGATIVE_TTL": "1",
         "FRAMEKEEP_CACHE_ERROR_BACKOFF_SECONDS": "1",
     }
-    words = ("-m", "proxy", "serve", "--dev", "--port", "0", "--workers", str(workers))
+    arguments = ("-m", "proxy", "serve", "--dev", "--port", "0", "--workers", str(workers))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *words, env=environment, stdout=asyncio.subprocess.PIPE
+        sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
-        welcome = (await process.stdout.readuntil(b"Ctrl-C")).decode()
-        found = re.search(r"http://127\.0\.0\.1:\d+", welcome)
-        assert found is not None
-        yield found[0]
+        startup_message = (await process.stdout.readuntil(b"Ctrl-C")).decode()
+        address = re.search(r"http://127\.0\.0\.1:\d+", startup_message)
+        assert address is not None
+        yield address[0]
     finally:
         process.terminate()
         await process.wait()
 
 
-async def call(client: ClientSession, link: str, until: float, seen: Seen) -> None:
-    turn = 0
+async def run_client(client: ClientSession, link: str, until: float, result: PhaseResult) -> None:
+    number = 0
     while time.monotonic() < until:
-        width = WIDTHS[turn % len(WIDTHS)]
-        turn += 1
-        began = time.monotonic()
-        async with client.get(link.format(width)) as answer:
-            await answer.read()
-        seen.slowest = max(seen.slowest, time.monotonic() - began)
-        state = answer.headers.get("X-Cache", "-")
-        seen.statuses[str(answer.status)] += 1
-        seen.states[state] += 1
-        if width == WIDTHS[0] and answer.status == 200:
-            seen.etags.add(answer.headers["ETag"])
+        width = WIDTHS[number % len(WIDTHS)]
+        number += 1
+        start = time.monotonic()
+        async with client.get(link.format(width)) as response:
+            await response.read()
+        result.slowest = max(result.slowest, time.monotonic() - start)
+        state = response.headers.get("X-Cache", "-")
+        result.statuses[str(response.status)] += 1
+        result.states[state] += 1
+        if width == WIDTHS[0] and response.status == 200:
+            result.etags.add(response.headers["ETag"])
         names = ("X-Cache", "Age", "Cache-Control")
-        seen.example = ", ".join(
-            f"{name}: {answer.headers[name]}" for name in names if name in answer.headers
+        result.example = ", ".join(
+            f"{name}: {response.headers[name]}" for name in names if name in response.headers
         )
 
 
-async def phase(
-    client: ClientSession, link: str, origin: Origin, seconds: float, callers: int
-) -> Seen:
-    origin.asked.clear()
-    seen = Seen()
+async def run_phase(
+    client: ClientSession, link: str, origin: Origin, seconds: float, clients: int
+) -> PhaseResult:
+    origin.statuses.clear()
+    result = PhaseResult()
     until = time.monotonic() + seconds
-    await asyncio.gather(*(call(client, link, until, seen) for _ in range(callers)))
-    return seen
+    await asyncio.gather(*(run_client(client, link, until, result) for _ in range(clients)))
+    return result
 
 
-def told(counter: Counter[str]) -> str:
+def format_counts(counter: Counter[str]) -> str:
     return ", ".join(f"{count} x {name}" for name, count in sorted(counter.items())) or "-"
 
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--callers", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=2)
-    chosen = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of each phase")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=2, help="HTTP workers of the server")
+    options = parser.parse_args()
     origin = Origin()
     runner = web.AppRunner(web.Application())
-    runner.app.router.add_get("/a.jpg", origin.answer)
+    runner.app.router.add_get("/a.jpg", origin.respond)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
     wrong = []
-    print("| the origin | answers | X-Cache | slowest | origin asked | an answer's headers |")
+    print("| the origin | responses | X-Cache | slowest | of the origin | example headers |")
     print("| --- | --- | --- | ---: | --- | --- |")
     with tempfile.TemporaryDirectory(prefix="framekeep-outage-") as cache:
         async with (
-            server(chosen.workers, cache) as base,
+            run_server(options.workers, cache) as base,
             ClientSession(timeout=ClientTimeout(total=60)) as client,
         ):
             link = f"{base}/_/resize:{{}}/convert:webp/http://127.0.0.1:{port}/a.jpg"
-            await phase(client, link, origin, 1.0, chosen.callers)
+            await run_phase(client, link, origin, 1.0, options.clients)
             for name, changes, statuses in (
                 ("works", {}, {"200"}),
-                ("takes 5 s", {"delay": 5.0}, {"200"}),
-                ("answers 500", {"delay": 0.0, "status": 500}, {"200"}),
+                ("responds after 5 s", {"delay": 5.0}, {"200"}),
+                ("responds with 500", {"delay": 0.0, "status": 500}, {"200"}),
                 ("works again", {"status": 200}, {"200"}),
-                ("has another picture", {"body": BLUE, "etag": '"blue"'}, {"200"}),
-                ("has nothing there", {"status": 404}, {"200", "404"}),
-                ("has it back", {"status": 200}, {"200", "404"}),
+                ("has a new version", {"body": BLUE, "etag": '"blue"'}, {"200"}),
+                ("responds with 404", {"status": 404}, {"200", "404"}),
+                ("has the picture again", {"status": 200}, {"200", "404"}),
             ):
                 for field_name, value in changes.items():
                     setattr(origin, field_name, value)
-                seen = await phase(client, link, origin, chosen.seconds, chosen.callers)
-                print(
-                    f"| {name} | {told(seen.statuses)} | {told(seen.states)} |"
-                    f" {seen.slowest * 1000:.0f} ms | {told(origin.asked)} | {seen.example} |",
-                    flush=True,
+                result = await run_phase(client, link, origin, options.seconds, options.clients)
+                cells = (
+                    name,
+                    format_counts(result.statuses),
+                    format_counts(result.states),
+                    f"{result.slowest * 1000:.0f} ms",
+                    format_counts(origin.statuses),
+                    result.example,
                 )
-                if not set(seen.statuses) <= statuses:
+                print("|", " | ".join(cells), "|", flush=True)
+                if not set(result.statuses) <= statuses:
                     wrong.append(name)
-                if name == "has another picture" and len(seen.etags) != 2:
+                if name == "has a new version" and len(result.etags) != 2:
                     wrong.append(name)
     await runner.cleanup()
     for name in wrong:
-        print(f"not as promised: {name}")
+        print(f"not as documented: {name}")
     return 1 if wrong else 0
 
 

@@ -1,21 +1,21 @@
-"""An on-the-fly image origin: a link in, the right picture out.
+"""An on-the-fly image origin for CDNs.
 
-``Link`` signs links and ``Framekeep`` renders in the process itself.
+`Signer` builds signed links; `Framekeep` renders images in the calling process.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proxy.library import Framekeep as Framekeep
-    from proxy.library import Link as Link
+    from proxy.library import Signer as Signer
 
-__all__ = ["Framekeep", "Link"]
+__all__ = ["Framekeep", "Signer"]
 
 
 def __getattr__(name: str) -> Any:
-    """Both come with libvips, which whoever imports one small module does not need."""
+    """Import the library on demand: it loads libvips, which most modules do not need."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from proxy import library  # noqa: PLC0415 - only when asked for
+    from proxy import library  # noqa: PLC0415 - on demand
 
     return getattr(library, name)

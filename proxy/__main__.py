@@ -1,7 +1,7 @@
 """The command `framekeep`."""
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -9,22 +9,40 @@ from proxy.errors import ConfigError, ProxyError
 
 COMMANDS = ("serve", "sign", "render", "explain", "config", "doctor", "cache", "warm", "models")
 
+_EXAMPLES = """\
+examples:
+  framekeep serve --dev
+  framekeep sign https://cdn.example.com/u/42.jpg resize:800:600 convert:auto
+  framekeep COMMAND --help
+"""
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run a command; the exit status is 2 where what was asked cannot be understood."""
-    parser = ArgumentParser(prog="framekeep", description="An on-the-fly image origin for CDNs.")
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. The exit status is 2 where the arguments or the settings are wrong."""
+    parser = ArgumentParser(
+        prog="framekeep",
+        description="An on-the-fly image origin for CDNs.",
+        epilog=_EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    given = sys.argv[1:] if words is None else words
-    # A command imports what it needs, and for `serve` that is time and memory: only what was asked.
+    given = sys.argv[1:] if arguments is None else arguments
+    # Only the chosen command is imported: what `serve` needs costs the others time and memory.
     for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:
         module = import_module(f"proxy.cli.{name}")
         summary = (module.__doc__ or "").strip().partition("\n\n")[0]
-        command = commands.add_parser(name, help=summary, description=module.__doc__)
-        module.arguments(command)
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            epilog=module.EXAMPLES,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
         command.set_defaults(run=module.run)
-    chosen = parser.parse_args(words)
+    args = parser.parse_args(arguments)
     try:
-        status: int = chosen.run(chosen)
+        status: int = args.run(args)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

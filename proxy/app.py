@@ -2,220 +2,223 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from starlette.routing import Router
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 
-from proxy.api import admin
-from proxy.api.azure.analysis import AzureAnalysis
-from proxy.api.azure.vision import AzureVision
-from proxy.api.docs import Reference
-from proxy.api.fast_path import AtHand
-from proxy.api.health import Health
-from proxy.api.http.api_keys import Keys
-from proxy.api.http.upload_budget import Room
-from proxy.api.images import Images, StaleConfig
-from proxy.api.metrics import Metrics
-from proxy.api.middleware import Observed
-from proxy.api.response_cache import Recent
-from proxy.api.router import Front
-from proxy.api.transform.endpoint import TransformFace, delivery
-from proxy.api.transform.queue import Spool
-from proxy.api.transform.request import Reader
-from proxy.api.transform.webhooks import Webhooks
+from proxy.api.context import Api, ApiContext
+from proxy.api.fast_path import FastPath
+from proxy.api.http.api_keys import ApiKeys
+from proxy.api.http.upload_budget import UploadBudget
+from proxy.api.images import ImagesEndpoint, StaleConfig
+from proxy.api.middleware import AccessLogMiddleware
+from proxy.api.registry import APIS, mount
+from proxy.api.response_cache import ResponseCache
+from proxy.api.router import FirstSegmentRouter
+from proxy.cache.cdn import open_cdns
+from proxy.cache.cdn.protocol import CDN
 from proxy.cache.detections import DetectionCache
-from proxy.cache.factory import levels
-from proxy.cache.negative import Refusals
-from proxy.cache.originals import Supply
-from proxy.cache.purge import Purging
+from proxy.cache.factory import open_cache
+from proxy.cache.negative import NegativeCache
+from proxy.cache.originals import OriginCache
+from proxy.cache.purge import PurgeService
 from proxy.cache.renditions import RenditionCache
-from proxy.cache.store import Store
-from proxy.config import Settings, TracingConfig, load
+from proxy.cache.store import Cache, Store
+from proxy.config import Settings, load
 from proxy.errors import ConfigError
-from proxy.links.native import NativeDialect
-from proxy.links.signing import Keyring
+from proxy.links import DIALECTS
+from proxy.links.dialect import DialectFactory
+from proxy.links.mounts import MountedDialects
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import Operation, OperationRegistry
+from proxy.operations.operation import Operation
+from proxy.operations.registry import OperationRegistry
 from proxy.render.inspector import Inspector
-from proxy.render.manager import Renderers
-from proxy.render.messages import Outfit
+from proxy.render.manager import RenderProcessManager
 from proxy.render.plan_renderer import PlanRenderer
-from proxy.render.pool import Pool
-from proxy.render.shared_decodes import Rasters
-from proxy.server.runtime_metrics import telling
+from proxy.render.pool import RenderPool
+from proxy.render.shared_decodes import SharedDecodes
+from proxy.render.tasks import RenderContext
+from proxy.server.runtime_metrics import report_runtime_metrics
 from proxy.service import ImageService
 from proxy.singleflight import SingleFlight
+from proxy.smartcrop.registry import DETECTORS, DetectorSpec, detector_imports, detector_version
+from proxy.sources import SOURCES
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.router import SourceRouter
-from proxy.telemetry.logging import RequestLog, configure
-from proxy.telemetry.metrics import Telemetry, Tracing
+from proxy.sources.source import SourceFactory
+from proxy.telemetry.config import TracingConfig
+from proxy.telemetry.logging import AccessLog, configure
+from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.request_context import Tracing
 
-FACES = ("images", "vision", "analysis", "transform", "admin")
-"""What faces are called in metrics and logs."""
+
+class Extensions(NamedTuple):
+    """What you add to the app from outside the package.
+
+    ``FRAMEKEEP_LINKS_MOUNTS`` mounts ``dialects`` by name; the URL scheme of an alias chooses from
+    ``sources``; ``store`` replaces the disk.
+    """
+
+    operations: Sequence[type[Operation]] = ()
+    dialects: Mapping[str, DialectFactory] = {}
+    sources: Mapping[str, SourceFactory] = {}
+    store: Store | None = None
+    cdns: Sequence[CDN] = ()
+    detectors: Sequence[DetectorSpec] = ()
+    apis: Sequence[Api] = ()
+
+
+NO_EXTENSIONS = Extensions()
 
 
 class App(Router):
-    """The faces, with what they use as long as its lifespan lasts."""
+    """The routes, with everything that is open while the app's lifespan lasts."""
 
-    def __init__(self, front: Front, lifespan: Lifespan["App"], at_hand: AtHand | None) -> None:
-        """``at_hand`` is for the server's protocol; every answer can be had without it."""
-        super().__init__(default=front, lifespan=lifespan, redirect_slashes=False)
-        self.at_hand = at_hand
+    def __init__(
+        self, routes: ASGIApp, lifespan: Lifespan["App"], fast_path: FastPath | None
+    ) -> None:
+        """``fast_path`` answers hits for `proxy.server`; the routes can answer them too."""
+        super().__init__(default=routes, lifespan=lifespan, redirect_slashes=False)
+        self.fast_path = fast_path
 
 
 def create_app(
     settings: Settings,
     *,
-    operations: Sequence[type[Operation]] = OPERATIONS,
-    renderers: Path | None = None,
+    extensions: Extensions = NO_EXTENSIONS,
+    render_dir: Path | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> App:
-    """The app; its lifespan opens and closes all it uses, so whoever mounts it must run that.
+    """Create the ASGI app. Its lifespan opens and closes what it uses, so the server must run it.
 
-    ``renderers`` is the folder of render processes that are shared with other workers; the app
-    starts its own where there are none. ``stopping`` tells whether it is about to leave: then it
-    is not ready any more.
+    ``render_dir`` is the directory of render processes that are shared with other workers; without
+    it the app starts its own. ``stopping`` says whether this worker is draining, and so not ready.
 
     Raises:
         ConfigError: the settings contradict each other, or leave the server open.
     """
-    settings.check()
-    if renderers is None:  # else who started them has looked
-        settings.check_libraries()
-    native = dialect(settings, operations)
-    sources = SourceRouter.from_config(settings.sources, settings.limits)
-    store = levels(settings.cache, settings.shared_cache)
-    models = settings.models
-    own = Renderers(
-        settings.render, imports=models.imports(), readable=models.readable_dirs(), log=settings.log
+    settings.validate()
+    operations = OperationRegistry(
+        (*OPERATIONS, *extensions.operations), max_operations=settings.limits.max_operations
     )
-    telemetry = Telemetry(FACES, renderers, tracing(settings.tracing))
-    log = RequestLog(settings.log)
-    pool = Pool(
-        renderers or own.directory,
-        queue=settings.render.max_queue,
-        queue_seconds=settings.render.queue_timeout_seconds,
-        result_bytes=settings.limits.max_result_bytes * 2,
+    dialects = open_dialects(settings, operations, {**DIALECTS, **extensions.dialects})
+    detectors = (*extensions.detectors, *DETECTORS)
+    sources = SourceRouter.from_config(
+        settings.sources, settings.limits, sources={**SOURCES, **extensions.sources}
     )
-    cdn_dialer = HttpClient(
-        SsrfPolicy(allow_nets=ANY_NETWORK)
-    )  # to where the operator says, and nowhere else
-    purging = Purging(store, settings.cdn.cdns(cdn_dialer))
-    flights = SingleFlight(Path(settings.cache.dir).expanduser() / "flights")
+    cache = open_cache(settings.cache, settings.shared_cache, extensions.store)
+    own_processes = RenderProcessManager(
+        settings.render,
+        # Render processes may not read other files, so they need every module beforehand.
+        preload=(
+            *detector_imports(settings.models, detectors),
+            *{operation.__module__ for operation in extensions.operations},
+        ),
+        readable_paths=settings.models.readable_dirs(),
+        log=settings.log,
+    )
+    pool = RenderPool(
+        render_dir or own_processes.directory,
+        max_queue=settings.render.max_queue,
+        queue_timeout_seconds=settings.render.queue_timeout_seconds,
+        max_result_bytes=settings.limits.max_result_bytes * 2,
+    )
+    cdn_client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names these hosts
+    single_flight = SingleFlight(Path(settings.cache.dir).expanduser() / "flights")
     service = create_service(
-        origins=Supply(sources, store, flights, settings.freshness),
-        store=store,
+        origins=OriginCache(sources, cache, single_flight, settings.cache),
+        cache=cache,
         pool=pool,
-        context=Outfit(settings.limits, models, models.version()),
-        flights=flights,
-        negative=Refusals(settings.freshness.negative_ttl, time.monotonic),
-        shared_dir=renderers,
+        context=RenderContext(
+            settings.limits,
+            settings.models,
+            detector_version(settings.models, detectors),
+            detectors,
+        ),
+        single_flight=single_flight,
+        negative=NegativeCache(settings.cache.negative_ttl, time.monotonic),
+        shared_dir=render_dir,
     )
-
-    catalogue = OperationRegistry(operations, at_most=settings.limits.max_operations)
-    webhooks = _webhooks(settings, service, catalogue)
+    apis = (*APIS, *extensions.apis)
+    metrics = Metrics(("images", *(api.name for api in apis if api.observed)))
+    tracing = open_tracing(settings.tracing)
+    access_log = AccessLog(settings.log)
+    opened_by_apis: list[AbstractAsyncContextManager[object]] = []
 
     @asynccontextmanager
     async def lifespan(_: Router) -> AsyncIterator[None]:
-        async with AsyncExitStack() as closing:
-            if renderers is None:
-                await closing.enter_async_context(own)
-            closing.push_async_callback(store.close)
-            closing.push_async_callback(sources.close)
-            closing.push_async_callback(cdn_dialer.close)
-            closing.push_async_callback(flights.close)
-            closing.push_async_callback(service.close)
-            closing.callback(telemetry.close)
-            closing.callback(log.flush)
-            await closing.enter_async_context(telling(telemetry, pool))
-            await closing.enter_async_context(webhooks)
+        async with AsyncExitStack() as stack:
+            if render_dir is None:
+                await stack.enter_async_context(own_processes)
+            stack.push_async_callback(cache.close)
+            stack.push_async_callback(sources.close)
+            stack.push_async_callback(cdn_client.close)
+            stack.push_async_callback(single_flight.close)
+            stack.push_async_callback(service.close)
+            if tracing is not None:
+                stack.callback(tracing.shutdown)
+            stack.callback(access_log.close)
+            await stack.enter_async_context(report_runtime_metrics(metrics, pool))
+            for resource in opened_by_apis:
+                await stack.enter_async_context(resource)
             yield
 
-    observed = partial(
-        Observed, telemetry=telemetry, log=log, server_timing=settings.tracing.server_timing
+    observe = partial(
+        AccessLogMiddleware,
+        metrics=metrics,
+        access_log=access_log,
+        tracing=tracing,
+        server_timing=settings.tracing.server_timing,
     )
-    keys = Keys(settings.api.keys, allow_keyless=settings.api.allow_anonymous)
-    recent = Recent(settings.cache.max_memory_bytes)
-    grace = StaleConfig(
-        int(settings.freshness.stale_while_revalidate),
-        int(settings.freshness.stale_if_error),
+    response_cache = ResponseCache(settings.cache.max_memory_bytes)
+    stale = StaleConfig(
+        int(settings.cache.stale_while_revalidate), int(settings.cache.stale_if_error)
     )
-    links = observed(Images(native, service, grace=grace, recent=recent), "images")
-    room = Room(settings.api.max_inflight_upload_bytes)
-    vision = AzureVision(service, keys, settings.azure, room)
-    analysis = AzureAnalysis(service, keys, settings.azure, room)
-    reader = _reader(settings, catalogue)
-    transform = TransformFace(service, webhooks, keys, reader, settings.transform, room=room)
-    heart = Health(lambda: "stopping" if stopping() else "")
-    front = Front(
-        {
-            **dict.fromkeys(("health", "healthz", "healthcheck"), heart),
-            "admin": observed(admin.app(purging, store, Keys(settings.admin.keys)), "admin"),
-            "metrics": Metrics(telemetry, store.stats, settings.metrics),
-            "vision": observed(vision, "vision"),
-            "computervision": observed(analysis, "analysis"),
-            "image-transformation": observed(transform, "transform"),
-            **dict.fromkeys(("docs", "openapi.json"), Reference(catalogue)),
-        },
-        links,
+    images = observe(ImagesEndpoint(dialects, service, grace=stale, cache=response_cache), "images")
+    context = ApiContext(
+        service=service,
+        operations=operations,
+        cache=cache,
+        purging=PurgeService(cache, (*open_cdns(settings.cdn, cdn_client), *extensions.cdns)),
+        metrics=metrics,
+        keys=ApiKeys(settings.api.keys, allow_anonymous=settings.api.allow_anonymous),
+        upload_budget=UploadBudget(settings.api.max_inflight_upload_bytes),
+        settings=settings,
+        not_ready=lambda: "stopping" if stopping() else "",
+        open_with_app=opened_by_apis.append,
     )
-    # Where each request is traced or tells its timings, all go the way that does so.
-    plain = telemetry.tracing is None and not settings.tracing.server_timing
-    return App(front, lifespan, AtHand(recent, links) if plain else None)
+    mounted = mount(apis, context, observe)
+    if taken := dialects.prefixes & mounted.keys():
+        raise ConfigError(f"FRAMEKEEP_LINKS_MOUNTS: {min(taken)!r} is the path of an API")
+    # A traced or timed request must take the way that records its stages.
+    timed = tracing is not None or settings.tracing.server_timing
+    fast_path = None if timed else FastPath(response_cache, images)
+    return App(FirstSegmentRouter(mounted, images), lifespan, fast_path)
 
 
-def _reader(settings: Settings, catalogue: OperationRegistry) -> Reader:
-    return Reader(
-        catalogue,
-        file_bytes=settings.limits.max_source_bytes,
-        allow_http=settings.transform.allow_http,
-        allow_http_webhooks=settings.transform.webhook_allow_http,
-    )
-
-
-def _webhooks(settings: Settings, service: ImageService, catalogue: OperationRegistry) -> Webhooks:
-    """Receivers are asked as sources are, but are not among the hosts that sources may be."""
-    reach = SsrfPolicy(
-        allow_nets=settings.sources.allow_nets,
-        allow_hosts=settings.transform.webhook_allow_hosts,
-        allow_ports=settings.sources.allow_ports,
-    )
-    return Webhooks(
-        service,
-        HttpClient(reach, settings.sources),
-        Spool(Path(settings.cache.dir).expanduser() / "webhooks"),
-        catalogue,
-        delivery,
-        tries=settings.transform.webhook_max_attempts,
-        wait_seconds=settings.transform.webhook_backoff_seconds,
+def open_dialects(
+    settings: Settings,
+    operations: OperationRegistry | None = None,
+    dialects: Mapping[str, DialectFactory] = DIALECTS,
+) -> MountedDialects:
+    """The dialects that the settings mount, as one. Raises ConfigError."""
+    return MountedDialects.from_config(
+        settings.links,
+        operations or OperationRegistry(OPERATIONS, max_operations=settings.limits.max_operations),
+        aliases=settings.sources.aliases,
+        limits=settings.limits,
+        dialects=dialects,
     )
 
 
-def dialect(
-    settings: Settings, operations: Sequence[type[Operation]] = OPERATIONS
-) -> NativeDialect:
-    """The native dialect as the settings have it. Raises ConfigError for presets that are wrong."""
-    links = settings.links
-    try:
-        return NativeDialect(
-            OperationRegistry(operations, at_most=settings.limits.max_operations),
-            Keyring.from_hex(links.keys),
-            sources=settings.sources.aliases,
-            presets=links.presets,
-            allow_unsigned=links.allow_unsigned,
-            path_bytes=settings.limits.max_url_bytes,
-        )
-    except ValueError as error:
-        raise ConfigError(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
-
-
-def tracing(settings: TracingConfig) -> Tracing | None:
+def open_tracing(settings: TracingConfig) -> Tracing | None:
     """Where traces go, if anywhere. Raises ConfigError where that is not installed."""
     if not settings.otel:
         return None
@@ -225,50 +228,50 @@ def tracing(settings: TracingConfig) -> Tracing | None:
         raise ConfigError(
             "FRAMEKEEP_TRACING_OTEL: OpenTelemetry is missing; pip install 'framekeep[otel]'"
         ) from error
-    opened: Tracing = traces.Traces()
+    opened: Tracing = traces.OpenTelemetryTracing()
     return opened
 
 
-def from_environment(stopping: Callable[[], bool], renderers: Path) -> App:
+def from_environment(stopping: Callable[[], bool], render_dir: Path) -> App:
     """The app of an HTTP worker; see `create_app`."""
     settings = load(os.environ).settings
     configure(settings.log)
-    return create_app(settings, renderers=renderers, stopping=stopping)
+    return create_app(settings, render_dir=render_dir, stopping=stopping)
 
 
 def create_service(
     *,
-    origins: Supply,
-    store: Store,
-    pool: Pool,
-    context: Outfit,
-    flights: SingleFlight,
-    negative: Refusals,
+    origins: OriginCache,
+    cache: Cache,
+    pool: RenderPool,
+    context: RenderContext,
+    single_flight: SingleFlight,
+    negative: NegativeCache,
     shared_dir: Path | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ImageService:
-    """The service on these parts.
+    """Create the service from these parts.
 
-    ``shared_dir`` is a folder in which all workers of the machine share decoded originals;
-    without it this process shares with itself only. ``clock`` is in Unix seconds.
-    Raises OSError where nothing can be written to that folder.
+    In ``shared_dir`` all workers of the machine share decoded originals; without it this process
+    shares with itself only. ``clock`` is in Unix seconds.
+    Raises OSError where nothing can be written to that directory.
     """
-    detections = DetectionCache(store, context.sight)
+    detections = DetectionCache(cache, context.detector_version)
     inspector = Inspector(
         origins=origins,
         pool=pool,
         context=context,
-        flights=flights,
+        single_flight=single_flight,
         detections=detections,
         negative=negative,
     )
-    decodes = Rasters(pool, context, shared_dir)
+    decodes = SharedDecodes(pool, context, shared_dir)
     return ImageService(
-        renditions=RenditionCache(store, origins),
+        renditions=RenditionCache(cache, origins),
         origins=origins,
         renderer=PlanRenderer(pool, context, decodes, detections, inspector),
         inspector=inspector,
-        flights=flights,
+        single_flight=single_flight,
         negative=negative,
         deadline_seconds=context.limits.request_timeout_seconds,
         clock=clock,

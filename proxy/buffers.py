@@ -1,8 +1,8 @@
-"""Bytes behind a file descriptor: what an original is, from the socket to the renderer.
+"""Bytes behind a file descriptor, which processes share without copying.
 
-An original is streamed into anonymous memory (or lies in a file of the cache) and handed to the
-render process as a descriptor that is mapped there: it is never copied through a pipe. The
-descriptor is closed when the last reference goes; many flights may share one blob.
+An original is streamed into anonymous memory (or is a file of the cache) and passed to a render
+process as a descriptor, which maps it: it is never copied through a pipe. The descriptor is closed
+with the last reference to the buffer; many requests may share one buffer.
 """
 
 import fcntl
@@ -11,7 +11,7 @@ import mmap
 import os
 import weakref
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -19,10 +19,10 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 
 class SharedBuffer:
-    """Immutable bytes behind a descriptor that this object owns."""
+    """Immutable bytes behind a descriptor, which this object closes."""
 
     def __init__(self, descriptor: int, digest: str = "") -> None:
-        """Take over an open descriptor of a file that nobody will write to any more.
+        """Take over an open descriptor of a file that is complete.
 
         ``digest`` is the SHA-256 of its bytes where that is known already.
         """
@@ -32,8 +32,7 @@ class SharedBuffer:
         weakref.finalize(self, os.close, descriptor)
 
     @classmethod
-    def of(cls, data: Buffer) -> "SharedBuffer":
-        """A blob of bytes that are at hand."""
+    def from_bytes(cls, data: Buffer) -> "SharedBuffer":
         writer = SharedBufferWriter()
         writer.write(data)
         return writer.finish()
@@ -45,43 +44,44 @@ class SharedBuffer:
     def digest(self) -> str:
         """SHA-256 of the bytes, in hexadecimal."""
         if not self._digest:
-            # Read, never mapped: a file of the cache that is cut meanwhile is no bus error.
-            hashed, offset = hashlib.sha256(), 0
-            while chunk := os.pread(self.descriptor, _CHUNK, offset):
-                hashed.update(chunk)
+            # Read, not mapped: a cache file that is truncated meanwhile must not be a bus error.
+            sha256, offset = hashlib.sha256(), 0
+            while chunk := os.pread(self.descriptor, _CHUNK_BYTES, offset):
+                sha256.update(chunk)
                 offset += len(chunk)
-            self._digest = hashed.hexdigest()
+            self._digest = sha256.hexdigest()
         return self._digest
 
     def view(self) -> Buffer:
-        """The bytes, mapped read-only; the mapping outlives the blob."""
+        """The bytes, mapped read-only; the mapping outlives the buffer."""
         if not self.size:
             return b""  # an empty file cannot be mapped
         return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
 
     def read(self) -> bytes:
-        """The bytes, copied."""
+        """A copy of the bytes."""
         return os.pread(self.descriptor, self.size, 0)
 
 
 class OutputBuffer:
-    """Anonymous memory that another process writes a result of known size into."""
+    """Anonymous memory into which another process writes a result of bounded size."""
 
     def __init__(self, size: int) -> None:
-        """``size``: bytes at most; none are taken before they are written."""
+        """``size`` is the maximum in bytes; memory is allocated when it is written."""
         flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-        self.descriptor = os.memfd_create("room", flags)
+        self.descriptor = os.memfd_create("output", flags)
         self._close = weakref.finalize(self, os.close, self.descriptor)
         os.ftruncate(self.descriptor, size)
         self.size = size
 
-    def sealed(self, size: int) -> SharedBuffer:
-        """The first bytes, which nobody can change or cut short any more; the room is used up.
+    def seal(self, size: int) -> SharedBuffer:
+        """The first ``size`` bytes, which no process can change or truncate from now on.
 
-        Raises ValueError for more than there are, OSError while somebody may still write.
+        This object cannot be used afterwards. Raises ValueError if there are fewer bytes, OSError
+        while the memory is still mapped for writing.
         """
         if size > self.size:
-            raise ValueError(f"{size} bytes are more than there is room for")
+            raise ValueError(f"output buffer too small: {size} bytes of {self.size}")
         os.ftruncate(self.descriptor, size)
         fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
         self._close.detach()
@@ -89,32 +89,32 @@ class OutputBuffer:
 
 
 class OutputWriter:
-    """Writes into a room from its beginning on, in the process that it was handed to."""
+    """Writes into an `OutputBuffer` from its start, in the process that received it."""
 
-    def __init__(self, room: SharedBuffer) -> None:
-        self._room = room
-        self._at = 0
+    def __init__(self, output: SharedBuffer) -> None:
+        self._output = output
+        self._offset = 0
 
     def write(self, chunk: Buffer) -> None:
-        # Not through a mapping: each page would be cleared first.
+        # Not through a mapping, because the kernel would clear each page first.
         rest = memoryview(chunk).cast("B")
         while rest:
-            written = os.pwrite(self._room.descriptor, rest, self._at)
+            written = os.pwrite(self._output.descriptor, rest, self._offset)
             rest = rest[written:]
-            self._at += written
+            self._offset += written
 
 
 class SharedBufferWriter:
-    """Bytes on their way into a blob, in anonymous memory; hashed while they are warm."""
+    """Writes a new buffer in anonymous memory, and hashes the bytes as they come."""
 
     def __init__(self) -> None:
         self._descriptor = os.memfd_create("original", os.MFD_CLOEXEC)
         self._close = weakref.finalize(self, os.close, self._descriptor)
-        self._hashed = hashlib.sha256()
+        self._sha256 = hashlib.sha256()
         self.size = 0
 
     def write(self, chunk: Buffer) -> None:
-        self._hashed.update(chunk)
+        self._sha256.update(chunk)
         rest = memoryview(chunk)
         while rest:
             written = os.write(self._descriptor, rest)
@@ -122,6 +122,6 @@ class SharedBufferWriter:
             self.size += written
 
     def finish(self) -> SharedBuffer:
-        """The blob; the writer is used up."""
+        """The buffer; this object cannot be used afterwards."""
         self._close.detach()
-        return SharedBuffer(self._descriptor, self._hashed.hexdigest())
+        return SharedBuffer(self._descriptor, self._sha256.hexdigest())

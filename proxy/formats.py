@@ -1,41 +1,43 @@
-"""The formats: what they are called, what they can do, and how their first bytes look."""
+"""Image formats: names, features, and how the first bytes of a file tell them apart."""
 
 from typing import Literal
 
 from msgspec import Struct
 
-Name = Literal["jpeg", "png", "webp", "avif", "heif", "gif", "tiff", "bmp", "ico", "jxl", "svg"]
+FormatName = Literal[
+    "jpeg", "png", "webp", "avif", "heif", "gif", "tiff", "bmp", "ico", "jxl", "svg"
+]
 
 
 class Format(Struct, frozen=True):
-    """What a format can do. ``shown`` says that every current browser shows it."""
+    """What a format supports; ``web_safe`` tells that all current browsers show it."""
 
-    name: Name
+    name: FormatName
     media_type: str
     alpha: bool
     animated: bool
     lossy: bool
-    shown: bool
+    web_safe: bool
 
 
 FORMATS: dict[str, Format] = {
-    form.name: form
-    for form in (
-        Format("jpeg", "image/jpeg", alpha=False, animated=False, lossy=True, shown=True),
-        Format("png", "image/png", alpha=True, animated=False, lossy=False, shown=True),
-        Format("webp", "image/webp", alpha=True, animated=True, lossy=True, shown=True),
-        Format("avif", "image/avif", alpha=True, animated=False, lossy=True, shown=True),
-        Format("heif", "image/heif", alpha=True, animated=False, lossy=True, shown=False),
-        Format("gif", "image/gif", alpha=True, animated=True, lossy=False, shown=True),
-        Format("tiff", "image/tiff", alpha=True, animated=False, lossy=False, shown=False),
-        Format("bmp", "image/bmp", alpha=True, animated=False, lossy=False, shown=False),
-        Format("ico", "image/x-icon", alpha=True, animated=False, lossy=False, shown=False),
-        Format("jxl", "image/jxl", alpha=True, animated=False, lossy=True, shown=False),
-        Format("svg", "image/svg+xml", alpha=True, animated=False, lossy=False, shown=False),
+    format.name: format
+    for format in (
+        Format("jpeg", "image/jpeg", alpha=False, animated=False, lossy=True, web_safe=True),
+        Format("png", "image/png", alpha=True, animated=False, lossy=False, web_safe=True),
+        Format("webp", "image/webp", alpha=True, animated=True, lossy=True, web_safe=True),
+        Format("avif", "image/avif", alpha=True, animated=False, lossy=True, web_safe=True),
+        Format("heif", "image/heif", alpha=True, animated=False, lossy=True, web_safe=False),
+        Format("gif", "image/gif", alpha=True, animated=True, lossy=False, web_safe=True),
+        Format("tiff", "image/tiff", alpha=True, animated=False, lossy=False, web_safe=False),
+        Format("bmp", "image/bmp", alpha=True, animated=False, lossy=False, web_safe=False),
+        Format("ico", "image/x-icon", alpha=True, animated=False, lossy=False, web_safe=False),
+        Format("jxl", "image/jxl", alpha=True, animated=False, lossy=True, web_safe=False),
+        Format("svg", "image/svg+xml", alpha=True, animated=False, lossy=False, web_safe=False),
     )
 }
 
-_MAGIC: tuple[tuple[bytes, Name], ...] = (
+_MAGIC: tuple[tuple[bytes, FormatName], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"GIF87a", "gif"),
@@ -55,9 +57,9 @@ _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 
 
 def sniff(head: bytes) -> Format | None:
-    """The format that the first bytes (64 are enough but for SVG: 1024) announce, or None.
+    """Tell the format by the first bytes: 64 of them, for SVG 1024. None if it is unknown.
 
-    Only the bytes count: neither a name nor a header from outside is ever asked.
+    File names and Content-Type headers are never used.
     """
     for magic, name in _MAGIC:
         if head.startswith(magic):
@@ -66,15 +68,15 @@ def sniff(head: bytes) -> Format | None:
         return FORMATS["webp"]
     if head[4:8] == b"ftyp":
         return _sniff_heif(head)
-    if _looks_like_svg(head):
+    if _is_svg(head):
         return FORMATS["svg"]
     return None
 
 
 def _sniff_heif(head: bytes) -> Format | None:
-    """ISO/IEC 14496-12: a major brand, a version, then compatible brands, four bytes each."""
+    # ISO/IEC 14496-12: a major brand, a version, then compatible brands, four bytes each.
     box = head[: min(len(head), int.from_bytes(head[:4], "big"))]
-    brands = [box[8:12], *(box[at : at + 4] for at in range(16, len(box), 4))]
+    brands = [box[8:12], *(box[offset : offset + 4] for offset in range(16, len(box), 4))]
     if _AVIF_BRANDS.intersection(brands):
         return FORMATS["avif"]
     if _HEIF_BRANDS.intersection(brands):
@@ -82,6 +84,6 @@ def _sniff_heif(head: bytes) -> Format | None:
     return None
 
 
-def _looks_like_svg(head: bytes) -> bool:
+def _is_svg(head: bytes) -> bool:
     text = head[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
     return text.startswith((b"<svg", b"<?xml", b"<!DOCTYPE svg", b"<!--")) and b"<svg" in text

@@ -1,4 +1,7 @@
-"""A job: which original, and what shall become of it. Equal wishes are equal keys."""
+"""What every API turns its request into: an original, a plan, and options of the response.
+
+Equal requests are equal values and have one cache key, however they came in.
+"""
 
 from functools import cached_property
 
@@ -9,14 +12,14 @@ from proxy.operations.plan import Plan
 from proxy.originals import OriginalRef, digest
 
 CACHE_KEY_VERSION = b"2"
-"""Bumped when pixels change for equal plans, so that nothing rendered before is served again."""
+"""Bumped when pixels change for equal plans: every rendition cached before becomes a miss."""
 
 
 class ResponseOptions(Struct, frozen=True):
-    """What a link says about its answer and not about the pixels: no part of the key.
+    """What a link says about the response and not about the pixels; not part of the cache key.
 
-    ``expires`` is in Unix seconds; ``labels`` are words that the rendition can be purged by;
-    ``debug`` asks for the times of all stages.
+    ``expires`` is in Unix seconds; a purge can name any of ``tags``; ``debug`` asks for the
+    duration of each stage in the response.
     """
 
     expires: int | None = None
@@ -26,13 +29,13 @@ class ResponseOptions(Struct, frozen=True):
 
 
 class InfoRequest(Struct, frozen=True):
-    """What is asked about an original itself: besides all else, its windows of these ratios."""
+    """A request for information about an original, with its best crop for each aspect ratio."""
 
     aspect_ratios: tuple[Size, ...] = ()
 
 
 class ImageRequest(Struct, frozen=True, dict=True):
-    """``inquiry`` asks about the original; such a job has no operations and makes no picture."""
+    """With ``info`` the response describes the original: there are no operations and no image."""
 
     source: OriginalRef
     plan: Plan = field(default_factory=Plan)
@@ -42,9 +45,9 @@ class ImageRequest(Struct, frozen=True, dict=True):
     @property
     def sources(self) -> tuple[OriginalRef, ...]:
         """The main original, then the second images that the operations name."""
-        return (self.source, *self.plan.also())
+        return (self.source, *self.plan.extra_sources())
 
     @cached_property
     def key(self) -> str:
-        """What the rendition is kept under: SHA-256 in hexadecimal."""
-        return digest(CACHE_KEY_VERSION, self.plan.text.encode(), self.source.key.encode())
+        """The cache key of the rendition: SHA-256 in hexadecimal."""
+        return digest(CACHE_KEY_VERSION, self.plan.canonical.encode(), self.source.key.encode())

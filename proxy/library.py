@@ -1,23 +1,25 @@
-"""Framekeep in a Python program: links are signed and pictures rendered in the process itself."""
+"""Framekeep as a library: sign links, and render images in the calling process."""
 
 from collections.abc import Mapping, Sequence
 
-from proxy.imaging.image import Rendition
+from proxy.imaging.results import Rendition
 from proxy.limits import Limits
-from proxy.links.native import NativeDialect
-from proxy.links.signing import Keyring
+from proxy.links import DIALECTS
+from proxy.links.config import DEFAULT_DIALECT, LinksConfig
+from proxy.links.dialect import DialectContext
+from proxy.links.parser import StepParser
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
-from proxy.operations.plan import OperationRegistry
-from proxy.render.tasks import eye_of
+from proxy.operations.registry import OperationRegistry
+from proxy.render.handlers import get_detector
 from proxy.smartcrop.models import ModelsConfig
 
 
-class Link:
-    """Writes signed links.
+class Signer:
+    """Builds signed links for a server.
 
-    ``keys`` are the server's signing keys in hexadecimal, the first signs; ``sources`` the names
-    of its configured sources, and ``presets`` its presets, where links shall use them.
+    ``keys`` are the server's signing keys in hexadecimal, the first signs; ``aliases`` and
+    ``presets`` are those of the server that the links use.
     """
 
     def __init__(
@@ -25,39 +27,40 @@ class Link:
         base: str,
         keys: Sequence[str],
         *,
-        sources: Sequence[str] = (),
+        aliases: Sequence[str] = (),
         presets: Mapping[str, str] | None = None,
     ) -> None:
+        """``base`` is the server's URL. Raises ValueError for a key or a preset that is invalid."""
+        config = LinksConfig(keys=tuple(keys), presets=dict(presets or {}))
         self._base = base.rstrip("/")
-        self._native = NativeDialect(
-            OperationRegistry(OPERATIONS), Keyring.from_hex(keys), sources=sources, presets=presets
-        )
+        self._context = DialectContext(OperationRegistry(OPERATIONS), config, aliases=aliases)
+        self._dialect = DIALECTS[DEFAULT_DIALECT](self._context)
 
-    def __call__(self, source: str, *steps: str) -> str:
-        """The link of a source and its steps, each written as in a link.
+    def url(self, source: str, *steps: str) -> str:
+        """Build the link of a source and its steps, each written as in a link.
 
         Raises:
-            BadLink, BadPlan, BadSource: naming the step, the reason and the bound.
+            InvalidLink, InvalidOperation, InvalidSource: naming the step, the reason and the limit.
         """
-        return self._base + self._native.build(self._native.make_request(source, steps))
+        return self._base + self._dialect.build(self._context.make_request(source, steps))
 
 
 class Framekeep:
-    """Renders pictures as the server would, without network, cache or render processes."""
+    """Renders images as the server does, without its network, cache and render processes."""
 
     def __init__(self, limits: Limits | None = None, *, models: ModelsConfig | None = None) -> None:
-        """``models`` names detector models; without, those that come along are used."""
+        """``models`` names model files of detectors; without it, the built-in detectors work."""
         self._limits = limits or Limits()
-        self._catalogue = OperationRegistry(OPERATIONS, at_most=self._limits.max_operations)
-        self._native = NativeDialect(self._catalogue, Keyring(()), allow_unsigned=True)
-        self._eye = eye_of(models or ModelsConfig())
+        operations = OperationRegistry(OPERATIONS, max_operations=self._limits.max_operations)
+        self._steps = StepParser(operations, {})
+        self._detector = get_detector(models or ModelsConfig())
 
-    def render(self, picture: bytes, *steps: str) -> Rendition:
-        """The rendition of a picture by steps written as in a link.
+    def render(self, image: bytes, *steps: str) -> Rendition:
+        """Render an image with steps that are written as in a link.
 
         Raises:
-            BadLink, BadPlan: naming the step, the reason and the bound.
+            InvalidLink, InvalidOperation: naming the step, the reason and the limit.
             ImageError: no rendition can be made of these bytes.
         """
-        plan = self._native.parse_plan(steps)
-        return render(picture, plan, self._limits, eye=self._eye).rendition
+        plan = self._steps.parse(steps).plan
+        return render(image, plan, self._limits, detector=self._detector).rendition

@@ -1,58 +1,142 @@
-"""Every bound, once, with the name of its one guard.
-
-A value is handed down from the composition root; nothing reads these from a global.
-"""
+"""The limits, each enforced in one place; they are passed down, and never read from a global."""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from proxy.formats import Name
+from proxy.formats import FormatName
 
 Count = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is taken in, how long work may last, and what may come out."""
+    """Limits on originals, results and the time to make them."""
 
-    max_url_bytes: Annotated[int, Meta(ge=256, le=65536)] = 8192
-    """Longest path with its query, in bytes. Guard: dialects, before any parsing."""
+    max_url_bytes: Annotated[
+        int,
+        Meta(
+            ge=256,
+            le=65536,
+            description=(
+                "Bytes of the longest path with its query. Longer links are answered with 400."
+            ),
+        ),
+    ] = 8192
 
-    max_operations: Annotated[int, Meta(ge=1, le=100)] = 30
-    """Most operations in a plan. Guard: Catalogue."""
+    max_operations: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="Operations in one link or request. More are answered with 400.",
+        ),
+    ] = 30
 
-    max_source_bytes: Count = 50 * 1024 * 1024
-    """Largest original, in bytes. Guard: sources, while streaming; faces, while reading a body."""
+    max_source_bytes: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Bytes of the largest original. Larger originals are answered with 413, as soon as "
+                "they are known to be too large."
+            )
+        ),
+    ] = 50 * 1024 * 1024
 
-    max_redirects: Annotated[int, Meta(ge=0, le=20)] = 5
-    """Most redirects that are followed. Guard: sources.http."""
+    max_redirects: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=20,
+            description=(
+                "Redirects of a source that are followed. After one more, the request is answered "
+                "with 502."
+            ),
+        ),
+    ] = 5
 
-    fetch_timeout_seconds: Seconds = 10.0
-    """Longest time to fetch an original, redirects included. Guard: sources."""
+    fetch_timeout_seconds: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Time in seconds to fetch an original, redirects and retries included. After "
+                "it, the request is answered with 504."
+            )
+        ),
+    ] = 10.0
 
-    max_source_dimension: Annotated[int, Meta(ge=1, le=1_000_000)] = 65_535
-    """Longest side of an original, in pixels. Guard: decode, from the header."""
+    max_source_dimension: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description=(
+                "Pixels of the longest side of an original. Larger originals are answered with 422."
+            ),
+        ),
+    ] = 65_535
 
-    max_source_pixels: Count = 50_000_000
-    """Most pixels in one frame. Guard: decode, from the header."""
+    max_source_pixels: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Pixels of one frame of an original. Larger originals are answered with 422."
+            )
+        ),
+    ] = 50_000_000
 
-    max_source_pixels_unstreamed: Count = 25_000_000
-    """The same where the codec holds the whole frame: AVIF, HEIF, interlaced PNG. Guard: decode."""
+    max_source_pixels_unstreamed: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Pixels of one frame of an original whose decoder holds the whole frame in memory: "
+                "AVIF, HEIF, interlaced PNG. Larger originals are answered with 422."
+            )
+        ),
+    ] = 25_000_000
 
-    max_source_pixels_all_frames: Count = 100_000_000
-    """Most pixels in all frames together. Guard: decode, from the header."""
+    max_source_pixels_all_frames: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Pixels of all frames of an original together. Larger originals are answered with "
+                "422."
+            )
+        ),
+    ] = 100_000_000
 
-    max_frames: Annotated[int, Meta(ge=1, le=10_000)] = 200
-    """Most frames that are read. Guard: decode, from the header."""
+    max_frames: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Frames of an original that are read. More are answered with 422.",
+        ),
+    ] = 200
 
-    max_jpeg_scans: Count = 100
-    """Most scans of a progressive JPEG. Guard: decode, from the header."""
+    max_jpeg_scans: Annotated[
+        Count, Meta(description="Scans of a progressive JPEG. More are answered with 422.")
+    ] = 100
 
-    max_jpeg_scan_pixels: Count = 1_000_000_000
-    """Most pixels that a codec may go over: of all frames, in all scans. Guard: decode."""
+    max_jpeg_scan_pixels: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Pixels of a progressive JPEG times its scans, which is what decoding it costs. "
+                "More are answered with 422."
+            )
+        ),
+    ] = 1_000_000_000
 
-    allow_source_formats: tuple[Name, ...] = (
+    allow_source_formats: Annotated[
+        tuple[FormatName, ...],
+        Meta(
+            description=(
+                "Formats of originals. Other formats are answered with 415. SVG is not in the "
+                "default because an SVG is closer to a program than to an image."
+            )
+        ),
+    ] = (
         "jpeg",
         "png",
         "webp",
@@ -64,19 +148,48 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         "ico",
         "jxl",
     )
-    """The formats that are taken in; svg is a program more than a picture. Guard: decode."""
 
-    max_result_dimension: Annotated[int, Meta(ge=1, le=65_535)] = 8192
-    """Longest side of a result, in pixels. Guard: render, after each operation."""
+    max_result_dimension: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=65_535,
+            description=(
+                "Pixels of the longest side of a result. Larger results are answered with 422."
+            ),
+        ),
+    ] = 8192
 
-    max_result_pixels: Count = 40_000_000
-    """Most pixels of a result, all frames together. Guard: render, after each operation."""
+    max_result_pixels: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Pixels of all frames of a result together. Larger results are answered with 422."
+            )
+        ),
+    ] = 40_000_000
 
-    max_result_bytes: Count = 50 * 1024 * 1024
-    """Largest result, in bytes. Guard: render, after encoding."""
+    max_result_bytes: Annotated[
+        Count,
+        Meta(description="Bytes of the largest result. Larger results are answered with 422."),
+    ] = 50 * 1024 * 1024
 
-    render_timeout_seconds: Seconds = 10.0
-    """Longest time one render may take. Guard: pool, by ending the process."""
+    render_timeout_seconds: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Time in seconds for one render. After it, the render process is killed and "
+                "the request is answered with 504."
+            )
+        ),
+    ] = 10.0
 
-    request_timeout_seconds: Seconds = 30.0
-    """Longest time one request may take in all. Guard: service."""
+    request_timeout_seconds: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Time in seconds for one request from its start to its result. After it, the "
+                "request is answered with 504."
+            )
+        ),
+    ] = 30.0

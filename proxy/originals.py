@@ -1,4 +1,4 @@
-"""What a rendition is made of: where an original lies, and its bytes once they are here."""
+"""Originals: references to them, their bytes once fetched, and what their source said of them."""
 
 import hashlib
 from functools import cached_property
@@ -11,11 +11,12 @@ from proxy.buffers import SharedBuffer
 class SourceRef(Struct, frozen=True, dict=True):
     """Where an original lies.
 
-    ``text`` is an ``http(s)://`` URL, verbatim, or ``NAME:path`` for a source that the operator
-    configured; that path is percent-decoded and has no slash in front. ``version`` is the link word
-    ``v``: another version is another original. ``headers`` are sent along to an ``http(s)://`` URL,
-    as `headers.sendable` made them (never on to another host); ``seconds`` is a shorter deadline
-    than the limits'. Both are part of what is asked for, and so of the key.
+    ``text`` is an ``http(s)://`` URL, verbatim, or ``ALIAS:path`` for a source that the operator
+    configured; that path is percent-decoded and has no leading slash. ``version`` is the link
+    option ``v``: another version is another original. ``headers`` are sent with the request to an
+    ``http(s)://`` URL, in the form of `forwardable_headers`, and never to another host after a
+    redirect. ``timeout_seconds`` shortens the fetch timeout of the limits. All of these are part
+    of the key.
     """
 
     text: str
@@ -25,8 +26,13 @@ class SourceRef(Struct, frozen=True, dict=True):
 
     @property
     def scheme(self) -> str:
-        """What stands before the first colon: it says which source to ask."""
+        """The text before the first colon, which picks the source."""
         return self.text.partition(":")[0]
+
+    @property
+    def path(self) -> str:
+        """The text after the first colon: the path in ``ALIAS:path``."""
+        return self.text.partition(":")[2]
 
     @cached_property
     def key(self) -> str:
@@ -37,7 +43,7 @@ class SourceRef(Struct, frozen=True, dict=True):
 
 
 class Upload(Struct, frozen=True, dict=True):
-    """An original that came with the request itself. Equal bytes are the same original."""
+    """An original in the body of the request. Equal bytes are the same original."""
 
     body: bytes
 
@@ -59,17 +65,17 @@ OriginalRef = SourceRef | Upload
 
 
 class Validators(Struct, frozen=True):
-    """What a source said that lets it be asked "has this changed?"; empty where it said nothing."""
+    """HTTP validators of an original, for conditional requests; empty where there are none."""
 
     etag: str = ""
     last_modified: str = ""
 
 
 class OriginMetadata(Struct, frozen=True):
-    """What a source said beside the bytes.
+    """What a source said about an original in its response headers.
 
-    ``lifetime`` is in seconds, None where the source said nothing; ``last_modified`` in the
-    validators is the HTTP date as it came; ``tags`` are the source's own purge tags.
+    ``ttl`` is in seconds, None where the source named none; ``last_modified`` in the validators is
+    the HTTP date, verbatim; ``tags`` are the source's own cache tags.
     """
 
     validators: Validators = field(default_factory=Validators)
@@ -86,13 +92,13 @@ class Original(Struct, frozen=True):
 
 
 class NotModified(Struct, frozen=True):
-    """The source says: what you have is still right."""
+    """The source's answer to a conditional request: the cached original is still current."""
 
     metadata: OriginMetadata
 
 
 def digest(*parts: bytes) -> str:
-    """SHA-256 over length-prefixed parts, in hexadecimal: no two lists of parts share a digest."""
+    """SHA-256 over length-prefixed parts, in hexadecimal: "ab", "c" and "a", "bc" differ."""
     hashed = hashlib.sha256()
     for part in parts:
         hashed.update(len(part).to_bytes(8, "big"))

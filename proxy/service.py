@@ -10,9 +10,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy.cache.freshness import Expired, Fresh, Record, Refused, Stale
-from proxy.cache.negative import Refusals
-from proxy.cache.originals import Supply, error_of, source_labels
+from proxy.cache.freshness import Expired, Fresh, NegativeHit, OriginRecord, Stale
+from proxy.cache.negative import NegativeCache
+from proxy.cache.originals import OriginCache, restore_error, source_tags
 from proxy.cache.refresh import BackgroundRefresh
 from proxy.cache.renditions import RenditionCache, StoredRendition
 from proxy.errors import (
@@ -23,14 +23,13 @@ from proxy.errors import (
     SourceTimedOut,
 )
 from proxy.image_request import ImageRequest
-from proxy.imaging.image import Rendition, Seen
-from proxy.imaging.info_model import Description
+from proxy.imaging.results import Detection, ImageInfo, Rendition
 from proxy.originals import OriginalRef
 from proxy.render.inspector import Inspector, ProbeResult
 from proxy.render.plan_renderer import PlanRenderer
-from proxy.render.protocol import Lane
+from proxy.render.scheduling import Priority
 from proxy.singleflight import SingleFlight
-from proxy.telemetry.metrics import stage, tell, wanted
+from proxy.telemetry.request_context import record_cache, set_source, stage
 
 
 class ImageResult(Struct, frozen=True):
@@ -38,7 +37,7 @@ class ImageResult(Struct, frozen=True):
 
     ``age`` is the time since the source was last asked, ``ttl`` how long its answer holds, both in
     seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP date, or
-    empty; ``labels`` are its purge tags.
+    empty; ``tags`` are its purge tags.
     ``is_current`` says whether the very same result may be served again, and is called each time
     before that; None: it may not.
     """
@@ -50,7 +49,7 @@ class ImageResult(Struct, frozen=True):
     ttl: float
     made_at: float
     last_modified: str = ""
-    labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     is_current: Callable[[], bool] | None = None
 
 
@@ -61,11 +60,11 @@ class ImageService:
         self,
         *,
         renditions: RenditionCache,
-        origins: Supply,
+        origins: OriginCache,
         renderer: PlanRenderer,
         inspector: Inspector,
-        flights: SingleFlight,
-        negative: Refusals,
+        single_flight: SingleFlight,
+        negative: NegativeCache,
         deadline_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -74,22 +73,22 @@ class ImageService:
         self._origins = origins
         self._renderer = renderer
         self._inspector = inspector
-        self._flights = flights
+        self._single_flight = single_flight
         self._negative = negative
         self._deadline_seconds = deadline_seconds
         self._clock = clock
         self._refresh = BackgroundRefresh()
 
-    async def get_or_render(self, request: ImageRequest, lane: Lane = "live") -> ImageResult:
+    async def get_or_render(self, request: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         """The rendition from the cache, or a new one. Raises a ProxyError."""
-        wanted(request.source)
-        with stage("store"):
+        set_source(request.source)
+        with stage("cache_read"):
             # Taken before the cache is read, so that a change in between is noticed.
             is_current = self._renditions.change_token(request.key, request.sources)
             cached, freshness = await self._renditions.get(request.key, request.sources)
         match freshness:
-            case Refused(refusal):
-                raise error_of(refusal)
+            case NegativeHit(refusal):
+                raise restore_error(refusal)
             case Fresh() if cached:
                 self._add_missing_tags(request, cached)
                 return replace(self._result(request, cached, "hit"), is_current=is_current)
@@ -98,41 +97,41 @@ class ImageService:
                     self._refresh.start(request.key, self._render_once(request, "background"))
                 return self._result(request, cached, "stale")
         try:
-            rendered = await self._render_once(request, lane)
+            rendered = await self._render_once(request, priority)
         except (SourceFailed, SourceTimedOut, CapacityError) as error:
-            if not cached or freshness != Expired(usable=True) or isinstance(error, SourceDenied):
+            if not cached or freshness != Expired(usable_on_error=True) or isinstance(error, SourceDenied):
                 raise
             return self._result(request, cached, "stale")
         return self._result(request, rendered, "miss")
 
-    async def _render_once(self, request: ImageRequest, lane: Lane) -> StoredRendition:
+    async def _render_once(self, request: ImageRequest, priority: Priority) -> StoredRendition:
         """Render for everybody who asks meanwhile; nobody waits for a less urgent flight."""
         async with self._deadline():
-            return await self._flights.do(
-                f"{lane}-{request.key}",
-                partial(self._fetch_render_store, request, lane),
-                look=partial(self._renditions.get_fresh, request.key, request.sources),
+            return await self._single_flight.do(
+                f"{priority}-{request.key}",
+                partial(self._fetch_render_store, request, priority),
+                recheck=partial(self._renditions.get_fresh, request.key, request.sources),
             )
 
-    async def _fetch_render_store(self, request: ImageRequest, lane: Lane) -> StoredRendition:
+    async def _fetch_render_store(self, request: ImageRequest, priority: Priority) -> StoredRendition:
         started_at = self._clock()
         cached = await self._renditions.read(request.key)
         if cached and (same := await self._renditions.revalidate(cached, request.sources)):
             return same
         self._renderer.announce(request.source)
-        originals = await asyncio.gather(*map(self._origins.original, request.sources))
+        originals = await asyncio.gather(*map(self._origins.get_original, request.sources))
         digests = [fetched.original.digest for fetched in originals]
-        with self._negative.believed(request.plan.text, digests):
+        with self._negative.guard(request.plan.canonical, digests):
             rendition, cost = await self._renderer.render(
-                request.plan, request.source, originals, lane
+                request.plan, request.source, originals, priority
             )
-        with stage("keep"):
+        with stage("cache_write"):
             return await self._renditions.put(
                 request.key,
                 rendition,
                 request.sources,
                 originals,
-                tags=(*request.response_options.tags, *(cached.labels if cached else ())),
+                tags=(*request.response_options.tags, *(cached.tags if cached else ())),
                 cost=cost,
                 started_at=started_at,
             )
@@ -142,12 +141,12 @@ class ImageService:
         async with self._deadline():
             return await self._inspector.probe(source)
 
-    async def detect(self, source: OriginalRef) -> Seen:
+    async def detect(self, source: OriginalRef) -> Detection:
         """Find the subject of an original. Raises a ProxyError."""
         async with self._deadline():
             return await self._inspector.detect(source)
 
-    async def info(self, source: OriginalRef) -> tuple[Description, Record]:
+    async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]:
         """Describe an original; the record says how long that holds. Raises a ProxyError."""
         async with self._deadline():
             return await self._inspector.info(source)
@@ -165,17 +164,17 @@ class ImageService:
     def _result(
         self, request: ImageRequest, stored: StoredRendition, state: Literal["hit", "stale", "miss"]
     ) -> ImageResult:
-        tell("rendition", state)
+        record_cache("rendition", state)
         cached, record = stored.cached, stored.record
         return ImageResult(
             rendition=cached.rendition,
             etag=cached.etag,
             state=state,
-            age=max(0.0, self._clock() - record.asked_at),
-            ttl=record.lifetime,
+            age=max(0.0, self._clock() - record.validated_at),
+            ttl=record.ttl,
             made_at=cached.made_at,
-            last_modified=record.facts.validators.last_modified,
-            labels=tuple(dict.fromkeys((*_tags(request, stored), *cached.labels))),
+            last_modified=record.metadata.validators.last_modified,
+            tags=tuple(dict.fromkeys((*_tags(request, stored), *cached.tags))),
         )
 
     @asynccontextmanager
@@ -190,4 +189,4 @@ class ImageService:
 
 def _tags(request: ImageRequest, stored: StoredRendition) -> tuple[str, ...]:
     """The tags that the source and this link give the rendition."""
-    return (*source_labels(request.source, stored.record), *request.response_options.tags)
+    return (*source_tags(request.source, stored.record), *request.response_options.tags)

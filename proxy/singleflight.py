@@ -1,13 +1,14 @@
-"""Single flight: many callers, one piece of work; in a process, and across the machine's workers.
+"""Single flight: many callers wait for one call, in a process and across the machine's workers.
 
-1. A flight belongs to no caller. Whoever leaves gets off; when the last has left, it is cancelled.
-2. What it yields, result or failure, is every passenger's; nothing is remembered afterwards.
-3. Between processes the one that works holds a lock that the kernel drops when the process dies.
-   The others wait for the lock and then look first whether the work has been done meanwhile.
+1. A call belongs to none of its callers. Each may leave; when the last one has left, the call is
+   cancelled.
+2. Its result or error is given to all callers, and is not remembered afterwards.
+3. Between processes, the one that works holds a lock, which the kernel releases when the process
+   dies. The others wait for the lock, and then check first whether the work was done meanwhile.
 
-The lock is a byte of one file, at an offset that the key gives: nothing is made or removed for a
-flight, so a full disk changes nothing, and no lock is left behind. While the file cannot be had,
-flights are single in each process only; it is tried again, after a pause that grows to a minute.
+The lock is one byte of a file, at an offset that is derived from the key. Nothing is created or
+removed for a call, so a full disk changes nothing and no lock is left behind. While the file cannot
+be opened, calls are shared in each process only; opening is retried with back-off.
 """
 
 import asyncio
@@ -28,156 +29,166 @@ from typing import Any, TypeVar
 
 from proxy.errors import Overloaded, ProxyError
 
-log = logging.getLogger("framekeep.flights")
+logger = logging.getLogger("framekeep.singleflight")
 
 Result = TypeVar("Result")
 
-_FIRST_LOOK = 0.001
-_LONGEST_LOOK = 0.02
-"""Seconds between two tries for a lock that another process holds: a small part of a render."""
+_MIN_POLL_SECONDS = 0.001
+_MAX_POLL_SECONDS = 0.02
+"""Between two attempts at a lock that another process holds: a small part of a render."""
 
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 60.0
-"""Seconds between two tries for a file that cannot be had."""
+_MIN_RETRY_SECONDS = 1.0
+_MAX_RETRY_SECONDS = 60.0
+"""Between two attempts to open the lock file."""
 
-_LOCK = struct.Struct("hh4xqqi4x")
+_FLOCK = struct.Struct("hh4xqqi4x")
 """`struct flock` of 64-bit Linux: type, whence, start, length, process."""
 
 
-class _Flight:
+class _Call:
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
-        self.aboard = 0
+        self.waiters = 0
 
 
 class SingleFlight:
-    """Flights by key; whoever asks under the same key asks for the same."""
+    """Calls by key; callers with the same key must want the same result."""
 
-    def __init__(self, locks: Path | None = None) -> None:
-        """``locks`` is a file on a local disk that all workers name alike; it stays empty."""
-        self._locks = Locks(locks) if locks is not None else None
-        self._flights: dict[str, _Flight] = {}
+    def __init__(self, lock_file: Path | None = None) -> None:
+        """``lock_file`` is on a local disk and the same for all workers; it stays empty."""
+        self._locks = FileLocks(lock_file) if lock_file is not None else None
+        self._calls: dict[str, _Call] = {}
 
     def __len__(self) -> int:
-        return len(self._flights)
+        return len(self._calls)
 
     async def do(
         self,
         key: str,
-        make: Callable[[], Awaitable[Result]],
-        look: Callable[[], Awaitable[Result | None]] | None = None,
+        fn: Callable[[], Awaitable[Result]],
+        recheck: Callable[[], Awaitable[Result | None]] | None = None,
     ) -> Result:
-        """What ``make`` yields, made once for everybody who asks under this key meanwhile.
+        """The result of ``fn``, called once for all who ask for this key at the same time.
 
-        ``look`` is asked before, once no other process works on the same: what it finds is taken.
-        Raises whatever ``make`` raises; passengers get copies of a ProxyError.
+        ``recheck`` runs first, once no other process works on the key; if it returns a result,
+        ``fn`` is not called. Only with ``recheck`` are calls shared between processes.
+
+        Raises what ``fn`` raises; each caller gets its own copy of a ProxyError. Raises Overloaded
+        when the server stops.
         """
-        flight = self._flights.get(key)
-        first = flight is None
-        if flight is None:
-            flight = _Flight(asyncio.get_running_loop().create_task(self._fly(key, make, look)))
-            self._flights[key] = flight
-            flight.task.add_done_callback(partial(self._land, key))
-        flight.aboard += 1
+        call = self._calls.get(key)
+        is_first = call is None
+        if call is None:
+            call = _Call(asyncio.get_running_loop().create_task(self._run(key, fn, recheck)))
+            self._calls[key] = call
+            call.task.add_done_callback(partial(self._on_done, key))
+        call.waiters += 1
         try:
-            await asyncio.wait((flight.task,))
+            await asyncio.wait((call.task,))
         finally:
-            flight.aboard -= 1
-            if not flight.aboard and not flight.task.done():
-                flight.task.cancel()
-                self._forget(key, flight.task)  # who comes now begins anew
-        if flight.task.cancelled():
+            call.waiters -= 1
+            if not call.waiters and not call.task.done():
+                call.task.cancel()
+                self._remove(key, call.task)  # the next caller starts a new call
+        if call.task.cancelled():
             raise Overloaded("the server is stopping")
-        error = flight.task.exception()
-        if isinstance(error, ProxyError) and not first:
-            raise copy.copy(error) from error.__cause__  # one error, many tracebacks
-        result: Result = flight.task.result()
+        error = call.task.exception()
+        if isinstance(error, ProxyError) and not is_first:
+            raise copy.copy(error) from error.__cause__  # a traceback belongs to one caller
+        result: Result = call.task.result()
         return result
 
     async def close(self) -> None:
-        """Cancel what is in the air."""
-        flights = [flight.task for flight in self._flights.values()]
-        for task in flights:
+        """Cancel all calls."""
+        tasks = [call.task for call in self._calls.values()]
+        for task in tasks:
             task.cancel()
-        if flights:
-            await asyncio.wait(flights)
+        if tasks:
+            await asyncio.wait(tasks)
 
-    def _land(self, key: str, task: asyncio.Task[Any]) -> None:
-        self._forget(key, task)
+    def _on_done(self, key: str, task: asyncio.Task[Any]) -> None:
+        self._remove(key, task)
         if not task.cancelled():
-            task.exception()  # known now, also where everybody has left
+            task.exception()  # else asyncio would log it where all callers have left
 
-    def _forget(self, key: str, task: asyncio.Task[Any]) -> None:
-        if key in self._flights and self._flights[key].task is task:
-            del self._flights[key]
+    def _remove(self, key: str, task: asyncio.Task[Any]) -> None:
+        if key in self._calls and self._calls[key].task is task:
+            del self._calls[key]
 
-    async def _fly(
+    async def _run(
         self,
         key: str,
-        make: Callable[[], Awaitable[Result]],
-        look: Callable[[], Awaitable[Result | None]] | None,
+        fn: Callable[[], Awaitable[Result]],
+        recheck: Callable[[], Awaitable[Result | None]] | None,
     ) -> Result:
-        if look is None:
-            return await make()
-        async with self._locks.held(key) if self._locks is not None else nullcontext():
-            found = await look()
-            return found if found is not None else await make()
+        if recheck is None:
+            return await fn()
+        async with self._locks.acquire(key) if self._locks is not None else nullcontext():
+            found = await recheck()
+            return found if found is not None else await fn()
 
 
-class Locks:
-    """Locks by name that the processes of a machine share."""
+class FileLocks:
+    """Locks by name, shared by the processes of a machine."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` is in seconds."""
         self._path = path
         self._clock = clock
         self._descriptor: int | None = None
-        self._pause = 0.0
+        self._retry_seconds = 0.0
         self._retry_at = 0.0
         self._holders: Counter[int] = Counter()
 
     @asynccontextmanager
-    async def held(self, name: str) -> AsyncIterator[None]:
-        """Hold the lock of that name against other processes, not against others of this one."""
-        at = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
-        pause = _FIRST_LOOK
-        while not self._set(fcntl.F_WRLCK, at):
-            # Waiting in the kernel would take a thread for each key, and it could not be left.
-            await asyncio.sleep(pause)
-            pause = min(_LONGEST_LOOK, pause * 1.5)
-        self._holders[at] += 1
+    async def acquire(self, name: str) -> AsyncIterator[None]:
+        """Hold a lock that excludes other processes, but not other tasks of this process."""
+        offset = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
+        poll_seconds = _MIN_POLL_SECONDS
+        while not self._try_lock(fcntl.F_WRLCK, offset):
+            # To wait in the kernel would take a thread for each key, and could not be cancelled.
+            await asyncio.sleep(poll_seconds)
+            poll_seconds = min(_MAX_POLL_SECONDS, poll_seconds * 1.5)
+        self._holders[offset] += 1
         try:
             yield
         finally:
-            self._holders[at] -= 1
-            if not self._holders[at]:  # else a flight that was left is still on its way down
-                del self._holders[at]
-                self._set(fcntl.F_UNLCK, at)
+            self._holders[offset] -= 1
+            if not self._holders[offset]:  # else a cancelled call with this key is still ending
+                del self._holders[offset]
+                self._try_lock(fcntl.F_UNLCK, offset)
 
-    def _set(self, kind: int, at: int) -> bool:
-        """False when another process holds the lock; true also where there are no locks."""
-        if self._pause and self._clock() < self._retry_at:
+    def _try_lock(self, lock_type: int, offset: int) -> bool:
+        """False if another process holds the lock. True also while there is no lock file."""
+        if self._retry_seconds and self._clock() < self._retry_at:
             return True
         try:
-            if self._descriptor is None:  # not before: a descriptor from before a fork is shared
+            if self._descriptor is None:  # opened late: a fork would share an earlier descriptor
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 weakref.finalize(self, os.close, self._descriptor)
-            # Of the open file, not of the process: closing another descriptor leaves it alone.
+            # A lock of the open file, not of the process: closing another descriptor of the file
+            # does not release it.
             fcntl.fcntl(
-                self._descriptor, fcntl.F_OFD_SETLK, _LOCK.pack(kind, os.SEEK_SET, at, 1, 0)
+                self._descriptor,
+                fcntl.F_OFD_SETLK,
+                _FLOCK.pack(lock_type, os.SEEK_SET, offset, 1, 0),
             )
         except BlockingIOError:
             return False
         except OSError as error:
-            if not self._pause:
-                log.warning(
-                    "no locks in %s (%s): flights are single in each process", self._path, error
+            if not self._retry_seconds:
+                logger.warning(
+                    "lock file unusable: calls are not shared between workers (%s: %s)",
+                    self._path,
+                    error,
                 )
-            self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
-            self._retry_at = self._clock() + self._pause
+            self._retry_seconds = min(
+                _MAX_RETRY_SECONDS, self._retry_seconds * 2 or _MIN_RETRY_SECONDS
+            )
+            self._retry_at = self._clock() + self._retry_seconds
         else:
-            if self._pause:
-                log.info("locks in %s again", self._path)
-            self._pause = 0.0
+            if self._retry_seconds:
+                logger.info("lock file usable again (%s)", self._path)
+            self._retry_seconds = 0.0
         return True

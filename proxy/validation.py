@@ -1,6 +1,6 @@
-"""Text and decoded JSON become typed, bounded values, or a sentence saying why not.
+"""Convert text and decoded JSON to typed, bounded values, or say in one sentence why not.
 
-Links, JSON bodies and settings ask the same question; this is the one answer.
+Links, JSON bodies and settings share these rules.
 """
 
 import re
@@ -13,48 +13,52 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from proxy.compat.msgspec import missing_field, parse_message
+
 S = TypeVar("S", bound=Struct)
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
-_AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?:\.(?P<field>\w+))?.*`)?", re.DOTALL)
-_NAMED = re.compile(r"(?P<field>\w+): (?P<what>.*)", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_FIELD_AND_REASON = re.compile(r"(?P<field>\w+): (?P<reason>.*)", re.DOTALL)
 
 
-class Misfit(Exception):
-    """A value does not fit its field; ``field`` is empty where the fault is the whole's."""
+class ValidationError(Exception):
+    """A value does not fit its field; ``field`` is empty where the whole struct is wrong."""
 
-    def __init__(self, sentence: str, field: str = "") -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
         self.field = field
 
+    @property
+    def reason(self) -> str:
+        """The message without the name of the field."""
+        return str(self).removeprefix(f"{self.field}: ")
 
-def from_text(kind: type[Struct], field: str, text: str) -> object:
-    """The text as the JSON value that the field asks for; what does not fit stays text.
 
-    Numbers are plain decimals, booleans ``true`` and ``false``, lists are divided by commas,
-    tables are JSON objects.
-    msgspec's own lax reading would take "2e2" for 200.
+def parse_text(kind: type[Struct], field: str, text: str) -> object:
+    """Read the text as the JSON type of the field; text that does not fit stays text.
+
+    Numbers are plain decimals, booleans are ``true`` and ``false``, lists are separated by commas,
+    tables are JSON objects. msgspec's lax mode is not used: it would read "2e2" as 200.
     """
-    asked = options(kind)[field]
-    for option in asked:
-        if option.get("type") == "array":
-            items = _item_types(option)
-            return [_scalar(part.strip(), items) for part in text.split(",")] if text else []
-        if option.get("type") == "object":
-            return _table(text)
-    return _scalar(text, {option.get("type", "string") for option in asked})
+    schemas = field_schemas(kind)[field]
+    for schema in schemas:
+        if schema.get("type") == "array":
+            types = _item_types(schema)
+            return [_parse_scalar(part.strip(), types) for part in text.split(",")] if text else []
+        if schema.get("type") == "object":
+            return _parse_table(text)
+    return _parse_scalar(text, {schema.get("type", "string") for schema in schemas})
 
 
-def _table(text: str) -> object:
+def _parse_table(text: str) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
 
 
-def _scalar(text: str, types: AbstractSet[str]) -> object:
+def _parse_scalar(text: str, types: AbstractSet[str]) -> object:
     if "number" in types and _NUMBER.fullmatch(text):
         return float(text)
     if "integer" in types and _INTEGER.fullmatch(text):
@@ -64,63 +68,66 @@ def _scalar(text: str, types: AbstractSet[str]) -> object:
     return text
 
 
-def _item_types(about: Mapping[str, Any]) -> AbstractSet[str]:
-    items = about.get("items") or (about.get("prefixItems") or [{}])[0]
+def _item_types(schema: Mapping[str, Any]) -> AbstractSet[str]:
+    items = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
     return {items.get("type", "string")}
 
 
-def converted(kind: type[S], values: Mapping[str, Any]) -> S:
-    """The struct with these values. Raises Misfit, naming the field and the bound."""
+def convert(kind: type[S], values: Mapping[str, Any]) -> S:
+    """Make the struct of these values. Raises ValidationError, naming the field and the bound."""
     try:
-        return msgspec.convert(_whole(values, kind), kind)
+        return msgspec.convert(_with_integers(values, kind), kind)
     except msgspec.ValidationError as error:
-        if missing := _MISSING.match(str(error)):
-            raise Misfit(f"{missing['field']} is missing", missing["field"]) from error
-        match = _AT.fullmatch(str(error))
-        what, field = (match["what"], match["field"]) if match else (str(error), None)
-        # A struct's own check can point to nothing, so it begins with the name of the field.
-        named = _NAMED.fullmatch(what)
-        if not field and named and named["field"] in {about.name for about in fields(kind)}:
-            field, what = named["field"], named["what"]
-        sentence = what[:1].lower() + what[1:]
-        raise Misfit(f"{field}: {sentence}" if field else sentence, field or "") from error
+        raise _explain(error, kind) from error
 
 
-def _whole(values: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
-    """The values with whole floats as integers where integers are asked: JSON has one number."""
-    about = options(kind)
+def _explain(error: msgspec.ValidationError, kind: type[Struct]) -> ValidationError:
+    if missing := missing_field(error):
+        return ValidationError(f"{missing} is missing", missing)
+    reason, path = parse_message(error)
+    field = path.partition(".")[0].partition("[")[0]
+    # msgspec gives no path for what `__post_init__` raises, so that begins with the field's name.
+    named = _FIELD_AND_REASON.fullmatch(reason)
+    if not field and named and named["field"] in {info.name for info in fields(kind)}:
+        field, reason = named["field"], named["reason"]
+    return ValidationError(f"{field}: {reason}" if field else reason, field)
+
+
+def _with_integers(values: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    """Turn whole floats into integers for integer fields: JSON has one type for both."""
+    schemas = field_schemas(kind)
     return {
         name: int(value)
         if isinstance(value, float)
         and value.is_integer()
-        and any(option.get("type") == "integer" for option in about.get(name, ()))
+        and any(schema.get("type") == "integer" for schema in schemas.get(name, ()))
         else value
         for name, value in values.items()
     }
 
 
-def secret(kind: type[Struct], field: str) -> bool:
-    """Whether the field's value must not be shown: it is annotated as ``writeOnly``."""
-    return any(option.get("writeOnly") for option in options(kind)[field])
+def is_secret(kind: type[Struct], field: str) -> bool:
+    """Whether the field's value must not be shown: its annotation says ``writeOnly``."""
+    return any(schema.get("writeOnly") for schema in field_schemas(kind)[field])
 
 
-class Discreet(Struct, frozen=True):
-    """Keeps its secret fields to itself wherever it is printed, as in logs and tracebacks."""
+class HidesSecrets(Struct, frozen=True):
+    """Base of structs whose secret fields are printed as ``***``, as in logs and tracebacks."""
 
     def __repr__(self) -> str:
         kind = type(self)
-        told = (
-            f"{name}={'***' if secret(kind, name) else repr(getattr(self, name))}"
+        values = (
+            f"{name}={'***' if is_secret(kind, name) else repr(getattr(self, name))}"
             for name in kind.__struct_fields__
         )
-        return f"{kind.__name__}({', '.join(told)})"
+        return f"{kind.__name__}({', '.join(values)})"
 
 
 @cache
-def options(kind: type[Struct]) -> dict[str, tuple[dict[str, Any], ...]]:
-    """For each field the JSON Schemas of the values it may have.
+def field_schemas(kind: type[Struct]) -> dict[str, tuple[dict[str, Any], ...]]:
+    """For each field, the JSON Schemas of the types that its value may have.
 
-    What is said of the field as a whole (that it is ``writeOnly``, say) stands in each of them.
+    What is said of the field as a whole (``description``, ``writeOnly``) is in each of them.
     """
     schema = msgspec.json.schema(kind)
     properties = schema["$defs"][kind.__name__]["properties"]

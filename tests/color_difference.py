@@ -1,17 +1,18 @@
-"""Profiles to draw with, and how far apart two pictures look."""
+"""ICC profiles for tests, and the color difference of two pictures."""
 
 import golden
 import pictures
 import pyvips
 
 
-def profile(name: str) -> bytes:
-    """One of the profiles that come with libvips."""
-    found: bytes = pyvips.Operation.call("profile_load", name)
-    return found
+def load_profile(name: str) -> bytes:
+    """A profile that is built into libvips."""
+    data: bytes = pyvips.Operation.call("profile_load", name)
+    return data
 
 
 def difference(one: pictures.Pixels, other: pictures.Pixels) -> float:
+    """Mean CIEDE2000, see `golden.difference`."""
     images = (
         pyvips.Image.new_from_array(each).copy(interpretation="srgb") for each in (one, other)
     )

@@ -1,15 +1,15 @@
-"""What many tests need: a loop, a server that originals come from, and a service."""
+"""Fixtures of many tests: an event loop, an origin server, and a service."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from origin_server import Origin
-from service_fixture import World
+from origin_server import OriginServer
+from service_fixture import ServiceHarness
 
-# How long an example takes says something about the machine, and nothing about the code. The same
-# code gets the same examples; `--hypothesis-profile search` looks for others, and for longer.
+# No deadline: the time of an example depends on the machine. The same code gets the same examples;
+# `--hypothesis-profile search` tries others, and more.
 settings.register_profile(
     "framekeep", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -21,24 +21,24 @@ settings.load_profile("framekeep")
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """The loop that the server runs on."""
+    """The event loop of the server."""
     return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
-async def origin() -> AsyncIterator[Origin]:
-    """A real HTTP server on loopback; it counts what it is asked."""
-    async with Origin() as server:
+async def origin() -> AsyncIterator[OriginServer]:
+    """A real HTTP server on loopback that records requests."""
+    async with OriginServer() as server:
         yield server
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """A service of its own, in this process."""
-    world = World(tmp_path / "cache")
-    yield world
-    await world.close()
+async def harness(tmp_path: Path) -> AsyncIterator[ServiceHarness]:
+    """A service in this process."""
+    harness = ServiceHarness(tmp_path / "cache")
+    yield harness
+    await harness.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--golden", action="store_true", help="write the golden pictures anew")
+    parser.addoption("--golden", action="store_true", help="write the golden pictures")

@@ -1,4 +1,4 @@
-"""`framekeep serve --dev`, started as its user starts it."""
+"""`framekeep serve --dev`, started as a user starts it."""
 
 import asyncio
 import os
@@ -13,20 +13,20 @@ from pathlib import Path
 
 import httpx2
 
-NEAR = {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8"}
+ALLOW_LOOPBACK = {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8"}
 
 
 @dataclass
-class House:
+class DevServer:
     process: asyncio.subprocess.Process
     client: httpx2.AsyncClient
-    welcome: str
+    startup_message: str
 
     async def get(self, path: str, **headers: str) -> httpx2.Response:
         return await self.client.get(path, headers=headers)
 
-    async def renderers(self) -> set[int]:
-        """The render processes: grandchildren, by way of the fork server."""
+    async def render_processes(self) -> set[int]:
+        """The process ids of the render processes, children of the fork server."""
         return {
             grandchild
             for child in children(self.process.pid)
@@ -40,19 +40,19 @@ def children(pid: int) -> list[int]:
 
 
 @asynccontextmanager
-async def house(
-    cache: Path, *words: str, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[House]:
-    """`framekeep serve --dev` with these words, from its first word to its last."""
+async def dev_server(
+    cache_dir: Path, *args: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[DevServer]:
+    """Run `framekeep serve --dev` with these arguments."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "proxy", "serve", "--dev", "--port", "0", *words),
+        *(sys.executable, "-m", "proxy", "serve", "--dev", "--port", "0", *args),
         stdout=subprocess.PIPE,
-        env={**os.environ, "FRAMEKEEP_CACHE_DIR": str(cache), **(environment or {})},
+        env={**os.environ, "FRAMEKEEP_CACHE_DIR": str(cache_dir), **(environment or {})},
     )
     assert process.stdout is not None
     try:
-        welcome = (await process.stdout.readuntil(b"Ctrl-C")).decode()
-        address = re.search(r"http://127\.0\.0\.1:\d+", welcome)
+        startup_message = (await process.stdout.readuntil(b"Ctrl-C")).decode()
+        address = re.search(r"http://127\.0\.0\.1:\d+", startup_message)
         assert address is not None
         async with httpx2.AsyncClient(
             base_url=address[0],
@@ -60,7 +60,7 @@ async def house(
             trust_env=False,
             limits=httpx2.Limits(max_connections=None),
         ) as client:
-            yield House(process, client, welcome)
+            yield DevServer(process, client, startup_message)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""A whole server on loopback, in a thread of the test's process, with an origin beside it."""
+"""A complete server on loopback, in a thread of the test process, and an origin server."""
 
 import asyncio
 import threading
@@ -9,26 +9,26 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from origin_server import Origin
+from origin_server import OriginServer
 
 from proxy.app import create_app
 from proxy.config import load
-from proxy.server.http_protocol import Protocol
+from proxy.server.http_protocol import TimeoutHttpProtocol
 
 KEY, OTHER_KEY = "first-key", "second-key"
 
 
 @dataclass(frozen=True)
-class Served:
-    """Where the server is, and the origin that its sources may come from."""
+class LiveServer:
+    """The URL of the server, and the origin it may fetch from."""
 
     url: str
-    origin: Origin
+    origin: OriginServer
 
 
 @contextmanager
-def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """A server with its cache in the folder; it may ask whom it likes on loopback."""
+def live_server(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[LiveServer]:
+    """Run a server with its cache in the folder; it may connect to all of loopback."""
     settings = load(
         {
             "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
@@ -46,7 +46,10 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
         app,
         port=0,
         http=partial(  # type: ignore[arg-type]
-            Protocol, receive_seconds=15, send_seconds=30, at_hand=app.at_hand
+            TimeoutHttpProtocol,
+            read_timeout_seconds=15,
+            write_timeout_seconds=30,
+            fast_path=app.fast_path,
         ),
         ws="none",
         lifespan="on",
@@ -54,13 +57,13 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
         access_log=False,
     )
     server = uvicorn.Server(config)
-    origin = Origin()
+    origin = OriginServer()
     up = threading.Event()
 
     async def run() -> None:
         async with origin:
             running = asyncio.create_task(server.serve())
-            while not server.started and not running.done():  # noqa: ASYNC110 - it tells nobody
+            while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             up.set()
             await running
@@ -71,7 +74,7 @@ def serving(folder: Path, environment: Mapping[str, str] | None = None) -> Itera
     try:
         assert server.started, "the server did not start"
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield Served(f"http://127.0.0.1:{port}", origin)
+        yield LiveServer(f"http://127.0.0.1:{port}", origin)
     finally:
         server.should_exit = True
         thread.join()

@@ -1,4 +1,4 @@
-"""Servers on loopback that originals come from: one that behaves, one that does not."""
+"""Origin servers on loopback: a correct one, and one that sends any bytes."""
 
 import asyncio
 import itertools
@@ -17,8 +17,8 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came in; names of headers in lower case."""
+class RecordedRequest:
+    """A request as it was received; header names in lower case."""
 
     method: str
     target: str
@@ -26,10 +26,10 @@ class Asked:
 
 
 @dataclass
-class Origin:
-    """A real HTTP server: it answers what it was told to, and remembers what it was asked."""
+class OriginServer:
+    """A real HTTP server that records the requests; unknown paths are 404."""
 
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
     _handlers: dict[str, Handler] = field(default_factory=dict)
     _port: int = 0
@@ -42,15 +42,15 @@ class Origin:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """Answer so from now on; gives the URL."""
+        """Serve this response at the path from now on; returns the URL."""
 
-        async def answer(_: web.BaseRequest) -> web.StreamResponse:
+        async def respond(_: web.BaseRequest) -> web.StreamResponse:
             return web.Response(status=status, body=body, headers=headers)
 
-        return self.handle(path, answer)
+        return self.handle(path, respond)
 
     def handle(self, path: str, handler: Handler) -> str:
-        """Let the handler answer from now on; gives the URL."""
+        """Let the handler respond at the path from now on; returns the URL."""
         self._handlers[path] = handler
         return self.url(path)
 
@@ -58,11 +58,11 @@ class Origin:
         return f"{'https' if self.tls else 'http'}://{host}:{self._port}{path}"
 
     def count(self, path: str) -> int:
-        """How often this path was asked for, with its query."""
-        return sum(asked.target == path for asked in self.asked)
+        """How often the path was requested; it includes the query."""
+        return sum(request.target == path for request in self.requests)
 
     async def __aenter__(self) -> Self:
-        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
+        self._runner = web.ServerRunner(web.Server(self._respond), shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
         self._port = self._runner.addresses[0][1]
@@ -76,49 +76,49 @@ class Origin:
     ) -> None:
         await self._runner.cleanup()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.asked.append(Asked(request.method, request.raw_path, headers))
+        self.requests.append(RecordedRequest(request.method, request.raw_path, headers))
         handler = self._handlers.get(request.raw_path)
         return web.Response(status=404) if handler is None else await handler(request)
 
 
-_NUMBERS = itertools.count()
+_SERIAL = itertools.count()
 
-Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+ConnectionHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
-class FaultOrigin:
-    """A listener that says whatever bytes it was given, and counts who connected."""
+class FaultyOrigin:
+    """A server that sends the bytes it was given, and counts connections."""
 
-    talk: Talk
+    handle: ConnectionHandler
     connections: int = 0
     host: str = "127.0.0.1"
-    number: int = field(default_factory=partial(next, _NUMBERS))
+    number: int = field(default_factory=partial(next, _SERIAL))
 
     @classmethod
-    def breaking(cls, *parts: bytes) -> Self:
-        """Read a request, say these parts, then break the connection off."""
+    def resetting(cls, *parts: bytes) -> Self:
+        """Read a request, send the parts, then reset the connection."""
 
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             for part in parts:
                 writer.write(part)
                 await writer.drain()
-            # Without lingering the kernel says "reset" instead of "end".
+            # With a linger time of 0 the kernel sends RST instead of FIN.
             writer.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
             )
             writer.transport.abort()
 
-        return cls(talk)
+        return cls(handle)
 
     @classmethod
     def repeating(cls, start: bytes, part: bytes) -> Self:
-        """Read a request, say the start, then the part again and again."""
+        """Read a request, send the start, then the part again and again."""
 
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(start)
             while True:
@@ -126,24 +126,24 @@ class FaultOrigin:
                 await writer.drain()
                 await asyncio.sleep(0)
 
-        return cls(talk)
+        return cls(handle)
 
     @classmethod
-    def saying(cls, *parts: bytes, stay: bool = False) -> Self:
-        """Read a request, say these parts, then close; or stay silent until the other side goes."""
+    def sending(cls, *parts: bytes, keep_open: bool = False) -> Self:
+        """Read a request and send the parts; then close, or wait until the client closes."""
 
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             for part in parts:
                 writer.write(part)
                 await writer.drain()
-            if stay:
+            if keep_open:
                 await reader.read()
 
-        return cls(talk)
+        return cls(handle)
 
     def url(self, path: str = "") -> str:
-        """No other origin's, unless there is a path: ports come back, and servers remember."""
+        """Unique without a path: ports are used again, and servers cache by URL."""
         path = path or f"/{self.number}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}{path}"
@@ -153,8 +153,8 @@ class FaultOrigin:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, self.host, 0)
-        self._talks: set[asyncio.Task[None]] = set()
+        self._server = await asyncio.start_server(self._on_connection, self.host, 0)
+        self._tasks: set[asyncio.Task[None]] = set()
         return self
 
     async def __aexit__(
@@ -164,22 +164,24 @@ class FaultOrigin:
         trace: TracebackType | None,
     ) -> None:
         self._server.close()
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _on_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.connections += 1
         task = asyncio.current_task()
         assert task is not None
-        self._talks.add(task)
+        self._tasks.add(task)
         try:
-            await self.talk(reader, writer)
+            await self.handle(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the other side had enough
-        except RuntimeError:  # as uvloop says of writing to what is closed
+            pass  # the client closed the connection
+        except RuntimeError:  # uvloop raises it when a closed transport is written to
             if not writer.is_closing():
                 raise
         finally:
-            self._talks.discard(task)
+            self._tasks.discard(task)
             writer.close()

@@ -1,4 +1,4 @@
-"""Pictures as files, for clients to send."""
+"""Image files for clients to send."""
 
 import io
 from pathlib import Path
@@ -10,63 +10,63 @@ from PIL import Image
 PORTRAIT = (Path(__file__).parent / "photographs" / "portrait.jpg").read_bytes()
 
 
-def encoded(kind: str, width: int = 400, height: int = 300, **options: Any) -> bytes:
-    """The scene in a format by Pillow's name for it."""
+def encode_scene(format: str, width: int = 400, height: int = 300, **options: Any) -> bytes:
+    """The scene as a file; format and options are Pillow's."""
     data = io.BytesIO()
-    Image.fromarray(pictures.scene(width, height)).save(data, kind, **options)
+    Image.fromarray(pictures.scene(width, height)).save(data, format, **options)
     return data.getvalue()
 
 
-def off_centre(kind: str = "JPEG") -> bytes:
-    """A red square far on the right of a wide grey picture."""
+def off_center(format: str = "JPEG") -> bytes:
+    """A red square far on the right of a wide gray picture."""
     data = io.BytesIO()
-    Image.fromarray(pictures.square(800, 300, 640, 100, 100)).save(data, kind)
+    Image.fromarray(pictures.red_square(800, 300, 640, 100, 100)).save(data, format)
     return data.getvalue()
 
 
-def opened(data: bytes) -> Image.Image:
+def decode(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
 
 
-def see_through() -> bytes:
-    """A PNG with alpha."""
+def translucent_png() -> bytes:
+    """The scene with alpha."""
     data = io.BytesIO()
-    Image.fromarray(pictures.see_through()).save(data, "PNG")
+    Image.fromarray(pictures.translucent_scene()).save(data, "PNG")
     return data.getvalue()
 
 
-def moving() -> bytes:
-    """A GIF of several frames."""
-    first, *rest = (Image.fromarray(frame) for frame in pictures.frames())
+def animated_gif() -> bytes:
+    """A moving red square, 4 frames."""
+    first, *rest = (Image.fromarray(frame) for frame in pictures.moving_square())
     data = io.BytesIO()
     first.save(data, "GIF", save_all=True, append_images=rest, duration=100)
     return data.getvalue()
 
 
-def turned() -> Image.Exif:
-    """Says that the picture is to be turned by a quarter."""
+def rotated_exif() -> Image.Exif:
+    """EXIF with orientation 6: viewers rotate the picture by 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return exif
 
 
-def cmyk() -> bytes:
-    """A JPEG in four inks."""
+def cmyk_jpeg() -> bytes:
+    """The scene in CMYK."""
     data = io.BytesIO()
     Image.fromarray(pictures.scene()).convert("CMYK").save(data, "JPEG")
     return data.getvalue()
 
 
-FACE = (686, 110, 818, 265)
-"""Where the face is in `face_on_the_right`: left, top, right, bottom, drawn a little closely."""
+FACE_BOX = (686, 110, 818, 265)
+"""The face in `face_on_the_right`: left, top, right, bottom in pixels, without margin."""
 
 
 def face_on_the_right() -> bytes:
-    """The portrait at the right end of a wide grey picture, 900 by 384."""
+    """The portrait at the right end of a wide gray picture, 900 x 384 pixels."""
     canvas = Image.new("RGB", (900, 384), (120, 120, 120))
-    canvas.paste(opened(PORTRAIT), (620, 0))
+    canvas.paste(decode(PORTRAIT), (620, 0))
     data = io.BytesIO()
     canvas.save(data, "JPEG", quality=92)
     return data.getvalue()

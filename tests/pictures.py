@@ -1,4 +1,4 @@
-"""Draws the pictures that tests look at: arrays of (height, width, bands) bytes, and files."""
+"""Draw pictures for tests: uint8 arrays of shape (height, width, bands), and files of them."""
 
 import io
 from typing import Any
@@ -18,7 +18,7 @@ def plain(width: int, height: int, color: tuple[int, ...] = (120, 120, 120)) -> 
 
 
 def gradient(width: int, height: int) -> Pixels:
-    """Red grows to the right, green downwards, blue falls to the right: every corner differs."""
+    """Red increases to the right, green downwards, blue decreases to the right."""
     x, y = np.linspace(0, 255, width), np.linspace(0, 255, height)
     across, down = np.meshgrid(x, y)
     return np.dstack([across, down, 255 - across]).astype(np.uint8)
@@ -38,8 +38,8 @@ def scene(width: int = 400, height: int = 300) -> Pixels:
     return pixels.astype(np.uint8)
 
 
-def see_through(width: int = 400, height: int = 300) -> Pixels:
-    """The scene with an alpha that falls to the right; what is hidden is of a glaring colour."""
+def translucent_scene(width: int = 400, height: int = 300) -> Pixels:
+    """The scene with alpha that decreases to the right; what is transparent is magenta."""
     alpha = np.tile(np.linspace(255, 0, width), (height, 1))
     pixels = np.dstack([scene(width, height), alpha]).astype(np.uint8)
     pixels[:, width - width // 8 :, :3] = (255, 0, 255)
@@ -47,45 +47,47 @@ def see_through(width: int = 400, height: int = 300) -> Pixels:
     return pixels
 
 
-def square(width: int, height: int, left: int, top: int, side: int) -> Pixels:
-    """A red square on grey."""
+def red_square(width: int, height: int, left: int, top: int, side: int) -> Pixels:
+    """A red square on gray."""
     pixels = plain(width, height)
     pixels[top : top + side, left : left + side] = RED
     return pixels
 
 
-def frames(count: int = 4, width: int = 80, height: int = 60) -> list[Pixels]:
-    """A red square that moves to the right."""
-    return [square(width, height, 5 + at * 15, 20, 20) for at in range(count)]
+def moving_square(count: int = 4, width: int = 80, height: int = 60) -> list[Pixels]:
+    """Frames of a red square that moves to the right."""
+    return [red_square(width, height, 5 + at * 15, 20, 20) for at in range(count)]
 
 
-def file(pixels: Pixels, form: str = "png", **options: Any) -> bytes:
-    """The picture as a file of that format; ``options`` are Pillow's."""
-    kept = io.BytesIO()
-    Image.fromarray(pixels).save(kept, form, **options)
-    return kept.getvalue()
+def encode(pixels: Pixels, format: str = "png", **options: Any) -> bytes:
+    """The picture as a file; format and options are Pillow's."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, format, **options)
+    return data.getvalue()
 
 
-def animation(pixels: list[Pixels], form: str = "gif", duration: int = 70, loop: int = 0) -> bytes:
-    kept = io.BytesIO()
+def encode_animation(
+    pixels: list[Pixels], format: str = "gif", duration: int = 70, loop: int = 0
+) -> bytes:
+    data = io.BytesIO()
     first, *rest = map(Image.fromarray, pixels)
-    first.save(kept, form, save_all=True, append_images=rest, duration=duration, loop=loop)
-    return kept.getvalue()
+    first.save(data, format, save_all=True, append_images=rest, duration=duration, loop=loop)
+    return data.getvalue()
 
 
-def opened(body: bytes) -> Pixels:
-    """The pixels of a finished file, read by another library than the one that wrote it."""
+def decode(body: bytes) -> Pixels:
+    """The pixels of a file, decoded by Pillow: another library than the one under test."""
     with Image.open(io.BytesIO(body)) as image:
         return np.asarray(image if image.mode in ("RGB", "RGBA") else image.convert("RGBA"))
 
 
-def opened_frames(body: bytes) -> list[Pixels]:
-    """The pixels of every frame of a finished animation."""
+def decode_frames(body: bytes) -> list[Pixels]:
+    """The pixels of every frame of an animation."""
     with Image.open(io.BytesIO(body)) as image:
         return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
 
-def sixteen_bit(width: int, height: int) -> bytes:
+def png_16_bit(width: int, height: int) -> bytes:
     """The scene as a PNG of 16 bits a channel."""
     deep = pyvips.Image.new_from_array(scene(width, height)).cast("ushort") * 257
     body: bytes = deep.cast("ushort").copy(interpretation="rgb16").pngsave_buffer(bitdepth=16)
@@ -97,7 +99,7 @@ def frame_count(body: bytes) -> int:
         return getattr(image, "n_frames", 1)
 
 
-def drifting(count: int, width: int, height: int) -> list[Pixels]:
-    """The scene moving to the right: every part of every frame differs from the one before."""
+def moving_scene(count: int, width: int, height: int) -> list[Pixels]:
+    """Frames of the scene moving to the right: all parts of a frame differ from the one before."""
     step = width // count
     return [np.roll(scene(width, height), at * step, axis=1) for at in range(count)]

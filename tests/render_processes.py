@@ -1,4 +1,4 @@
-"""Render processes for tests, and ways to wait for what happens to them."""
+"""Render processes for tests, and ways to wait for what happens to processes."""
 
 import asyncio
 import contextlib
@@ -7,55 +7,62 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from proxy.render.manager import Renderers
-from proxy.render.pool import Pool
-from proxy.render.process import ABOUT
-from proxy.render.protocol import RenderConfig
-from proxy.server.worker import NAME
+from proxy.render.config import RenderConfig
+from proxy.render.manager import RenderProcessManager
+from proxy.render.pool import RenderPool
+from proxy.render.process import PING
+from proxy.server.worker import PROCESS_NAME
 
 
 @asynccontextmanager
-async def running(
+async def render_processes(
     processes: int = 1,
     *,
-    queue: int = 64,
-    result_bytes: int = 64_000_000,
-    recycle_jobs: int = 1000,
-    recycle_bytes: int = 256 * 1024 * 1024,
-) -> AsyncIterator[tuple[Pool, Renderers]]:
-    settings = RenderConfig(
-        processes=processes, max_tasks_per_process=recycle_jobs, max_memory_growth_bytes=recycle_bytes
+    max_queue: int = 64,
+    max_result_bytes: int = 64_000_000,
+    max_tasks: int = 1000,
+    max_growth_bytes: int = 256 * 1024 * 1024,
+) -> AsyncIterator[tuple[RenderPool, RenderProcessManager]]:
+    config = RenderConfig(
+        processes=processes,
+        max_tasks_per_process=max_tasks,
+        max_memory_growth_bytes=max_growth_bytes,
     )
-    async with Renderers(settings, works="renderer_tasks") as renderers:
-        pool = Pool(renderers.directory, queue=queue, queue_seconds=30, result_bytes=result_bytes)
-        yield pool, renderers
+    async with RenderProcessManager(config, handlers="renderer_tasks") as manager:
+        pool = RenderPool(
+            manager.directory,
+            max_queue=max_queue,
+            queue_timeout_seconds=30,
+            max_result_bytes=max_result_bytes,
+        )
+        yield pool, manager
 
 
-async def until(true: Callable[[], object]) -> None:
-    while not true():  # noqa: ASYNC110 - what is waited for tells nobody
+async def wait_until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - no event exists for such conditions
         await asyncio.sleep(0)
 
 
-async def ended(pid: int) -> None:
-    """Wait for the end of a process, also of one that is not ours."""
+async def wait_exited(pid: int) -> None:
+    """Wait for the end of a process, also of one that is not a child of this one."""
     try:
-        descriptor = os.pidfd_open(pid)
+        pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    event = asyncio.Event()
-    asyncio.get_running_loop().add_reader(descriptor, event.set)
-    await event.wait()
-    asyncio.get_running_loop().remove_reader(descriptor)
-    os.close(descriptor)
+    exited = asyncio.Event()
+    asyncio.get_running_loop().add_reader(pidfd, exited.set)
+    await exited.wait()
+    asyncio.get_running_loop().remove_reader(pidfd)
+    os.close(pidfd)
 
 
-async def pid_of(pool: Pool) -> int:
-    """Which renderer is next."""
-    return (await pool.run(ABOUT, None)).pid
+async def next_pid(pool: RenderPool) -> int:
+    """The render process that took the next task."""
+    return (await pool.run(PING, None)).pid
 
 
 async def descendants(pid: int) -> set[int]:
-    """The processes that a process started, and those that they started."""
+    """The children of a process, and theirs."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in map(int, (task / "children").read_text().split()):
@@ -64,11 +71,11 @@ async def descendants(pid: int) -> set[int]:
 
 
 def http_workers(supervisor: int) -> set[int]:
-    """The HTTP workers of a server, also those that do not answer yet."""
+    """The HTTP workers of a server, also those that are not ready yet."""
     task = Path(f"/proc/{supervisor}/task/{supervisor}")
     found = set()
     for child in map(int, (task / "children").read_text().split()):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-            if Path(f"/proc/{child}/comm").read_text() == f"{NAME}\n":
+            if Path(f"/proc/{child}/comm").read_text() == f"{PROCESS_NAME}\n":
                 found.add(child)
     return found

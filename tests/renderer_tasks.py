@@ -1,6 +1,6 @@
-"""Works for the tests of the pool: what the fork server imports there in place of the real ones."""
+"""Tasks for the tests of the pool: the fork server imports them in place of the real ones."""
 
-# ruff: noqa: ARG001 - a work takes what every work takes
+# ruff: noqa: ARG001 - a handler takes what every handler takes
 
 import os
 import signal
@@ -8,82 +8,95 @@ from collections.abc import Sequence
 
 from proxy.buffers import SharedBuffer
 from proxy.errors import InvalidOperation
-from proxy.render.protocol import Heavy, Lane, Work
+from proxy.render.ipc import TaskHandler, TooExpensive
+from proxy.render.scheduling import Priority
 
 
-def _size(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> list[int]:
-    return [argument, *(len(original) for original in originals)]
+def _sizes(buffers: Sequence[SharedBuffer], argument: int, priority: Priority) -> list[int]:
+    return [argument, *(len(buffer) for buffer in buffers)]
 
 
-def _wait(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> int:
-    """Until the first byte of the original, which is shared memory, is no longer 0."""
-    seen = memoryview(originals[0].view())
-    while not seen[0]:
+def _wait(buffers: Sequence[SharedBuffer], argument: None, priority: Priority) -> int:
+    """Until the first byte of the buffer, which is shared memory, is no longer 0."""
+    shared = memoryview(buffers[0].view())
+    while not shared[0]:
         pass
     return os.getpid()
 
 
-def _die(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
-    """Die in the process of that number, or in any if it is 0."""
-    if argument in (0, os.getpid()):
+def _die(buffers: Sequence[SharedBuffer], pid: int, priority: Priority) -> int:
+    """Die in the process of that pid, or in any if it is 0."""
+    if pid in (0, os.getpid()):
         os.kill(os.getpid(), signal.SIGKILL)
     return os.getpid()
 
 
-def _refuse(originals: Sequence[SharedBuffer], argument: str, lane: Lane) -> None:
-    raise InvalidOperation(argument, operation=3, field="width", detail="for the log")
+def _fail(buffers: Sequence[SharedBuffer], message: str, priority: Priority) -> None:
+    raise InvalidOperation(message, operation=3, field="width", detail="for the log")
 
 
-def _fault(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> None:
+def _bug(buffers: Sequence[SharedBuffer], argument: None, priority: Priority) -> None:
     raise ZeroDivisionError
 
 
-def _echo(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> bytes:
-    return b"x" * argument
+def _bytes(buffers: Sequence[SharedBuffer], size: int, priority: Priority) -> bytes:
+    return b"x" * size
 
 
-def _lane(originals: Sequence[SharedBuffer], argument: bool, lane: Lane) -> str:
-    """The lane it was done on; dear work knows that it is."""
-    if argument and lane == "live":
-        raise Heavy
-    return lane
+def _priority(buffers: Sequence[SharedBuffer], expensive: bool, priority: Priority) -> str:
+    """The priority at which it runs; an expensive task notices that it is one."""
+    if expensive and priority == "interactive":
+        raise TooExpensive
+    return priority
 
 
-def _blur(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> float:
+def _blur(buffers: Sequence[SharedBuffer], side: int, priority: Priority) -> float:
     """One libvips call that takes minutes."""
     import pyvips
 
-    return float(pyvips.Image.black(argument, argument).gaussblur(50).avg())
+    return float(pyvips.Image.black(side, side).gaussblur(50).avg())
 
 
-_kept: list[bytes] = []
+_leaked: list[bytes] = []
 
 
-def _leak(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
-    _kept.append(b"x" * argument)
+def _leak(buffers: Sequence[SharedBuffer], size: int, priority: Priority) -> int:
+    _leaked.append(b"x" * size)
     return os.getpid()
 
 
-def _grow(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
-    """Memory in pieces that the allocator likes to keep."""
-    return len([b"x" * 4096 for _ in range(argument // 4096)])
+def _allocate_small(buffers: Sequence[SharedBuffer], size: int, priority: Priority) -> int:
+    """Allocate and free memory in blocks that the allocator likes to retain."""
+    return len([b"x" * 4096 for _ in range(size // 4096)])
 
 
-def _churn(originals: Sequence[SharedBuffer], argument: int, lane: Lane) -> int:
-    """Memory as pixels need it, all of it done with."""
-    return len([b"x" * 1_000_000 for _ in range(argument // 1_000_000)])
+def _allocate_large(buffers: Sequence[SharedBuffer], size: int, priority: Priority) -> int:
+    """Allocate and free memory in blocks as pixels need it."""
+    return len([b"x" * 1_000_000 for _ in range(size // 1_000_000)])
 
 
-CHURN = Work("churn", int, int, _churn)
-LEAK = Work("leak", int, int, _leak)
-GROW = Work("grow", int, int, _grow)
-SIZE = Work("size", int, list[int], _size)
-WAIT = Work("wait", type(None), int, _wait)
-DIE = Work("die", int, int, _die)
-REFUSE = Work("refuse", str, type(None), _refuse)
-FAULT = Work("fault", type(None), type(None), _fault)
-ECHO = Work("echo", int, bytes, _echo)
-LANE = Work("lane", bool, str, _lane)
-BLUR = Work("blur", int, float, _blur)
+ALLOCATE_LARGE = TaskHandler("allocate-large", int, int, _allocate_large)
+ALLOCATE_SMALL = TaskHandler("allocate-small", int, int, _allocate_small)
+BLUR = TaskHandler("blur", int, float, _blur)
+BUG = TaskHandler("bug", type(None), type(None), _bug)
+BYTES = TaskHandler("bytes", int, bytes, _bytes)
+DIE = TaskHandler("die", int, int, _die)
+FAIL = TaskHandler("fail", str, type(None), _fail)
+LEAK = TaskHandler("leak", int, int, _leak)
+PRIORITY = TaskHandler("priority", bool, str, _priority)
+SIZES = TaskHandler("sizes", int, list[int], _sizes)
+WAIT = TaskHandler("wait", type(None), int, _wait)
 
-WORKS = (CHURN, LEAK, GROW, SIZE, WAIT, DIE, REFUSE, FAULT, ECHO, LANE, BLUR)
+HANDLERS = (
+    ALLOCATE_LARGE,
+    ALLOCATE_SMALL,
+    BLUR,
+    BUG,
+    BYTES,
+    DIE,
+    FAIL,
+    LEAK,
+    PRIORITY,
+    SIZES,
+    WAIT,
+)

@@ -1,6 +1,6 @@
-"""Works that try, inside a render process, what no picture needs."""
+"""Tasks that try, inside a render process, what no image needs."""
 
-# ruff: noqa: ARG001 - a work takes what every work takes
+# ruff: noqa: ARG001 - a handler takes what every handler takes
 
 import ctypes
 import os
@@ -11,14 +11,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxy.buffers import SharedBuffer
-from proxy.render.protocol import Lane, Work
+from proxy.render.ipc import TaskHandler
+from proxy.render.scheduling import Priority
 
 
 def _connect() -> object:
     return socket.create_connection(("127.0.0.1", 9), timeout=1)
 
 
-def _bomb() -> object:
+def _fork_twice() -> object:
     return [os.fork() or os._exit(0) for _ in range(2)]
 
 
@@ -28,12 +29,12 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
     "listen": lambda: socket.create_server(("127.0.0.1", 0)),
     "a local socket": lambda: socket.socket(socket.AF_UNIX),
     "run a program": lambda: subprocess.run(["/bin/true"], check=True),
-    "become a program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606 - no shell is the point
-    "fork": _bomb,
+    "become a program": lambda: os.execv("/bin/true", ["true"]),  # noqa: S606 - there is no shell on purpose
+    "fork": _fork_twice,
     "read /etc/passwd": lambda: Path("/etc/passwd").read_bytes(),
     "list /": lambda: list(Path("/").iterdir()),
     "read another's environment": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
-    "write a file": lambda: os.open("/tmp", os.O_TMPFILE | os.O_RDWR),  # noqa: S108 - it leaves nothing
+    "write a file": lambda: os.open("/tmp", os.O_TMPFILE | os.O_RDWR),  # noqa: S108 - it leaves no file behind
     "signal another": lambda: os.kill(os.getppid(), 0),
     "raise its limits": lambda: resource.setrlimit(resource.RLIMIT_CORE, (1, 1)),
     "mount": lambda: _libc("mount", b"none", b"/mnt", b"tmpfs", 0, None),
@@ -45,23 +46,25 @@ FORBIDDEN: dict[str, Callable[[], object]] = {
 def _libc(name: str, *arguments: bytes | int | None) -> None:
     library = ctypes.CDLL(None, use_errno=True)
     if getattr(library, name)(*arguments) < 0:
-        raise OSError(ctypes.get_errno(), "refused")
+        raise OSError(ctypes.get_errno(), "denied")
 
 
-def _try(originals: Sequence[SharedBuffer], argument: str, lane: Lane) -> str:
-    """What came of trying something that no picture needs: empty, or what the system said."""
+def _try(buffers: Sequence[SharedBuffer], action: str, priority: Priority) -> str:
+    """The exception that a forbidden action raised; empty where it succeeded."""
     try:
-        FORBIDDEN[argument]()
+        FORBIDDEN[action]()
     except (OSError, ValueError, MemoryError, subprocess.SubprocessError) as error:
         return type(error).__name__
     return ""
 
 
-def _environment(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> dict[str, str]:
+def _environment(
+    buffers: Sequence[SharedBuffer], argument: None, priority: Priority
+) -> dict[str, str]:
     return dict(os.environ)
 
 
-TRY = Work("try", str, str, _try)
-ENVIRONMENT = Work("environment", type(None), dict[str, str], _environment)
+TRY = TaskHandler("try", str, str, _try)
+ENVIRONMENT = TaskHandler("environment", type(None), dict[str, str], _environment)
 
-WORKS = (TRY, ENVIRONMENT)
+HANDLERS = (TRY, ENVIRONMENT)

@@ -1,7 +1,8 @@
 """An app for tests of the server, and the program that serves it.
 
-``python -m server_apps '{"workers": 2}' app`` prints the address as soon as it is served. With the
-descriptors of a listener, of signs of life and of an owner behind that, it is a worker alone.
+``python -m server_apps '{"workers": 2}' app`` prints the URL as soon as the server is ready. With
+three more arguments, the descriptors of a listener, of the heartbeat and of a supervisor, it is a
+single worker.
 """
 
 import asyncio
@@ -18,46 +19,47 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from proxy.errors import ConfigError
-from proxy.render.manager import Renderers
-from proxy.render.protocol import RenderConfig
+from proxy.render.config import RenderConfig
+from proxy.render.manager import RenderProcessManager
 from proxy.server.config import ServerConfig
 from proxy.server.supervisor import serve
-from proxy.server.worker import MakeApp, run
+from proxy.server.worker import AppFactory, run
+from proxy.telemetry.metrics import MetricsFiles
 
 
 def app(stopping: Callable[[], bool], _: Path) -> Starlette:
-    go = asyncio.Event()
+    released = asyncio.Event()
 
-    async def process(_: Request) -> Response:
+    async def pid(_: Request) -> Response:
         return PlainTextResponse(str(os.getpid()))
 
     async def ready(_: Request) -> Response:
         return Response(status_code=503 if stopping() else 200)
 
     async def slow(_: Request) -> Response:
-        await go.wait()
+        await released.wait()
         return Response()
 
-    async def let_go(_: Request) -> Response:
-        go.set()
+    async def release(_: Request) -> Response:
+        released.set()
         return Response()
 
     async def hang(_: Request) -> Response:
-        time.sleep(3600)  # noqa: ASYNC251 - that is the point
+        time.sleep(3600)  # noqa: ASYNC251 - the event loop hangs on purpose
         return Response()
 
     return Starlette(
         routes=[
-            Route("/", process),
+            Route("/", pid),
             Route("/ready", ready),
             Route("/slow", slow),
-            Route("/go", let_go),
+            Route("/release", release),
             Route("/hang", hang),
         ]
     )
 
 
-def refused(*_: object) -> Starlette:
+def misconfigured(*_: object) -> Starlette:
     raise ConfigError("FRAMEKEEP_EXAMPLE: this is wrong")
 
 
@@ -65,20 +67,29 @@ def failing(*_: object) -> Starlette:
     raise LookupError("there is no app")
 
 
-APPS: Mapping[str, MakeApp] = {"app": app, "refused": refused, "failing": failing}
+APPS: Mapping[str, AppFactory] = {"app": app, "misconfigured": misconfigured, "failing": failing}
 
 
 def main(settings: str, app: str, *descriptors: str) -> int:
-    server = msgspec.json.decode(settings, type=ServerConfig)
+    config = msgspec.json.decode(settings, type=ServerConfig)
     if descriptors:
-        listener, beat, owner = map(int, descriptors)
-        where = {"listener": listener, "beat": beat, "owner": owner}
-        return run(APPS[app], server, renderers=Path(), **where)
+        listener_fd, heartbeat_fd, supervisor_fd = map(int, descriptors)
+        return run(
+            APPS[app],
+            config,
+            listener_fd=listener_fd,
+            heartbeat_fd=heartbeat_fd,
+            supervisor_fd=supervisor_fd,
+            render_dir=Path(),
+            metrics_files=MetricsFiles(Path(), 0),
+        )
+    # Without a sandbox: it would take away what lets user nobody read the interpreter's files.
+    render_config = RenderConfig(processes=1, sandbox=False)
     return serve(
-        server,
-        Renderers(RenderConfig(processes=1), works="renderer_tasks"),
+        config,
+        RenderProcessManager(render_config, handlers="renderer_tasks"),
         make_app=APPS[app],
-        ready=lambda address: print(address, flush=True),  # noqa: T201 - it is told so
+        on_ready=lambda url: print(url, flush=True),  # noqa: T201 - the test reads it
     )
 
 

@@ -1,4 +1,4 @@
-"""A service in this process, from a real origin to a real cache, and a clock that can be turned."""
+"""A service in this process with a real cache, and a clock that a test can set."""
 
 import os
 from collections import Counter
@@ -6,24 +6,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from render_processes import until
+from render_processes import wait_until
 
 from proxy.app import create_service
 from proxy.buffers import OutputBuffer, SharedBuffer
-from proxy.cache.disk import CacheConfig, DiskStore
+from proxy.cache.config import CacheConfig
+from proxy.cache.disk import DiskStore
 from proxy.cache.freshness import FreshnessConfig
-from proxy.cache.lru import HotStore
-from proxy.cache.negative import Refusals
-from proxy.cache.originals import Supply
+from proxy.cache.memory_layer import MemoryCacheLayer
+from proxy.cache.negative import NegativeCache
+from proxy.cache.originals import OriginCache
 from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.limits import Limits
 from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
 from proxy.originals import SourceRef
-from proxy.render.messages import Outfit
-from proxy.render.pool import Pool
-from proxy.render.protocol import Lane, Task, Work, registry
-from proxy.render.tasks import WORKS
+from proxy.render.handlers import HANDLERS
+from proxy.render.ipc import TaskHandler, TaskType, handlers_by_name
+from proxy.render.pool import RenderPool
+from proxy.render.scheduling import Priority
+from proxy.render.tasks import RenderContext
 from proxy.service import ImageResult
 from proxy.singleflight import SingleFlight
 from proxy.sources.http import HttpSource
@@ -33,86 +35,90 @@ from proxy.sources.net.ssrf_policy import SsrfPolicy
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-RULES = FreshnessConfig(stale_while_revalidate=1000, stale_if_error=5000, ttl_jitter=0)
+FRESHNESS = FreshnessConfig(stale_while_revalidate=1000, stale_if_error=5000, ttl_jitter=0)
 
 
-class Here(Pool):
-    """Does the work at once, in this very process."""
+class InProcessPool(RenderPool):
+    """Runs tasks at once, in this process."""
 
     def __init__(self) -> None:
         super().__init__(Path())
-        self.done: Counter[str] = Counter()
-        self.lanes: set[Lane] = set()
-        self.during: Callable[[], Any] | None = None
+        self.run_counts: Counter[str] = Counter()
+        self.priorities: set[Priority] = set()
+        self.on_run: Callable[[], Any] | None = None
 
     @property
-    def rendered(self) -> int:
-        return self.done["render"]
+    def render_count(self) -> int:
+        return self.run_counts["render"]
 
     @property
-    def asked(self) -> int:
-        return self.done["look"]
+    def detect_count(self) -> int:
+        return self.run_counts["detect"]
 
     async def run(
         self,
-        work: Task[Argument, Result],
+        task: TaskType[Argument, Result],
         argument: Argument,
-        originals: Sequence[SharedBuffer | OutputBuffer] = (),
+        buffers: Sequence[SharedBuffer | OutputBuffer] = (),
         *,
-        lane: Lane = "live",
-        seconds: float = 10.0,
+        priority: Priority = "interactive",
+        deadline_seconds: float = 10.0,
     ) -> Result:
-        self.done[work.name] += 1
-        self.lanes.add(lane)
-        if self.during is not None:
-            await self.during()
-        known: Work[Any, Any] = registry(WORKS)[work.name]
-        blobs = [SharedBuffer(os.dup(one.descriptor)) for one in originals]
-        result: Result = known.does(blobs, argument, "heavy")
+        self.run_counts[task.name] += 1
+        self.priorities.add(priority)
+        if self.on_run is not None:
+            await self.on_run()
+        handler: TaskHandler[Any, Any] = handlers_by_name(HANDLERS)[task.name]
+        copies = [SharedBuffer(os.dup(buffer.descriptor)) for buffer in buffers]
+        result: Result = handler.function(copies, argument, "expensive")
         return result
 
 
-class World:
-    """A service with all it needs, and a clock that a test can turn."""
+class ServiceHarness:
+    """A service and its components; ``now`` is its clock in seconds."""
 
     def __init__(
-        self, folder: Path, rules: FreshnessConfig = RULES, *, shared: Path | None = None
+        self,
+        folder: Path,
+        freshness: FreshnessConfig = FRESHNESS,
+        *,
+        shared_dir: Path | None = None,
     ) -> None:
-        """``shared`` is where it meets others, which have the same folder for their cache."""
+        """Harnesses with the same ``folder`` and ``shared_dir`` act as workers of one server."""
         self.now = 1_000_000.0
-        self.dialer = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
-        source = HttpSource(self.dialer, Limits(), retries=0)
+        self.http_client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
+        source = HttpSource(self.http_client, Limits(), max_retries=0)
         disk = DiskStore(CacheConfig(dir=str(folder)), clock=self.clock)
-        self.store = HotStore(disk, 10_000_000)
-        flights = SingleFlight(folder / "flights")
-        self.pool = Here()
+        self.store = MemoryCacheLayer(disk, 10_000_000)
+        single_flight = SingleFlight(folder / "flights")
+        self.pool = InProcessPool()
         self.service = create_service(
-            origins=Supply(source, self.store, flights, rules, clock=self.clock),
-            store=self.store,
+            origins=OriginCache(source, self.store, single_flight, freshness, clock=self.clock),
+            cache=self.store,
             pool=self.pool,
-            context=Outfit(Limits()),
-            flights=flights,
-            negative=Refusals(rules.negative_ttl, self.clock),
-            shared_dir=shared,
+            context=RenderContext(Limits()),
+            single_flight=single_flight,
+            negative=NegativeCache(freshness.negative_ttl, self.clock),
+            shared_dir=shared_dir,
             clock=self.clock,
         )
 
     async def close(self) -> None:
         await self.service.close()
         await self.store.close()
-        await self.dialer.close()
+        await self.http_client.close()
 
     def clock(self) -> float:
         self.now += 1e-6
         return self.now
 
-    async def ask(self, url: str, width: int = 40, *labels: str) -> ImageResult:
+    async def get(self, url: str, width: int = 40, *tags: str) -> ImageResult:
         plan = Plan((Resize(width_in_px=width),))
-        answer = await self.service.get_or_render(
-            ImageRequest(SourceRef(url), plan, ResponseOptions(tags=labels))
+        result = await self.service.get_or_render(
+            ImageRequest(SourceRef(url), plan, ResponseOptions(tags=tags))
         )
-        await until(lambda: not self.service._refresh)
-        return answer
+        await wait_until(lambda: not self.service._refresh)
+        return result
 
     async def states(self, *urls: str) -> list[str]:
-        return [(await self.ask(url)).state for url in urls]
+        return [(await self.get(url)).state for url in urls]

@@ -1,4 +1,4 @@
-"""Strategies: any operation of a catalogue, any plan, any job that a link can hold."""
+"""Hypothesis strategies: operations, plans, and image requests that a link can express."""
 
 import string
 from collections.abc import Sequence
@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from proxy.errors import InvalidOperation
 from proxy.image_request import ImageRequest, ResponseOptions
-from proxy.operations.plan import Operation, OperationRegistry, Plan, name_of
+from proxy.operations.operation import Operation, operation_name
+from proxy.operations.plan import Plan
+from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
 
-SOURCES = ("media", "bucket-2")
+ALIASES = ("media", "bucket-2")
 
 printable = st.text(
     st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1, max_size=20
@@ -23,12 +25,12 @@ def operations(kinds: Sequence[type[Operation]]) -> st.SearchStrategy[Operation]
     return st.one_of([_operation(kind) for kind in kinds])
 
 
-def plans(kinds: Sequence[type[Operation]], *, most: int = 6) -> st.SearchStrategy[Plan]:
-    return st.lists(operations(kinds), max_size=most).map(lambda steps: Plan(tuple(steps)))
+def plans(kinds: Sequence[type[Operation]], *, max_size: int = 6) -> st.SearchStrategy[Plan]:
+    return st.lists(operations(kinds), max_size=max_size).map(lambda steps: Plan(tuple(steps)))
 
 
 def _operation(kind: type[Operation]) -> st.SearchStrategy[Operation]:
-    catalogue = OperationRegistry((kind,))
+    registry = OperationRegistry((kind,))
     required: dict[str, st.SearchStrategy[Any]] = {}
     optional: dict[str, st.SearchStrategy[Any]] = {}
     for field in _fields(kind):
@@ -38,14 +40,14 @@ def _operation(kind: type[Operation]) -> st.SearchStrategy[Operation]:
     def built(draw: st.DrawFn) -> Operation | None:
         values = draw(st.fixed_dictionaries(required, optional=optional))
         try:
-            return catalogue.plan([{"type": name_of(kind), **values}]).operations[0]
-        except InvalidOperation:  # rules that stand between fields
+            return registry.plan([{"type": operation_name(kind), **values}]).operations[0]
+        except InvalidOperation:  # a combination of values that is not allowed
             return None
 
-    return built().filter(lambda operation: operation is not None).map(_given)
+    return built().filter(lambda operation: operation is not None).map(_require)
 
 
-def _given(operation: Operation | None) -> Operation:
+def _require(operation: Operation | None) -> Operation:
     assert operation is not None
     return operation
 
@@ -73,8 +75,9 @@ def _values(kind: msgspec.inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901
         case msgspec.inspect.StrType() if kind.pattern:
             return st.from_regex(kind.pattern, fullmatch=True).filter(str.isprintable)
         case msgspec.inspect.StrType():
-            least, most = kind.min_length or 0, min(kind.max_length or 40, 40)
-            return st.text(st.characters(exclude_categories=["C"]), min_size=least, max_size=most)
+            min_size, max_size = kind.min_length or 0, min(kind.max_length or 40, 40)
+            characters = st.characters(exclude_categories=["C"])
+            return st.text(characters, min_size=min_size, max_size=max_size)
         case msgspec.inspect.VarTupleType():
             return st.lists(_values(kind.item_type), min_size=1, max_size=4).map(tuple)
         case msgspec.inspect.TupleType():
@@ -88,32 +91,33 @@ def _numbers(
 ) -> st.SearchStrategy[int] | st.SearchStrategy[float]:
     lower = kind.ge if kind.ge is not None else kind.gt
     upper = kind.le if kind.le is not None else kind.lt
-    least, most = -999 if lower is None else lower, 20_000 if upper is None else upper
+    minimum, maximum = -999 if lower is None else lower, 20_000 if upper is None else upper
     if isinstance(kind, msgspec.inspect.IntType):
-        return st.integers(int(least), int(most)).filter(lambda whole: whole not in _open(kind))
-    return st.floats(least, most).filter(lambda number: number not in _open(kind))
+        return st.integers(int(minimum), int(maximum)).filter(
+            lambda number: number not in _exclusive_bounds(kind)
+        )
+    return st.floats(minimum, maximum).filter(lambda number: number not in _exclusive_bounds(kind))
 
 
-def _open(
+def _exclusive_bounds(
     kind: msgspec.inspect.IntType | msgspec.inspect.FloatType,
 ) -> tuple[float | int | None, ...]:
-    """The ends that do not belong to the range."""
     return kind.gt, kind.lt
 
 
 _segment = st.text(string.ascii_letters + string.digits + "._~-/ %&=+?#:'äé漢", max_size=30)
 
-addresses = st.builds(
+source_refs = st.builds(
     SourceRef,
     st.one_of(
         st.builds("{}://{}".format, st.sampled_from(("http", "https")), _segment.filter(bool)),
         st.builds("https://{}/{}?{}".format, st.just("images.example"), _segment, _segment),
-        st.builds("{}:{}".format, st.sampled_from(SOURCES), _segment.filter(bool)),
+        st.builds("{}:{}".format, st.sampled_from(ALIASES), _segment.filter(bool)),
     ),
     st.one_of(st.just(""), printable),
 )
 
-deliveries = st.builds(
+response_options = st.builds(
     ResponseOptions,
     st.none() | st.integers(4_000_000_000, 253_402_300_799),
     st.one_of(st.just(""), printable.filter(lambda text: not set(text) & set('/\\"'))),
@@ -128,5 +132,5 @@ deliveries = st.builds(
 )
 
 
-def jobs(kinds: Sequence[type[Operation]]) -> st.SearchStrategy[ImageRequest]:
-    return st.builds(ImageRequest, addresses, plans(kinds), deliveries)
+def image_requests(kinds: Sequence[type[Operation]]) -> st.SearchStrategy[ImageRequest]:
+    return st.builds(ImageRequest, source_refs, plans(kinds), response_options)

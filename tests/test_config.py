@@ -1,4 +1,4 @@
-"""Settings come from the environment and a file, and every mistake is told by name."""
+"""Settings are read from the environment and a file, and every mistake is reported by name."""
 
 import traceback
 from pathlib import Path
@@ -7,41 +7,34 @@ from typing import Annotated
 import pytest
 from msgspec import Meta, Struct, field, structs
 
+from proxy.cache.cdn import open_cdns
 from proxy.cli.config import reference
-from proxy.config import Settings, described, load, meanings
+from proxy.config import Settings, describe_settings, load
 from proxy.errors import ConfigError
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import SsrfPolicy
-from proxy.validation import secret
+from proxy.validation import field_schemas, is_secret
 
 
 class Plugged(Struct, frozen=True, forbid_unknown_fields=True):
     """What a section has in common with others."""
 
-    plug: str = "F"
-    """Which wall it fits."""
+    plug: Annotated[str, Meta(description="The socket that it fits.")] = "F"
 
 
 class Lamp(Plugged, frozen=True, forbid_unknown_fields=True):
-    """A section as an engine would declare it."""
+    """A section as a component would declare it."""
 
-    watts: Annotated[int, Meta(ge=1, le=100)] = 60
-    """How bright it is."""
-
-    rooms: tuple[str, ...] = ()
-    """Where it
-    may stand."""
-
-    dimmed: bool = False
-    """Whether it is dimmed."""
-
+    watts: Annotated[int, Meta(ge=1, le=100, description="Power in watts.")] = 60
+    rooms: Annotated[tuple[str, ...], Meta(description="Rooms that it is allowed in.")] = ()
+    dimmed: Annotated[bool, Meta(description="Start dimmed.")] = False
     codes: Annotated[
-        tuple[Annotated[str, Meta(min_length=4)], ...], Meta(extra_json_schema={"writeOnly": True})
+        tuple[Annotated[str, Meta(min_length=4)], ...],
+        Meta(description="Codes that switch it on.", extra_json_schema={"writeOnly": True}),
     ] = ()
-    """What opens it."""
-
-    names: dict[str, str] = field(default_factory=dict)
-    """What it is called, by whom."""
+    names: Annotated[dict[str, str], Meta(description="Names by person.")] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         if self.plug == "G" and self.dimmed:
@@ -79,7 +72,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     )
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
     file = tmp_path / "house.toml"
     file.write_text("colour = 1\n[lamp]\nheight = 4\n")
     with pytest.raises(ConfigError) as caught:
@@ -92,9 +85,9 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         )
     assert sorted(str(caught.value).splitlines()) == sorted(
         [
-            f"{file}: 'colour' must stand in a [section]",
-            f"{file}: [lamp] has no setting 'height'",
-            "FRAMEKEEP_LAMPS is no setting; `framekeep config` lists them all",
+            f"{file}: 'colour' must be inside a [section]",
+            f"{file}: [lamp] height is not a setting; `framekeep config` lists all settings",
+            "FRAMEKEEP_LAMPS is not a setting; `framekeep config` lists all settings",
             "FRAMEKEEP_LAMP_WATTS='bright': expected `int`, got `str`",
             "FRAMEKEEP_LAMP_DIMMED='yes': expected `bool`, got `str`",
             "FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES=0: expected `int` >= 1",
@@ -102,33 +95,56 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_section_checks_by_itself_is_told_by_name_too() -> None:
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("FRAMEKEEP_LAMP_WATT", "FRAMEKEEP_LAMP_WATTS"),
+        ("FRAMEKEEP_SERVER_MAX_CONNECTION", "FRAMEKEEP_SERVER_MAX_CONNECTIONS"),
+        ("FRAMEKEEP_LINK_KEYS", "FRAMEKEEP_LINKS_KEYS"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_corrected(wrong: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        lamp(**{wrong: "1"})
+    assert str(caught.value) == f"{wrong} is not a setting; did you mean {meant}?"
+
+
+def test_a_name_in_a_file_that_is_nearly_right_is_corrected(tmp_path: Path) -> None:
+    file = tmp_path / "house.toml"
+    file.write_text("[lamp]\nwatt = 4\n")
+    with pytest.raises(ConfigError) as caught:
+        lamp(FRAMEKEEP_CONFIG=str(file))
+    expected = f"{file}: [lamp] watt is not a setting; did you mean FRAMEKEEP_LAMP_WATTS?"
+    assert str(caught.value) == expected
+
+
+def test_what_a_section_checks_by_itself_is_reported_by_name_too() -> None:
     with pytest.raises(ConfigError) as caught:
         lamp(FRAMEKEEP_LAMP_PLUG="G", FRAMEKEEP_LAMP_DIMMED="true")
     assert str(caught.value) == "FRAMEKEEP_LAMP_PLUG='G': a lamp with this one cannot be dimmed"
 
 
-def test_what_sections_have_in_common_is_described() -> None:
-    rows = {row.variable: row for row in described(load({}, House))}
-    assert rows["FRAMEKEEP_LAMP_PLUG"].meaning == "Which wall it fits."
+def test_inherited_settings_are_described() -> None:
+    rows = {row.variable: row for row in describe_settings(load({}, House))}
+    assert rows["FRAMEKEEP_LAMP_PLUG"].description == "The socket that it fits."
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"FRAMEKEEP_CONFIG=.*gone\.toml"):
         lamp(FRAMEKEEP_CONFIG=str(tmp_path / "gone.toml"))
     (tmp_path / "bad.toml").write_text("[lamp")
-    with pytest.raises(ConfigError, match="this is no TOML"):
+    with pytest.raises(ConfigError, match="not valid TOML"):
         lamp(FRAMEKEEP_CONFIG=str(tmp_path / "bad.toml"))
 
 
 def test_settings_are_described_and_secrets_are_counted() -> None:
     loaded = load({"FRAMEKEEP_LAMP_CODES": "open,shut", "FRAMEKEEP_LAMP_WATTS": "5"}, House)
-    rows = {row.variable: row for row in described(loaded)}
+    rows = {row.variable: row for row in describe_settings(loaded)}
     watts = rows["FRAMEKEEP_LAMP_WATTS"]
-    assert (watts.form, watts.default, watts.value) == ("integer >= 1, <= 100", "60", "5")
-    assert (watts.origin, watts.meaning) == ("environment", "How bright it is.")
+    assert (watts.type, watts.default, watts.value) == ("integer >= 1, <= 100", "60", "5")
+    assert (watts.origin, watts.description) == ("environment", "Power in watts.")
     assert rows["FRAMEKEEP_LAMP_CODES"].value == "(2 set)"
-    assert rows["FRAMEKEEP_LAMP_ROOMS"].meaning == "Where it may stand."
+    assert rows["FRAMEKEEP_LAMP_ROOMS"].description == "Rooms that it is allowed in."
     assert rows["FRAMEKEEP_LAMP_ROOMS"].origin == "default"
 
 
@@ -139,20 +155,22 @@ def test_a_bad_secret_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize("section", structs.fields(Settings), ids=lambda one: one.name)
-def test_every_setting_has_words(section: structs.FieldInfo) -> None:
-    assert set(meanings(section.type)) == set(section.type.__struct_fields__)
+def test_every_setting_has_a_description(section: structs.FieldInfo) -> None:
+    for schemas in field_schemas(section.type).values():
+        assert schemas[0]["description"].endswith(".")
+    assert section.type.__doc__
 
 
-def test_the_settings_page_is_what_the_settings_say() -> None:
+def test_the_settings_page_is_generated_from_the_settings() -> None:
     page = Path(__file__).parent.parent / "docs" / "settings.md"
     assert page.read_text() == reference(), "run scripts/docs"
 
 
-def test_a_server_that_nobody_closed_does_not_start() -> None:
+def test_a_server_without_keys_does_not_start_unless_unsigned_links_are_allowed() -> None:
     with pytest.raises(ConfigError, match="FRAMEKEEP_LINKS_KEYS"):
-        Settings().check()
-    load({"FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}).settings.check()
-    load({"FRAMEKEEP_LINKS_KEYS": "00" * 16}).settings.check()
+        Settings().validate()
+    load({"FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}).settings.validate()
+    load({"FRAMEKEEP_LINKS_KEYS": "00" * 16}).settings.validate()
 
 
 SECRETS = {
@@ -170,21 +188,26 @@ SECRETS = {
 def test_no_secret_is_printed_with_what_holds_it() -> None:
     settings = load({**SECRETS, "FRAMEKEEP_SERVER_PORT": "8123"}).settings
     sections = [getattr(settings, name) for name in settings.__struct_fields__]
-    for holder in (settings, *sections, load(SECRETS), *settings.cdn.cdns(HttpClient(SsrfPolicy()))):
+    for holder in (
+        settings,
+        *sections,
+        load(SECRETS),
+        *open_cdns(settings.cdn, HttpClient(SsrfPolicy())),
+    ):
         raised = "".join(traceback.format_exception(ValueError(holder)))
         assert "5ec2e7" not in f"{holder!r} {holder} {[holder]} {raised}"
     assert "port=8123" in repr(settings)
     assert "allow_unsigned=False" in repr(settings)
 
 
-def test_every_setting_with_the_name_of_a_secret_is_one() -> None:
-    shown = {one.variable for one in described(load(SECRETS)) if "5ec2e7" in one.value}
-    named = {
+def test_every_setting_named_like_a_secret_is_a_secret() -> None:
+    shown = {one.variable for one in describe_settings(load(SECRETS)) if "5ec2e7" in one.value}
+    not_secret = {
         f"{section.name}_{field.name}"
         for section in structs.fields(Settings)
         for field in structs.fields(section.type)
         if any(word in field.name for word in ("key", "token", "secret", "password"))
-        and not secret(section.type, field.name)
+        and not is_secret(section.type, field.name)
     }
     assert not shown
-    assert named == {"api_allow_keyless"}
+    assert not not_secret

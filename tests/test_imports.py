@@ -1,10 +1,10 @@
-"""What a start costs is mostly what is imported: HTTP workers do without what they never call."""
+"""Start time and memory are mostly imports: HTTP workers import no image libraries."""
 
 import subprocess
 import sys
 
 
-def test_http_workers_do_without_what_only_renderers_need() -> None:
+def test_http_workers_import_nothing_that_only_render_processes_need() -> None:
     program = "import proxy.app, proxy.server.worker, sys; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, check=True, text=True

@@ -1,4 +1,4 @@
-"""The order of things, from a real origin to a real cache; only the renderer is in this process."""
+"""The service from a real origin to a real cache; only renders run in this process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from origin_server import Origin
-from pictures import file, scene, square
-from render_processes import until
-from service_fixture import RULES, World
+from origin_server import OriginServer
+from pictures import encode, red_square, scene
+from render_processes import wait_until
+from service_fixture import FRESHNESS, ServiceHarness
 
-from proxy.cache.disk import CacheConfig, DiskStore
+from proxy.cache.config import CacheConfig
+from proxy.cache.disk import DiskStore
 from proxy.cache.freshness import FreshnessConfig
-from proxy.cache.negative import Refusals
-from proxy.cache.store import Everything, Labelled, Prefixed, Store
+from proxy.cache.negative import NegativeCache
+from proxy.cache.store import All, ByTag, ByTagPrefix, Store
 from proxy.errors import (
     BrokenImage,
     CapacityError,
@@ -27,371 +28,394 @@ from proxy.errors import (
     SourceNotFound,
 )
 from proxy.image_request import ImageRequest
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation, Plan
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
+from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
 from proxy.originals import SourceRef
 
 pytestmark = pytest.mark.anyio
 
-ONE, OTHER = file(scene()), file(square(400, 300, 10, 10, 50))
+ONE, OTHER = encode(scene()), encode(red_square(400, 300, 10, 10, 50))
 LIVES = {"Cache-Control": "max-age=600", "ETag": '"1"'}
 
 
 @asynccontextmanager
-async def elsewhere(folder: Path, clock: Callable[[], float]) -> AsyncIterator[Store]:
+async def other_worker(folder: Path, clock: Callable[[], float]) -> AsyncIterator[Store]:
     """The same cache in another worker."""
     store = DiskStore(CacheConfig(dir=str(folder)), clock=clock)
     yield store
     await store.close()
 
 
-def conditional(origin: Origin, path: str, body: bytes, etag: str = '"1"') -> str:
-    """A source that answers 304 to who has what it has."""
+def conditional(origin: OriginServer, path: str, body: bytes, etag: str = '"1"') -> str:
+    """Serve a source that responds 304 to a request with this ETag."""
 
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})
         return web.Response(body=body, headers={"Cache-Control": "max-age=600", "ETag": etag})
 
-    return origin.handle(path, answer)
+    return origin.handle(path, respond)
 
 
-async def test_three_sizes_are_one_fetch(world: World, origin: Origin) -> None:
+async def test_three_sizes_share_one_fetch(harness: ServiceHarness, origin: OriginServer) -> None:
     url = origin.serve("/a.png", ONE)
-    answers = await asyncio.gather(*(world.ask(url, width) for width in (20, 40, 60)))
-    assert [answer.rendition.size.width for answer in answers] == [20, 40, 60]
-    assert {answer.state for answer in answers} == {"miss"}
+    results = await asyncio.gather(*(harness.get(url, width) for width in (20, 40, 60)))
+    assert [result.rendition.size.width for result in results] == [20, 40, 60]
+    assert {result.state for result in results} == {"miss"}
     assert origin.count("/a.png") == 1
 
 
-async def test_fresh_answers_ask_nobody(world: World, origin: Origin) -> None:
-    url = origin.serve("/a.png", ONE, headers=LIVES)
-    assert await world.states(url, url) == ["miss", "hit"]
-    world.now += 599
-    answer = await world.ask(url)
-    assert (answer.state, int(answer.age), answer.ttl) == ("hit", 599, 600)
-    assert (origin.count("/a.png"), world.pool.rendered) == (1, 1)
-
-
-async def test_an_answer_may_be_given_again_until_anybody_changes_what_it_rests_on(
-    world: World, origin: Origin, tmp_path: Path
+async def test_a_fresh_result_needs_no_request_to_the_source(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = origin.serve("/a.png", ONE, headers=LIVES)
-    await world.ask(url)
-    async with elsewhere(tmp_path / "cache", world.clock) as other:
-        for purge in (Labelled(f"source:{url}"), Everything()):
-            await world.ask(url)
-            answer = await world.ask(url)
-            assert answer.state == "hit"
-            assert answer.is_current is not None
-            assert answer.is_current()
+    assert await harness.states(url, url) == ["miss", "hit"]
+    harness.now += 599
+    result = await harness.get(url)
+    assert (result.state, int(result.age), result.ttl) == ("hit", 599, 600)
+    assert (origin.count("/a.png"), harness.pool.render_count) == (1, 1)
+
+
+async def test_a_result_is_current_until_another_worker_purges_it(
+    harness: ServiceHarness, origin: OriginServer, tmp_path: Path
+) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    await harness.get(url)
+    async with other_worker(tmp_path / "cache", harness.clock) as other:
+        for purge in (ByTag(f"source:{url}"), All()):
+            await harness.get(url)
+            result = await harness.get(url)
+            assert result.state == "hit"
+            assert result.is_current is not None
+            assert result.is_current()
             await other.purge(purge, soft=True)
-            assert not answer.is_current()
+            assert not result.is_current()
 
 
-async def test_one_304_renews_all_sizes_without_a_pixel(world: World, origin: Origin) -> None:
+async def test_one_304_renews_all_sizes_without_a_render(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = conditional(origin, "/a.png", ONE)
     for width in (20, 40, 60):
-        await world.ask(url, width)
-    world.now += 601
-    assert (await world.ask(url, 20)).state == "stale"
+        await harness.get(url, width)
+    harness.now += 601
+    assert (await harness.get(url, 20)).state == "stale"
     for width in (20, 40, 60):
-        answer = await world.ask(url, width)
-        assert (answer.state, int(answer.age)) == ("hit", 0)
-    assert (origin.count("/a.png"), world.pool.rendered) == (2, 3)
+        result = await harness.get(url, width)
+        assert (result.state, int(result.age)) == ("hit", 0)
+    assert (origin.count("/a.png"), harness.pool.render_count) == (2, 3)
 
 
-async def test_the_old_answer_is_there_at_once_however_slow_the_source(
-    world: World, origin: Origin
+async def test_a_stale_result_does_not_wait_for_a_slow_source(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = origin.serve("/a.png", ONE, headers=LIVES)
-    await world.ask(url)
-    world.now += 601
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    await harness.get(url)
+    harness.now += 601
+    requested, release = asyncio.Event(), asyncio.Event()
 
     async def slow(_: web.BaseRequest) -> web.StreamResponse:
-        asked.set()
-        await go_on.wait()
+        requested.set()
+        await release.wait()
         return web.Response(body=OTHER, headers=LIVES)
 
     origin.handle("/a.png", slow)
-    job = ImageRequest(SourceRef(url), Plan((Resize(width_in_px=40),)))
-    old = [await world.service.get_or_render(job) for _ in range(20)]
-    await asked.wait()
-    old += [await world.service.get_or_render(job) for _ in range(20)]
-    assert {answer.state for answer in old} == {"stale"}
-    go_on.set()
-    await until(lambda: not world.service._refresh)
-    new = await world.ask(url)
+    image_request = ImageRequest(SourceRef(url), Plan((Resize(width_in_px=40),)))
+    old = [await harness.service.get_or_render(image_request) for _ in range(20)]
+    await requested.wait()
+    old += [await harness.service.get_or_render(image_request) for _ in range(20)]
+    assert {result.state for result in old} == {"stale"}
+    release.set()
+    await wait_until(lambda: not harness.service._refresh)
+    new = await harness.get(url)
     assert (new.state, new.etag != old[0].etag) == ("hit", True)
     assert origin.count("/a.png") == 2
 
 
 async def test_a_changed_original_is_fetched_once_for_all_sizes(
-    world: World, origin: Origin
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = conditional(origin, "/a.png", ONE)
-    old = [(await world.ask(url, width)).etag for width in (20, 40)]
+    old = [(await harness.get(url, width)).etag for width in (20, 40)]
     conditional(origin, "/a.png", OTHER, '"2"')
-    world.now += 601
-    first = [await world.ask(url, width) for width in (20, 40)]
-    assert [answer.state for answer in first] == ["stale", "stale"]
-    assert [answer.etag for answer in first] == old
-    second = [await world.ask(url, width) for width in (20, 40)]
-    assert [answer.state for answer in second] == ["hit", "hit"]
-    assert not {answer.etag for answer in second} & set(old)
-    assert (origin.count("/a.png"), world.pool.rendered) == (2, 4)
+    harness.now += 601
+    first = [await harness.get(url, width) for width in (20, 40)]
+    assert [result.state for result in first] == ["stale", "stale"]
+    assert [result.etag for result in first] == old
+    second = [await harness.get(url, width) for width in (20, 40)]
+    assert [result.state for result in second] == ["hit", "hit"]
+    assert not {result.etag for result in second} & set(old)
+    assert (origin.count("/a.png"), harness.pool.render_count) == (2, 4)
 
 
-async def test_a_source_that_is_down_does_not_show(world: World, origin: Origin) -> None:
-    url = origin.serve("/a.png", ONE, headers=LIVES)
-    await world.ask(url)
-    origin.serve("/a.png", status=500)
-    world.now += 601
-    assert await world.states(url, url, url) == ["stale", "stale", "stale"]
-    assert origin.count("/a.png") == 2
-    world.now += 6
-    assert await world.states(url) == ["stale"]
-    assert origin.count("/a.png") == 3
-    world.now += 5000
-    with pytest.raises(SourceFailed):
-        await world.ask(url)
-    origin.serve("/a.png", ONE, headers=LIVES)
-    world.now += 60
-    assert await world.states(url, url) == ["miss", "hit"]
-    assert world.pool.rendered == 1
-
-
-async def test_another_size_of_a_source_that_is_down_is_made_of_what_is_kept(
-    world: World, origin: Origin
+async def test_stale_results_are_served_while_the_source_is_down(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = origin.serve("/a.png", ONE, headers=LIVES)
-    await world.ask(url, 20)
+    await harness.get(url)
     origin.serve("/a.png", status=500)
-    world.now += 601
-    assert [(await world.ask(url, width)).state for width in (40, 60)] == ["miss", "miss"]
+    harness.now += 601
+    assert await harness.states(url, url, url) == ["stale", "stale", "stale"]
     assert origin.count("/a.png") == 2
-    world.now += 5001
+    harness.now += 6
+    assert await harness.states(url) == ["stale"]
+    assert origin.count("/a.png") == 3
+    harness.now += 5000
     with pytest.raises(SourceFailed):
-        await world.ask(url, 80)
+        await harness.get(url)
+    origin.serve("/a.png", ONE, headers=LIVES)
+    harness.now += 60
+    assert await harness.states(url, url) == ["miss", "hit"]
+    assert harness.pool.render_count == 1
 
 
-async def test_a_source_that_is_down_when_asked_first(world: World, origin: Origin) -> None:
+async def test_another_size_is_made_of_the_cached_original_while_the_source_is_down(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    await harness.get(url, 20)
+    origin.serve("/a.png", status=500)
+    harness.now += 601
+    assert [(await harness.get(url, width)).state for width in (40, 60)] == ["miss", "miss"]
+    assert origin.count("/a.png") == 2
+    harness.now += 5001
+    with pytest.raises(SourceFailed):
+        await harness.get(url, 80)
+
+
+async def test_an_error_of_the_first_request_is_cached_during_the_backoff(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = origin.serve("/a.png", status=500)
     for _ in range(3):
         with pytest.raises(SourceFailed, match="500"):
-            await world.ask(url)
+            await harness.get(url)
     assert origin.count("/a.png") == 1
     origin.serve("/a.png", ONE)
-    world.now += 6
-    assert await world.states(url) == ["miss"]
+    harness.now += 6
+    assert await harness.states(url) == ["miss"]
 
 
-async def test_what_is_kept_stands_in_where_old_answers_are_not_given_at_once(
-    tmp_path: Path, origin: Origin
+async def test_without_stale_while_revalidate_stale_results_are_served_on_errors_only(
+    tmp_path: Path, origin: OriginServer
 ) -> None:
-    world = World(tmp_path / "cache", FreshnessConfig(stale_while_revalidate=0, ttl_jitter=0))
+    harness = ServiceHarness(
+        tmp_path / "cache", FreshnessConfig(stale_while_revalidate=0, ttl_jitter=0)
+    )
     url = conditional(origin, "/a.png", ONE)
-    await world.ask(url)
-    world.now += 601
-    assert await world.states(url, url) == ["miss", "hit"]
-    assert world.pool.rendered == 1
-    world.now += 601
+    await harness.get(url)
+    harness.now += 601
+    assert await harness.states(url, url) == ["miss", "hit"]
+    assert harness.pool.render_count == 1
+    harness.now += 601
     origin.serve("/a.png", status=503)
-    assert await world.states(url) == ["stale"]
-    world.now += 6
+    assert await harness.states(url) == ["stale"]
+    harness.now += 6
     origin.serve("/a.png", status=403)
     with pytest.raises(SourceDenied):
-        await world.ask(url)
-    await world.store.close()
-    await world.dialer.close()
+        await harness.get(url)
+    await harness.store.close()
+    await harness.http_client.close()
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, SourceNotFound), (403, SourceDenied)])
-async def test_what_the_source_took_back_is_not_hidden(
-    world: World, origin: Origin, status: int, error: type[Exception]
+async def test_a_removed_original_becomes_an_error(
+    harness: ServiceHarness, origin: OriginServer, status: int, error: type[Exception]
 ) -> None:
     url = origin.serve("/a.png", ONE, headers=LIVES)
-    await world.ask(url)
+    await harness.get(url)
     origin.serve("/a.png", status=status)
-    world.now += 601
-    assert await world.states(url) == ["stale"]
+    harness.now += 601
+    assert await harness.states(url) == ["stale"]
     for _ in range(3):
         with pytest.raises(error, match=str(status)):
-            await world.ask(url)
+            await harness.get(url)
     assert origin.count("/a.png") == 2
     origin.serve("/a.png", ONE, headers=LIVES)
-    world.now += 11
-    assert await world.states(url, url) == ["miss", "hit"]
-    assert world.pool.rendered == 1
+    harness.now += 11
+    assert await harness.states(url, url) == ["miss", "hit"]
+    assert harness.pool.render_count == 1
 
 
-async def test_a_purge_by_source_takes_all_that_was_made_of_it(
-    world: World, origin: Origin
+async def test_a_purge_by_source_removes_all_that_was_made_of_it(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
-    url, near = origin.serve("/u/a.png", ONE), origin.serve("/u/a.png2", OTHER)
+    url, other_url = origin.serve("/u/a.png", ONE), origin.serve("/u/a.png2", OTHER)
     for width in (20, 40, 60):
-        await world.ask(url, width)
-    await world.ask(near)
-    counts = await world.store.purge(Labelled(f"source:{url}"))
+        await harness.get(url, width)
+    await harness.get(other_url)
+    counts = await harness.store.purge(ByTag(f"source:{url}"))
     assert (counts["rendition"], counts["original"], counts["record"]) == (3, 1, 1)
-    assert await world.states(near, url) == ["hit", "miss"]
+    assert await harness.states(other_url, url) == ["hit", "miss"]
     assert origin.count("/u/a.png") == 2
-    counts = await world.store.purge(Prefixed(f"source:{origin.url('/u/')}"))
+    counts = await harness.store.purge(ByTagPrefix(f"source:{origin.url('/u/')}"))
     assert (counts["rendition"], counts["original"]) == (2, 2)
 
 
-async def test_a_soft_purge_asks_once_behind_the_old_answers(world: World, origin: Origin) -> None:
+async def test_a_soft_purge_revalidates_once_in_the_background(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = conditional(origin, "/a.png", ONE)
     for width in (20, 40):
-        await world.ask(url, width)
-    await world.store.purge(Everything(), soft=True)
-    assert [(await world.ask(url, width)).state for width in (20, 20, 40)] == [
+        await harness.get(url, width)
+    await harness.store.purge(All(), soft=True)
+    assert [(await harness.get(url, width)).state for width in (20, 20, 40)] == [
         "stale",
         "hit",
         "hit",
     ]
-    assert (origin.count("/a.png"), world.pool.rendered) == (2, 2)
+    assert (origin.count("/a.png"), harness.pool.render_count) == (2, 2)
 
 
-async def test_a_soft_purge_of_a_rendition_alone_is_renewed_too(
-    world: World, origin: Origin
+async def test_a_soft_purge_of_a_rendition_alone_revalidates_too(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = conditional(origin, "/a.png", ONE)
-    await world.ask(url, 20, "preset:small")
-    assert (await world.store.purge(Labelled("preset:small"), soft=True))["record"] == 0
-    assert [(await world.ask(url, 20)).state for _ in range(2)] == ["stale", "hit"]
+    await harness.get(url, 20, "preset:small")
+    assert (await harness.store.purge(ByTag("preset:small"), soft=True))["record"] == 0
+    assert [(await harness.get(url, 20)).state for _ in range(2)] == ["stale", "hit"]
     assert origin.count("/a.png") == 2
 
 
-async def test_tags_of_the_source_and_of_every_link_purge(world: World, origin: Origin) -> None:
+async def test_tags_of_the_source_and_of_every_link_purge(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = origin.serve("/a.png", ONE, headers={"Cache-Tag": "shop, sale"})
-    first = await world.ask(url, 40, "tag:first")
-    second = await world.ask(url, 40, "tag:second")
-    assert first.labels == (f"source:{url}", "tag:shop", "tag:sale", "tag:first")
-    assert set(second.labels) == {*first.labels, "tag:second"}
+    first = await harness.get(url, 40, "tag:first")
+    second = await harness.get(url, 40, "tag:second")
+    assert first.tags == (f"source:{url}", "tag:shop", "tag:sale", "tag:first")
+    assert set(second.tags) == {*first.tags, "tag:second"}
     for tag in ("shop", "first", "second"):
-        assert (await world.store.purge(Labelled(f"tag:{tag}")))["rendition"] == 1
-        await world.ask(url, 40, "tag:first")
-        await world.ask(url, 40, "tag:second")
+        assert (await harness.store.purge(ByTag(f"tag:{tag}")))["rendition"] == 1
+        await harness.get(url, 40, "tag:first")
+        await harness.get(url, 40, "tag:second")
 
 
-async def test_what_was_purged_while_it_was_made_is_not_kept(world: World, origin: Origin) -> None:
+async def test_a_rendition_that_was_purged_during_the_render_is_not_stored(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = origin.serve("/a.png", ONE, headers=LIVES)
 
     async def purge() -> None:
-        world.pool.during = None
-        await world.store.purge(Labelled(f"source:{url}"))
+        harness.pool.on_run = None
+        await harness.store.purge(ByTag(f"source:{url}"))
 
-    world.pool.during = purge
-    assert await world.states(url, url) == ["miss", "miss"]
+    harness.pool.on_run = purge
+    assert await harness.states(url, url) == ["miss", "miss"]
     assert origin.count("/a.png") == 2
 
 
 class Beside(Operation, frozen=True):
-    """Needs a second picture."""
+    """Needs a second image."""
 
     other: str
 
     def apply(self, picture: Picture) -> Picture:
         return picture
 
-    def also(self) -> tuple[SourceRef, ...]:
+    def extra_sources(self) -> tuple[SourceRef, ...]:
         return (SourceRef(self.other),)
 
 
-async def test_a_second_image_counts_like_the_first(world: World, origin: Origin) -> None:
+async def test_a_second_image_counts_like_the_first(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = conditional(origin, "/a.png", ONE)
     mark = conditional(origin, "/mark.png", OTHER)
-    job = ImageRequest(SourceRef(url), Plan((Beside(other=mark),)))
+    image_request = ImageRequest(SourceRef(url), Plan((Beside(other=mark),)))
 
     async def state() -> str:
-        answer = await world.service.get_or_render(job)
-        await until(lambda: not world.service._refresh)
-        return answer.state
+        result = await harness.service.get_or_render(image_request)
+        await wait_until(lambda: not harness.service._refresh)
+        return result.state
 
     assert [await state(), await state()] == ["miss", "hit"]
     conditional(origin, "/mark.png", ONE, '"2"')
-    world.now += 601
+    harness.now += 601
     assert [await state(), await state()] == ["stale", "hit"]
-    assert world.pool.rendered == 2
-    assert (await world.store.purge(Labelled(f"source:{mark}")))["rendition"] == 1
+    assert harness.pool.render_count == 2
+    assert (await harness.store.purge(ByTag(f"source:{mark}")))["rendition"] == 1
     assert await state() == "miss"
 
 
-BROKEN = file(scene(), "jpeg")[:2000] + b"\xff\xd9"
+BROKEN = encode(scene(), "jpeg")[:2000] + b"\xff\xd9"
 
 
-async def refusals(world: World, *urls: str, width: int = 40) -> list[str]:
-    said = []
+async def error_messages(harness: ServiceHarness, *urls: str, width: int = 40) -> list[str]:
+    messages = []
     for url in urls:
         with pytest.raises(BrokenImage) as raised:
-            await world.ask(url, width)
-        said.append(str(raised.value))
-    return said
+            await harness.get(url, width)
+        messages.append(str(raised.value))
+    return messages
 
 
-async def test_a_broken_original_is_found_out_once_in_a_while(world: World, origin: Origin) -> None:
+async def test_a_broken_original_is_rendered_once_per_negative_ttl(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = origin.serve("/a.jpg", BROKEN, headers=LIVES)
     same = origin.serve("/same.jpg", BROKEN, headers=LIVES)
-    assert len(set(await refusals(world, url, url, same, url))) == 1
-    assert world.pool.rendered == 1
-    await refusals(world, url, url, width=60)
-    assert world.pool.rendered == 2
-    world.now += RULES.negative_ttl
-    await refusals(world, url, url)
-    assert world.pool.rendered == 3
+    assert len(set(await error_messages(harness, url, url, same, url))) == 1
+    assert harness.pool.render_count == 1
+    await error_messages(harness, url, url, width=60)
+    assert harness.pool.render_count == 2
+    harness.now += FRESHNESS.negative_ttl
+    await error_messages(harness, url, url)
+    assert harness.pool.render_count == 3
 
 
-async def test_a_mended_original_is_a_picture_at_once(world: World, origin: Origin) -> None:
+async def test_a_repaired_original_is_rendered_at_once(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = origin.serve("/a.jpg", BROKEN)
-    await refusals(world, url, url)
+    await error_messages(harness, url, url)
     origin.serve("/a.jpg", ONE)
-    await world.store.purge(Labelled(f"source:{url}"))
-    assert (await world.ask(url)).state == "miss"
-    assert world.pool.rendered == 2
+    await harness.store.purge(ByTag(f"source:{url}"))
+    assert (await harness.get(url)).state == "miss"
+    assert harness.pool.render_count == 2
 
 
-async def test_a_question_about_a_broken_original_is_asked_once(
-    world: World, origin: Origin
+async def test_a_broken_original_is_inspected_once(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = origin.serve("/a.jpg", BROKEN, headers=LIVES)
     for _ in range(3):
         with pytest.raises(BrokenImage):
-            await world.service.detect(SourceRef(url))
-    assert world.pool.asked == 1
+            await harness.service.detect(SourceRef(url))
+    assert harness.pool.detect_count == 1
 
 
 @pytest.mark.parametrize("failure", [Overloaded, DeadlineExceeded, RenderFailed])
-async def test_what_may_go_well_next_time_is_tried_again(
-    world: World, origin: Origin, failure: type[CapacityError]
+async def test_capacity_errors_are_not_cached(
+    harness: ServiceHarness, origin: OriginServer, failure: type[CapacityError]
 ) -> None:
     url = origin.serve("/a.png", ONE)
 
     async def fail() -> None:
-        world.pool.during = None
+        harness.pool.on_run = None
         raise failure("not now")
 
-    world.pool.during = fail
+    harness.pool.on_run = fail
     with pytest.raises(failure):
-        await world.ask(url)
-    assert (await world.ask(url)).state == "miss"
+        await harness.get(url)
+    assert (await harness.get(url)).state == "miss"
 
 
-def test_refusals_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Refusals(10, lambda: 0.0)
-    monkeypatch.setattr("proxy.cache.negative.MOST", 3)
-    found_out = []
+def test_the_negative_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = NegativeCache(10, lambda: 0.0)
+    monkeypatch.setattr("proxy.cache.negative.MAX_ENTRIES", 3)
+    rendered = []
 
-    def refuse(original: str) -> None:
-        with known.believed("wish", [original]):
-            found_out.append(original)
+    def render(original: str) -> None:
+        with cache.guard("plan", [original]):
+            rendered.append(original)
             raise BrokenImage("it is broken")
 
     for original in "abcdacda":
         with pytest.raises(BrokenImage, match="it is broken"):
-            refuse(original)
+            render(original)
 
-    assert found_out == list("abcda")
-    assert len(known) == 3
+    assert rendered == list("abcda")
+    assert len(cache) == 3

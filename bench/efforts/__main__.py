@@ -1,8 +1,8 @@
-"""Which settings of an encoder are worth their time: bytes at equal SSIMULACRA2, and CPU.
+"""Compare the settings of an encoder: bytes at equal SSIMULACRA2 scores, and CPU time.
 
-``python bench/efforts avif`` (or ``jpeg``, ``webp``) prints a Markdown table. For every picture and
-setting a few qualities are tried, bytes are interpolated at the scores that the format's first
-setting reaches, and what is told is the geometric mean of bytes and of CPU time relative to it.
+``python bench/efforts avif`` (or ``jpeg``, ``webp``) prints a Markdown table. Every picture is
+encoded at several qualities with every setting; bytes are interpolated at the scores of the
+format's first setting. The table has geometric means of bytes and CPU time relative to it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ REPOSITORY = HERE.parents[1]
 WORK = REPOSITORY / "bench" / ".work"
 sys.path.insert(0, str(HERE.parent / "speed"))
 
-from statistics_table import short, table
+from statistics_table import format_number, markdown_table
 
-_PICTURES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
-_SAMPLE = REPOSITORY / "proxy" / "data" / "demo"
+_EVALUATION_IMAGES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
+_DEMO = REPOSITORY / "proxy" / "data" / "demo"
 _QUALITIES = (35, 50, 65, 80, 90)
 _SETTINGS: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "avif": {
@@ -66,49 +66,49 @@ _SAVE = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("format", choices=list(_SETTINGS))
-    parser.add_argument("--pictures", type=int, default=6)
-    parser.add_argument("--width", type=int, default=800)
-    parser.add_argument("--setting", action="append", help="only this one (may be repeated)")
+    parser.add_argument("--pictures", type=int, default=6, help="number of pictures")
+    parser.add_argument("--width", type=int, default=800, help="width they are scaled to")
+    parser.add_argument("--setting", action="append", help="only this setting (repeatable)")
     options = parser.parse_args()
     settings = _SETTINGS[options.format]
     first = next(iter(settings))
-    chosen = {
-        name: how
-        for name, how in settings.items()
+    selected = {
+        name: save_options
+        for name, save_options in settings.items()
         if name == first or not options.setting or name in options.setting
     }
     _install()
-    found = sorted(_PICTURES.glob("*.jpg")) or sorted(_SAMPLE.glob("*.jpg"))
-    step = max(1, len(found) // options.pictures)
-    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in chosen}
+    pictures = sorted(_EVALUATION_IMAGES.glob("*.jpg")) or sorted(_DEMO.glob("*.jpg"))
+    step = max(1, len(pictures) // options.pictures)
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in selected}
     with tempfile.TemporaryDirectory() as folder:
-        for picture in found[::step][: options.pictures]:
+        for picture in pictures[::step][: options.pictures]:
             image = pyvips.Image.thumbnail(str(picture), options.width).colourspace("srgb")
             image = image[:3].copy_memory()
             curves = {
-                name: _curve(image, options.format, how, Path(folder))
-                for name, how in chosen.items()
+                name: _curve(image, options.format, save_options, Path(folder))
+                for name, save_options in selected.items()
             }
             base = curves[first]
             for name, curve in curves.items():
-                size = [
+                log_sizes = [
                     math.log(_bytes_at(curve, score) / size)
                     for size, score, _ in base
                     if curve[0][1] <= score <= curve[-1][1]
                 ]
                 cpu = sum(one[2] for one in curve) / sum(one[2] for one in base)
-                if size:
-                    rows[name].append((sum(size) / len(size), math.log(cpu)))
+                if log_sizes:
+                    rows[name].append((sum(log_sizes) / len(log_sizes), math.log(cpu)))
             print("efforts:", picture.name, file=sys.stderr, flush=True)
     print(
-        table(
+        markdown_table(
             ["setting", "pictures", "bytes at equal SSIMULACRA2", "CPU"],
             [
                 [
                     name,
                     str(len(values)),
-                    short(math.exp(sum(one for one, _ in values) / len(values))),
-                    short(math.exp(sum(one for _, one in values) / len(values))),
+                    format_number(math.exp(sum(one for one, _ in values) / len(values))),
+                    format_number(math.exp(sum(one for _, one in values) / len(values))),
                 ]
                 for name, values in rows.items()
                 if values
@@ -118,14 +118,14 @@ def main() -> None:
 
 
 def _curve(
-    image: pyvips.Image, form: str, how: Mapping[str, object], folder: Path
+    image: pyvips.Image, format: str, save_options: Mapping[str, object], folder: Path
 ) -> list[tuple[int, float, float]]:
     """Bytes, score and CPU seconds for each quality."""
     encoded, seconds = [], []
     for quality in _QUALITIES:
-        began = time.process_time()
-        encoded.append(_SAVE[form](image, Q=quality, keep=0, **how))
-        seconds.append(time.process_time() - began)
+        start = time.process_time()
+        encoded.append(_SAVE[format](image, Q=quality, keep=0, **save_options))
+        seconds.append(time.process_time() - start)
     scores = _scores(image, encoded, folder)
     return [
         (len(body), score, cpu) for body, score, cpu in zip(encoded, scores, seconds, strict=True)
@@ -153,12 +153,12 @@ def _scores(image: pyvips.Image, encoded: Sequence[bytes], folder: Path) -> list
 
 
 def _bytes_at(curve: Sequence[tuple[int, float, float]], score: float) -> float:
-    """Bytes at a score, between the two nearest qualities; in their logarithm it is a line."""
+    """Bytes at a score: interpolate their logarithm between the two nearest qualities."""
     for (size, low, _), (larger, high, _) in pairwise(curve):
         if low <= score <= high:
             share = (score - low) / (high - low)
             return math.exp(math.log(size) + share * math.log(larger / size))
-    raise ValueError(f"{score} lies outside")
+    raise ValueError(f"score {score} is outside the curve")
 
 
 def _install() -> None:

@@ -1,12 +1,12 @@
-"""How good and how large each encoder's files are, against the pixels that went in.
+"""Measure quality and size of encoded files, compared with the pixels before encoding.
 
     python -m pip install -r bench/quality/requirements.txt
     python bench/quality/run.py FOLDER [--photos 8] [--side 640] [--markdown]
 
-FOLDER holds photographs as JPEG. Each is made smaller by the renderer, written by every setting
-and read again; SSIMULACRA2 (100 is the same, 90 is seen by nobody, 70 is good, 50 is fair) and the
-bytes a pixel are averages over the photographs; milliseconds are of one core. `ours` marks the
-defaults; those of sharp and imgproxy are their documented ones, given to the same encoders.
+FOLDER has photographs as JPEG. Each is scaled down by Framekeep, encoded with every setting and
+decoded again. SSIMULACRA2 (100 is equal, 90 not distinguishable, 70 good, 50 fair) and bytes per
+pixel are means over the photographs; milliseconds are CPU time. `ours` marks Framekeep's defaults;
+those of sharp and imgproxy are their documented ones, used with the same encoders.
 """
 
 import argparse
@@ -23,34 +23,34 @@ import pyvips
 from PIL import Image
 from ssimulacra2 import compute_ssimulacra2
 
-from proxy.imaging.encoders import QUALITY
+from proxy.imaging.encoders import DEFAULT_QUALITY
 from proxy.limits import Limits
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
-from proxy.operations.plan import OperationRegistry
-from proxy.smartcrop.detector import Eye
+from proxy.operations.registry import OperationRegistry
+from proxy.smartcrop.detector import SubjectDetector
 
-Saver = Callable[[pyvips.Image], bytes]
+Encoder = Callable[[pyvips.Image], bytes]
 
 
-def jpeg(quality: int, **options: object) -> Saver:
+def jpeg(quality: int, **options: object) -> Encoder:
     return lambda image: image.jpegsave_buffer(
         Q=quality, optimize_coding=True, interlace=True, keep=0, **options
     )
 
 
-def webp(quality: int, effort: int = 4, **options: object) -> Saver:
+def webp(quality: int, effort: int = 4, **options: object) -> Encoder:
     return lambda image: image.webpsave_buffer(Q=quality, effort=effort, keep=0, **options)
 
 
-def avif(quality: int, effort: int, **options: object) -> Saver:
+def avif(quality: int, effort: int, **options: object) -> Encoder:
     return lambda image: image.heifsave_buffer(
         Q=quality, effort=effort, compression="av1", keep=0, **options
     )
 
 
-def settings() -> dict[str, Saver]:
-    rows: dict[str, Saver] = {}
+def settings() -> dict[str, Encoder]:
+    rows: dict[str, Encoder] = {}
     for quality in (70, 75, 80, 85, 90):
         rows[f"jpeg {quality}"] = jpeg(quality)
     rows["jpeg 80, trellis"] = jpeg(80, trellis_quant=True, overshoot_deringing=True)
@@ -71,9 +71,9 @@ def settings() -> dict[str, Saver]:
 
 
 _EFFORTS = {"webp": ", effort 2", "avif": ", effort 3"}
-"""Ours for opaque pictures of this size, as rows are called."""
+"""Framekeep's efforts for opaque pictures of this size, as in the names of rows."""
 
-KNOWN = {
+OTHER_DEFAULTS = {
     "jpeg 80": "sharp, imgproxy",
     "webp 80": "sharp",
     "webp 79": "imgproxy",
@@ -82,54 +82,60 @@ KNOWN = {
 }
 
 
-def small(path: Path, side: int) -> pyvips.Image:
+def scale_down(path: Path, side: int) -> pyvips.Image:
     plan = OperationRegistry(OPERATIONS).plan(
         [
             {"type": "resize", "width": side, "height": side, "fit": "inside"},
             {"type": "convert", "format": "png"},
         ]
     )
-    body = render(path.read_bytes(), plan, Limits(), eye=Eye()).rendition.body
+    body = render(path.read_bytes(), plan, Limits(), detector=SubjectDetector()).rendition.body
     return pyvips.Image.pngload_buffer(body).colourspace("srgb").copy_memory()
 
 
 def score(image: pyvips.Image, body: bytes, folder: Path) -> float:
     reference, distorted = folder / "reference.png", folder / "distorted.png"
     Image.fromarray(image.numpy()).save(reference)
-    with Image.open(io.BytesIO(body)) as read:
-        read.convert("RGB").save(distorted)
+    with Image.open(io.BytesIO(body)) as decoded:
+        decoded.convert("RGB").save(distorted)
     return float(compute_ssimulacra2(str(reference), str(distorted)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--photos", type=int, default=8)
-    parser.add_argument("--side", type=int, default=640)
-    parser.add_argument("--only", default="", help="settings whose names begin so")
-    parser.add_argument("--work", type=Path, default=Path("bench/.work"))
-    chosen = parser.parse_args()
-    chosen.work.mkdir(parents=True, exist_ok=True)
-    found = sorted(chosen.folder.glob("*.jpg"))
-    photos = [small(path, chosen.side) for path in found[:: max(1, len(found) // chosen.photos)]]
-    ours = {f"{name} {quality}{_EFFORTS.get(name, '')}" for name, quality in QUALITY.items()}
-    print("| setting | bytes/pixel | SSIMULACRA2 | worst | ms/Mpixel | default of |")
+    parser.add_argument("--photos", type=int, default=8, help="number of photographs")
+    parser.add_argument("--side", type=int, default=640, help="longest side they are scaled to")
+    parser.add_argument("--only", default="", help="only settings whose names start with this")
+    parser.add_argument(
+        "--work", type=Path, default=Path("bench/.work"), help="folder for temporary files"
+    )
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    paths = sorted(options.folder.glob("*.jpg"))
+    photos = [
+        scale_down(path, options.side) for path in paths[:: max(1, len(paths) // options.photos)]
+    ]
+    ours = {
+        f"{name} {quality}{_EFFORTS.get(name, '')}" for name, quality in DEFAULT_QUALITY.items()
+    }
+    print("| setting | bytes/pixel | SSIMULACRA2 | minimum | ms/Mpixel | default of |")
     print("| --- | ---: | ---: | ---: | ---: | --- |")
-    for name, saver in settings().items():
-        if not name.startswith(chosen.only):
+    for name, encode in settings().items():
+        if not name.startswith(options.only):
             continue
         sizes, scores, times = [], [], []
         for photo in photos:
-            begin = time.process_time()
-            body = bytes(saver(photo))
+            start = time.process_time()
+            body = bytes(encode(photo))
             pixels = photo.width * photo.height
-            times.append((time.process_time() - begin) * 1e9 / pixels)
+            times.append((time.process_time() - start) * 1e9 / pixels)
             sizes.append(len(body) / pixels)
-            scores.append(score(photo, body, chosen.work))
-        of = "ours, " * (name in ours) + KNOWN.get(name, "")
+            scores.append(score(photo, body, options.work))
+        default_of = "ours, " * (name in ours) + OTHER_DEFAULTS.get(name, "")
         print(
             f"| {name} | {np.mean(sizes):.3f} | {np.mean(scores):.1f} | {min(scores):.1f} "
-            f"| {np.mean(times):.0f} | {of.strip(', ')} |",
+            f"| {np.mean(times):.0f} | {default_of.strip(', ')} |",
             flush=True,
         )
 

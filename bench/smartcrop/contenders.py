@@ -1,7 +1,7 @@
-"""Who places crops: each takes a picture and the windows it is to place, and says where.
+"""The contenders: each places the crop of a picture at every aspect ratio.
 
-A contender maps ratios to the upper left corner of the window, in pixels of the picture, and says
-how many seconds of one core it took where that can be told.
+A contender returns the upper left corner of the window by ratio, in pixels of the picture, and the
+CPU seconds it took, where these can be measured.
 """
 
 from __future__ import annotations
@@ -23,89 +23,90 @@ Corners = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Corners by ratio; ``seconds`` is None where only the waiting could be measured."""
+class PlacedCrops:
+    """Corners by ratio; ``seconds`` is None where the CPU time cannot be measured."""
 
     corners: Corners
     seconds: float | None = None
 
 
-Contender = Callable[[Picture], Placed]
+Contender = Callable[[Picture], PlacedCrops]
 
-NAMES = {"1.91:1": "191x100"} | {name: name.replace(":", "x") for name in RATIOS if "." not in name}
-"""The ratios as whole numbers, as links have them."""
-
-
-def windows(picture: Picture) -> dict[str, Window]:
-    return {name: frame for name, (frame, _) in picture.ratios.items()}
+INTEGER_RATIOS = {"1.91:1": "191x100"} | {
+    name: name.replace(":", "x") for name in RATIOS if "." not in name
+}
+"""The ratios in whole numbers, as in links."""
 
 
-def centre(picture: Picture) -> Placed:
-    """The middle."""
-    frames = windows(picture).items()
-    return Placed(
+def windows_by_ratio(picture: Picture) -> dict[str, Window]:
+    return {name: window for name, (window, _) in picture.windows.items()}
+
+
+def center(picture: Picture) -> PlacedCrops:
+    """Center every crop."""
+    return PlacedCrops(
         {
-            name: ((picture.width - frame.width) / 2, (picture.height - frame.height) / 2)
-            for name, frame in frames
+            name: ((picture.width - window.width) / 2, (picture.height - window.height) / 2)
+            for name, window in windows_by_ratio(picture).items()
         }
     )
 
 
 def libvips(interesting: str) -> Contender:
-    """Libvips' own smartcrop: ``attention`` or ``entropy``."""
+    """The smartcrop of libvips: ``attention`` or ``entropy``."""
 
-    def place(picture: Picture) -> Placed:
+    def place(picture: Picture) -> PlacedCrops:
         image = pyvips.Image.new_from_file(str(picture.path)).copy_memory()
-        began = time.process_time()
+        start = time.process_time()
         corners = {}
-        for name, frame in windows(picture).items():
-            cut = image.smartcrop(frame.width, frame.height, interesting=interesting)
-            corners[name] = (-cut.xoffset, -cut.yoffset)
-        return Placed(corners, (time.process_time() - began) / len(corners))
+        for name, window in windows_by_ratio(picture).items():
+            crop = image.smartcrop(window.width, window.height, interesting=interesting)
+            corners[name] = (-crop.xoffset, -crop.yoffset)
+        return PlacedCrops(corners, (time.process_time() - start) / len(corners))
 
     return place
 
 
-def library(models: str = "") -> Contender:
-    """Framekeep's eye and placement, in this process; one look serves all ratios."""
+def framekeep(models: str = "") -> Contender:
+    """Framekeep's detection and placement in this process; one detection serves all ratios."""
     from proxy.geometry import Size
-    from proxy.smartcrop.detector import Eye
+    from proxy.smartcrop.detector import SubjectDetector
     from proxy.smartcrop.models import ModelsConfig
-    from proxy.smartcrop.placement import place as placed
+    from proxy.smartcrop.placement import place_crop
 
-    eye = Eye(ModelsConfig(models))
-    eye.load()
+    detector = SubjectDetector(ModelsConfig(models))
+    detector.load()
 
-    def place(picture: Picture) -> Placed:
+    def place(picture: Picture) -> PlacedCrops:
         image = pyvips.Image.new_from_file(str(picture.path)).colourspace("srgb")
-        preview = image.thumbnail_image(640, height=640, size="down").copy_memory()
-        began = time.process_time()
-        focus = eye.look(preview)
-        seconds = time.process_time() - began
+        scaled = image.thumbnail_image(640, height=640, size="down").copy_memory()
+        start = time.process_time()
+        subject = detector.detect(scaled)
+        seconds = time.process_time() - start
         size = Size(picture.width, picture.height)
         boxes = {
-            name: placed(focus, size, Size(frame.width, frame.height)).box
-            for name, frame in windows(picture).items()
+            name: place_crop(subject, size, Size(window.width, window.height)).box
+            for name, window in windows_by_ratio(picture).items()
         }
-        return Placed({name: (box.left, box.top) for name, box in boxes.items()}, seconds)
+        return PlacedCrops({name: (box.left, box.top) for name, box in boxes.items()}, seconds)
 
     return place
 
 
-def server(address: str, source: str) -> Contender:
-    """A running Framekeep, which has the pictures' folder as a source of that name."""
+def framekeep_server(address: str, source: str) -> Contender:
+    """A running Framekeep in which ``source`` is the alias of the folder of pictures."""
 
-    def place(picture: Picture) -> Placed:
-        ratios = ":".join(NAMES[name] for name in RATIOS)
-        told = _asked(f"{address}/_/info:{ratios}/{source}:{quote(picture.path.name)}")
-        corners = zip(RATIOS, told["windows"], strict=True)
-        return Placed({name: (box["left"], box["top"]) for name, box in corners})
+    def place(picture: Picture) -> PlacedCrops:
+        ratios = ":".join(INTEGER_RATIOS[name] for name in RATIOS)
+        info = _get_json(f"{address}/_/info:{ratios}/{source}:{quote(picture.path.name)}")
+        corners = zip(RATIOS, info["windows"], strict=True)
+        return PlacedCrops({name: (box["left"], box["top"]) for name, box in corners})
 
     return place
 
 
 def smartcrop_js(folder: Path) -> Contender:
-    """smartcrop.js, from a folder where ``npm install smartcrop sharp`` was run."""
+    """smartcrop.js, in a folder where ``npm install smartcrop sharp`` was run."""
     script = Path(__file__).with_name("smartcrop.mjs").read_text()
     process = subprocess.Popen(
         ["node", "--input-type=module", "--eval", script],
@@ -115,33 +116,36 @@ def smartcrop_js(folder: Path) -> Contender:
         text=True,
     )
 
-    def place(picture: Picture) -> Placed:
+    def place(picture: Picture) -> PlacedCrops:
         assert process.stdin is not None
         assert process.stdout is not None
-        sizes = {name: [frame.width, frame.height] for name, frame in windows(picture).items()}
+        sizes = {
+            name: [window.width, window.height]
+            for name, window in windows_by_ratio(picture).items()
+        }
         process.stdin.write(json.dumps({"path": str(picture.path), "sizes": sizes}) + "\n")
         process.stdin.flush()
-        told = json.loads(process.stdout.readline())
-        return Placed({name: tuple(corner) for name, corner in told["corners"].items()})
+        result = json.loads(process.stdout.readline())
+        return PlacedCrops({name: tuple(corner) for name, corner in result["corners"].items()})
 
     return place
 
 
 def thumbor(address: str) -> Contender:
-    """A running thumbor whose file loader has the pictures' folder as its root."""
+    """A running thumbor whose file loader serves the folder of pictures."""
 
-    def place(picture: Picture) -> Placed:
+    def place(picture: Picture) -> PlacedCrops:
         corners = {}
-        for name, frame in windows(picture).items():
-            size = f"{frame.width}x{frame.height}"
-            told = _asked(f"{address}/unsafe/meta/{size}/smart/{quote(picture.path.name)}")
-            crops = [step for step in told["thumbor"]["operations"] if step["type"] == "crop"]
+        for name, window in windows_by_ratio(picture).items():
+            size = f"{window.width}x{window.height}"
+            meta = _get_json(f"{address}/unsafe/meta/{size}/smart/{quote(picture.path.name)}")
+            crops = [step for step in meta["thumbor"]["operations"] if step["type"] == "crop"]
             corners[name] = (crops[0]["left"], crops[0]["top"]) if crops else (0, 0)
-        return Placed(corners)
+        return PlacedCrops(corners)
 
     return place
 
 
-def _asked(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - where the caller says
-        return json.load(answer)
+def _get_json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 - the user's own server
+        return json.load(response)

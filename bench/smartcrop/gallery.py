@@ -1,8 +1,8 @@
-"""Draw the gallery of the docs: a picture, its centre crop, libvips' attention crop, and ours.
+"""Draw the gallery of the docs: a picture and its crops by center, libvips and Framekeep.
 
     python bench/smartcrop/gallery.py SET docs/smart-crop
 
-Only pictures whose licence lets them be passed on, each with its attribution.
+Only pictures whose license allows redistribution, each with its attribution.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import contenders
 from contenders import Contender
-from metric import Picture, load
+from metric import Picture, load_set
 from PIL import Image, ImageDraw
 
 HEIGHT, GAP = 180, 6
@@ -35,60 +35,59 @@ SHOWN = {
 
 
 def main() -> None:
-    """Draw every strip, and write the page that shows them."""
     parser = argparse.ArgumentParser(description="Draw the gallery of the docs.")
     parser.add_argument("set", type=Path)
     parser.add_argument("out", type=Path)
-    chosen = parser.parse_args()
-    chosen.out.mkdir(parents=True, exist_ok=True)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
 
-    with (chosen.set / "ATTRIBUTION.csv").open(newline="") as file:
+    with (options.set / "ATTRIBUTION.csv").open(newline="") as file:
         sources = {row["file"]: row for row in csv.DictReader(file)}
-    entrants = (contenders.centre, contenders.libvips("attention"), contenders.library())
+    placers = (contenders.center, contenders.libvips("attention"), contenders.framekeep())
     page = [
         "# Gallery\n",
-        "Each row: the picture, its centre crop, libvips' attention crop, and Framekeep's with",
-        "nothing to install. Written by `python bench/smartcrop/gallery.py SET docs/smart-crop`.\n",
+        "Each row: the picture, its center crop, libvips' attention crop, and Framekeep's without",
+        "optional models. Written by `python bench/smartcrop/gallery.py SET docs/smart-crop`.\n",
     ]
-    for picture in load(chosen.set):
+    for picture in load_set(options.set):
         if picture.id not in SHOWN:
             continue
         ratio = SHOWN[picture.id]
-        strip(picture, ratio, entrants).save(chosen.out / f"{picture.id}.jpg", quality=80)
+        strip(picture, ratio, placers).save(options.out / f"{picture.id}.jpg", quality=80)
         source = sources[picture.path.name]
-        licence = source["licence"]
+        license = source["licence"]
         if source["licence_url"]:
-            licence = f"[{licence}]({source['licence_url']})"
-        origin = f"{source['source']}, {licence}, <{source['source_url']}>"
+            license = f"[{license}]({source['licence_url']})"
+        origin = f"{source['source']}, {license}, <{source['source_url']}>"
         page += [
             f"![{picture.id} at {ratio}]({picture.id}.jpg)\n",
             f"{ratio}. {origin}; cropped and scaled down.\n",
         ]
-    (chosen.out / "gallery.md").write_text("\n".join(page).rstrip() + "\n")
+    (options.out / "gallery.md").write_text("\n".join(page).rstrip() + "\n")
 
 
-def strip(picture: Picture, ratio: str, entrants: tuple[Contender, ...]) -> Image.Image:
-    """The picture and what each entrant makes of it, side by side."""
-    frame, _ = picture.ratios[ratio]
-    whole = Image.open(picture.path).convert("RGB")
-    tiles = [whole]
-    for place in entrants:
+def strip(picture: Picture, ratio: str, placers: tuple[Contender, ...]) -> Image.Image:
+    """The picture and the crop of each contender, side by side."""
+    window, _ = picture.windows[ratio]
+    full = Image.open(picture.path).convert("RGB")
+    tiles = [full]
+    for place in placers:
         left, top = place(picture).corners[ratio]
-        tiles.append(whole.crop((left, top, left + frame.width, top + frame.height)))
-    ours = (round(left), round(top), round(left) + frame.width, round(top) + frame.height)
-    marked = whole.copy()
-    line = max(2, whole.height // 90)
+        tiles.append(full.crop((left, top, left + window.width, top + window.height)))
+    crop = (round(left), round(top), round(left) + window.width, round(top) + window.height)
+    marked = full.copy()
+    line = max(2, full.height // 90)
     ImageDraw.Draw(marked).rectangle(
-        [*ours[:2], ours[2] - 1, ours[3] - 1], outline="white", width=line
+        [*crop[:2], crop[2] - 1, crop[3] - 1], outline="white", width=line
     )
     tiles[0] = marked
     drawn = [tile.resize((round(tile.width * HEIGHT / tile.height), HEIGHT)) for tile in tiles]
-    wide = sum(tile.width for tile in drawn) + GAP * (len(drawn) - 1)
-    row = Image.new("RGB", (wide, HEIGHT), "white")
-    at = 0
+    width = sum(tile.width for tile in drawn) + GAP * (len(drawn) - 1)
+    row = Image.new("RGB", (width, HEIGHT), "white")
+    x = 0
     for tile in drawn:
-        row.paste(tile, (at, 0))
-        at += tile.width + GAP
+        row.paste(tile, (x, 0))
+        x += tile.width + GAP
     return row
 
 

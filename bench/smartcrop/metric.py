@@ -1,15 +1,15 @@
-"""How much of the subject a crop keeps: 0 is as bad as it can be placed, 1 as good.
+"""Score how much of the subject a crop contains: 0 is the worst position, 1 the best.
 
-A crop is judged only for where the largest window of a ratio is placed, so every case is a line of
-positions. With ``recall`` the share of subject area kept (mean over subjects, by weight), ``faces``
-the mean over faces of 1 (at least 98 % inside), half the share kept (cut) or 0 (gone), and ``room``
-the recall of the subjects' boxes grown by 8 %::
+Only the position of the largest window of an aspect ratio is scored, so each case is a line of
+positions. ``recall`` is the share of the subjects' area inside (mean over subjects, by weight),
+``faces`` the mean over faces of 1 (at least 98 % inside), half the share inside (cut) or 0 (lost),
+and ``margin`` the recall of the subjects' boxes enlarged by 8 %. The utility is::
 
-    U = 0.45 recall + 0.40 faces + 0.15 room        with faces
-    U = 0.85 recall + 0.15 room                     without
+    U = 0.45 recall + 0.40 faces + 0.15 margin      with faces
+    U = 0.85 recall + 0.15 margin                   without
 
 and the score is ``(U - worst) / (best - worst)`` over all positions, for cases where best and worst
-lie at least 0.1 apart; elsewhere the place does not matter and nothing is scored.
+differ by at least 0.1; in the others the position does not matter, and they are not scored.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ RATIOS: Mapping[str, float] = {
     "1.91:1": 1.91,
     "9:16": 9 / 16,
 }
-WHOLE = 0.98  # share of a face inside, and it counts as whole
-MATTERS = 0.1  # least distance of best and worst for a case to be scored
-CLEARLY_WORSE = 0.05  # a centre crop this far below the best is "clearly worse"
+WHOLE = 0.98  # share of a face inside from which it counts as whole
+MIN_RANGE = 0.1  # between best and worst, for a case to be scored
+CLEARLY_WORSE = 0.05  # below the best utility
 
-Line = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -55,23 +55,23 @@ class Window:
         return left, top, left + self.width, top + self.height
 
 
-def window(width: int, height: int, ratio: float) -> Window:
-    """The window of ``ratio`` (width by height) in a picture."""
+def largest_window(width: int, height: int, ratio: float) -> Window:
+    """The largest window of ``ratio`` (width by height) in a picture."""
     if width / height > ratio:
-        across = min(width, max(1, round(height * ratio)))
-        return Window(across, height, True, width - across + 1)
-    down = min(height, max(1, round(width / ratio)))
-    return Window(width, down, False, height - down + 1)
+        window_width = min(width, max(1, round(height * ratio)))
+        return Window(window_width, height, True, width - window_width + 1)
+    window_height = min(height, max(1, round(width / ratio)))
+    return Window(width, window_height, False, height - window_height + 1)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A thing to keep: how much of it lies in each column and row, and its box."""
+    """An annotated object: its box, its weight, and its pixels in each column and row."""
 
     box: tuple[float, float, float, float]
     weight: float
-    columns: Line
-    rows: Line
+    columns: Values
+    rows: Values
 
 
 @dataclass(frozen=True)
@@ -87,66 +87,66 @@ class Picture:
     faces: tuple[tuple[float, float, float, float], ...]
 
     @cached_property
-    def ratios(self) -> dict[str, tuple[Window, Line]]:
-        """For each ratio the window and U at each of its positions."""
-        found = {}
+    def windows(self) -> dict[str, tuple[Window, Values]]:
+        """For each ratio the window and the utility at each of its positions."""
+        windows = {}
         for name, ratio in RATIOS.items():
-            frame = window(self.width, self.height, ratio)
-            found[name] = frame, utility(self, frame)
-        return found
+            window = largest_window(self.width, self.height, ratio)
+            windows[name] = window, utility(self, window)
+        return windows
 
 
-def _shares(start: float, end: float, frame: Window) -> Line:
-    """Share of the stretch [start, end] inside the window, at each position."""
-    length = frame.width if frame.along_x else frame.height
-    at = np.arange(frame.positions, dtype=np.float64)
-    kept = np.minimum(end, at + length) - np.maximum(start, at)
-    return np.clip(kept, 0, None) / max(end - start, 1e-9)
+def _shares(start: float, end: float, window: Window) -> Values:
+    """Share of the interval [start, end] inside the window, at each position."""
+    length = window.width if window.along_x else window.height
+    offsets = np.arange(window.positions, dtype=np.float64)
+    inside = np.minimum(end, offsets + length) - np.maximum(start, offsets)
+    return np.clip(inside, 0, None) / max(end - start, 1e-9)
 
 
-def _box_shares(box: Sequence[float], frame: Window) -> Line:
+def _box_shares(box: Sequence[float], window: Window) -> Values:
     left, top, right, bottom = box
-    return _shares(left, right, frame) if frame.along_x else _shares(top, bottom, frame)
+    return _shares(left, right, window) if window.along_x else _shares(top, bottom, window)
 
 
-def _profile_shares(profile: Line, frame: Window) -> Line:
-    length = frame.width if frame.along_x else frame.height
+def _profile_shares(profile: Values, window: Window) -> Values:
+    length = window.width if window.along_x else window.height
     sums = np.concatenate(([0.0], np.cumsum(profile)))
-    at = np.arange(frame.positions)
-    return (sums[at + length] - sums[at]) / max(float(sums[-1]), 1e-9)
+    offsets = np.arange(window.positions)
+    return (sums[offsets + length] - sums[offsets]) / max(float(sums[-1]), 1e-9)
 
 
-def utility(picture: Picture, frame: Window) -> Line:
-    """U of the window at each of its positions."""
+def utility(picture: Picture, window: Window) -> Values:
+    """The utility of the window at each of its positions."""
     total = sum(subject.weight for subject in picture.subjects) or 1.0
-    recall = np.zeros(frame.positions)
-    room = np.zeros(frame.positions)
+    recall = np.zeros(window.positions)
+    margin = np.zeros(window.positions)
     for subject in picture.subjects:
-        profile = subject.columns if frame.along_x else subject.rows
-        recall += subject.weight * _profile_shares(profile, frame)
+        profile = subject.columns if window.along_x else subject.rows
+        recall += subject.weight * _profile_shares(profile, window)
         left, top, right, bottom = subject.box
-        more_x, more_y = 0.08 * (right - left), 0.08 * (bottom - top)
-        grown = (
-            max(0.0, left - more_x),
-            max(0.0, top - more_y),
-            min(float(picture.width), right + more_x),
-            min(float(picture.height), bottom + more_y),
+        margin_x, margin_y = 0.08 * (right - left), 0.08 * (bottom - top)
+        enlarged = (
+            max(0.0, left - margin_x),
+            max(0.0, top - margin_y),
+            min(float(picture.width), right + margin_x),
+            min(float(picture.height), bottom + margin_y),
         )
-        room += subject.weight * _box_shares(grown, frame)
-    recall, room = recall / total, room / total
+        margin += subject.weight * _box_shares(enlarged, window)
+    recall, margin = recall / total, margin / total
     if not picture.faces:
-        return 0.85 * recall + 0.15 * room
-    faces = np.mean([_face(_box_shares(box, frame)) for box in picture.faces], axis=0)
-    return 0.45 * recall + 0.40 * faces + 0.15 * room
+        return 0.85 * recall + 0.15 * margin
+    faces = np.mean([_face_utility(_box_shares(box, window)) for box in picture.faces], axis=0)
+    return 0.45 * recall + 0.40 * faces + 0.15 * margin
 
 
-def _face(kept: Line) -> Line:
-    return np.where(kept >= WHOLE, 1.0, 0.5 * kept)
+def _face_utility(inside: Values) -> Values:
+    return np.where(inside >= WHOLE, 1.0, 0.5 * inside)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One picture at one ratio, and where a crop was placed in it."""
+    """One picture at one ratio, and the position of a crop in it."""
 
     picture: Picture
     ratio: str
@@ -154,14 +154,14 @@ class Case:
     utility: float
     best: float
     worst: float
-    centre: float
+    center: float
     faces_cut: int
-    faces_gone: int
+    faces_lost: int
 
     @property
-    def matters(self) -> bool:
-        """Whether the place of the window makes a difference."""
-        return self.best - self.worst >= MATTERS
+    def is_scored(self) -> bool:
+        """Whether the position of the window makes a difference."""
+        return self.best - self.worst >= MIN_RANGE
 
     @property
     def score(self) -> float:
@@ -169,16 +169,16 @@ class Case:
         return (self.utility - self.worst) / (self.best - self.worst)
 
     @property
-    def centre_is_worse(self) -> bool:
-        """Whether a centre crop would clearly lose something here."""
-        return self.matters and self.best - self.centre >= CLEARLY_WORSE
+    def center_is_worse(self) -> bool:
+        """Whether a centered crop clearly loses something here."""
+        return self.is_scored and self.best - self.center >= CLEARLY_WORSE
 
 
-def judge(picture: Picture, ratio: str, left: float, top: float) -> Case:
-    """The case of a crop whose upper left corner, in pixels of the picture, is given."""
-    frame, values = picture.ratios[ratio]
-    position = min(max(round(left if frame.along_x else top), 0), frame.positions - 1)
-    kept_faces = _kept_faces(picture, frame, position)
+def score_crop(picture: Picture, ratio: str, left: float, top: float) -> Case:
+    """Score a crop by its upper left corner, in pixels of the picture."""
+    window, values = picture.windows[ratio]
+    position = min(max(round(left if window.along_x else top), 0), window.positions - 1)
+    inside = _shares_of_faces(picture, window, position)
     return Case(
         picture=picture,
         ratio=ratio,
@@ -186,39 +186,39 @@ def judge(picture: Picture, ratio: str, left: float, top: float) -> Case:
         utility=float(values[position]),
         best=float(values.max()),
         worst=float(values.min()),
-        centre=float(values[(frame.positions - 1) // 2]),
-        faces_cut=sum(0 < kept < WHOLE for kept in kept_faces),
-        faces_gone=sum(kept == 0 for kept in kept_faces),
+        center=float(values[(window.positions - 1) // 2]),
+        faces_cut=sum(0 < share < WHOLE for share in inside),
+        faces_lost=sum(share == 0 for share in inside),
     )
 
 
-def _kept_faces(picture: Picture, frame: Window, position: int) -> list[float]:
-    """The share kept of each face that some position keeps whole."""
-    shares = [_box_shares(box, frame) for box in picture.faces]
-    return [float(kept[position]) for kept in shares if kept.max() >= WHOLE]
+def _shares_of_faces(picture: Picture, window: Window, position: int) -> list[float]:
+    """The share inside of each face that is whole at some position."""
+    shares = [_box_shares(box, window) for box in picture.faces]
+    return [float(share[position]) for share in shares if share.max() >= WHOLE]
 
 
 @dataclass(frozen=True)
-class Total:
-    """What a table row says; faces are shares of those that could have been kept whole or not."""
+class Summary:
+    """The values of a table row; faces are shares of all faces in scored cases."""
 
     score: float
     scored: int
     faces_cut: float
-    faces_gone: float
+    faces_lost: float
     hard: float
 
 
-def total(cases: Sequence[Case]) -> Total:
-    """Means over the cases that matter; ``hard`` over those where centre is clearly worse."""
-    scored = [case for case in cases if case.matters]
-    hard = [case for case in scored if case.centre_is_worse]
+def summarize(cases: Sequence[Case]) -> Summary:
+    """Means over the scored cases; ``hard`` over those where a centered crop is clearly worse."""
+    scored = [case for case in cases if case.is_scored]
+    hard = [case for case in scored if case.center_is_worse]
     faces = sum(len(case.picture.faces) for case in scored)
-    return Total(
+    return Summary(
         score=float(np.mean([case.score for case in scored])) if scored else 1.0,
         scored=len(scored),
         faces_cut=sum(case.faces_cut for case in scored) / max(1, faces),
-        faces_gone=sum(case.faces_gone for case in scored) / max(1, faces),
+        faces_lost=sum(case.faces_lost for case in scored) / max(1, faces),
         hard=float(np.mean([case.score for case in hard])) if hard else 1.0,
     )
 
@@ -236,16 +236,16 @@ def _subject(entry: Mapping[str, Any], width: int, height: int) -> Subject:
         mask = np.asarray(canvas, dtype=np.float64)
         columns, rows = mask.sum(axis=0), mask.sum(axis=1)
     else:
-        columns, rows = _stretch(left, right, width), _stretch(top, bottom, height)
+        columns, rows = _overlap(left, right, width), _overlap(top, bottom, height)
     return Subject((left, top, right, bottom), float(entry["weight"]), columns, rows)
 
 
-def _stretch(start: float, end: float, length: int) -> Line:
+def _overlap(start: float, end: float, length: int) -> Values:
     edges = np.arange(length + 1, dtype=np.float64)
     return np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0, None)
 
 
-def load(folder: Path) -> Iterator[Picture]:
+def load_set(folder: Path) -> Iterator[Picture]:
     """The pictures of an annotated set (``annotations.json``, format ``smartcrop-eval/1``)."""
     for entry in json.loads((folder / "annotations.json").read_text())["images"]:
         width, height = entry["w"], entry["h"]

@@ -1,10 +1,10 @@
-"""Score subject-aware crops against each other, and print the table.
+"""Score the smart crops of Framekeep and other programs, and print a table.
 
     python bench/smartcrop/run.py SET [--models DIR] [--server URL --source NAME]
                                       [--smartcrop-js DIR] [--thumbor URL] [--cases FILE]
 
-SET is a folder with annotated photographs (``annotations.json``, format ``smartcrop-eval/1``). Use
-the pictures' folder as a source named NAME of the server, and unsigned links:
+SET is a folder with annotated photographs (``annotations.json``, format ``smartcrop-eval/1``). For
+--server, NAME is the alias of the folder of pictures, and unsigned links are allowed:
 
     FRAMEKEEP_SOURCES_ALIASES='{"set": "file:///…/images"}' framekeep serve --dev
 """
@@ -24,62 +24,69 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VIPS_CONCURRENCY"):
 import contenders
 import numpy as np
 from contenders import Contender
-from metric import Case, Picture, judge, load, total
+from metric import Case, Picture, load_set, score_crop, summarize
 
 
 def main() -> None:
-    """Read the arguments, run the contenders, print."""
-    parser = argparse.ArgumentParser(description="Score subject-aware crops.")
+    parser = argparse.ArgumentParser(
+        description="Score the smart crops of Framekeep and other programs."
+    )
     parser.add_argument("set", type=Path)
-    parser.add_argument("--models", help="folder of detector models: the library with them, too")
-    parser.add_argument("--server", help="address of a running Framekeep")
-    parser.add_argument("--source", default="set", help="its name for the pictures' folder")
-    parser.add_argument("--smartcrop-js", type=Path, help="where smartcrop and sharp are installed")
-    parser.add_argument("--thumbor", help="address of a running thumbor")
-    parser.add_argument("--cases", type=Path, help="write every case to this CSV file")
-    chosen = parser.parse_args()
+    parser.add_argument(
+        "--models", help="directory with detector models, to score Framekeep with them too"
+    )
+    parser.add_argument("--server", help="URL of a running Framekeep")
+    parser.add_argument("--source", default="set", help="its alias of the folder of pictures")
+    parser.add_argument(
+        "--smartcrop-js", type=Path, help="folder in which smartcrop and sharp are installed"
+    )
+    parser.add_argument("--thumbor", help="URL of a running thumbor")
+    parser.add_argument("--cases", type=Path, help="write all scored cases to this CSV file")
+    options = parser.parse_args()
 
-    entrants: dict[str, Contender] = {
-        "centre": contenders.centre,
+    by_name: dict[str, Contender] = {
+        "center": contenders.center,
         "libvips attention": contenders.libvips("attention"),
         "libvips entropy": contenders.libvips("entropy"),
     }
-    if chosen.smartcrop_js:
-        entrants["smartcrop.js"] = contenders.smartcrop_js(chosen.smartcrop_js)
-    if chosen.thumbor:
-        entrants["thumbor"] = contenders.thumbor(chosen.thumbor)
-    entrants["Framekeep, nothing to install"] = contenders.library()
-    if chosen.models:
-        entrants["Framekeep, with models"] = contenders.library(chosen.models)
-    if chosen.server:
-        entrants[f"Framekeep at {chosen.server}"] = contenders.server(chosen.server, chosen.source)
+    if options.smartcrop_js:
+        by_name["smartcrop.js"] = contenders.smartcrop_js(options.smartcrop_js)
+    if options.thumbor:
+        by_name["thumbor"] = contenders.thumbor(options.thumbor)
+    by_name["Framekeep"] = contenders.framekeep()
+    if options.models:
+        by_name["Framekeep, with models"] = contenders.framekeep(options.models)
+    if options.server:
+        by_name[f"Framekeep at {options.server}"] = contenders.framekeep_server(
+            options.server, options.source
+        )
 
-    pictures = list(load(chosen.set))
+    pictures = list(load_set(options.set))
     print(f"{len(pictures)} pictures, {len(pictures) * 6} cases\n")
-    print("| | score | where centre is clearly worse | faces cut | faces lost | ms a look |")
+    print("| | score | where center is clearly worse | faces cut | faces lost | CPU ms |")
     print("| --- | --- | --- | --- | --- | --- |")
     rows: list[tuple[str, Case]] = []
-    for name, contender in entrants.items():
+    for name, contender in by_name.items():
         cases, times = run(contender, pictures)
         rows += [(name, case) for case in cases]
-        sum_ = total(cases)
-        spent = f"{np.median(times) * 1000:.0f}" if times else ""
+        summary = summarize(cases)
+        cpu_ms = f"{np.median(times) * 1000:.0f}" if times else ""
         print(
-            f"| {name} | {sum_.score:.3f} | {sum_.hard:.3f} "
-            f"| {sum_.faces_cut:.1%} | {sum_.faces_gone:.1%} | {spent} |",
+            f"| {name} | {summary.score:.3f} | {summary.hard:.3f} "
+            f"| {summary.faces_cut:.1%} | {summary.faces_lost:.1%} | {cpu_ms} |",
             flush=True,
         )
-    if chosen.cases:
-        write(chosen.cases, rows)
+    if options.cases:
+        write(options.cases, rows)
 
 
 def run(contender: Contender, pictures: Sequence[Picture]) -> tuple[list[Case], list[float]]:
-    """Every case of every picture, and what each look took, in seconds."""
+    """All cases of all pictures, and the CPU seconds of each picture."""
     cases, times = [], []
-    for at, picture in enumerate(pictures, 1):
-        print(f"\r{at}", end="", file=sys.stderr)
+    for number, picture in enumerate(pictures, 1):
+        print(f"\r{number}", end="", file=sys.stderr)
         placed = contender(picture)
-        cases += [judge(picture, name, *corner) for name, corner in placed.corners.items()]
+        cases += [score_crop(picture, name, *corner) for name, corner in placed.corners.items()]
         if placed.seconds is not None:
             times.append(placed.seconds)
     print("\r", end="", file=sys.stderr)
@@ -87,12 +94,12 @@ def run(contender: Contender, pictures: Sequence[Picture]) -> tuple[list[Case], 
 
 
 def write(path: Path, rows: Sequence[tuple[str, Case]]) -> None:
-    """Every case that matters, for a closer look."""
+    """Write the scored cases as CSV."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("contender", "picture", "ratio", "score", "faces cut", "faces lost"))
         for name, case in rows:
-            if case.matters:
+            if case.is_scored:
                 writer.writerow(
                     (
                         name,
@@ -100,7 +107,7 @@ def write(path: Path, rows: Sequence[tuple[str, Case]]) -> None:
                         case.ratio,
                         f"{case.score:.4f}",
                         case.faces_cut,
-                        case.faces_gone,
+                        case.faces_lost,
                     )
                 )
 

@@ -1,8 +1,8 @@
-"""The originals: 12-megapixel photographs and what else an image server meets, made once.
+"""The originals: photographs of 12 megapixels, and other typical files; they are made once.
 
-Photographs are enlarged from pictures beside the repository where they are, else from the sample
-photograph; grain is laid over them, since an enlarged picture alone has no fine detail and would
-be half as many bytes as a camera's.
+Photographs are enlarged from the evaluation images beside the repository, or else from the demo
+photograph. Grain is added, because an enlarged picture has no fine detail, and its file would be
+half as large as a camera's.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from pathlib import Path
 import pyvips
 
 REPOSITORY = Path(__file__).parents[2]
-_SMALL = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
-_SAMPLE = REPOSITORY / "proxy" / "data" / "demo" / "beach.jpg"
+_EVALUATION_IMAGES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
+_DEMO = REPOSITORY / "proxy" / "data" / "demo" / "beach.jpg"
 _PHOTOS = 3
 _WIDTH, _HEIGHT = 4000, 3000
 _GRAIN = 5.0
 
 
-def corpus(folder: Path) -> dict[str, Path]:
-    """The originals by name; made when they are not there yet."""
+def make_originals(folder: Path) -> dict[str, Path]:
+    """The originals by name; they are made when they do not exist."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = {
+    paths = {
         name: folder / name
         for name in (
             *(f"photo{number}.jpg" for number in range(_PHOTOS)),
@@ -32,12 +32,12 @@ def corpus(folder: Path) -> dict[str, Path]:
             "animated.gif",
         )
     }
-    if not all(path.exists() for path in made.values()):
-        _make(folder)
-    return made
+    if not all(path.exists() for path in paths.values()):
+        _write_originals(folder)
+    return paths
 
 
-def _make(folder: Path) -> None:
+def _write_originals(folder: Path) -> None:
     photos = [_photograph(number) for number in range(_PHOTOS)]
     for number, photo in enumerate(photos):
         photo.jpegsave(str(folder / f"photo{number}.jpg"), Q=88, keep=0)
@@ -53,8 +53,8 @@ def _make(folder: Path) -> None:
 
 
 def _photograph(number: int) -> pyvips.Image:
-    pictures = sorted(_SMALL.glob("*.jpg"))
-    source = pictures[number * len(pictures) // _PHOTOS] if pictures else _SAMPLE
+    pictures = sorted(_EVALUATION_IMAGES.glob("*.jpg"))
+    source = pictures[number * len(pictures) // _PHOTOS] if pictures else _DEMO
     image = pyvips.Image.thumbnail(
         str(source), _WIDTH, height=_HEIGHT, crop="centre", size="both"
     ).colourspace("srgb")
@@ -63,7 +63,7 @@ def _photograph(number: int) -> pyvips.Image:
 
 
 def _animation(photo: pyvips.Image) -> pyvips.Image:
-    """24 frames of a window that wanders over the photograph."""
+    """24 frames of a window that moves over the photograph."""
     small = photo.thumbnail_image(960).copy_memory()
     frames = [small.crop(at * 12, at * 6, 480, 360) for at in range(24)]
     image = pyvips.Image.arrayjoin(frames, across=1).copy()

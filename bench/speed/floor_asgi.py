@@ -1,4 +1,4 @@
-"""A floor: the least ASGI app, that answers the same bytes from memory; run under uvicorn."""
+"""A floor for hits: a minimal ASGI app that sends the same bytes from memory, under uvicorn."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ async def app(scope: Message, _receive: object, send: Callable[[Message], Awaita
     if scope["type"] != "http":
         return
     body = _BODIES[scope["raw_path"]]
-    asked = dict(scope["headers"])
-    status = 304 if asked.get(b"if-none-match") == b'"bare"' else 200
-    headers = [(b"etag", b'"bare"'), (b"content-type", b"image/webp")]
+    request_headers = dict(scope["headers"])
+    status = 304 if request_headers.get(b"if-none-match") == b'"floor"' else 200
+    headers = [(b"etag", b'"floor"'), (b"content-type", b"image/webp")]
     if status == 200:
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -1,9 +1,9 @@
-"""A floor: the same libvips work in a bare loop, without server, network, limits or checks.
+"""A floor for renders: the same libvips calls in a loop, without server, network, limits or checks.
 
-``python floor_vips.py SPEC`` with a JSON list ``[original, wish, seconds]``; prints CPU seconds
-for each time.
-It is what somebody who knows libvips would write: thumbnail, sharpen, save; with the encoders'
-efforts that Framekeep chose, so that a cheaper encoder is not taken for a cheaper server.
+``python floor_vips.py ARGUMENT``, a JSON list ``[original, image spec, seconds]``, prints the CPU
+seconds of one rendition. It is what somebody who knows libvips would write: thumbnail, sharpen,
+save; with the encoder efforts that Framekeep uses, so that a cheaper encoder is not mistaken for a
+cheaper server.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import Any
 
 
-def rendered(data: bytes, wish: dict[str, Any]) -> bytes:
+def render(data: bytes, spec: dict[str, Any]) -> bytes:
     import pyvips
 
-    interesting = "attention" if wish["smart"] else "centre"
-    options = {"height": wish["height"], "crop": interesting} if wish["height"] else {}
+    interesting = "attention" if spec["smart"] else "centre"
+    options = {"height": spec["height"], "crop": interesting} if spec["height"] else {}
     image = pyvips.Image.thumbnail_buffer(
         data,
-        wish["width"],
+        spec["width"],
         size="both",
-        option_string="[n=-1]" if wish["animated"] else "",
+        option_string="[n=-1]" if spec["animated"] else "",
         **options,
     )
-    if wish["sharpen"]:
-        image = image.sharpen(sigma=wish["sharpen"])
-    quality: dict[str, Any] = {"Q": wish["quality"], "keep": 0}
-    match wish["format"]:
+    if spec["sharpen"]:
+        image = image.sharpen(sigma=spec["sharpen"])
+    quality: dict[str, Any] = {"Q": spec["quality"], "keep": 0}
+    match spec["format"]:
         case "jpeg":
             return bytes(image.jpegsave_buffer(optimize_coding=True, **quality))
         case "webp":
@@ -41,15 +41,15 @@ def rendered(data: bytes, wish: dict[str, Any]) -> bytes:
 
 
 def main() -> None:
-    name, wish, seconds = json.loads(sys.argv[1])
+    name, spec, seconds = json.loads(sys.argv[1])
     data = Path(name).read_bytes()
-    rendered(data, wish)
-    times = 0
-    began, used = time.monotonic(), time.process_time()
-    while time.monotonic() - began < seconds or times < 2:
-        rendered(data, wish)
-        times += 1
-    print((time.process_time() - used) / times)
+    render(data, spec)
+    count = 0
+    start, cpu_start = time.monotonic(), time.process_time()
+    while time.monotonic() - start < seconds or count < 2:
+        render(data, spec)
+        count += 1
+    print((time.process_time() - cpu_start) / count)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the comparison needs, below ``bench/.work``: nothing is installed into the system."""
+"""Install what the comparison needs below ``bench/.work``; nothing goes into the system."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from servers import WORK
 
-_PACKAGES = ("nginx", "nginx-common", "libjemalloc2")
+_DEBIAN_PACKAGES = ("nginx", "nginx-common", "libjemalloc2")
 
 
 def install() -> None:
-    """Fetch what is missing by the ordinary clients of the registries: pip, npm, apt."""
+    """Download what is missing with pip, npm and apt-get."""
     WORK.mkdir(parents=True, exist_ok=True)
     if not (WORK / "thumbor" / "bin" / "thumbor").exists():
         _run(WORK, sys.executable, "-m", "venv", "thumbor")
@@ -24,7 +24,7 @@ def install() -> None:
     if not (WORK / "debian" / "usr" / "sbin" / "nginx").exists():
         folder = WORK / "packages"
         folder.mkdir(exist_ok=True)
-        _run(folder, "apt-get", "download", *_PACKAGES)
+        _run(folder, "apt-get", "download", *_DEBIAN_PACKAGES)
         for package in folder.glob("*.deb"):
             _run(folder, "dpkg", "--extract", package.name, str(WORK / "debian"))
 

@@ -1,10 +1,10 @@
-"""Callers in a closed loop: each asks, waits for the whole answer, checks it, and asks again.
+"""A closed-loop load generator: each connection sends a request when it has the last response.
 
-A caller is one connection that stays open. Every answer is checked: its status, and its body byte
-for byte where the bytes are known (the first answer of a link, which is looked at as a picture).
-Where a server may take one of several ways, what is new is handed back to be looked at.
-The loop is plain epoll in processes of its own, so that callers cost the machine as little as can
-be: about what wrk costs, and the same beside every server.
+Every response is checked: its status, and its body byte for byte where the bytes are known (from
+the first response to a link, which is decoded and checked as an image). Where a server may render a
+rendition in several ways, unexpected bodies are returned to the caller, who checks them.
+The loop is plain epoll in processes of its own, so that the load generator takes as little CPU as
+possible: about as much as wrk, and the same for every server.
 """
 
 from __future__ import annotations
@@ -18,183 +18,197 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-CHUNK = 256 * 1024
-END = b"\r\n\r\n"
+_CHUNK_BYTES = 256 * 1024
+_HEAD_END = b"\r\n\r\n"
 
 
-class WrongAnswer(Exception):
-    """A server answered something else than what was asked for."""
+class WrongResponse(Exception):
+    """A response is not the one that was expected."""
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One request, and what its answer has to be.
+class Request:
+    """A request, and what is expected of its response.
 
-    ``body`` is the expected body, None where only its length can be checked; ``group`` names what
-    its time counts for. ``wish`` numbers what was wished for where other bodies may be right, too.
+    ``body`` is the expected body; None where only its length can be checked. ``group`` names the
+    group that its time belongs to. ``spec`` is the number of the image spec where other bodies may
+    be right, too.
     """
 
-    request: bytes
+    data: bytes
     status: int = 200
     body: bytes | None = None
     group: str = ""
-    wish: int | None = None
+    spec: int | None = None
 
 
 @dataclass
-class Times:
-    """Seconds that each answer took, by the group of its question; ``wall`` is the whole run's.
+class LoadResult:
+    """Seconds of each response, by the group of its request, and of the whole run.
 
-    ``others`` are bodies that were not expected, with the numbers of their wishes.
+    ``unexpected_bodies`` have the number of their image spec.
     """
 
     groups: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    wall: float = 0.0
-    others: set[tuple[int, bytes]] = field(default_factory=set)
+    wall_seconds: float = 0.0
+    unexpected_bodies: set[tuple[int, bytes]] = field(default_factory=set)
 
     @property
     def all(self) -> list[float]:
         return [seconds for group in self.groups.values() for seconds in group]
 
 
-def get(path: str, port: int, *extra: str) -> bytes:
+def get_request(path: str, port: int, *headers: str) -> bytes:
     """A GET request as bytes."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Accept: image/*", *extra]
+    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Accept: image/*", *headers]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def once(port: int, ask: Ask, *, seconds: float = 60.0) -> tuple[int, bytes, bytes]:
-    """Ask once; status, head and body."""
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as line:
-        line.sendall(ask.request)
+def send_once(
+    port: int, request: Request, *, timeout_seconds: float = 60.0
+) -> tuple[int, bytes, bytes]:
+    """Send one request; returns status, head and body of the response."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout_seconds) as connection:
+        connection.sendall(request.data)
         data = b""
         while True:
-            end = data.find(END)
-            if end >= 0 and len(data) >= (whole := end + 4 + _length(data[: end + 2])):
-                return int(data[9:12]), data[:end], data[end + 4 : whole]
-            chunk = line.recv(CHUNK)
+            head_end = data.find(_HEAD_END)
+            if head_end >= 0:
+                end = head_end + 4 + _content_length(data[: head_end + 2])
+                if len(data) >= end:
+                    return int(data[9:12]), data[:head_end], data[head_end + 4 : end]
+            chunk = connection.recv(_CHUNK_BYTES)
             if not chunk:
-                raise WrongAnswer(f"the server hung up after {data[:200]!r}")
+                raise WrongResponse(f"connection closed after {data[:200]!r}")
             data += chunk
 
 
-def call(
+def generate_load(
     port: int,
-    asks: Sequence[Ask],
+    requests: Sequence[Request],
     *,
-    callers: int,
+    connections: int,
     processes: int = 1,
     seconds: float | None = None,
-) -> Times:
-    """Ask all of ``asks`` once, in their order; or over and over for ``seconds``.
+) -> LoadResult:
+    """Send all requests once, in order; or again and again for ``seconds``.
 
-    ``callers`` connections are divided among the processes. Raises WrongAnswer.
+    The connections are divided among the processes. Raises WrongResponse.
     """
-    processes = min(processes, callers)
+    processes = min(processes, connections)
     if processes == 1:
-        return _call(port, asks, callers, seconds)
+        return _run(port, requests, connections, seconds)
     context = multiprocessing.get_context("fork")
     with context.Pool(processes) as pool:
-        share = callers // processes
-        jobs = [(port, asks[at::processes], share, seconds) for at in range(processes)]
-        parts = pool.starmap(_call, jobs)
-    merged = Times(wall=max(part.wall for part in parts))
+        each = connections // processes
+        arguments = [
+            (port, requests[number::processes], each, seconds) for number in range(processes)
+        ]
+        parts = pool.starmap(_run, arguments)
+    merged = LoadResult(wall_seconds=max(part.wall_seconds for part in parts))
     for part in parts:
-        merged.others |= part.others
+        merged.unexpected_bodies |= part.unexpected_bodies
         for name, values in part.groups.items():
             merged.groups[name] += values
     return merged
 
 
-class _Caller:
+class _Connection:
     def __init__(self, port: int) -> None:
-        self.line = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.data = b""
-        self.wanted = 0
-        self.ask: Ask
-        self.began = 0.0
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.request: Request
+        self.sent_at = 0.0
+        self._received = b""
+        self._expected_length = 0
 
-    def begin(self, ask: Ask) -> None:
-        self.ask, self.data, self.wanted = ask, b"", 0
-        self.began = time.perf_counter()
-        self.line.send(ask.request)
+    def send(self, request: Request) -> None:
+        self.request, self._received, self._expected_length = request, b"", 0
+        self.sent_at = time.perf_counter()
+        self.socket.send(request.data)
 
-    def hear(self) -> bool:
-        """Take what came; true once the answer is complete and right."""
-        chunk = self.line.recv(CHUNK)
+    def receive(self) -> bool:
+        """Read what has arrived; true when the response is complete and right."""
+        chunk = self.socket.recv(_CHUNK_BYTES)
         if not chunk:
-            raise WrongAnswer(f"the server hung up on {self.ask.request[:120]!r}")
-        data = self.data = self.data + chunk if self.data else chunk
-        if not self.wanted:
-            end = data.find(END)
-            if end < 0:
+            raise WrongResponse(f"connection closed after {self.request.data[:120]!r}")
+        data = self._received = self._received + chunk if self._received else chunk
+        if not self._expected_length:
+            head_end = data.find(_HEAD_END)
+            if head_end < 0:
                 return False
-            self.wanted = end + 4 + _length(data[: end + 2])
-            if int(data[9:12]) != self.ask.status:
-                raise WrongAnswer(f"{self.ask.request[:160]!r} got {data[:400]!r}")
-        if len(data) < self.wanted:
+            self._expected_length = head_end + 4 + _content_length(data[: head_end + 2])
+            if int(data[9:12]) != self.request.status:
+                raise WrongResponse(f"{self.request.data[:160]!r} got {data[:400]!r}")
+        if len(data) < self._expected_length:
             return False
-        if len(data) > self.wanted or (self.ask.wish is None and not self.is_expected()):
-            raise WrongAnswer(f"{self.ask.request[:160]!r} got another body")
+        is_wrong = self.request.spec is None and not self.is_expected()
+        if len(data) > self._expected_length or is_wrong:
+            raise WrongResponse(f"{self.request.data[:160]!r} got another body")
         return True
 
     def is_expected(self) -> bool:
-        return self.ask.body is None or self.data.endswith(self.ask.body)
+        return self.request.body is None or self._received.endswith(self.request.body)
 
     def body(self) -> bytes:
-        return self.data[self.data.find(END) + 4 :]
+        return self._received[self._received.find(_HEAD_END) + 4 :]
 
 
-def _length(head: bytes) -> int:
-    """The length of the body that a head, with its last line end, promises."""
+def _content_length(head: bytes) -> int:
+    """The length of the body; ``head`` includes the end of its last line."""
     if head[9:12] in (b"304", b"204"):
         return 0
-    folded = head.lower()
-    start = folded.find(b"\r\ncontent-length:")
+    lower = head.lower()
+    start = lower.find(b"\r\ncontent-length:")
     if start < 0:
-        raise WrongAnswer(f"an answer without a length: {head[:300]!r}")
-    return int(folded[start + 17 : folded.find(b"\r\n", start + 17)])
+        raise WrongResponse(f"response without Content-Length: {head[:300]!r}")
+    return int(lower[start + 17 : lower.find(b"\r\n", start + 17)])
 
 
-def _call(port: int, asks: Sequence[Ask], callers: int, seconds: float | None) -> Times:
+def _run(
+    port: int, requests: Sequence[Request], connections: int, seconds: float | None
+) -> LoadResult:
     with ExitStack() as closing:
-        lines: dict[int, _Caller] = {}
+        by_descriptor: dict[int, _Connection] = {}
         poll = closing.enter_context(select.epoll())
-        for _ in range(callers):
-            caller = _Caller(port)
-            closing.enter_context(caller.line)
-            lines[caller.line.fileno()] = caller
-            poll.register(caller.line, select.EPOLLIN)
-        return _loop(poll, lines, asks, seconds)
+        for _ in range(connections):
+            connection = _Connection(port)
+            closing.enter_context(connection.socket)
+            by_descriptor[connection.socket.fileno()] = connection
+            poll.register(connection.socket, select.EPOLLIN)
+        return _loop(poll, by_descriptor, requests, seconds)
 
 
 def _loop(
-    poll: select.epoll, lines: Mapping[int, _Caller], asks: Sequence[Ask], seconds: float | None
-) -> Times:
-    times = Times()
+    poll: select.epoll,
+    connections: Mapping[int, _Connection],
+    requests: Sequence[Request],
+    seconds: float | None,
+) -> LoadResult:
+    result = LoadResult()
     clock = time.perf_counter
     start = clock()
     until = start + seconds if seconds is not None else None
-    count, at, busy = len(asks), 0, 0
-    for caller in lines.values():
-        if until is None and at >= count:
+    count, sent, busy = len(requests), 0, 0
+    for connection in connections.values():
+        if until is None and sent >= count:
             break
-        caller.begin(asks[at % count])
-        at, busy = at + 1, busy + 1
+        connection.send(requests[sent % count])
+        sent, busy = sent + 1, busy + 1
     while busy:
         for descriptor, _ in poll.poll(60):
-            caller = lines[descriptor]
-            if not caller.hear():
+            connection = connections[descriptor]
+            if not connection.receive():
                 continue
             now = clock()
-            times.groups[caller.ask.group].append(now - caller.began)
-            if caller.ask.wish is not None and not caller.is_expected():
-                times.others.add((caller.ask.wish, caller.body()))
-            if now < until if until is not None else at < count:
-                caller.begin(asks[at % count])
-                at += 1
+            request = connection.request
+            result.groups[request.group].append(now - connection.sent_at)
+            if request.spec is not None and not connection.is_expected():
+                result.unexpected_bodies.add((request.spec, connection.body()))
+            if now < until if until is not None else sent < count:
+                connection.send(requests[sent % count])
+                sent += 1
             else:
                 busy -= 1
-    times.wall = clock() - start
-    return times
+    result.wall_seconds = clock() - start
+    return result

@@ -1,4 +1,4 @@
-"""How one thing is measured on one server; the caller interleaves servers and repeats."""
+"""Measure one scenario on one server; `runner` alternates servers and repeats."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import proc_stats
-from load_generator import Ask, Times, call, get, once
-from scenarios import Scenario, Wish
+from load_generator import LoadResult, Request, generate_load, get_request, send_once
+from scenarios import ImageSpec, Scenario
 from servers import HERE, Nginx, Server
 from statistics_table import median, percentile
 
@@ -23,111 +23,127 @@ CORES = len(os.sched_getaffinity(0))
 
 
 @dataclass
-class Found:
-    """What was found for one scenario on one server, a value for each round.
+class Measurements:
+    """The measurements of one scenario on one server, one value a round.
 
-    CPU in milliseconds a request; ``rates`` in requests a second and ``spread`` in milliseconds
-    (p50, p99), by the number of callers; memory in bytes. ``failed``: a wrong answer.
+    ``cpu`` is milliseconds a request. By the number of connections: ``rates`` are requests a
+    second, ``latencies`` milliseconds (p50, p99). Memory is bytes. ``error`` tells of a wrong
+    response.
     """
 
     cpu: list[float] = field(default_factory=list)
     rates: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    spread: dict[int, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    latencies: dict[int, list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     bytes: int = 0
     ssim: float | None = None
-    peak: int = 0
-    settled: int = 0
-    failed: str = ""
+    peak_memory: int = 0
+    memory_after: int = 0
+    error: str = ""
 
-    def add(self, times: Times, callers: int, cpu: float | None, *, per: int = 1) -> None:
-        """Note a run; ``per`` answers make one of what is counted."""
-        seconds = times.all
-        if cpu is not None:
-            self.cpu.append(1000 * cpu * per / len(seconds))
-        self.rates[callers].append(len(seconds) / per / times.wall)
-        spread = (1000 * percentile(seconds, 0.5), 1000 * percentile(seconds, 0.99))
-        self.spread[callers].append(spread)
+    def add(
+        self, result: LoadResult, connections: int, cpu_seconds: float | None, *, per: int = 1
+    ) -> None:
+        """Add a run; ``per`` responses count as one."""
+        seconds = result.all
+        if cpu_seconds is not None:
+            self.cpu.append(1000 * cpu_seconds * per / len(seconds))
+        self.rates[connections].append(len(seconds) / per / result.wall_seconds)
+        latency = (1000 * percentile(seconds, 0.5), 1000 * percentile(seconds, 0.99))
+        self.latencies[connections].append(latency)
 
-    def rate(self, callers: int) -> float:
-        return median(self.rates[callers])
+    def rate(self, connections: int) -> float:
+        return median(self.rates[connections])
 
-    def latency(self, callers: int) -> tuple[float, float]:
+    def latency(self, connections: int) -> tuple[float, float]:
         return (
-            median([p50 for p50, _ in self.spread[callers]]),
-            median([p99 for _, p99 in self.spread[callers]]),
+            median([p50 for p50, _ in self.latencies[connections]]),
+            median([p99 for _, p99 in self.latencies[connections]]),
         )
 
 
 _numbers = itertools.count(1)
 
 
-def fresh(
+def uncached_requests(
     server: Server, origin: Nginx, scenario: Scenario, bodies: Sequence[bytes | None]
-) -> Iterator[Ask]:
-    """Questions for originals that nobody has asked for yet, all wishes for each in a row.
+) -> Iterator[Request]:
+    """Requests for originals that were never requested before, all specs of each in a row.
 
-    What several wishes begin with may depend on which came first, and so may the bytes.
+    Which decoded original several specs share can depend on which of them comes first, and so can
+    the bytes: such requests have a ``spec``.
     """
-    several = len(scenario.wishes) > 1
+    has_several = len(scenario.specs) > 1
     for number in _numbers:
-        source = origin.address(scenario.original, number)
-        for at, (wish, body) in enumerate(zip(scenario.wishes, bodies, strict=True)):
-            request = get(server.link(wish, source), server.port)
-            yield Ask(request, body=body, wish=at if several else None)
+        source = origin.url(scenario.original, number)
+        for index, (spec, body) in enumerate(zip(scenario.specs, bodies, strict=True)):
+            data = get_request(server.link(spec, source), server.port)
+            yield Request(data, body=body, spec=index if has_several else None)
 
 
-def used(server: Server, run: Callable[[], Times]) -> tuple[Times, float]:
-    """The run, and the CPU seconds that the server's processes took for it."""
-    before = proc_stats.cpu(server.pid)
-    times = run()
-    return times, proc_stats.cpu(server.pid) - before
+def with_cpu_seconds(server: Server, run: Callable[[], LoadResult]) -> tuple[LoadResult, float]:
+    """The result of a run, and the CPU seconds that the server's processes used for it."""
+    before = proc_stats.cpu_seconds(server.pid)
+    result = run()
+    return result, proc_stats.cpu_seconds(server.pid) - before
 
 
-def first_answers(server: Server, origin: Nginx, scenario: Scenario) -> tuple[list[bytes], float]:
-    """The bodies that answer the scenario's wishes, and the seconds they took."""
-    one = itertools.islice(fresh(server, origin, scenario, [None] * len(scenario.wishes)), None)
-    asks = [next(one) for _ in scenario.wishes]
-    began = time.perf_counter()
-    return [once(server.port, ask)[2] for ask in asks], time.perf_counter() - began
+def first_responses(server: Server, origin: Nginx, scenario: Scenario) -> tuple[list[bytes], float]:
+    """The bodies of the scenario's renditions, and the seconds they took."""
+    unknown = [None] * len(scenario.specs)
+    requests = list(
+        itertools.islice(uncached_requests(server, origin, scenario, unknown), len(scenario.specs))
+    )
+    start = time.perf_counter()
+    return [send_once(server.port, each)[2] for each in requests], time.perf_counter() - start
 
 
-def cold(
+def run_cold(
     server: Server,
     origin: Nginx,
     scenario: Scenario,
     bodies: Sequence[bytes],
     *,
-    callers: int,
+    connections: int,
     count: int,
-) -> tuple[Times, float]:
-    """``count`` questions for fresh originals."""
-    asks = list(itertools.islice(fresh(server, origin, scenario, bodies), count))
-    return used(server, lambda: call(server.port, asks, callers=callers))
-
-
-def herd(
-    server: Server, origin: Nginx, scenario: Scenario, body: bytes, *, callers: int, herds: int
-) -> tuple[Times, float]:
-    """Everybody asks for the same fresh original at once, again and again."""
-    each = itertools.islice(fresh(server, origin, scenario, [body]), herds)
-    asks = [ask for one in each for ask in [one] * callers]
-    return used(server, lambda: call(server.port, asks, callers=callers))
-
-
-def hot(server: Server, ask: Ask, callers: int, seconds: float) -> tuple[Times, float]:
-    """The same question for so many seconds."""
-    asks = [ask] * CORES
-    return used(
-        server,
-        lambda: call(server.port, asks, callers=callers, processes=CORES, seconds=seconds),
+) -> tuple[LoadResult, float]:
+    """Send ``count`` requests for uncached originals."""
+    requests = list(itertools.islice(uncached_requests(server, origin, scenario, bodies), count))
+    return with_cpu_seconds(
+        server, lambda: generate_load(server.port, requests, connections=connections)
     )
 
 
-def bare_loop(original: Path, wish: Wish, seconds: float) -> float:
-    """CPU milliseconds that a wish costs in a bare loop."""
-    spec = json.dumps([str(original), asdict(wish), seconds])
+def run_herd(
+    server: Server, origin: Nginx, scenario: Scenario, body: bytes, *, connections: int, herds: int
+) -> tuple[LoadResult, float]:
+    """All connections request the same uncached original at once, ``herds`` times."""
+    each = itertools.islice(uncached_requests(server, origin, scenario, [body]), herds)
+    requests = [request for one in each for request in [one] * connections]
+    return with_cpu_seconds(
+        server, lambda: generate_load(server.port, requests, connections=connections)
+    )
+
+
+def run_hot(
+    server: Server, request: Request, connections: int, seconds: float
+) -> tuple[LoadResult, float]:
+    """Send the same request for so many seconds."""
+    requests = [request] * CORES
+    return with_cpu_seconds(
+        server,
+        lambda: generate_load(
+            server.port, requests, connections=connections, processes=CORES, seconds=seconds
+        ),
+    )
+
+
+def libvips_cpu_ms(original: Path, spec: ImageSpec, seconds: float) -> float:
+    """CPU milliseconds of a rendition in a bare loop of libvips calls."""
+    argument = json.dumps([str(original), asdict(spec), seconds])
     done = subprocess.run(
-        [sys.executable, str(HERE / "floor_vips.py"), spec],
+        [sys.executable, str(HERE / "floor_vips.py"), argument],
         env={**os.environ, "VIPS_CONCURRENCY": "1"},
         check=True,
         capture_output=True,

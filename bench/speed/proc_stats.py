@@ -1,4 +1,4 @@
-"""What processes have used, read from /proc: CPU time and memory of a process and all below it."""
+"""CPU time and memory of a process and its descendants, read from /proc."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_TICK = os.sysconf("SC_CLK_TCK")
-_AFTER_NAME = 2  # fields of /proc/PID/stat are counted from behind the name in parentheses
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_FIRST_FIELD = 2  # `_stat` omits pid and name, the fields 0 and 1
 
 
-def tree(root: int) -> list[int]:
-    """The process and all that descend from it, as they are now."""
+def process_tree(root: int) -> list[int]:
+    """The process and its descendants, as they are now."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
-                parent = int(_stat(int(entry.name))[3 - _AFTER_NAME])
+                parent = int(_stat(int(entry.name))[3 - _FIRST_FIELD])
                 children.setdefault(parent, []).append(int(entry.name))
     found = [root]
     for pid in found:
@@ -26,20 +26,20 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def cpu(root: int) -> float:
+def cpu_seconds(root: int) -> float:
     """CPU seconds used by the tree so far, with those of children that have ended."""
     ticks = 0
-    for pid in tree(root):
+    for pid in process_tree(root):
         with suppress(OSError):
             fields = _stat(pid)
-            ticks += sum(int(fields[at - _AFTER_NAME]) for at in (13, 14, 15, 16))
-    return ticks / _TICK
+            ticks += sum(int(fields[number - _FIRST_FIELD]) for number in (13, 14, 15, 16))
+    return ticks / _TICKS_PER_SECOND
 
 
-def memory(root: int) -> int:
-    """Proportional set size of the tree, in bytes: what is shared is counted once."""
+def memory_bytes(root: int) -> int:
+    """Proportional set size (PSS) of the tree: shared memory is counted once."""
     total = 0
-    for pid in tree(root):
+    for pid in process_tree(root):
         with suppress(OSError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
                 if line.startswith("Pss:"):
@@ -47,32 +47,32 @@ def memory(root: int) -> int:
     return total
 
 
-class Peak:
-    """The highest memory seen while watching, in bytes."""
+class PeakMemory:
+    """The highest memory that was measured, in bytes."""
 
     highest = 0
 
 
 @contextmanager
-def watching(root: int, *, every: float = 0.05) -> Iterator[Peak]:
-    """Look at the memory of the tree again and again."""
-    peak, over = Peak(), threading.Event()
+def watch_peak_memory(root: int, *, interval_seconds: float = 0.05) -> Iterator[PeakMemory]:
+    """Measure the memory of the tree again and again while the block runs."""
+    peak, done = PeakMemory(), threading.Event()
 
-    def look() -> None:
-        while not over.wait(every):
-            peak.highest = max(peak.highest, memory(root))
+    def measure() -> None:
+        while not done.wait(interval_seconds):
+            peak.highest = max(peak.highest, memory_bytes(root))
 
-    thread = threading.Thread(target=look, daemon=True)
+    thread = threading.Thread(target=measure, daemon=True)
     thread.start()
     try:
         yield peak
     finally:
-        over.set()
+        done.set()
         thread.join()
 
 
-def machine() -> str:
-    """The machine in a line: processor, cores, memory, kernel."""
+def describe_machine() -> str:
+    """Processor, cores, memory and kernel in one line."""
     processor = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text("ascii", "replace").splitlines():
         if line.startswith("model name"):
@@ -84,5 +84,6 @@ def machine() -> str:
 
 
 def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name."""
     text = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
     return text[text.rindex(")") + 2 :].split()

@@ -1,4 +1,4 @@
-"""The rounds: every server in turn, again and again, so that all have the same weather."""
+"""Run the scenarios in rounds: servers take turns, so that all have the same conditions."""
 
 from __future__ import annotations
 
@@ -7,271 +7,304 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import proc_stats
-from image_checks import WrongPicture, check, references, ssim
-from load_generator import Ask, Times, WrongAnswer, call, get, once
-from measure import CORES, Found, bare_loop, cold, first_answers, fresh, herd, hot, used
+from image_checks import WrongImage, decode_checked, reference_images, ssim
+from load_generator import (
+    LoadResult,
+    Request,
+    WrongResponse,
+    generate_load,
+    get_request,
+    send_once,
+)
+from measure import (
+    CORES,
+    Measurements,
+    first_responses,
+    libvips_cpu_ms,
+    run_cold,
+    run_herd,
+    run_hot,
+    uncached_requests,
+    with_cpu_seconds,
+)
 from scenarios import AVATAR, COLD, HITS, Scenario
-from servers import Front, Nginx, Server
+from servers import Nginx, NginxCache, Server
 from statistics_table import median
 
-FLOOR = "bare loop"
-_MEMORY = "progressive"
-_SETTLES_IN = 3.0
+FLOOR = "libvips floor"
+_MEMORY_SCENARIO = "progressive"
+_SETTLE_SECONDS = 3.0
 _HERD = 64
-_MOST_LOAD = 2000  # cold questions: more than are answered while anything is measured
-_MOST_WAYS = 8  # to the same picture
+_MAX_COLD_REQUESTS = 4000
+_MAX_LOAD_REQUESTS = 2000  # more than any server renders during a measurement
+_MAX_VARIANTS = 8  # different bodies for one image spec
 
 
 @dataclass(frozen=True)
-class Plan:
-    """``seconds`` is the length of a run, ``levels`` the numbers of callers."""
+class RunPlan:
+    """``seconds`` is the length of one run; ``selected`` are parts of scenario names, or None."""
 
     rounds: int
     seconds: float
-    levels: tuple[int, ...]
-    wanted: Sequence[str] | None = None
+    connection_counts: tuple[int, ...]
+    selected: Sequence[str] | None = None
 
-    def wants(self, scenario: str) -> bool:
-        return not self.wanted or any(word in scenario for word in self.wanted)
+    def is_selected(self, scenario: str) -> bool:
+        return not self.selected or any(part in scenario for part in self.selected)
 
 
-class Rounds:
-    """``found`` holds what was found, by scenario and server."""
+class Runner:
+    """``results`` holds the measurements by scenario and server."""
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RunPlan,
         servers: Sequence[Server],
         origin: Nginx,
         originals: Mapping[str, Path],
     ) -> None:
         self.plan = plan
-        self.found: dict[tuple[str, str], Found] = {}
+        self.results: dict[tuple[str, str], Measurements] = {}
         self._servers = servers
         self._origin = origin
         self._originals = originals
 
     def cpu(self, scenario: str, server: str) -> float | None:
-        values = self.found[scenario, server].cpu
+        """CPU milliseconds a request, the median of all rounds."""
+        values = self.results[scenario, server].cpu
         return median(values) if values else None
 
-    def ratio(self, scenario: str, server: str) -> float | None:
-        """CPU of the server to that of the floor, the median of each round's own ratio."""
-        floor = self.found.get((scenario, FLOOR))
+    def ratio_to_floor(self, scenario: str, server: str) -> float | None:
+        """CPU of the server by that of the floor: the median of the ratio of each round."""
+        floor = self.results.get((scenario, FLOOR))
         if floor is None or server == FLOOR:
             return None
-        pairs = zip(self.found[scenario, server].cpu, floor.cpu, strict=False)
-        ratios = [mine / least for mine, least in pairs]
+        pairs = zip(self.results[scenario, server].cpu, floor.cpu, strict=False)
+        ratios = [cpu / floor_cpu for cpu, floor_cpu in pairs]
         return median(ratios) if ratios else None
 
     def run_cold(self) -> None:
         for scenario in COLD:
-            if self.plan.wants(scenario.name):
-                self._cold(scenario)
-        if self.plan.wants("herd"):
-            self._herds()
+            if self.plan.is_selected(scenario.name):
+                self._run_cold(scenario)
+        if self.plan.is_selected("herd"):
+            self._run_herds()
 
-    def _cold(self, scenario: Scenario) -> None:
-        _tell(scenario.name)
+    def _results(self, scenario: str, server: str) -> Measurements:
+        return self.results.setdefault((scenario, server), Measurements())
+
+    def _run_cold(self, scenario: Scenario) -> None:
+        _report(scenario.name)
         original = self._originals[scenario.original]
-        floor = self.found.setdefault((scenario.name, FLOOR), Found())
-        known = {}
+        floor = self._results(scenario.name, FLOOR)
+        first = {}
         for server in self._servers:
-            found = self.found.setdefault((scenario.name, server.name), Found())
-            bodies, _ = first_answers(server, self._origin, scenario)
+            results = self._results(scenario.name, server.name)
+            bodies, _ = first_responses(server, self._origin, scenario)
             try:
                 images = [
-                    check(body, wish, server.name)
-                    for wish, body in zip(scenario.wishes, bodies, strict=True)
+                    decode_checked(body, spec, server.name)
+                    for spec, body in zip(scenario.specs, bodies, strict=True)
                 ]
-            except WrongPicture as error:
-                found.failed = str(error)
+            except WrongImage as error:
+                results.error = str(error)
                 continue
-            _, seconds = first_answers(server, self._origin, scenario)
-            known[server.name] = bodies, seconds
-            found.bytes = sum(map(len, bodies))
-            if scenario.compared:
-                looks = references(original, scenario.wishes[0])
-                found.ssim = max(ssim(images[0], one) for one in looks)
-        size = len(scenario.wishes)
+            _, seconds = first_responses(server, self._origin, scenario)
+            first[server.name] = bodies, seconds
+            results.bytes = sum(map(len, bodies))
+            if scenario.has_reference:
+                references = reference_images(original, scenario.specs[0])
+                results.ssim = max(ssim(images[0], reference) for reference in references)
         for _ in range(self.plan.rounds):
             floor.cpu.append(
-                sum(bare_loop(original, wish, self.plan.seconds) for wish in scenario.wishes)
+                sum(libvips_cpu_ms(original, spec, self.plan.seconds) for spec in scenario.specs)
             )
             for server in self._servers:
-                if server.name not in known:
-                    continue
-                bodies, seconds = known[server.name]
-                found = self.found[scenario.name, server.name]
-                for level in self.plan.levels:
-                    at_once = self.plan.seconds / seconds * min(level, CORES)
-                    count = size * max(level * 2 // size, round(at_once), 2)
-                    try:
-                        times, cpu = cold(
-                            server,
-                            self._origin,
-                            scenario,
-                            bodies,
-                            callers=level,
-                            count=min(count, 4000),
-                        )
-                        _look_at(times, scenario, server.name)
-                    except (WrongAnswer, WrongPicture) as error:
-                        found.failed = str(error)
-                        continue
-                    # One figure for CPU a round: it hardly depends on who waits for whom.
-                    busiest = level == self.plan.levels[-1]
-                    found.add(times, level, cpu if busiest else None, per=size)
-        if scenario.name == _MEMORY:
-            self._memories(scenario, known)
+                if server.name in first:
+                    self._run_cold_round(scenario, server, *first[server.name])
+        if scenario.name == _MEMORY_SCENARIO:
+            self._measure_memory(scenario, first)
 
-    def _memories(self, scenario: Scenario, known: Mapping[str, tuple[list[bytes], float]]) -> None:
-        """What this alone takes, each server begun anew: what came before may not be given back."""
+    def _run_cold_round(
+        self, scenario: Scenario, server: Server, bodies: Sequence[bytes], seconds: float
+    ) -> None:
+        """``seconds`` is what all renditions of one original take."""
+        results = self.results[scenario.name, server.name]
+        size = len(scenario.specs)
+        for connections in self.plan.connection_counts:
+            renderable = self.plan.seconds / seconds * min(connections, CORES)
+            count = size * max(connections * 2 // size, round(renderable), 2)
+            try:
+                result, cpu = run_cold(
+                    server,
+                    self._origin,
+                    scenario,
+                    bodies,
+                    connections=connections,
+                    count=min(count, _MAX_COLD_REQUESTS),
+                )
+                _check_unexpected_bodies(result, scenario, server.name)
+            except (WrongResponse, WrongImage) as error:
+                results.error = str(error)
+                continue
+            # One CPU value a round: it hardly depends on the number of connections.
+            is_last = connections == self.plan.connection_counts[-1]
+            results.add(result, connections, cpu if is_last else None, per=size)
+
+    def _measure_memory(
+        self, scenario: Scenario, first: Mapping[str, tuple[list[bytes], float]]
+    ) -> None:
+        """Memory for this scenario alone: every server is restarted before it."""
         for server in self._servers:
-            if server.name not in known:
+            if server.name not in first:
                 continue
             server.stop()
             server.start()
-            found = self.found[scenario.name, server.name]
-            with proc_stats.watching(server.pid) as peak:
-                cold(server, self._origin, scenario, known[server.name][0], callers=16, count=64)
-            time.sleep(_SETTLES_IN)
-            found.peak, found.settled = peak.highest, proc_stats.memory(server.pid)
+            results = self.results[scenario.name, server.name]
+            bodies, _ = first[server.name]
+            with proc_stats.watch_peak_memory(server.pid) as peak:
+                run_cold(server, self._origin, scenario, bodies, connections=16, count=64)
+            time.sleep(_SETTLE_SECONDS)
+            results.peak_memory = peak.highest
+            results.memory_after = proc_stats.memory_bytes(server.pid)
 
-    def _herds(self) -> None:
-        _tell("herd")
-        scenario = next(one for one in COLD if one.wishes == (AVATAR,))
+    def _run_herds(self) -> None:
+        _report("herd")
+        scenario = next(one for one in COLD if one.specs == (AVATAR,))
         for server in self._servers:
-            (body,), _ = first_answers(server, self._origin, scenario)
-            found = self.found.setdefault((f"herd of {_HERD}", server.name), Found())
-            herds = 20 if server.keeps else 1
+            (body,), _ = first_responses(server, self._origin, scenario)
+            results = self._results(f"herd of {_HERD}", server.name)
+            herds = 20 if server.caches_results else 1
             for _ in range(self.plan.rounds):
-                times, cpu = herd(server, self._origin, scenario, body, callers=_HERD, herds=herds)
-                found.add(times, _HERD, cpu, per=_HERD)
+                result, cpu = run_herd(
+                    server, self._origin, scenario, body, connections=_HERD, herds=herds
+                )
+                results.add(result, _HERD, cpu, per=_HERD)
 
-    def hit_bodies(self, files: Path) -> dict[str, dict[str, Ask]]:
-        """Questions that are hits, by scenario and server; floors serve the same bytes.
+    def prepare_hits(self, files: Path) -> dict[str, dict[str, Request]]:
+        """Requests that are hits, by scenario and server; writes the bodies that floors serve.
 
-        The quality is the one whose bytes come closest to what the scenario's name says.
+        Of all qualities, the one whose body comes closest to the scenario's size is used.
         """
-        asks: dict[str, dict[str, Ask]] = {}
-        names = [name for name in (*HITS, "304") if self.plan.wants(name)]
-        keepers = [server for server in self._servers if server.keeps]
-        if not keepers:
+        requests: dict[str, dict[str, Request]] = {}
+        names = [name for name in (*HITS, "304") if self.plan.is_selected(name)]
+        caching = [server for server in self._servers if server.caches_results]
+        if not caching:
             return {}
         for name in names:
-            size, wish = HITS.get(name, HITS["hit 9 kB"])
-            asks[name] = {}
-            for server in keepers:
-                best: tuple[int, Ask] | None = None
+            size, spec = HITS.get(name, HITS["hit 9 kB"])
+            requests[name] = {}
+            for server in caching:
+                best: tuple[int, Request] | None = None
                 for quality in range(20, 100, 5):
-                    turned = type(wish)(wish.width, wish.height, wish.format, quality)
-                    source = self._origin.address("photo0.jpg", 0)
-                    request = get(server.link(turned, source), server.port)
-                    _, head, body = once(server.port, Ask(request))
-                    away = abs(len(body) - size)
-                    if best is None or away < best[0]:
-                        best = away, self._known(name, request, head, body)
-                        if server is keepers[0]:
+                    source = self._origin.url("photo0.jpg", 0)
+                    link = server.link(replace(spec, quality=quality), source)
+                    data = get_request(link, server.port)
+                    _, head, body = send_once(server.port, Request(data))
+                    distance = abs(len(body) - size)
+                    if best is None or distance < best[0]:
+                        best = distance, _hit_request(name, data, head, body)
+                        if server is caching[0]:
                             (files / str(size)).write_bytes(body)
-                asks[name][server.name] = best[1]  # type: ignore[index]
-        return asks
-
-    @staticmethod
-    def _known(name: str, request: bytes, head: bytes, body: bytes) -> Ask:
-        if name != "304":
-            return Ask(request, body=body)
-        return _conditional(request, head)
+                requests[name][server.name] = best[1]  # type: ignore[index]
+        return requests
 
     def run_hits(
         self,
-        asks: Mapping[str, Mapping[str, Ask]],
-        fronts: Sequence[Front],
+        requests: Mapping[str, Mapping[str, Request]],
+        proxies: Sequence[NginxCache],
         floors: Sequence[Server],
     ) -> None:
-        for name, by_server in asks.items():
-            _tell(name)
+        for name, by_server in requests.items():
+            _report(name)
             size = HITS.get(name, HITS["hit 9 kB"])[0]
-            questions = dict(by_server)
+            all_requests = dict(by_server)
             for floor in floors:
-                request = get(f"/{size}", floor.port)
-                _, head, body = once(floor.port, Ask(request))
-                questions[floor.name] = self._known(name, request, head, body)
-            for front in fronts:
-                questions[front.name] = by_server[front.behind.name]
+                data = get_request(f"/{size}", floor.port)
+                _, head, body = send_once(floor.port, Request(data))
+                all_requests[floor.name] = _hit_request(name, data, head, body)
+            for proxy in proxies:
+                all_requests[proxy.name] = by_server[proxy.upstream.name]
             measured = [one for one in self._servers if one.name in by_server]
-            servers = [*measured, *fronts, *floors]
+            servers = [*measured, *proxies, *floors]
             for _ in range(self.plan.rounds):
                 for server in servers:
-                    ask = questions[server.name]
-                    found = self.found.setdefault((name, server.name), Found())
-                    found.bytes = len(ask.body or b"")
-                    for level in self.plan.levels:
-                        times, cpu = hot(server, ask, level, self.plan.seconds)
-                        found.add(times, level, cpu if level == self.plan.levels[-1] else None)
+                    request = all_requests[server.name]
+                    results = self._results(name, server.name)
+                    results.bytes = len(request.body or b"")
+                    for connections in self.plan.connection_counts:
+                        result, cpu = run_hot(server, request, connections, self.plan.seconds)
+                        is_last = connections == self.plan.connection_counts[-1]
+                        results.add(result, connections, cpu if is_last else None)
 
     def run_under_load(self) -> None:
-        """Hits, and the word on health, alone and while the server renders all it can."""
-        if not self.plan.wants("under load"):
+        """Hits and health checks, alone and while the server renders as much as it can."""
+        if not self.plan.is_selected("under load"):
             return
-        _tell("under load")
+        _report("under load")
         scenario = COLD[0]
         for server in self._servers:
-            if not server.keeps:
+            if not server.caches_results:
                 continue
-            (body,), _ = first_answers(server, self._origin, scenario)
-            kept = next(fresh(server, self._origin, scenario, [body]))
-            once(server.port, kept)
-            self._mixed(server, scenario, kept, body)
-            questions = {"hit": kept, "health": Ask(get(server.health, server.port))}
-            for what, ask in questions.items():
+            (body,), _ = first_responses(server, self._origin, scenario)
+            hit = next(uncached_requests(server, self._origin, scenario, [body]))
+            send_once(server.port, hit)
+            self._run_mixed(server, scenario, hit, body)
+            requests = {"hit": hit, "health": Request(get_request(server.health, server.port))}
+            for what, request in requests.items():
                 for loaded in (False, True):
                     name = f"{what} {'under load' if loaded else 'when idle'}"
-                    found = self.found.setdefault((name, server.name), Found())
+                    results = self._results(name, server.name)
                     for _ in range(self.plan.rounds):
-                        with self._load(server, scenario, body, running=loaded):
+                        with self._render_load(server, scenario, body, running=loaded):
                             seconds = max(2.0, self.plan.seconds)
-                            times = call(server.port, [ask], callers=4, seconds=seconds)
-                        found.add(times, self._level(4), None)
+                            result = generate_load(
+                                server.port, [request], connections=4, seconds=seconds
+                            )
+                        results.add(result, self._nearest_count(4), None)
 
-    def _mixed(self, server: Server, scenario: Scenario, kept: Ask, body: bytes) -> None:
-        """One question in a hundred is cold; told is how long the hits take."""
-        found = self.found.setdefault(("1 % cold, under load", server.name), Found())
+    def _run_mixed(self, server: Server, scenario: Scenario, hit: Request, body: bytes) -> None:
+        """One request in a hundred is a miss; the latency is that of the hits."""
+        results = self._results("1 % cold, under load", server.name)
         for _ in range(self.plan.rounds):
-            source = fresh(server, self._origin, scenario, [body])
-            asks = []
+            misses = uncached_requests(server, self._origin, scenario, [body])
+            requests = []
             for _ in range(round(20 * self.plan.seconds)):
-                ask = next(source)
-                asks += [Ask(kept.request, body=body, group="hit")] * 99
-                asks.append(Ask(ask.request, body=body, group="cold"))
-            times, cpu = used(server, lambda asks=asks: call(server.port, asks, callers=16))
-            hits = Times({"hit": times.groups["hit"]}, times.wall)
-            found.add(hits, self._level(16), cpu)
+                requests += [replace(hit, body=body, group="hit")] * 99
+                requests.append(replace(next(misses), group="cold"))
+            result, cpu = with_cpu_seconds(
+                server,
+                lambda requests=requests: generate_load(server.port, requests, connections=16),
+            )
+            hits = LoadResult({"hit": result.groups["hit"]}, result.wall_seconds)
+            results.add(hits, self._nearest_count(16), cpu)
 
-    def _level(self, callers: int) -> int:
-        """The column of the table that is nearest to so many callers."""
-        return min(self.plan.levels, key=lambda level: abs(level - callers))
+    def _nearest_count(self, connections: int) -> int:
+        """The column of the table whose number of connections is nearest."""
+        return min(self.plan.connection_counts, key=lambda count: abs(count - connections))
 
     @contextmanager
-    def _load(
+    def _render_load(
         self, server: Server, scenario: Scenario, body: bytes, *, running: bool
     ) -> Iterator[None]:
-        """Sixteen callers who want what is cold, for as long as the block lasts.
+        """While the block runs, 16 connections request uncached renditions.
 
-        In a process of their own: whoever measures meanwhile shall not wait for them.
+        They have a process of their own, so that the measurement does not wait for them.
         """
         if not running:
             yield
             return
 
-        asks = list(islice(fresh(server, self._origin, scenario, [body]), _MOST_LOAD))
+        requests = list(
+            islice(uncached_requests(server, self._origin, scenario, [body]), _MAX_LOAD_REQUESTS)
+        )
         load = multiprocessing.get_context("fork").Process(
-            target=call, args=(server.port, asks), kwargs={"callers": 16}
+            target=generate_load, args=(server.port, requests), kwargs={"connections": 16}
         )
         load.start()
         try:
@@ -281,21 +314,24 @@ class Rounds:
             load.join()
 
 
-def _conditional(request: bytes, head: bytes) -> Ask:
-    """The same question from somebody who has the answer already."""
+def _hit_request(name: str, data: bytes, head: bytes, body: bytes) -> Request:
+    """A request whose response is known; conditional for the scenario "304"."""
+    if name != "304":
+        return Request(data, body=body)
     for line in head.split(b"\r\n"):
         if line.lower().startswith(b"etag:"):
-            tag = line.partition(b":")[2].strip()
-            return Ask(request[:-2] + b"If-None-Match: " + tag + b"\r\n\r\n", status=304)
-    return Ask(request)
+            etag = line.partition(b":")[2].strip()
+            return Request(data[:-2] + b"If-None-Match: " + etag + b"\r\n\r\n", status=304)
+    return Request(data)
 
 
-def _look_at(times: Times, scenario: Scenario, who: str) -> None:
-    if len(times.others) > _MOST_WAYS * len(scenario.wishes):
-        raise WrongAnswer(f"{who} answered in more than {_MOST_WAYS} ways")
-    for wish, body in times.others:
-        check(body, scenario.wishes[wish], who)
+def _check_unexpected_bodies(result: LoadResult, scenario: Scenario, server: str) -> None:
+    """Raise unless every unexpected body is a right image, and there are few of them."""
+    if len(result.unexpected_bodies) > _MAX_VARIANTS * len(scenario.specs):
+        raise WrongResponse(f"{server} rendered more than {_MAX_VARIANTS} different bodies")
+    for spec, body in result.unexpected_bodies:
+        decode_checked(body, scenario.specs[spec], server)
 
 
-def _tell(what: str) -> None:
-    print("bench:", what, file=sys.stderr, flush=True)
+def _report(scenario: str) -> None:
+    print("bench:", scenario, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The servers that take part: how each is started, and how it is told a wish."""
+"""The servers that are compared: how each is started, and its links."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from scenarios import Wish
+from scenarios import ImageSpec
 
+from proxy.links.config import LinksConfig
+from proxy.links.dialect import DialectContext
 from proxy.links.native import NativeDialect
-from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import OperationRegistry
+from proxy.operations.registry import OperationRegistry
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
@@ -29,21 +30,21 @@ _START_SECONDS = 20.0
 
 
 class NotStarted(Exception):
-    """A server did not answer in time; its log is named."""
+    """A server did not respond in time; the message names its log."""
 
 
 class Server:
-    """A process and all below it, answering on a port of loopback. Only it is ever ended."""
+    """A process and its children, listening on a port of loopback."""
 
     name = ""
-    keeps = False  # whether a second answer is a hit
+    caches_results = False  # whether a second request is a hit
     health = "/healthcheck"
 
     def __init__(self, folder: Path, workers: int) -> None:
         self.folder = folder / self.name
         self.workers = workers
         self.port = _free_port()
-        self.started_in = 0.0
+        self.start_seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,18 +58,18 @@ class Server:
     def environment(self) -> Mapping[str, str]:
         return {}
 
-    def link(self, wish: Wish, source: str) -> str:
-        """The path that asks for a wish; ``source`` is the original's address."""
+    def link(self, spec: ImageSpec, source: str) -> str:
+        """The path of a rendition; ``source`` is the URL of the original."""
         raise NotImplementedError
 
     @classmethod
-    def present(cls) -> bool:
+    def is_installed(cls) -> bool:
         return True
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **self.environment()}
-        began = time.monotonic()
+        start = time.monotonic()
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(),
@@ -78,12 +79,12 @@ class Server:
                 env=environment,
                 start_new_session=True,
             )
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() - began > _START_SECONDS:
+        while not self._responds():
+            if self._process.poll() is not None or time.monotonic() - start > _START_SECONDS:
                 self.stop()
                 raise NotStarted(f"{self.name} did not start; see {self.folder / 'log'}")
             time.sleep(0.005)
-        self.started_in = time.monotonic() - began
+        self.start_seconds = time.monotonic() - start
 
     def stop(self) -> None:
         if self._process is None:
@@ -98,23 +99,24 @@ class Server:
             os.killpg(self._process.pid, signal.SIGTERM)
         self._process = None
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as line:
-                line.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                return line.recv(9) != b""
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return connection.recv(9) != b""
         except OSError:
             return False
 
 
 class Framekeep(Server):
     name = "framekeep"
-    keeps = True
+    caches_results = True
     health = "/health/live"
 
     def __init__(self, folder: Path, workers: int) -> None:
         super().__init__(folder, workers)
-        self._native = NativeDialect(OperationRegistry(OPERATIONS), Keyring.from_hex([KEY]))
+        self._context = DialectContext(OperationRegistry(OPERATIONS), LinksConfig(keys=(KEY,)))
+        self._dialect = NativeDialect(self._context)
 
     def command(self) -> list[str]:
         program = str(Path(sys.executable).with_name("framekeep"))
@@ -126,26 +128,26 @@ class Framekeep(Server):
             "FRAMEKEEP_LINKS_KEYS": KEY,
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
             "FRAMEKEEP_CACHE_DIR": str(self.folder / "cache"),
-            # All on one machine, and as patient as its peers: nobody is refused for being late.
+            # All run on one machine: long timeouts, as in the other servers, so that nothing fails.
             "FRAMEKEEP_RENDER_QUEUE_TIMEOUT_SECONDS": "60",
             "FRAMEKEEP_LIMITS_REQUEST_TIMEOUT_SECONDS": "120",
             "FRAMEKEEP_SOURCES_READ_TIMEOUT_SECONDS": "30",
         }
 
-    def link(self, wish: Wish, source: str) -> str:
-        if wish.smart:
-            steps = [f"smart_crop:{wish.width}:{wish.height}"]
+    def link(self, spec: ImageSpec, source: str) -> str:
+        if spec.smart:
+            steps = [f"smart_crop:{spec.width}:{spec.height}"]
         else:
-            steps = [f"resize:{wish.width}:{wish.height or ''}"]
-        if wish.sharpen:
-            steps.append(f"sharpen:{wish.sharpen}")
-        steps.append(f"convert:{wish.format}:{wish.quality}")
-        return self._native.build(self._native.make_request(source, steps))
+            steps = [f"resize:{spec.width}:{spec.height or ''}"]
+        if spec.sharpen:
+            steps.append(f"sharpen:{spec.sharpen}")
+        steps.append(f"convert:{spec.format}:{spec.quality}")
+        return self._dialect.build(self._context.make_request(source, steps))
 
 
 class Thumbor(Server):
     name = "thumbor"
-    keeps = True
+    caches_results = True
 
     def command(self) -> list[str]:
         (self.folder / "thumbor.conf").write_text(
@@ -166,12 +168,12 @@ DETECTORS = ['thumbor.detectors.face_detector', 'thumbor.detectors.feature_detec
             *("--conf", str(self.folder / "thumbor.conf"), "--processes", str(self.workers)),
         ]
 
-    def link(self, wish: Wish, source: str) -> str:
-        filters = [f"format({wish.format})", f"quality({wish.quality})"]
-        if wish.sharpen:
-            filters.insert(0, f"sharpen(1,{wish.sharpen},true)")
-        smart = "smart/" if wish.smart else ""
-        size = f"{wish.width}x{wish.height}"
+    def link(self, spec: ImageSpec, source: str) -> str:
+        filters = [f"format({spec.format})", f"quality({spec.quality})"]
+        if spec.sharpen:
+            filters.insert(0, f"sharpen(1,{spec.sharpen},true)")
+        smart = "smart/" if spec.smart else ""
+        size = f"{spec.width}x{spec.height}"
         return f"/unsafe/{size}/{smart}filters:{':'.join(filters)}/{quote(source, safe='')}"
 
 
@@ -185,13 +187,13 @@ class Ipx(Server):
     def environment(self) -> Mapping[str, str]:
         return {"IPX_HTTP_DOMAINS": "127.0.0.1", "NODE_ENV": "production"}
 
-    def link(self, wish: Wish, source: str) -> str:
-        size = f"s_{wish.width}x{wish.height}" if wish.height else f"w_{wish.width}"
-        words = [size, f"f_{wish.format}", f"q_{wish.quality}"]
-        words += ["position_attention"] * wish.smart + ["animated_true"] * wish.animated
-        if wish.sharpen:
-            words.append(f"sharpen_{wish.sharpen}")
-        return f"/{','.join(words)}/{source}"
+    def link(self, spec: ImageSpec, source: str) -> str:
+        size = f"s_{spec.width}x{spec.height}" if spec.height else f"w_{spec.width}"
+        options = [size, f"f_{spec.format}", f"q_{spec.quality}"]
+        options += ["position_attention"] * spec.smart + ["animated_true"] * spec.animated
+        if spec.sharpen:
+            options.append(f"sharpen_{spec.sharpen}")
+        return f"/{','.join(options)}/{source}"
 
 
 class Sharp(Server):
@@ -202,20 +204,20 @@ class Sharp(Server):
         shutil.copy(HERE / "sharp_server.mjs", copy)
         return ["node", str(copy), str(self.port)]
 
-    def link(self, wish: Wish, source: str) -> str:
-        words: dict[str, object] = {"url": source, "f": wish.format, "q": wish.quality}
-        words |= {"w": wish.width, "h": wish.height or ""}
-        words |= {"smart": 1} if wish.smart else {}
-        words |= {"animated": 1} if wish.animated else {}
-        words |= {"sharpen": wish.sharpen} if wish.sharpen else {}
-        return "/?" + urlencode(words)
+    def link(self, spec: ImageSpec, source: str) -> str:
+        query: dict[str, object] = {"url": source, "f": spec.format, "q": spec.quality}
+        query |= {"w": spec.width, "h": spec.height or ""}
+        query |= {"smart": 1} if spec.smart else {}
+        query |= {"animated": 1} if spec.animated else {}
+        query |= {"sharpen": spec.sharpen} if spec.sharpen else {}
+        return "/?" + urlencode(query)
 
 
 class Imgproxy(Server):
     name = "imgproxy"
 
     @classmethod
-    def present(cls) -> bool:
+    def is_installed(cls) -> bool:
         return shutil.which("imgproxy") is not None
 
     def command(self) -> list[str]:
@@ -229,37 +231,37 @@ class Imgproxy(Server):
             "IMGPROXY_LOG_LEVEL": "error",
         }
 
-    def link(self, wish: Wish, source: str) -> str:
-        words = [f"rs:{'fill' if wish.height else 'fit'}:{wish.width}:{wish.height}"]
-        words += ["g:sm"] * wish.smart
-        words += [f"sh:{wish.sharpen}"] if wish.sharpen else []
-        words.append(f"q:{wish.quality}")
-        return f"/unsafe/{'/'.join(words)}/plain/{quote(source, safe='')}@{wish.format}"
+    def link(self, spec: ImageSpec, source: str) -> str:
+        options = [f"rs:{'fill' if spec.height else 'fit'}:{spec.width}:{spec.height}"]
+        options += ["g:sm"] * spec.smart
+        options += [f"sh:{spec.sharpen}"] if spec.sharpen else []
+        options.append(f"q:{spec.quality}")
+        return f"/unsafe/{'/'.join(options)}/plain/{quote(source, safe='')}@{spec.format}"
 
 
 class Imagor(Server):
     name = "imagor"
 
     @classmethod
-    def present(cls) -> bool:
+    def is_installed(cls) -> bool:
         return shutil.which("imagor") is not None
 
     def command(self) -> list[str]:
         return ["imagor", "-port", str(self.port), "-imagor-unsafe", "-bind", "127.0.0.1"]
 
-    def link(self, wish: Wish, source: str) -> str:
-        filters = [f"sharpen({wish.sharpen})"] if wish.sharpen else []
-        filters += [f"format({wish.format})", f"quality({wish.quality})"]
-        smart = "smart/" if wish.smart else ""
-        size = f"{wish.width}x{wish.height}"
+    def link(self, spec: ImageSpec, source: str) -> str:
+        filters = [f"sharpen({spec.sharpen})"] if spec.sharpen else []
+        filters += [f"format({spec.format})", f"quality({spec.quality})"]
+        smart = "smart/" if spec.smart else ""
+        size = f"{spec.width}x{spec.height}"
         return f"/unsafe/{size}/{smart}filters:{':'.join(filters)}/{quote(source, safe='')}"
 
 
 class Nginx(Server):
     """Static files: a floor for hits, and the origin of all originals.
 
-    ``/N/name`` is the file ``name`` for every number N, with a few bytes behind its end that only
-    this address has: nobody who knows originals by their bytes has met it.
+    ``/N/name`` is the file ``name`` for every number N, followed by a few bytes that are different
+    for every URL, so that a server that compares originals by content has not cached it.
     """
 
     name = "nginx"
@@ -291,15 +293,15 @@ http {{
     fastcgi_temp_path {self.folder}/fastcgi;
     uwsgi_temp_path {self.folder}/uwsgi;
     scgi_temp_path {self.folder}/scgi;
-    {self.sites()}
+    {self.http_block()}
 }}
 """
         )
         program = WORK / "debian" / "usr" / "sbin" / "nginx"
         return [str(program), "-p", str(self.folder), "-c", str(configuration)]
 
-    def sites(self) -> str:
-        """What stands in the http block."""
+    def http_block(self) -> str:
+        """The contents of the http block."""
         return f"""
     server {{
         listen 127.0.0.1:{self.port};
@@ -316,34 +318,34 @@ http {{
     }}
 """
 
-    def address(self, original: str, number: int) -> str:
-        """Where a fresh copy of an original lies."""
+    def url(self, original: str, number: int) -> str:
+        """The URL of copy ``number`` of an original."""
         return f"http://127.0.0.1:{self.port}/{number}/{original}"
 
 
-class Front(Nginx):
-    """nginx in front of a server, with a cache of its own: ``deploy/nginx.conf`` as it is there."""
+class NginxCache(Nginx):
+    """nginx as a caching proxy in front of a server, configured by ``deploy/nginx.conf``."""
 
-    def __init__(self, folder: Path, workers: int, *, behind: Server) -> None:
-        super().__init__(folder, workers, files=folder, name="nginx-in-front")
-        self.behind = behind
+    def __init__(self, folder: Path, workers: int, *, upstream: Server) -> None:
+        super().__init__(folder, workers, files=folder, name="nginx cache")
+        self.upstream = upstream
 
-    def sites(self) -> str:
+    def http_block(self) -> str:
         text = (REPOSITORY / "deploy" / "nginx.conf").read_text()
-        for theirs, ours in {
+        for original, replacement in {
             "/var/cache/nginx/framekeep": f"{self.folder}/cache",
-            "server 127.0.0.1:8080;": f"server 127.0.0.1:{self.behind.port};",
+            "server 127.0.0.1:8080;": f"server 127.0.0.1:{self.upstream.port};",
             "listen 8081;": f"listen 127.0.0.1:{self.port};",
         }.items():
-            assert text.count(theirs) == 1, f"deploy/nginx.conf holds no {theirs}"
-            text = text.replace(theirs, ours)
+            assert text.count(original) == 1, f"deploy/nginx.conf has no {original}"
+            text = text.replace(original, replacement)
         return text
 
 
-class Bare(Server):
-    """uvicorn and the least ASGI app: a floor for hits."""
+class AsgiFloor(Server):
+    """uvicorn and a minimal ASGI app: a floor for hits."""
 
-    name = "bare"
+    name = "asgi floor"
 
     def __init__(self, folder: Path, workers: int, *, files: Path) -> None:
         super().__init__(folder, workers)
@@ -361,10 +363,10 @@ class Bare(Server):
         return {"BENCH_BODIES": str(self.files)}
 
 
-PEERS: tuple[type[Server], ...] = (Framekeep, Thumbor, Ipx, Sharp, Imgproxy, Imagor)
+SERVERS: tuple[type[Server], ...] = (Framekeep, Thumbor, Ipx, Sharp, Imgproxy, Imagor)
 
 
 def _free_port() -> int:
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        return int(line.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

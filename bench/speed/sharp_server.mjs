@@ -1,27 +1,27 @@
-// The least that can be called an image server: sharp behind node's own HTTP, nothing kept.
+// A minimal image server: sharp behind node's HTTP server, without a cache.
 import http from "node:http";
 import sharp from "sharp";
 
 sharp.cache(false);
-sharp.concurrency(1); // libuv's threads are the parallelism; one picture takes one core
+sharp.concurrency(1); // libuv's threads run in parallel; each image uses one core
 
 const agent = new http.Agent({ keepAlive: true });
 
-function fetched(address) {
+function fetchOriginal(url) {
   return new Promise((resolve, reject) => {
-    const request = http.get(address, { agent }, (answer) => {
+    const request = http.get(url, { agent }, (response) => {
       const chunks = [];
-      answer.on("data", (chunk) => chunks.push(chunk));
-      answer.on("end", () => resolve(Buffer.concat(chunks)));
-      answer.on("error", reject);
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("end", () => resolve(Buffer.concat(chunks)));
+      response.on("error", reject);
     });
     request.on("error", reject);
   });
 }
 
-async function rendered(query) {
+async function render(query) {
   const number = (name) => Number(query.get(name)) || undefined;
-  let image = sharp(await fetched(query.get("url")), {
+  let image = sharp(await fetchOriginal(query.get("url")), {
     sequentialRead: true,
     animated: query.has("animated"),
   }).rotate();
@@ -33,15 +33,15 @@ async function rendered(query) {
 }
 
 http
-  .createServer(async (request, answer) => {
+  .createServer(async (request, response) => {
     const query = new URL(request.url, "http://x").searchParams;
     try {
-      const body = await rendered(query);
+      const body = await render(query);
       const headers = { "content-type": `image/${query.get("f")}`, "content-length": body.length };
-      answer.writeHead(200, headers).end(body);
+      response.writeHead(200, headers).end(body);
     } catch (error) {
-      const words = String(error);
-      answer.writeHead(500, { "content-length": Buffer.byteLength(words) }).end(words);
+      const message = String(error);
+      response.writeHead(500, { "content-length": Buffer.byteLength(message) }).end(message);
     }
   })
   .listen(Number(process.argv[2]), "127.0.0.1");

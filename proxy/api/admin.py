@@ -1,128 +1,133 @@
-"""The operator's face: purge the cache, and look at it. Every request needs an admin key."""
+"""The admin API: purge the cache, and read its statistics. Every request needs an admin key."""
 
-import logging
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
-from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from proxy.api.http import request_body
-from proxy.api.http.api_keys import Key, Keys, bearer
-from proxy.api.http.problems import Problem, problem
-from proxy.api.http.request_id import request_id
-from proxy.cache.purge import Purged, Purging
-from proxy.cache.store import Everything, Labelled, Prefixed, Selector, Store
-from proxy.errors import InvalidPurge, ProxyError
-from proxy.telemetry import metrics
-from proxy.validation import Discreet
+from proxy.api.context import ApiContext
+from proxy.api.http.api_keys import ApiKey, ApiKeys, bearer_token
+from proxy.api.http.problems import problem_json
+from proxy.api.http.request_body import decode_json, read_body
+from proxy.api.http.routing import api_router
+from proxy.cache.purge import PurgeResult, PurgeService
+from proxy.cache.store import All, ByTag, ByTagPrefix, Cache, Selector
+from proxy.errors import InvalidPurge
+from proxy.validation import HidesSecrets
 
-_log = logging.getLogger(__name__)
+MAX_BODY_BYTES = 1_000_000
 
-MOST_BYTES = 1_000_000
-
-_Words = Annotated[
+_Texts = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=8192)], ...], Meta(max_length=1000)
 ]
+_Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class AdminConfig(Discreet, frozen=True, forbid_unknown_fields=True):
-    """Who may purge and look into the cache."""
+class AdminConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
+    """The admin API: purge and cache statistics."""
 
-    keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
-    """Keys of visible ASCII without commas, 256 at most; without one /admin/… is shut."""
+    keys: Annotated[
+        tuple[ApiKey, ...],
+        Meta(
+            extra_json_schema={"writeOnly": True},
+            description=(
+                "Keys for `/admin/…`, 1 to 256 visible ASCII characters each, without commas. "
+                "Without a key, `/admin/…` is closed."
+            ),
+        ),
+    ] = ()
 
 
-class Wish(Struct, frozen=True, forbid_unknown_fields=True):
-    """What to purge; all that any of the lists selects."""
+class PurgeRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /admin/purge``: an entry that any of the lists selects is purged."""
 
-    sources: _Words = ()
-    prefixes: _Words = ()
-    tags: _Words = ()
-    presets: _Words = ()
+    sources: _Texts = ()
+    prefixes: _Texts = ()
+    tags: _Texts = ()
+    presets: _Texts = ()
     everything: bool = False
     soft: bool = False
 
     def selectors(self) -> list[Selector]:
         if self.everything:
-            return [Everything()]
+            return [All()]
         return [
-            *(Labelled(f"source:{text}") for text in self.sources),
-            *(Prefixed(f"source:{text}") for text in self.prefixes),
-            *(Labelled(f"tag:{text}") for text in self.tags),
-            *(Labelled(f"preset:{text}") for text in self.presets),
+            *(ByTag(f"source:{text}") for text in self.sources),
+            *(ByTagPrefix(f"source:{text}") for text in self.prefixes),
+            *(ByTag(f"tag:{text}") for text in self.tags),
+            *(ByTag(f"preset:{text}") for text in self.presets),
         ]
 
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+def create_api(context: ApiContext) -> ASGIApp:
+    keys = ApiKeys(context.section(AdminConfig).keys)
+    return admin_api(context.purging, context.cache, keys)
 
 
-def app(purging: Purging, store: Store, keys: Keys) -> Starlette:
-    """``POST /admin/purge`` and ``GET /admin/cache``."""
+def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys) -> ASGIApp:
+    """Serve ``POST /admin/purge`` and ``GET /admin/cache``."""
 
+    def require_admin(endpoint: _Endpoint) -> _Endpoint:
+        @wraps(endpoint)
+        async def checked(request: Request) -> Response:
+            if not keys.verify(bearer_token(request.headers.get("authorization"))):
+                raise HTTPException(
+                    HTTPStatus.UNAUTHORIZED,
+                    "admin key is missing or wrong: send Authorization: Bearer KEY",
+                    {"www-authenticate": "Bearer"},
+                )
+            return await endpoint(request)
+
+        return checked
+
+    @require_admin
     async def purge(request: Request) -> Response:
-        wish = request_body.json(await request_body.read(request, MOST_BYTES), Wish, InvalidPurge)
-        selectors = wish.selectors()
+        body = await read_body(request, MAX_BODY_BYTES)
+        purge_request = decode_json(body, PurgeRequest, InvalidPurge)
+        selectors = purge_request.selectors()
         if not selectors:
             raise InvalidPurge(
-                "nothing is selected: name sources, prefixes, tags or presets, or everything"
+                "nothing is selected: set sources, prefixes, tags, presets or everything"
             )
-        purged = await purging.purge(selectors, soft=wish.soft)
-        status = HTTPStatus.OK if purged.complete else HTTPStatus.BAD_GATEWAY
-        return _json(status, told(purged))
+        return purge_response(await purging.purge(selectors, soft=purge_request.soft))
 
-    async def cache(_: Request) -> Response:
-        return _json(HTTPStatus.OK, await store.stats())
+    @require_admin
+    async def cache_stats(_: Request) -> Response:
+        return _json(HTTPStatus.OK, await cache.stats())
 
-    return Starlette(
-        routes=[
-            Route("/admin/purge", _guarded(keys, purge), methods=["POST"]),
-            Route("/admin/cache", _guarded(keys, cache), methods=["GET"]),
-        ]
+    return api_router(
+        [
+            Route("/admin/purge", purge, methods=["POST"]),
+            Route("/admin/cache", cache_stats, methods=["GET"]),
+        ],
+        _error_response,
     )
 
 
-def told(purged: Purged) -> dict[str, object]:
-    """What is said of a purge: the entries it hit, in all and by kind, and what CDNs answered."""
-    return {
-        "purged": sum(purged.entries.values()),
-        "entries": purged.entries,
-        "cdns": {name: failure or "ok" for name, failure in purged.told.items()},
-    }
+def purge_response(result: PurgeResult) -> Response:
+    """Report the purged entries, in all and by kind, and the result of each CDN."""
+    return _json(
+        HTTPStatus.OK if result.complete else HTTPStatus.BAD_GATEWAY,
+        {
+            "purged": sum(result.entries.values()),
+            "entries": result.entries,
+            "cdns": {name: error or "ok" for name, error in result.cdn_errors.items()},
+        },
+    )
 
 
-def _guarded(keys: Keys, endpoint: Endpoint) -> Endpoint:
-    """The endpoint for who has a key, and its failures as problems."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            _require_key(keys, request)
-            return await endpoint(request)
-        except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
-            name = request_id(dict(request.scope["headers"]))
-            metrics.named(name)
-            metrics.failed(error)
-            if not isinstance(error, ProxyError | Problem):
-                _log.error("%s: unforeseen", name, exc_info=error)
-            status, headers, body = problem(error, name)
-            texts = {name.decode(): value.decode() for name, value in headers}
-            return Response(body, status, texts)
-
-    return guarded
-
-
-def _require_key(keys: Keys, request: Request) -> None:
-    if not keys.admit(bearer(request.headers.get("authorization"))):
-        raise Problem(
-            HTTPStatus.UNAUTHORIZED,
-            "an admin key is needed: Authorization: Bearer KEY",
-            [(b"www-authenticate", b"Bearer")],
-        )
+def _error_response(request: Request, error: Exception) -> Response:
+    status, headers, body = problem_json(error, request.state.request_id)
+    texts = {name.decode(): value.decode() for name, value in headers}
+    return Response(body, status, texts | {"cache-control": "no-store"})
 
 
 def _json(status: HTTPStatus, value: object) -> Response:

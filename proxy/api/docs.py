@@ -1,24 +1,31 @@
-"""The reference face: `/openapi.json`, and `/docs`, a page that asks nobody else for anything."""
+"""The documentation API: ``/openapi.json``, and ``/docs``, a page that loads nothing else."""
 
 import inspect
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from hashlib import sha256
 from html import escape
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from proxy.api.http.problems import Headers, json_bytes, status_of
-from proxy.api.openapi import document
+from proxy.api.context import ApiContext
+from proxy.api.http.problems import error_headers, html_safe_json, status_of
+from proxy.api.http.routing import api_router
+from proxy.api.openapi import openapi_document
 from proxy.errors import ProxyError
-from proxy.operations.plan import OperationRegistry
-from proxy.operations.reference import COLUMNS, rows, step
+from proxy.operations.reference import COLUMNS, field_rows, link_syntax
+from proxy.operations.registry import OperationRegistry
 
 OPENAPI = "/openapi.json"
 DOCS = "/docs"
 
+_HEADERS = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 code { font-size: .9em; background: #8881; padding: .1em .3em; border-radius: .2em }
@@ -30,45 +37,44 @@ h2 { margin-top: 3rem } h3 { margin-top: 2rem }
 """
 
 
-class Reference:
-    def __init__(self, catalogue: OperationRegistry) -> None:
-        described = document(catalogue)
-        allowed = b64encode(sha256(_STYLE.encode()).digest()).decode()
-        self._pages: dict[str, tuple[Headers, bytes]] = {
-            OPENAPI: ([(b"content-type", b"application/json")], json_bytes(described)),
-            DOCS: (
-                [
-                    (b"content-type", b"text/html; charset=utf-8"),
-                    (
-                        b"content-security-policy",
-                        f"default-src 'none'; style-src 'sha256-{allowed}'".encode(),
-                    ),
-                ],
-                _page(catalogue, described).encode(),
-            ),
-        }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        page = self._pages.get(scope["path"].rstrip("/"))
-        if scope["method"] not in ("GET", "HEAD"):
-            status, headers, body = 405, [(b"allow", b"GET, HEAD")], b""
-        elif page is None:
-            status, headers, body = 404, [], b""
-        else:
-            status, headers, body = 200, page[0], page[1]
-        headers = [
-            *headers,
-            (b"cache-control", b"no-cache"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send(
-            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
-        )
+def create_api(context: ApiContext) -> ASGIApp:
+    return docs_api(context.operations)
 
 
-def _page(catalogue: OperationRegistry, described: dict[str, Any]) -> str:
+def docs_api(registry: OperationRegistry) -> ASGIApp:
+    document = openapi_document(registry)
+    openapi = _static(html_safe_json(document), {"content-type": "application/json"})
+    style_hash = b64encode(sha256(_STYLE.encode()).digest()).decode()
+    page = _static(
+        _page(registry, document).encode(),
+        {
+            "content-type": "text/html; charset=utf-8",
+            "content-security-policy": f"default-src 'none'; style-src 'sha256-{style_hash}'",
+        },
+    )
+    return api_router(
+        [
+            Route(path + slash, endpoint)
+            for path, endpoint in ((OPENAPI, openapi), (DOCS, page))
+            for slash in ("", "/")
+        ],
+        _error_response,
+    )
+
+
+def _static(body: bytes, headers: dict[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(_: Request) -> Response:
+        return Response(body, headers=headers | _HEADERS)
+
+    return respond
+
+
+def _error_response(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return Response(status_code=status, headers=error_headers(error) | _HEADERS)
+
+
+def _page(registry: OperationRegistry, document: dict[str, Any]) -> str:
     return "\n".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -78,9 +84,9 @@ def _page(catalogue: OperationRegistry, described: dict[str, Any]) -> str:
             + _inline("A link is `/{signature}/{step}/…/{source}`. Machines read ")
             + f'<a href="{OPENAPI}">{OPENAPI}</a>.</p>',
             "<h2>APIs</h2>",
-            *_apis(described),
+            *_calls(document),
             "<h2>Operations</h2>",
-            *_operations(catalogue),
+            *_operations(registry),
             "<h2>Problems</h2>",
             *_problems(),
             "</body></html>",
@@ -88,48 +94,50 @@ def _page(catalogue: OperationRegistry, described: dict[str, Any]) -> str:
     )
 
 
-def _apis(described: dict[str, Any]) -> Iterator[str]:
+def _calls(document: dict[str, Any]) -> Iterator[str]:
     yield _table(
         ("call", "what it is"),
         (
             (f"`{method.upper()} {path}`", f"{call['tags'][0]}: {call['summary']}")
-            for path, calls in described["paths"].items()
+            for path, calls in document["paths"].items()
             for method, call in calls.items()
         ),
     )
 
 
-def _operations(catalogue: OperationRegistry) -> Iterator[str]:
-    for name, kind in catalogue.operations.items():
-        yield f'<h3 id="{name}">{_inline(f"`{step(kind)}`")}</h3>'
+def _operations(registry: OperationRegistry) -> Iterator[str]:
+    for name, kind in registry.operations.items():
+        yield f'<h3 id="{name}">{_inline(f"`{link_syntax(kind)}`")}</h3>'
         for paragraph in inspect.cleandoc(kind.__doc__ or "").split("\n\n"):
             yield f"<p>{_inline(paragraph)}</p>"
         if kind.__struct_fields__:
-            yield _table(COLUMNS, rows(kind))
+            yield _table(COLUMNS, field_rows(kind))
 
 
 def _problems() -> Iterator[str]:
-    for kind in sorted(_kinds(ProxyError), key=lambda kind: kind.problem_type):
+    for kind in sorted(_error_types(ProxyError), key=lambda kind: kind.problem_type):
         meaning = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0]
         name = kind.problem_type
         yield f'<h3 id="problem-{name}">{name}</h3>'
         yield f"<p>{int(status_of(kind))}: {_inline(meaning)}</p>"
 
 
-def _kinds(of: type[ProxyError]) -> Iterator[type[ProxyError]]:
-    for kind in of.__subclasses__():
-        yield kind
-        yield from _kinds(kind)
+def _error_types(base: type[ProxyError]) -> Iterator[type[ProxyError]]:
+    """Yield the subclasses with a problem type of their own."""
+    for kind in base.__subclasses__():
+        if "problem_type" in vars(kind):
+            yield kind
+        yield from _error_types(kind)
 
 
-def _table(head: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
-    titles = "".join(f"<th>{_inline(cell)}</th>" for cell in head)
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{_inline(cell)}</th>" for cell in columns)
     body = "".join(
-        f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in line)}</tr>" for line in lines
+        f"<tr>{''.join(f'<td>{_inline(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _inline(text: str) -> str:
-    """The text as HTML; what stands in backticks is code."""
+    """Convert text to HTML, and what is in backticks to code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))

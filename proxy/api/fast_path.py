@@ -1,64 +1,67 @@
-"""Hits are given where they arrive, at the wire: without a task, and without an app in between.
+"""Answer hits in the HTTP protocol itself: no task, and no ASGI app in between.
 
-A scope, a cycle, a task and two messages, for an answer that lies ready, are half of what it costs
-(`bench/run --scenario hit`). Here is decided whether one does; the protocol writes it. Who asks for
-a part, brings a body, or asks for anything that is not at hand goes the long way. Both ways give
-the same answers and count the same, and tests hold them against each other.
+ASGI's scope, request cycle, task and two messages are half of what a hit costs
+(`bench/run --scenario hit`). This module decides whether a response is cached and current; the
+protocol writes it. Requests for a range, with a body, or for anything that is not cached go the
+full path through the app. Both send the same responses and count the same; tests compare them.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from proxy.api.http.accept import offer
+from proxy.api.http.accept import accepted_formats
 from proxy.api.http.request_id import request_id
-from proxy.api.images import GUARDS
-from proxy.api.middleware import Observed
-from proxy.api.response_cache import Recent, lines
-from proxy.sources.net.via import came_from_us
+from proxy.api.images import SECURITY_HEADERS
+from proxy.api.middleware import AccessLogMiddleware
+from proxy.api.response_cache import ResponseCache, encode_headers
+from proxy.sources.net.via import has_own_via
 
-_LONG = frozenset((b"range", b"content-length", b"transfer-encoding", b"upgrade"))
-_GUARDS = lines(GUARDS)
+_FULL_PATH_HEADERS = frozenset((b"range", b"content-length", b"transfer-encoding", b"upgrade"))
+_SECURITY_LINES = encode_headers(SECURITY_HEADERS)
 
 
-class Given(NamedTuple):
-    """An answer; ``fields`` are lines of its head, without those that every answer has."""
+class FastPathResponse(NamedTuple):
+    """``header_lines`` are without the headers that the server adds to every response."""
 
     status: int
-    fields: bytes
+    header_lines: bytes
     body: bytes
 
 
-class AtHand:
+class FastPath:
     def __init__(
-        self, recent: Recent, observed: Observed, *, now: Callable[[], float] = time.time
+        self,
+        cache: ResponseCache,
+        access_log: AccessLogMiddleware,
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """``recent`` is the images face's, and ``observed`` is around that face."""
-        self._recent = recent
-        self._observed = observed
+        """``cache`` is the images endpoint's, and ``access_log`` wraps that endpoint."""
+        self._cache = cache
+        self._access_log = access_log
         self._now = now
 
     def __call__(
         self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]
-    ) -> Given | None:
-        """The answer to a request, which counts as given; None: the request goes the long way."""
-        asked = dict(headers)
-        if method not in (b"GET", b"HEAD") or not _LONG.isdisjoint(asked):
+    ) -> FastPathResponse | None:
+        """Return a response, which counts as sent; None where the request goes the full path."""
+        fields = dict(headers)
+        if method not in (b"GET", b"HEAD") or not _FULL_PATH_HEADERS.isdisjoint(fields):
             return None
-        via = asked.get(b"via")
-        if via is not None and came_from_us(via.decode("latin-1")):
+        if has_own_via(fields):
             return None
-        ready = self._recent.get((target, offer(asked.get(b"accept", b""))))
-        if ready is None or not ready.still():
+        cached = self._cache.get((target, accepted_formats(fields.get(b"accept", b""))))
+        if cached is None or not cached.is_current():
             return None
-        request = self._observed.begin()
-        request.name = request_id(asked)
-        request.source = ready.job.source
-        request.tell("rendition", "hit")
-        request.status, head, whole = ready.given(asked)
-        body = whole if method == b"GET" else b""
-        request.sent = len(body)
-        own = (ready.age(self._now()), _GUARDS, request.name.encode())
-        fields = b"%bage: %b\r\n%bx-request-id: %b\r\n" % (head.wire, *own)
-        self._observed.end(request, method.decode())
-        return Given(request.status, fields, body)
+        context = self._access_log.start_request()
+        context.request_id = request_id(fields)
+        context.source = cached.request.source
+        context.record_cache("rendition", "hit")
+        context.status, head, full_body = cached.response_for(fields)
+        body = full_body if method == b"GET" else b""
+        context.response_bytes = len(body)
+        own = (cached.age(self._now()), _SECURITY_LINES, context.request_id.encode())
+        header_lines = b"%bage: %b\r\n%bx-request-id: %b\r\n" % (head.encoded, *own)
+        self._access_log.finish_request(context, method.decode())
+        return FastPathResponse(context.status, header_lines, body)

@@ -1,4 +1,8 @@
-"""The images face: a link in, a picture out, and everything a CDN wants to know of it."""
+"""The images endpoint: an image URL in, an image with its caching headers out.
+
+The one API that is written by hand instead of with Starlette's routes and responses, which would
+cost a hit more than everything else together.
+"""
 
 import logging
 import time
@@ -7,45 +11,55 @@ from http import HTTPStatus
 from typing import Protocol
 
 from msgspec import Struct
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from proxy.api import info
-from proxy.api.http.accept import offer
+from proxy.api.http.accept import accepted_formats
 from proxy.api.http.conditional import byte_range, not_modified
 from proxy.api.http.content_disposition import inline
-from proxy.api.http.disconnect import CallerLeft, unless_left
-from proxy.api.http.loop_detection import refuse_loops
-from proxy.api.http.problems import Headers, Problem, problem
+from proxy.api.http.disconnect import ClientDisconnected, cancel_on_disconnect
+from proxy.api.http.problems import Headers, problem_json
 from proxy.api.http.request_id import request_id
-from proxy.api.response_cache import Key, Ready, Recent, head
-from proxy.cache.cache_tags import tags_of
-from proxy.cache.freshness import Record
+from proxy.api.response_cache import CachedResponse, ResponseCache, ResponseKey, response_head
+from proxy.cache.cache_tags import cdn_tags
+from proxy.cache.freshness import OriginRecord
 from proxy.errors import ProxyError
 from proxy.formats import FORMATS
 from proxy.image_request import ImageRequest
-from proxy.imaging.info_model import Description
-from proxy.links import Dialect
+from proxy.imaging.results import ImageInfo
+from proxy.links.dialect import Dialect
 from proxy.originals import OriginalRef, digest
-from proxy.render.protocol import Lane
+from proxy.render.scheduling import Priority
 from proxy.service import ImageResult
-from proxy.telemetry import metrics
+from proxy.sources.net.via import has_own_via
+from proxy.telemetry.request_context import (
+    enable_timing,
+    record_cache,
+    set_error,
+    set_request_id,
+    set_source,
+    stage,
+)
 
 _log = logging.getLogger(__name__)
 
-GUARDS: Headers = [
+SECURITY_HEADERS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
 ]
 
+_MAX_TTL = 31_536_000.0  # a year: caches take it as unlimited
+
 
 class ImageRenderer(Protocol):
-    async def get_or_render(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
-        """The rendition. Raises a ProxyError where there can be none."""
-        ...
+    """Raises a ProxyError where there can be no result."""
 
-    async def info(self, source: OriginalRef) -> tuple[Description, Record]:
-        """All there is to know of an original. Raises a ProxyError where nothing can be."""
-        ...
+    async def get_or_render(
+        self, request: ImageRequest, priority: Priority = "interactive"
+    ) -> ImageResult: ...
+
+    async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]: ...
 
 
 class StaleConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,184 +72,203 @@ class StaleConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """While there is no new one to be had."""
 
 
-class Images:
-    """An ASGI app that is no more than a function, since a hit costs little else."""
-
+class ImagesEndpoint:
     def __init__(
         self,
         dialect: Dialect,
         service: ImageRenderer,
         *,
         grace: StaleConfig | None = None,
-        recent: Recent | None = None,
+        cache: ResponseCache | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._dialect = dialect
         self._service = service
         self._grace = grace or StaleConfig()
-        self._recent = recent or Recent(0)
+        self._cache = cache or ResponseCache(0)
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = dict(scope["headers"])
-        name = request_id(asked)
-        metrics.named(name)
+        headers = dict(scope["headers"])
+        id = request_id(headers)
+        set_request_id(id)
         try:
-            status, headers, body = await self._answer(scope, asked, receive)
-        except CallerLeft:
+            status, response_headers, body = await self._respond(scope, headers, receive)
+        except ClientDisconnected:
             return
-        except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
-            metrics.failed(error)
-            if not isinstance(error, ProxyError | Problem):
-                _log.error("%s: unforeseen", name, exc_info=error)
-            status, headers, body = problem(error, name)
-            headers.append((b"content-length", str(len(body)).encode()))
-        headers += (*GUARDS, (b"x-request-id", name.encode()))
-        await send({"type": "http.response.start", "status": int(status), "headers": headers})
+        except Exception as error:  # noqa: BLE001 - whatever happened gets a response
+            set_error(error)
+            if not isinstance(error, ProxyError | HTTPException):
+                _log.error("unexpected error (request_id=%s)", id, exc_info=error)
+            status, response_headers, body = problem_json(error, id)
+            response_headers.append((b"content-length", str(len(body)).encode()))
+        response_headers += (*SECURITY_HEADERS, (b"x-request-id", id.encode()))
+        await send(
+            {"type": "http.response.start", "status": int(status), "headers": response_headers}
+        )
         await send(
             {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
         )
 
-    async def _answer(
-        self, scope: Scope, asked: Mapping[bytes, bytes], receive: Receive
+    async def _respond(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive
     ) -> tuple[int, Headers, bytes]:
         if scope["method"] not in ("GET", "HEAD"):
-            raise Problem(
+            raise HTTPException(
                 HTTPStatus.METHOD_NOT_ALLOWED,
-                "links are read with GET and HEAD",
-                [(b"allow", b"GET, HEAD")],
+                "method not allowed: image URLs accept GET and HEAD",
+                {"allow": "GET, HEAD"},
             )
-        refuse_loops(asked)
+        if has_own_via(headers):
+            raise HTTPException(
+                HTTPStatus.LOOP_DETECTED, "request loop: the Via header names this server"
+            )
         path, query = scope["raw_path"], scope["query_string"]
         target = path + b"?" + query if query else path
-        key = (target, offer(asked.get(b"accept", b"")))
-        ready = self._recent.get(key)
-        if ready is not None and ready.still() and b"range" not in asked:
-            return self._again(asked, ready)
-        job = ready.job if ready is not None else self._read(key)
-        if job.info is not None:
-            description, record = await unless_left(receive, self._service.info(job.source))
-            return self._described(asked, job, description, record)
-        answer = await unless_left(receive, self._service.get_or_render(job, _lane(asked)))
-        self._note(key, job, answer)
-        status, headers, body = self._told(scope["method"], asked, job, answer)
-        headers.append(_age(answer.age))
-        return status, headers, body
+        key = (target, accepted_formats(headers.get(b"accept", b"")))
+        cached = self._cache.get(key)
+        if cached is not None and cached.is_current() and b"range" not in headers:
+            return self._cached_response(headers, cached)
+        request = cached.request if cached is not None else self._parse(key)
+        if request.info is not None:
+            image_info, record = await cancel_on_disconnect(
+                receive, self._service.info(request.source)
+            )
+            return self._info_response(headers, request, image_info, record)
+        result = await cancel_on_disconnect(
+            receive, self._service.get_or_render(request, _priority(headers))
+        )
+        self._remember(key, request, result)
+        status, response_headers, body = self._build_response(
+            scope["method"], headers, request, result
+        )
+        response_headers.append(_age(result.age))
+        return status, response_headers, body
 
-    def _read(self, key: Key) -> ImageRequest:
+    def _parse(self, key: ResponseKey) -> ImageRequest:
         target, formats = key
-        with metrics.stage("parse"):
-            job = self._dialect.parse(target)
-        if job.response_options.debug:
-            metrics.timed()
-        if job.info is None and job.plan.negotiates:
-            return ImageRequest(job.source, job.plan.offered(formats), job.response_options)
-        return job
+        with stage("parse"):
+            request = self._dialect.parse(target)
+        if request.response_options.debug:
+            enable_timing()
+        if request.info is None and request.plan.negotiates_format:
+            plan = request.plan.with_accepted_formats(formats)
+            return ImageRequest(request.source, plan, request.response_options)
+        return request
 
-    def _note(self, key: Key, job: ImageRequest, answer: ImageResult) -> None:
-        """Have the answer at hand for the next who asks, if it may be given again."""
-        if answer.is_current is None or job.response_options.expires is not None or job.response_options.debug:
-            self._recent.forget(key)
+    def _remember(self, key: ResponseKey, request: ImageRequest, result: ImageResult) -> None:
+        """Cache the response if the same one may be sent again."""
+        options = request.response_options
+        if result.is_current is None or options.expires is not None or options.debug:
+            self._cache.remove(key)
             return
-        _, whole, _ = self._told("GET", {}, job, answer)
-        _, unchanged, _ = self._told("GET", {b"if-none-match": b"*"}, job, answer)
-        asked_at = self._now() - answer.age
-        ready = Ready(job, answer, answer.is_current, head(whole), head(unchanged), asked_at)
-        self._recent.put(key, ready)
+        _, full, _ = self._build_response("GET", {}, request, result)
+        _, unchanged, _ = self._build_response("GET", {b"if-none-match": b"*"}, request, result)
+        response = CachedResponse(
+            request=request,
+            result=result,
+            is_current=result.is_current,
+            full_head=response_head(full),
+            not_modified_head=response_head(unchanged),
+            validated_at=self._now() - result.age,
+        )
+        self._cache.put(key, response)
 
-    def _again(self, asked: Mapping[bytes, bytes], ready: Ready) -> tuple[int, Headers, bytes]:
-        metrics.wanted(ready.job.source)
-        metrics.tell("rendition", "hit")
-        status, told, body = ready.given(asked)
-        return status, [*told.fields, (b"age", ready.age(self._now()))], body
-
-    def _told(
-        self, method: str, asked: Mapping[bytes, bytes], job: ImageRequest, answer: ImageResult
+    def _cached_response(
+        self, headers: Mapping[bytes, bytes], cached: CachedResponse
     ) -> tuple[int, Headers, bytes]:
-        """The answer as its asker wants it: whole, in part, or the word that nothing changed."""
-        headers: Headers = [
-            (b"cache-control", self._cache_control(job, answer.ttl, answer.age)),
-            (b"etag", answer.etag.encode()),
-            (b"x-cache", answer.state.encode()),
+        set_source(cached.request.source)
+        record_cache("rendition", "hit")
+        status, head, body = cached.response_for(headers)
+        return status, [*head.headers, (b"age", cached.age(self._now()))], body
+
+    def _build_response(
+        self,
+        method: str,
+        headers: Mapping[bytes, bytes],
+        request: ImageRequest,
+        result: ImageResult,
+    ) -> tuple[int, Headers, bytes]:
+        """Return a 200, a 206 for a range, or a 304; without ``Age``."""
+        response_headers: Headers = [
+            (b"cache-control", self._cache_control(request, result.ttl, result.age)),
+            (b"etag", result.etag.encode()),
+            (b"x-cache", result.state.encode()),
         ]
-        tags = tags_of(answer.labels)
-        headers += (
+        tags = cdn_tags(result.tags)
+        response_headers += (
             (b"cache-tag", ",".join(tags).encode()),
             (b"surrogate-key", " ".join(tags).encode()),
         )
-        if answer.last_modified:
-            headers.append((b"last-modified", answer.last_modified.encode("latin-1")))
-        if job.plan.negotiates:
-            headers.append((b"vary", b"Accept"))
-        if not_modified(asked, answer.etag, answer.last_modified):
-            return 304, headers, b""
+        if result.last_modified:
+            response_headers.append((b"last-modified", result.last_modified.encode("latin-1")))
+        if request.plan.negotiates_format:
+            response_headers.append((b"vary", b"Accept"))
+        if not_modified(headers, result.etag, result.last_modified):
+            return 304, response_headers, b""
 
-        rendition = answer.rendition
-        headers += (
+        rendition = result.rendition
+        response_headers += (
             (b"content-type", FORMATS[rendition.format].media_type.encode()),
             (b"accept-ranges", b"bytes"),
         )
-        if rendition.decided:
-            headers.append((b"x-focus", rendition.decided.encode()))
-        if job.response_options.filename:
-            headers.append(
-                (b"content-disposition", inline(job.response_options.filename, rendition.format))
-            )
+        if rendition.crop_reason:
+            response_headers.append((b"x-focus", rendition.crop_reason.encode()))
+        if request.response_options.filename:
+            disposition = inline(request.response_options.filename, rendition.format)
+            response_headers.append((b"content-disposition", disposition))
         status, body = 200, rendition.body
-        if method == "GET" and b"range" in asked:
-            part = byte_range(asked, len(body), answer.etag, answer.last_modified)
-            if part is not None:
-                first, last = part
-                headers.append(
-                    (b"content-range", f"bytes {first}-{last}/{len(body)}".encode()),
-                )
+        if method == "GET" and b"range" in headers:
+            requested = byte_range(headers, len(body), result.etag, result.last_modified)
+            if requested is not None:
+                first, last = requested
+                content_range = f"bytes {first}-{last}/{len(body)}".encode()
+                response_headers.append((b"content-range", content_range))
                 status, body = 206, body[first : last + 1]
-        headers.append((b"content-length", str(len(body)).encode()))
-        return status, headers, body
+        response_headers.append((b"content-length", str(len(body)).encode()))
+        return status, response_headers, body
 
-    def _described(
+    def _info_response(
         self,
-        asked: Mapping[bytes, bytes],
-        job: ImageRequest,
-        description: Description,
-        record: Record,
+        headers: Mapping[bytes, bytes],
+        request: ImageRequest,
+        image_info: ImageInfo,
+        record: OriginRecord,
     ) -> tuple[int, Headers, bytes]:
-        """The answer to a question about an original."""
-        body = info.body(description, job.info.aspect_ratios if job.info else ())
+        body = info.body(image_info, request.info.aspect_ratios if request.info else ())
         etag = f'"{digest(body)[:32]}"'
-        age = max(0.0, self._now() - record.asked_at)
-        headers: Headers = [
-            (b"cache-control", self._cache_control(job, record.lifetime, age)),
+        age = max(0.0, self._now() - record.validated_at)
+        response_headers: Headers = [
+            (b"cache-control", self._cache_control(request, record.ttl, age)),
             _age(age),
             (b"etag", etag.encode()),
         ]
-        if not_modified(asked, etag, ""):
-            return 304, headers, b""
-        headers += (
+        if not_modified(headers, etag, ""):
+            return 304, response_headers, b""
+        response_headers += (
             (b"content-type", info.MEDIA_TYPE),
             (b"content-length", str(len(body)).encode()),
         )
-        return 200, headers, body
+        return 200, response_headers, body
 
-    def _cache_control(self, job: ImageRequest, lifetime: float, age: float) -> bytes:
-        """Lifetimes counted, as ``Age`` says, from when the source was asked; none outlives a link.
+    def _cache_control(self, request: ImageRequest, ttl: float, age: float) -> bytes:
+        """Return the header's value; its seconds count, as ``Age`` says, from the last validation.
 
-        An expired link must not be served from anybody's cache, neither fresh nor stale. What a
-        debug link tells is true once.
+        No cache may serve an expired URL, neither fresh nor stale. Timings in a debug response are
+        true only once.
         """
-        if job.response_options.debug:
+        if request.response_options.debug:
             return b"no-store"
-        fresh, stale, failing = (
-            int(min(lifetime, _LONGEST)),
-            self._grace.while_revalidate,
-            self._grace.if_error,
-        )
-        if job.response_options.expires is not None:
-            left = max(0, int(age) + int(job.response_options.expires - self._now()))
-            fresh = min(fresh, left)
-            stale, failing = min(stale, left - fresh), min(failing, left - fresh)
+        max_age = int(min(ttl, _MAX_TTL))
+        while_revalidate, if_error = self._grace.while_revalidate, self._grace.if_error
+        if request.response_options.expires is not None:
+            left = max(0, int(age) + int(request.response_options.expires - self._now()))
+            max_age = min(max_age, left)
+            while_revalidate = min(while_revalidate, left - max_age)
+            if_error = min(if_error, left - max_age)
         return (
-            f"public, max-age={fresh}, stale-while-revalidate={stale}, stale-if-error={failing}"
+            f"public, max-age={max_age}, stale-while-revalidate={while_revalidate}, "
+            f"stale-if-error={if_error}"
         ).encode()
 
 
@@ -243,10 +276,7 @@ def _age(seconds: float) -> tuple[bytes, bytes]:
     return b"age", str(max(0, int(seconds))).encode()
 
 
-def _lane(asked: Mapping[bytes, bytes]) -> Lane:
-    """Who says that nothing is urgent (RFC 9218) is served after all others."""
-    words = asked.get(b"priority", b"").replace(b" ", b"").split(b",")
-    return "background" if b"u=7" in words else "live"
-
-
-_LONGEST = 31_536_000.0  # a year: what RFC 9111 readers take for ever
+def _priority(headers: Mapping[bytes, bytes]) -> Priority:
+    """Return "background" for the lowest urgency of the ``Priority`` header (RFC 9218)."""
+    parameters = headers.get(b"priority", b"").replace(b" ", b"").split(b",")
+    return "background" if b"u=7" in parameters else "interactive"

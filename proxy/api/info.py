@@ -1,44 +1,45 @@
-"""The answer to a link that asks about an original instead of asking for a picture of it."""
+"""The JSON body of an ``info`` URL, which describes an original instead of rendering it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
-from proxy.geometry import Box, Size
-from proxy.imaging.info_model import Description
+from proxy.geometry import Size
+from proxy.imaging.results import ImageInfo
 from proxy.smartcrop.area_of_interest import area_of_interest
-from proxy.smartcrop.placement import place
+from proxy.smartcrop.placement import place_crop
 
 MEDIA_TYPE = b"application/json"
 
 
-def body(description: Description, windows: Sequence[Size]) -> bytes:
-    """The description as JSON, with the window of each of these ratios."""
-    picture = description.size
-    told: dict[str, Any] = {
-        "width": picture.width,
-        "height": picture.height,
-        "format": description.format,
-        "size_in_bytes": description.size_in_bytes,
-        "frames": description.frames,
-        "alpha": description.alpha,
-        "focus": [_named(region) for region in description.focus.regions],
-        "area_of_interest": area_of_interest(description.focus, picture),
-        "windows": [_window(description, ratio) for ratio in windows],
-        "blurhash": description.blurhash,
-        "thumbhash": description.thumbhash,
-        "colors": description.colors,
+def body(image_info: ImageInfo, aspect_ratios: Sequence[Size]) -> bytes:
+    """Encode the description, with the best crop (``windows``) for each aspect ratio."""
+    size, subject = image_info.size, image_info.subject
+    return msgspec.json.encode(
+        {
+            "width": size.width,
+            "height": size.height,
+            "format": image_info.format,
+            "size_in_bytes": image_info.size_in_bytes,
+            "frames": image_info.frame_count,
+            "alpha": image_info.has_alpha,
+            # As objects: a region alone is encoded as an array.
+            "focus": [structs.asdict(region) for region in subject.regions],
+            "area_of_interest": area_of_interest(subject, size),
+            "windows": [_crop(image_info, aspect_ratio) for aspect_ratio in aspect_ratios],
+            "blurhash": image_info.blurhash,
+            "thumbhash": image_info.thumbhash,
+            "colors": image_info.colors,
+        }
+    )
+
+
+def _crop(image_info: ImageInfo, aspect_ratio: Size) -> dict[str, Any]:
+    placement = place_crop(image_info.subject, image_info.size, aspect_ratio)
+    return {
+        "ratio": str(aspect_ratio),
+        **structs.asdict(placement.box),
+        "decided": placement.reason,
     }
-    return msgspec.json.encode(told)
-
-
-def _named(region: Any) -> dict[str, Any]:
-    """A region with the names of its fields; it is kept as a list, which is shorter."""
-    return msgspec.structs.asdict(region)
-
-
-def _window(description: Description, ratio: Size) -> dict[str, Any]:
-    placed = place(description.focus, description.size, ratio)
-    box: Box = placed.box
-    return {"ratio": str(ratio), **msgspec.structs.asdict(box), "decided": placed.decided}

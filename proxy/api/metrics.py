@@ -1,98 +1,110 @@
-"""The metrics face: ``/metrics``, in the text formats of Prometheus and OpenMetrics.
+"""Serve ``/metrics`` in the text formats of Prometheus and OpenMetrics.
 
-Numbers tell a stranger how busy we are, so by default only those are answered who ask directly and
-from this machine or a private network. A request that says that a proxy passed it on came from
-anywhere, whatever its last hop is.
+Metrics show a stranger how busy the server is, so by default only direct requests from this machine
+or a private network are answered. A request with the headers of a proxy may come from anywhere,
+whatever address its connection has.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
 from msgspec import Meta
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from proxy.api.http.api_keys import Key, Keys, bearer
-from proxy.api.http.problems import Headers
-from proxy.cache.store import Kind, Shelved
-from proxy.telemetry.metrics import Telemetry
-from proxy.validation import Discreet
-
-
-class MetricsConfig(Discreet, frozen=True, forbid_unknown_fields=True):
-    """Who may read `/metrics`."""
-
-    access: Literal["private", "keys", "open", "off"] = "private"
-    """Private: who asks directly, from this machine or a private network, or has a key. Keys: who
-    has one. Open: everybody. Off: nobody."""
-
-    keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
-    """Keys of visible ASCII without commas, shown as `Authorization: Bearer KEY`."""
+from proxy.api.context import ApiContext
+from proxy.api.http.api_keys import ApiKey, ApiKeys, bearer_token
+from proxy.api.prometheus import render_prometheus
+from proxy.cache.store import CacheStats, Kind
+from proxy.telemetry.metrics import Metrics
+from proxy.validation import HidesSecrets
 
 
-_PASSED_ON = frozenset(
-    (b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip", b"cf-connecting-ip")
-)
+class MetricsConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
+    """Access to `/metrics`."""
 
-_REFUSED: Headers = [
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-]
+    access: Annotated[
+        Literal["private", "keys", "open", "off"],
+        Meta(
+            description=(
+                "Who may read `/metrics`. `private`: requests that come directly from this machine "
+                "or a private network, or have a key. `keys`: requests with a key. `open`: "
+                "everybody. `off`: nobody."
+            )
+        ),
+    ] = "private"
+
+    keys: Annotated[
+        tuple[ApiKey, ...],
+        Meta(
+            extra_json_schema={"writeOnly": True},
+            description=(
+                "Keys for `/metrics`, 1 to 256 visible ASCII characters each, without commas. A "
+                "request has one as `Authorization: Bearer KEY`."
+            ),
+        ),
+    ] = ()
 
 
-class Metrics:
+_PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip", "cf-connecting-ip")
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+def create_api(context: ApiContext) -> ASGIApp:
+    config = context.section(MetricsConfig)
+    return MetricsEndpoint(context.metrics, context.cache.stats, config)
+
+
+class MetricsEndpoint:
     def __init__(
         self,
-        telemetry: Telemetry,
-        stats: Callable[[], Awaitable[Mapping[Kind, Shelved]]],
-        settings: MetricsConfig,
+        metrics: Metrics,
+        cache_stats: Callable[[], Awaitable[Mapping[Kind, CacheStats]]],
+        config: MetricsConfig,
     ) -> None:
-        """``stats`` says what the cache holds."""
-        self._telemetry = telemetry
-        self._stats = stats
-        self._access = settings.access
-        self._keys = Keys(settings.keys)
+        self._metrics = metrics
+        self._cache_stats = cache_stats
+        self._access = config.access
+        self._keys = ApiKeys(config.keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            status, headers, body = 405, [*_REFUSED, (b"allow", b"GET, HEAD")], b""
-        elif self._admits(scope):
-            status, (headers, body) = 200, await self._told(dict(scope["headers"]))
+        request = Request(scope)
+        if request.method not in ("GET", "HEAD"):
+            response: Response = PlainTextResponse("", 405, {**_HEADERS, "allow": "GET, HEAD"})
+        elif self._is_allowed(request):
+            response = await self._render(request)
         else:
-            status, headers, body = 403, [*_REFUSED], b"metrics are not for you\n"
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send(
-            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
-        )
+            response = PlainTextResponse("access to metrics denied\n", 403, _HEADERS)
+        if request.method == "HEAD":
+            response.body = b""
+        await response(scope, receive, send)
 
-    def _admits(self, scope: Scope) -> bool:
-        asked = dict(scope["headers"])
+    def _is_allowed(self, request: Request) -> bool:
         if self._access in ("open", "off"):
             return self._access == "open"
-        if self._keys.admit(bearer(asked.get(b"authorization", b"").decode("latin-1"))):
+        if self._keys.verify(bearer_token(request.headers.get("authorization"))):
             return True
-        return self._access == "private" and _is_near(scope) and not _PASSED_ON & asked.keys()
+        is_proxied = any(name in request.headers for name in _PROXY_HEADERS)
+        return self._access == "private" and not is_proxied and _is_private(request)
 
-    async def _told(self, asked: Mapping[bytes, bytes]) -> tuple[Headers, bytes]:
-        # Not at the top: a start would wait for it, and many servers are never scraped.
-        from proxy.api.prometheus import exposed  # noqa: PLC0415
-
-        accept = asked.get(b"accept", b"").decode("latin-1")
-        media_type, body = exposed(self._telemetry.read(), await self._stats(), accept)
-        return [
-            (b"content-type", media_type.encode()),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-        ], body
+    async def _render(self, request: Request) -> Response:
+        self._metrics.flush()
+        cache_stats = await self._cache_stats()
+        accept = request.headers.get("accept", "")
+        # In a thread: it reads and adds up the files of all workers.
+        media_type, body = await asyncio.to_thread(
+            render_prometheus, self._metrics, cache_stats, accept
+        )
+        return Response(body, headers={**_HEADERS, "content-type": media_type})
 
 
-def _is_near(scope: Scope) -> bool:
-    """Whether the peer is this machine or on a private network; a Unix socket has no peer."""
-    client = scope.get("client")
+def _is_private(request: Request) -> bool:
+    """Whether the client is this machine or on a private network; False for a Unix socket."""
     try:
-        address = ip_address(client[0].partition("%")[0]) if client else None
+        address = ip_address(request.client.host.partition("%")[0]) if request.client else None
     except ValueError:
         return False
     if address is None:

@@ -1,121 +1,137 @@
-"""Around each face: its requests are counted and timed, and each leaves one line in the log."""
+"""Count, time, trace and log the requests of an API."""
 
 import logging
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.errors import CapacityError, ProxyError
-from proxy.telemetry.logging import RequestLine, RequestLog, clean
-from proxy.telemetry.metrics import LEFT, Request, Telemetry, current
+from proxy.telemetry.logging import AccessLog, AccessLogEntry, redact
+from proxy.telemetry.metrics import CLIENT_CLOSED_REQUEST, Metrics
+from proxy.telemetry.request_context import RequestContext, Tracing, current_request
 
 
-class Observed:
+class AccessLogMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        face: str,
-        telemetry: Telemetry,
-        log: RequestLog | None = None,
+        handler: str,
+        metrics: Metrics,
+        access_log: AccessLog | None = None,
         *,
+        tracing: Tracing | None = None,
         server_timing: bool = False,
     ) -> None:
-        """Without a log requests are only counted.
+        """``handler`` is the name of the API in metrics and logs.
 
-        ``server_timing`` tells every asker how long each stage took, not only who wants to know.
+        ``server_timing`` adds ``Server-Timing`` to every response, not only to those for which it
+        was requested.
         """
         self._app = app
-        self._face = face
-        self._telemetry = telemetry
-        self._log = log
+        self._handler = handler
+        self._metrics = metrics
+        self._access_log = access_log
+        self._tracing = tracing
         self._server_timing = server_timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = self.begin()
-        before = current.set(request)
+        request = self.start_request()
+        token = current_request.set(request)
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
-                if self._server_timing or request.timed:
-                    message["headers"] = [*message["headers"], timing(request)]
+                if self._server_timing or request.timing_enabled:
+                    message["headers"] = [*message["headers"], server_timing_header(request)]
             else:
-                request.sent += len(message.get("body", b""))
+                request.response_bytes += len(message.get("body", b""))
             await send(message)
 
-        self._telemetry.running += 1
-        tracing = self._telemetry.tracing
+        self._metrics.requests_in_progress += 1
         try:
-            if tracing is None:
+            if self._tracing is None:
                 await self._app(scope, receive, observe)
             else:
-                with tracing.request(request, scope["method"]):
+                request.tracing = self._tracing
+                with self._tracing.trace_request(request, scope["method"]):
                     await self._app(scope, receive, observe)
         except Exception as error:
             request.error = error
             raise
         finally:
-            self._telemetry.running -= 1
-            current.reset(before)
-            self.end(request, scope["method"])
+            self._metrics.requests_in_progress -= 1
+            current_request.reset(token)
+            self.finish_request(request, scope["method"])
 
-    def begin(self) -> Request:
-        return Request(self._telemetry, self._face)
+    def start_request(self) -> RequestContext:
+        return RequestContext(self._metrics, self._handler)
 
-    def end(self, request: Request, method: str) -> None:
-        """Count the request and write its line: all of its answer was sent."""
-        request.end()
-        if self._log is not None:
-            _write(self._log, request, method)
+    def finish_request(self, request: RequestContext, method: str) -> None:
+        """Count the request and log it: the whole response was sent, or the client has gone."""
+        request.finish()
+        if self._access_log is not None:
+            _log(self._access_log, request, method)
 
 
-def timing(request: Request) -> tuple[bytes, bytes]:
-    """The header ``Server-Timing``: what was spent on each stage so far, and in all."""
+def server_timing_header(request: RequestContext) -> tuple[bytes, bytes]:
+    """Build ``Server-Timing`` from the duration of each stage so far, and of the whole request."""
     stages = (*request.stages.items(), ("total", request.elapsed()))
-    told = ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages)
-    return b"server-timing", f'{told}, cache;desc="{request.cache}"'.encode()
+    timings = ", ".join(f"{name};dur={seconds * 1000:.2f}" for name, seconds in stages)
+    return b"server-timing", f'{timings}, cache;desc="{request.cache_result}"'.encode()
 
 
-def _write(log: RequestLog, request: Request, method: str) -> None:
-    error = request.error
-    level, grade = "info", logging.INFO
-    if error is not None:
-        if isinstance(error, CapacityError):
-            level, grade = "warning", logging.WARNING
-        elif not isinstance(error, ProxyError) and request.status >= 500:
-            level, grade = "error", logging.ERROR
-    if not log.admits(grade) or not _wanted(log.wants, request):
+def _log(access_log: AccessLog, request: RequestContext, method: str) -> None:
+    level = _level(request)
+    if level < access_log.level or not _is_logged(access_log.access, request):
         return
-    work = request.cache != "hit"
-    log.write(
-        RequestLine(
-            time=log.now(),
-            level=level,
-            process=log.process,
-            id=request.name,
-            face=request.face,
-            method=method,
-            status=request.status,
-            ms=round(request.seconds * 1000, 2),
-            bytes=request.sent,
-            cache=request.cache,
-            source=request.source_host,
-            stages={name: round(took * 1000, 2) for name, took in request.stages.items()}
-            if work
-            else {},
-            error=request.reason,
-            message=clean(str(error)) if isinstance(error, ProxyError) else "",
-            detail=clean(error.detail) if isinstance(error, ProxyError) else "",
-        )
-    )
+    entry: AccessLogEntry = {
+        "request_id": request.request_id,
+        "handler": request.handler,
+        "method": method,
+        "status": request.status,
+        "duration_ms": round(request.duration * 1000, 2),
+        "bytes": request.response_bytes,
+    }
+    if request.cache_result != "none":
+        entry["cache"] = request.cache_result
+    if source := request.source_host:
+        entry["source"] = source
+    if request.stages and request.cache_result != "hit":
+        entry["stages"] = _milliseconds(request.stages)
+    if request.error is not None:
+        entry["error"] = request.error_type
+        if isinstance(request.error, ProxyError):
+            entry["message"] = redact(str(request.error))
+            if request.error.detail:
+                entry["detail"] = redact(request.error.detail)
+    access_log.log(level, entry)
 
 
-def _wanted(wants: str, request: Request) -> bool:
-    match wants:
+def _level(request: RequestContext) -> int:
+    match request.error:
+        case CapacityError():
+            return logging.WARNING
+        case None | ProxyError():
+            return logging.INFO
+        case _:
+            return logging.ERROR if request.status >= 500 else logging.INFO
+
+
+def _is_logged(access: str, request: RequestContext) -> bool:
+    match access:
         case "all":
             return True
         case "misses":
-            return request.cache != "hit"
+            return request.cache_result != "hit"
         case "errors":
-            return request.error is not None or request.status in (LEFT, *range(500, 600))
+            return (
+                request.error is not None
+                or request.status == CLIENT_CLOSED_REQUEST
+                or request.status >= 500
+            )
         case _:
             return False
+
+
+def _milliseconds(stages: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(seconds * 1000, 2) for name, seconds in stages.items()}

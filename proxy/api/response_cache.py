@@ -1,8 +1,8 @@
-"""Links answered lately, with their answers: what is asked for again and again costs little.
+"""Cache complete responses of recent image URLs in memory: a repeated hit costs little.
 
-Equal bytes of a link mean equal jobs, so a link need not be read twice; and an answer may be given
-again while it says itself that it is still right. Reading the link, looking for what is kept and
-writing the headers are four fifths of what a hit costs otherwise (`bench/run --scenario hit`).
+Equal bytes of a URL mean equal image requests, so a URL need not be parsed twice; and a response is
+sent again as long as it is current. Parsing, the cache lookup and building headers are four fifths
+of what a hit costs otherwise (`bench/run --scenario hit`).
 """
 
 import re
@@ -12,88 +12,88 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from proxy.api.http.accept import AcceptedFormats
 from proxy.api.http.conditional import not_modified
 from proxy.api.http.problems import Headers
-from proxy.formats import Name
 from proxy.image_request import ImageRequest
 from proxy.service import ImageResult
 
-Key = tuple[bytes, tuple[Name, ...]]
-"""The link as it came, with its query, and the formats that the asker takes."""
+ResponseKey = tuple[bytes, AcceptedFormats]
+"""The raw path of the URL with its query, and the formats that the client accepts."""
 
-_OVERHEAD = 4096  # bytes that an entry takes beside its body: links, headers, objects
+_OVERHEAD_BYTES = 4096  # of an entry beside its body: URLs, headers, objects
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Head(NamedTuple):
-    """The headers of an answer, and how they go over the wire."""
+class ResponseHead(NamedTuple):
+    """The headers of a response, also encoded as they are sent."""
 
-    fields: Headers
-    wire: bytes
+    headers: Headers
+    encoded: bytes
 
 
-class Ready(Struct, frozen=True):
-    """An answer with its headers, whole and for who has it already; neither says its age."""
+class CachedResponse(Struct, frozen=True):
+    """A response as 200 and as 304, both without ``Age``. ``validated_at`` is in Unix seconds."""
 
-    job: ImageRequest
-    answer: ImageResult
-    still: Callable[[], bool]
-    whole: Head
-    unchanged: Head
-    asked_at: float
+    request: ImageRequest
+    result: ImageResult
+    is_current: Callable[[], bool]
+    full_head: ResponseHead
+    not_modified_head: ResponseHead
+    validated_at: float
 
-    def given(self, asked: Mapping[bytes, bytes]) -> tuple[int, Head, bytes]:
-        """Status, headers and body for who asks with these headers, none of them for a part."""
-        if not_modified(asked, self.answer.etag, self.answer.last_modified):
-            return 304, self.unchanged, b""
-        return 200, self.whole, self.answer.rendition.body
+    def response_for(self, headers: Mapping[bytes, bytes]) -> tuple[int, ResponseHead, bytes]:
+        """Return status, headers and body for a request with these headers and without a range."""
+        if not_modified(headers, self.result.etag, self.result.last_modified):
+            return 304, self.not_modified_head, b""
+        return 200, self.full_head, self.result.rendition.body
 
     def age(self, now: float) -> bytes:
-        """The header ``Age``; ``now`` is in Unix seconds."""
-        return b"%d" % max(0.0, now - self.asked_at)
+        """Return the value of ``Age``; ``now`` is in Unix seconds."""
+        return b"%d" % max(0.0, now - self.validated_at)
 
     @property
     def size(self) -> int:
-        return len(self.answer.rendition.body) + _OVERHEAD
+        return len(self.result.rendition.body) + _OVERHEAD_BYTES
 
 
-class Recent:
-    """At most so many bytes of answers; the longest unused go first."""
+class ResponseCache:
+    """Holds at most ``max_bytes``; the least recently used response is evicted first."""
 
-    def __init__(self, budget: int, *, largest: int = 512 * 1024) -> None:
-        """``largest``: bytes of an answer; what is larger costs little more the long way."""
-        self._budget = budget
-        self._largest = min(largest, budget)
-        self._ready: OrderedDict[Key, Ready] = OrderedDict()
+    def __init__(self, max_bytes: int, *, max_response_bytes: int = 512 * 1024) -> None:
+        """Larger responses than ``max_response_bytes`` are not cached: it saves them little."""
+        self._max_bytes = max_bytes
+        self._max_response_bytes = min(max_response_bytes, max_bytes)
+        self._responses: OrderedDict[ResponseKey, CachedResponse] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: Key) -> Ready | None:
-        ready = self._ready.get(key)
-        if ready is not None:
-            self._ready.move_to_end(key)
-        return ready
+    def get(self, key: ResponseKey) -> CachedResponse | None:
+        response = self._responses.get(key)
+        if response is not None:
+            self._responses.move_to_end(key)
+        return response
 
-    def put(self, key: Key, ready: Ready) -> None:
-        self.forget(key)
-        if ready.size > self._largest:
+    def put(self, key: ResponseKey, response: CachedResponse) -> None:
+        self.remove(key)
+        if response.size > self._max_response_bytes:
             return
-        self._ready[key] = ready
-        self._bytes += ready.size
-        while self._bytes > self._budget:
-            self.forget(next(iter(self._ready)))
+        self._responses[key] = response
+        self._bytes += response.size
+        while self._bytes > self._max_bytes:
+            self.remove(next(iter(self._responses)))
 
-    def forget(self, key: Key) -> None:
-        ready = self._ready.pop(key, None)
-        if ready is not None:
-            self._bytes -= ready.size
-
-
-def head(fields: Headers) -> Head:
-    return Head(fields, lines(fields))
+    def remove(self, key: ResponseKey) -> None:
+        response = self._responses.pop(key, None)
+        if response is not None:
+            self._bytes -= response.size
 
 
-def lines(fields: Headers) -> bytes:
-    """Headers as they go over the wire. Raises ValueError for a value that would end its line."""
-    if any(_CONTROL.search(value) for _, value in fields):
-        raise ValueError("a header holds control characters")
-    return b"".join(b"%b: %b\r\n" % field for field in fields)
+def response_head(headers: Headers) -> ResponseHead:
+    return ResponseHead(headers, encode_headers(headers))
+
+
+def encode_headers(headers: Headers) -> bytes:
+    """Encode headers as they are sent. Raises ValueError for a value that would end its line."""
+    if any(_CONTROL.search(value) for _, value in headers):
+        raise ValueError("header value has control characters")
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -1,20 +1,20 @@
-"""Which face a request belongs to: that of its path's first segment, else the links' own."""
+"""Choose the API of a request by the first segment of its path."""
 
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Front:
-    def __init__(self, faces: Mapping[str, ASGIApp], links: ASGIApp) -> None:
-        """``faces`` by their first segment in small letters; no signature is as short as these.
+class FirstSegmentRouter:
+    def __init__(self, apis: Mapping[str, ASGIApp], default: ASGIApp) -> None:
+        """``apis`` are by lower-case segment; no signature of an image URL is as short as these.
 
-        Clients that glue an address and a path together send slashes in a row; faces see them as
-        they came.
+        Slashes in front do not count, as clients join base URL and path with too many; the API
+        sees the path as it came.
         """
-        self._faces = dict(faces)
-        self._links = links
+        self._apis = dict(apis)
+        self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         segment = scope["path"].lstrip("/").partition("/")[0].lower()
-        await self._faces.get(segment, self._links)(scope, receive, send)
+        await self._apis.get(segment, self._default)(scope, receive, send)

@@ -1,1 +1,1 @@
-"""What is kept and for how long: stores, freshness, negative answers, purge, CDNs."""
+"""The cache: stores, freshness, negative caching, purging, CDNs."""

@@ -1,7 +1,7 @@
-"""What our labels are called where CDNs read them: in ``Cache-Tag`` and ``Surrogate-Key``.
+"""Tags as CDNs see them in the response headers ``Cache-Tag`` and ``Surrogate-Key``.
 
-A CDN's tag is a word of visible ASCII without commas. Tags of links and sources keep their text; a
-source's address becomes a digest, since it may be long and is nobody else's business.
+A CDN's tag is visible ASCII without commas. Tags of links and sources keep their text. The URL of a
+source becomes a digest, because it may be long and must not be published.
 """
 
 import hashlib
@@ -9,30 +9,30 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-EVERY = "framekeep"
-"""The tag that every answer carries: a purge of everything here is a purge of this one there."""
+ALL_TAG = "framekeep"
+"""The tag of every response: to purge it is to purge all."""
 
 _TAG = re.compile(r"[!#-+\--~]{1,256}")
-_MOST = 2048  # bytes in a header: front servers have buffers of 4 kB for all headers together
+_MAX_HEADER_BYTES = 2048  # web servers in front often have 4 kB for all headers together
 
 
 @lru_cache(maxsize=65_536)
-def tag_of(label: str) -> str:
-    """The CDN's word for a label; empty where it cannot be one."""
-    kind, _, text = label.partition(":")
+def cdn_tag(tag: str) -> str:
+    """Return the CDN's form of a tag; empty if it has none."""
+    kind, _, text = tag.partition(":")
     if kind == "tag":
         return text if _TAG.fullmatch(text) else ""
     if kind == "source":
         return "source-" + hashlib.sha256(text.encode()).hexdigest()[:16]
-    tag = f"{kind}-{text}"
-    return tag if _TAG.fullmatch(tag) else ""
+    name = f"{kind}-{text}"
+    return name if _TAG.fullmatch(name) else ""
 
 
-def tags_of(labels: Iterable[str]) -> tuple[str, ...]:
-    """The CDN's words for all these labels, each once, as many as a header may hold."""
-    chosen, size = [EVERY], len(EVERY)
-    for tag in dict.fromkeys(map(tag_of, labels)):
+def cdn_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Return the CDN's form of the tags, each once, as many as fit a header."""
+    found, size = [ALL_TAG], len(ALL_TAG)
+    for tag in dict.fromkeys(map(cdn_tag, tags)):
         size += len(tag) + 1
-        if tag and size <= _MOST:
-            chosen.append(tag)
-    return tuple(chosen)
+        if tag and size <= _MAX_HEADER_BYTES:
+            found.append(tag)
+    return tuple(found)

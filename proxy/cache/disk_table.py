@@ -1,14 +1,15 @@
-"""Entries of one kind on disk, in a folder that holds at most so many bytes.
+"""Entries of one kind on disk: bodies, tags and eviction, within a budget of bytes.
 
-- A body becomes visible with its row, in one transaction, after all of it is written; it is
-  compared with its digest on every read.
-- Nothing is written for a read. That an entry was of use is noted, and written with the next put.
-- Labels stand in tables of the same database, so an entry is never there without them.
+- A body becomes visible with its row, in one transaction, after all of it is written. Its digest is
+  checked at every read.
+- A read writes nothing. That an entry was used is remembered, and written with the next put.
+- Tags lie in tables of the same database, so an entry never exists without them.
 
-Everything here blocks, and is called on threads; whatever goes wrong is a StorageFailed.
+All methods block and run on threads; whatever goes wrong is a StorageError.
 """
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,51 +19,55 @@ from typing import NamedTuple
 from msgspec import structs
 
 from proxy.buffers import SharedBuffer
-from proxy.cache import index
-from proxy.cache.envelope import Damaged, Frame, check, check_file, frame, hashed, seal, unseal
-from proxy.cache.index import Columns, Sql
-from proxy.cache.sqlite import Database, Sealed, StorageFailed, border
-from proxy.cache.store import Entry, Everything, Kind, Prefixed, Repairs, Selector, Shelved
+from proxy.cache import sqlite
+from proxy.cache.envelope import CorruptEntry, Envelope
+from proxy.cache.files import BodyFiles
+from proxy.cache.sqlite import Columns, Database, Sql, StorageError, translate_errors
+from proxy.cache.store import All, ByTagPrefix, CacheStats, Entry, Kind, Selector, VerifyReport
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-_CLOCK_SLACK = 5.0  # seconds a clock may have been set back by without costing entries
-_ABANDONED = 3600.0  # seconds after which nobody is still writing a file
+_FILE_BYTES = 32 * 1024  # bodies of this size or more are files
+_ROW_BYTES = 512  # of an entry beside its bytes: row, tags, and their indices
+_IN_ROW, _IN_FILE = 1, 2  # where the body lies: the column `mode`
+
+_CLOCK_SKEW_SECONDS = 5.0  # a clock may be set back by this without a loss of entries
+_ABANDONED_SECONDS = 3600.0  # nobody writes to one file for longer
 _BATCH = 200  # rows changed in one transaction, so that others can write in between
 
 
 class _Row(NamedTuple):
     rowid: int
     key: str
-    stored: float
-    stale_since: float
+    stored_at: float
+    soft_purged_at: float
     mode: object
     filename: str | None
     value: bytes
 
     @property
-    def sound(self) -> bool:
-        """Whether the columns hold what they are meant to: SQLite would let them hold anything."""
+    def is_valid(self) -> bool:
+        """Whether the columns have the right types: SQLite itself does not enforce them."""
         return (
-            type(self.stored) is float
-            and type(self.stale_since) is float
+            type(self.stored_at) is float
+            and type(self.soft_purged_at) is float
             and type(self.filename) in {str, type(None)}
             and type(self.value) is bytes
         )
 
 
-_ROW = (
-    "SELECT rowid, key, store_time, MAX(stale_since, (SELECT CASE WHEN store_time <= value"
-    " THEN value ELSE 0.0 END FROM Settings WHERE Settings.key = 'stale_before')),"
+_SELECT_ROW = (
+    "SELECT rowid, key, store_time, MAX(soft_purged_at, (SELECT CASE WHEN store_time <= value"
+    " THEN value ELSE 0.0 END FROM Settings WHERE Settings.key = 'all_soft_purged_at')),"
     " mode, filename, value FROM Cache"
 )
 
 
-class Shelf:
+class DiskTable:
     """The entries of one kind.
 
-    ``on_change`` is told each key whose entry was replaced or removed, after it was; None stands
-    for any number of keys. ``clock`` is in seconds since the epoch.
+    ``on_change`` is called with each key whose entry was replaced or removed, afterwards; with None
+    for any number of keys. ``clock`` is in Unix seconds.
     """
 
     def __init__(
@@ -74,119 +79,122 @@ class Shelf:
         on_change: Callable[[str | None], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open the folder, or make it. Raises StorageFailed."""
+        """Open the folder, or create it. Raises StorageError."""
         self._kind: Kind = kind
         self._budget = budget
         self._on_change = on_change
         self._clock = clock
-        self._noting = threading.Lock()
+        self._usage_lock = threading.Lock()
         self._hits = self._misses = 0
-        self._touched: dict[str, None] = {}
+        self._used: dict[str, None] = {}
+        self._files = BodyFiles(folder)
         self._database = Database(folder)
         self.inode = self._database.inode
-        self.in_place = self._database.in_place
+        self.is_in_place = self._database.is_in_place
         self.close = self._database.close
-        self._ballast = False
-        with border():
-            self._database.files.prepare(clock() - _ABANDONED)
-        self._take_ballast()
+        self._has_reserve = False
+        try:
+            with translate_errors():
+                self._files.prepare(clock() - _ABANDONED_SECONDS)
+        except StorageError:
+            self.close()
+            raise
+        self._allocate_reserve()
 
-    def look(self, key: str) -> Entry | None:
-        """The entry, undamaged and not from the future; else None."""
-        with border():
-            entry = self._look(key)
+    def get(self, key: str) -> Entry | None:
+        """Return the entry: intact, and not stored in the future."""
+        with translate_errors():
+            entry = self._get(key)
         if entry is not None:
-            self.touch(key)
+            self.mark_used(key)
             return entry
-        with self._noting:
+        with self._usage_lock:
             self._misses += 1
         return None
 
-    def touch(self, key: str) -> None:
-        """Note that the entry was of use; written with one of the next puts."""
-        with self._noting:
+    def mark_used(self, key: str) -> None:
+        """Remember that the entry was used; one of the next puts writes it."""
+        with self._usage_lock:
             self._hits += 1
-            if len(self._touched) < _BATCH:
-                self._touched[key] = None
+            if len(self._used) < _BATCH:
+                self._used[key] = None
 
-    def keep(self, key: str, entry: Entry, begun: float | None = None) -> None:
-        """Keep the entry in place of what is there, and make room for it."""
-        with border():
-            digest = hashed(entry.body)
-        sealed = Sealed(seal(frame(self._kind, key, entry, digest)), entry.body)
-        if sealed.size > self._budget:
-            logger.info("cache: a %s of %d bytes is more than is kept", self._kind, sealed.size)
+    def put(self, key: str, entry: Entry, started_at: float | None = None) -> None:
+        """Store the entry in place of the one under this key, and evict others for it."""
+        with translate_errors():
+            envelope = Envelope.wrap(self._kind, key, entry).encode()
+        size = len(envelope) + len(entry.body) + _ROW_BYTES
+        if size > self._budget:
+            _log.info(
+                "cache entry too large: kind=%s, %d bytes, budget %d",
+                self._kind,
+                size,
+                self._budget,
+            )
             return
         try:
-            self._keep(key, entry, sealed, begun)
-        except StorageFailed as error:
-            if not error.full:
+            self._put(key, entry, envelope, started_at)
+        except StorageError as error:
+            if not error.disk_full:
                 raise
-            self._give_back(2 * sealed.size)
-            self._keep(key, entry, sealed, begun)
-        if not self._ballast:
-            self._take_ballast()
+            self._free_space(2 * size)
+            self._put(key, entry, envelope, started_at)
+        if not self._has_reserve:
+            self._allocate_reserve()
 
-    def drop(self, key: str) -> None:
-        """Forget the entry."""
-        with border():
-            self._drop("key = ? AND raw = 1", (key,))
-        self._on_change(key)
-
-    def label(self, key: str, labels: Iterable[str]) -> None:
-        """Add labels to the entry, if it is there."""
-        with border(), self._database.writing() as sql:
-            row = self._row(key)
-            if row is None or not row.sound:
+    def add_tags(self, key: str, tags: Iterable[str]) -> None:
+        """Add tags to the entry, if there is one."""
+        with translate_errors(), self._database.transaction() as sql:
+            row = self._find_row(key)
+            if row is None or not row.is_valid:
                 return
             try:
-                sealed, body = unseal(row.value, self._kind, key)
-            except Damaged:
+                envelope, body = Envelope.decode(row.value, self._kind, key)
+            except CorruptEntry:
                 return  # the next read removes it
-            union = tuple(dict.fromkeys((*sealed.labels, *labels)))
-            head = seal(structs.replace(sealed, labels=union))
+            union = tuple(dict.fromkeys((*envelope.tags, *tags)))
+            head = structs.replace(envelope, tags=union).encode()
             sql("UPDATE Cache SET value = ? WHERE rowid = ?", (head + body, row.rowid))
-            index.relabel(sql, row.rowid, union)
+            sqlite.set_tags(sql, row.rowid, union)
         self._on_change(key)
 
     def purge(self, selector: Selector, *, soft: bool) -> int:
-        """Forget or mark what is selected; how many entries that were."""
-        chosen, now = index.span(selector), self._clock()
-        with border():
-            with self._database.writing() as sql:
-                index.note_purge(sql, now, chosen, soft=soft)
-                if soft and selector == Everything():
-                    count = index.mark_all(sql, now)
-            if not soft or selector != Everything():
-                rowids = index.selected(self._database.sql, chosen)
+        """Remove the selected entries, or mark them as stale; return how many."""
+        tags, now = sqlite.tag_range(selector), self._clock()
+        with translate_errors():
+            with self._database.transaction() as sql:
+                sqlite.record_purge(sql, now, tags, soft=soft)
+                if soft and selector == All():
+                    count = sqlite.soft_purge_all(sql, now)
+            if not soft or selector != All():
+                rowids = sqlite.entries_tagged(self._database.sql, tags)
                 count = len(rowids)
                 for start in range(0, count, _BATCH):
-                    with self._database.writing() as sql:
+                    with self._database.transaction() as sql:
                         self._purge_rows(sql, rowids[start : start + _BATCH], now if soft else None)
         self._on_change(None)
         return count
 
-    def labels(self, prefix: str, at_most: int) -> list[str]:
-        """Labels that begin so and are carried by something."""
-        with border():
-            return index.carried(self._database.sql, Prefixed(prefix), at_most)
+    def tags_with_prefix(self, prefix: str, limit: int) -> list[str]:
+        with translate_errors():
+            return sqlite.tags_in(self._database.sql, sqlite.tag_range(ByTagPrefix(prefix)), limit)
 
-    def note_purge(self, selector: Selector, *, soft: bool) -> None:
-        """Let the purge hold for work that is under way, and for nothing else."""
-        with border(), self._database.writing() as sql:
-            index.note_purge(sql, self._clock(), index.span(selector), soft=soft)
+    def record_purge(self, selector: Selector, *, soft: bool) -> None:
+        """Apply the purge to entries that are being made, and to no others."""
+        with translate_errors(), self._database.transaction() as sql:
+            sqlite.record_purge(sql, self._clock(), sqlite.tag_range(selector), soft=soft)
 
     def flush(self) -> None:
         """Write what reads left to be written."""
-        with border(), self._database.writing() as sql:
-            self._write_notes(sql)
+        with translate_errors(), self._database.transaction() as sql:
+            self._write_usage(sql)
 
-    def stats(self) -> Shelved:
-        """How much is kept, and how the reads of all processes went."""
+    def stats(self) -> CacheStats:
+        """Return the size, and the hits and misses of all processes."""
         self.flush()
-        with border():
+        with translate_errors():
             settings = dict(self._database.sql("SELECT key, value FROM Settings").fetchall())
-            return Shelved(
+            return CacheStats(
                 entries=settings.get("count", 0),
                 bytes=settings.get("size", 0),
                 budget=self._budget,
@@ -194,184 +202,186 @@ class Shelf:
                 misses=settings.get("misses", 0),
             )
 
-    def verify(self) -> Repairs:
-        """Read every entry and put right what is not."""
-        with border():
+    def verify(self) -> VerifyReport:
+        """Read every entry and repair what is damaged."""
+        with translate_errors():
             problems = self._database.sql("PRAGMA quick_check").fetchall()
             if problems != [("ok",)]:
-                raise StorageFailed(f"the index is broken: {problems[0][0]}", ruined=True)
-            started = self._clock()
-            entries = damaged = missing = relabelled = stray = 0
+                raise StorageError(f"index is damaged: {problems[0][0]}", corrupt=True)
+            started_at = self._clock()
+            entries = damaged = missing = orphans = retagged = 0
             known: set[str] = set()
             for row in self._rows():
                 entries += 1
                 try:
-                    labels = self._open(row).labels
+                    tags = self._read(row).tags
                 except FileNotFoundError:
-                    missing += self._forget(row)
-                except Damaged:
-                    damaged += self._forget(row)
+                    missing += self._remove(row)
+                except CorruptEntry:
+                    damaged += self._remove(row)
                 else:
-                    with self._database.writing() as sql:
-                        relabelled += index.relabel(sql, row.rowid, labels)
+                    with self._database.transaction() as sql:
+                        retagged += sqlite.set_tags(sql, row.rowid, tags)
                     known.update({row.filename} if row.filename else ())
-            for name in self._database.files.strays(known, started - _ABANDONED):
-                self._database.files.remove(name)
-                stray += 1
-            with self._database.writing() as sql:
-                index.recount(sql)
+            for name in self._files.find_orphans(known, started_at - _ABANDONED_SECONDS):
+                self._files.remove(name)
+                orphans += 1
+            with self._database.transaction() as sql:
+                sqlite.recount(sql)
         self._on_change(None)
-        return Repairs(entries, damaged, missing, stray, relabelled)
+        return VerifyReport(entries, damaged, missing, orphans, retagged)
 
-    def _row(self, key: str) -> _Row | None:
-        found = self._database.sql(f"{_ROW} WHERE key = ? AND raw = 1", (key,)).fetchone()
+    def _find_row(self, key: str) -> _Row | None:
+        query = f"{_SELECT_ROW} WHERE key = ? AND raw = 1"
+        found = self._database.sql(query, (key,)).fetchone()
         return None if found is None else _Row(*found)
 
     def _rows(self) -> Iterator[_Row]:
-        last, query = -1, f"{_ROW} WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        last, query = -1, f"{_SELECT_ROW} WHERE rowid > ? ORDER BY rowid LIMIT ?"
         while rows := self._database.sql(query, (last, _BATCH)).fetchall():
             last = rows[-1][0]
             yield from (_Row(*row) for row in rows)
 
-    def _look(self, key: str) -> Entry | None:
-        row = self._row(key)
+    def _get(self, key: str) -> Entry | None:
+        row = self._find_row(key)
         for _ in range(2):
             if row is None:
                 return None
             try:
-                return self._open(row)
+                return self._read(row)
             except FileNotFoundError:
-                # It may have been replaced between the row and its file; then there is another row.
-                before, row = row, self._row(key)
+                # The entry may have been replaced after the row was read; then its row is another.
+                before, row = row, self._find_row(key)
                 if row is not None and row.filename == before.filename:
                     break
-            except Damaged as error:
-                logger.warning("cache: a %s is forgotten: %s", self._kind, error)
+            except CorruptEntry as error:
+                _log.warning("cache entry removed: kind=%s, %s", self._kind, error)
                 break
         if row is not None:
-            self._forget(row)
+            self._remove(row)
             self._on_change(key)
         return None
 
-    def _open(self, row: _Row) -> Entry:
-        """The entry of a row. Raises Damaged, or FileNotFoundError."""
-        if not row.sound:
-            raise Damaged("it makes no sense")
-        if row.stored > self._clock() + _CLOCK_SLACK:
-            raise Damaged("it is from the future")
-        sealed, body = unseal(row.value, self._kind, row.key)
-        descriptor = self._database.fetch(row.mode, row.filename)
-        if descriptor is None:
-            check(sealed, body)
-            return _entry(sealed, SharedBuffer.of(body) if sealed.blob else body, row)
-        behind = SharedBuffer(descriptor)  # from here on it is closed with the last reference
-        if sealed.blob:
-            check_file(sealed, behind)
-            return _entry(sealed, behind, row)
-        body = behind.read()
-        check(sealed, body)
-        return _entry(sealed, body, row)
+    def _read(self, row: _Row) -> Entry:
+        """Return the entry of a row. Raises CorruptEntry, or FileNotFoundError."""
+        if not row.is_valid:
+            raise CorruptEntry("row has wrong types")
+        if row.stored_at > self._clock() + _CLOCK_SKEW_SECONDS:
+            raise CorruptEntry("row is dated in the future")
+        envelope, in_row = Envelope.decode(row.value, self._kind, row.key)
+        body: bytes | SharedBuffer
+        if row.mode == _IN_ROW and row.filename is None:
+            body = in_row
+        elif row.mode == _IN_FILE and row.filename is not None:
+            body = SharedBuffer(self._files.open(row.filename))  # closes the file with itself
+        else:
+            raise CorruptEntry("row has an unknown mode")
+        return envelope.unwrap(body, stored_at=row.stored_at, soft_purged_at=row.soft_purged_at)
 
-    def _forget(self, row: _Row) -> int:
-        """Drop just this version of an entry; how many that were."""
-        return self._drop("rowid = ? AND filename IS ?", (row.rowid, row.filename))
-
-    def _drop(self, where: str, values: tuple[object, ...]) -> int:
-        with self._database.writing() as sql:
-            rows = sql(f"SELECT rowid, filename FROM Cache WHERE {where}", values).fetchall()
-            self._drop_rows(sql, rows)
+    def _remove(self, row: _Row) -> int:
+        """Remove this version of an entry only; return how many that were."""
+        query = "SELECT rowid, filename FROM Cache WHERE rowid = ? AND filename IS ?"
+        with self._database.transaction() as sql:
+            rows = sql(query, (row.rowid, row.filename)).fetchall()
+            self._delete_rows(sql, rows)
         return len(rows)
 
-    def _drop_rows(self, sql: Sql, rows: Iterable[tuple[int, str | None]]) -> None:
-        # Files go before the commit: whoever dies in between leaves a row without a file, which is
-        # a miss; the other way round it would be a file that nobody counts.
+    def _delete_rows(self, sql: Sql, rows: Iterable[tuple[int, str | None]]) -> None:
+        # Files go before the commit: a process that dies in between leaves a row without a file,
+        # which is a miss. The other way round it would leave a file that no budget counts.
         for rowid, filename in rows:
             if isinstance(filename, str):
-                self._database.files.remove(filename)
+                self._files.remove(filename)
             sql("DELETE FROM Cache WHERE rowid = ?", (rowid,))
 
-    def _purge_rows(self, sql: Sql, rowids: Sequence[int], mark: float | None) -> None:
+    def _purge_rows(self, sql: Sql, rowids: Sequence[int], soft_purged_at: float | None) -> None:
         for rowid in rowids:
-            if mark is not None:
-                sql("UPDATE Cache SET stale_since = ? WHERE rowid = ?", (mark, rowid))
+            if soft_purged_at is not None:
+                query = "UPDATE Cache SET soft_purged_at = ? WHERE rowid = ?"
+                sql(query, (soft_purged_at, rowid))
             else:
                 query = "SELECT rowid, filename FROM Cache WHERE rowid = ?"
-                self._drop_rows(sql, sql(query, (rowid,)).fetchall())
+                self._delete_rows(sql, sql(query, (rowid,)).fetchall())
 
-    def _keep(self, key: str, entry: Entry, sealed: Sealed, begun: float | None) -> None:
-        with border():
-            columns = self._database.store(sealed)
+    def _put(self, key: str, entry: Entry, envelope: bytes, started_at: float | None) -> None:
+        with translate_errors():
+            columns = self._write_body(envelope, entry.body)
             try:
-                obsolete, gone = self._put(key, entry, columns, begun)
+                obsolete, evicted = self._write_row(key, entry, columns, started_at)
             except BaseException:
                 if columns.filename is not None:
-                    self._database.files.remove(columns.filename)
+                    self._files.remove(columns.filename)
                 raise
             if obsolete is not None:
-                self._database.files.remove(obsolete)
-        for one in (key, *gone):
-            self._on_change(one)
+                self._files.remove(obsolete)
+        for changed in (key, *evicted):
+            self._on_change(changed)
 
-    def _put(
-        self, key: str, entry: Entry, columns: Columns, begun: float | None
+    def _write_body(self, envelope: bytes, body: bytes | SharedBuffer) -> Columns:
+        """Return the columns of the row. A large body is staged as a file."""
+        size = len(envelope) + len(body) + _ROW_BYTES
+        if len(body) < _FILE_BYTES:
+            inline = body if isinstance(body, bytes) else body.read()
+            return Columns(size, _IN_ROW, None, envelope + inline)
+        name = secrets.token_hex(16)
+        filename = f"{name[:2]}/{name[2:4]}/{name[4:]}.val"
+        self._files.stage(filename, body)
+        return Columns(size, _IN_FILE, filename, envelope)
+
+    def _write_row(
+        self, key: str, entry: Entry, columns: Columns, started_at: float | None
     ) -> tuple[str | None, list[str]]:
-        """Enter the row; the file that has none any more, and the keys that had to make room."""
-        with self._database.writing() as sql:
-            self._write_notes(sql)
-            stale_since = 0.0
-            if begun is not None:
-                stale_since, gone = index.purged_since(sql, begun, entry.labels)
-                if gone:
+        """Return the file that no row names any more, and the keys of evicted entries."""
+        with self._database.transaction() as sql:
+            self._write_usage(sql)
+            soft_purged_at = 0.0
+            if started_at is not None:
+                soft_purged_at, purged = sqlite.purges_since(sql, started_at, entry.tags)
+                if purged:
                     return columns.filename, []
-            old = self._row(key)
+            before = self._find_row(key)
             if columns.filename is not None:
-                self._database.files.settle(columns.filename)
-            rowid = index.enter(
-                sql, key, columns, now=self._clock(), stale_since=stale_since, cost=entry.cost
+                self._files.commit(columns.filename)
+            rowid = sqlite.upsert(
+                sql,
+                key,
+                columns,
+                now=self._clock(),
+                soft_purged_at=soft_purged_at,
+                cost=entry.cost,
             )
-            index.relabel(sql, rowid, entry.labels)
-            victims = index.victims(sql, self._budget, spare=rowid, at_most=_BATCH)
-            self._drop_rows(sql, [(victim.rowid, victim.filename) for victim in victims])
-        return old.filename if old else None, [victim.key for victim in victims]
+            sqlite.set_tags(sql, rowid, entry.tags)
+            evicted = sqlite.select_evictions(sql, self._budget, spare=rowid, limit=_BATCH)
+            self._delete_rows(sql, [(one.rowid, one.filename) for one in evicted])
+        obsolete = before.filename if before and before.is_valid else None
+        return obsolete, [one.key for one in evicted]
 
-    def _write_notes(self, sql: Sql) -> None:
-        """Write what reads left to be written."""
-        with self._noting:
-            touched, self._touched = self._touched, {}
+    def _write_usage(self, sql: Sql) -> None:
+        with self._usage_lock:
+            used, self._used = self._used, {}
             hits, misses = self._hits, self._misses
             self._hits = self._misses = 0
-        index.touch(sql, touched, self._clock())
-        index.count(sql, hits=hits, misses=misses)
+        sqlite.mark_used(sql, used, self._clock())
+        sqlite.count_reads(sql, hits=hits, misses=misses)
 
-    def _take_ballast(self) -> None:
+    def _allocate_reserve(self) -> None:
         try:
-            with border():
-                self._database.files.take_ballast()
-        except StorageFailed:
-            return  # there is no room for it; after one of the next puts there may be
-        self._ballast = True
+            with translate_errors():
+                self._files.allocate_reserve()
+        except StorageError:
+            return  # no space for it now; there may be some after one of the next puts
+        self._has_reserve = True
 
-    def _give_back(self, wanted: int) -> None:
-        """Give bytes back to a disk that may be too full even to note that they are gone."""
-        with border():
-            self._database.files.drop_ballast()
-            self._ballast = False
-            victims = index.least(self._database.sql, wanted, spare=0, at_most=_BATCH)
-            for victim in victims:
-                if victim.filename is not None:
-                    self._database.files.remove(victim.filename)
-            with self._database.writing() as sql:
-                self._drop_rows(sql, [(victim.rowid, victim.filename) for victim in victims])
+    def _free_space(self, size: int) -> None:
+        """Free bytes on a disk that may be too full even to record that they are free."""
+        with translate_errors():
+            self._files.release_reserve()
+            self._has_reserve = False
+            evicted = sqlite.lowest_priority(self._database.sql, size, spare=0, limit=_BATCH)
+            for one in evicted:
+                if one.filename is not None:
+                    self._files.remove(one.filename)
+            with self._database.transaction() as sql:
+                self._delete_rows(sql, [(one.rowid, one.filename) for one in evicted])
             self._database.sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._on_change(None)
-
-
-def _entry(sealed: Frame, body: bytes | SharedBuffer, row: _Row) -> Entry:
-    return Entry(
-        body=body,
-        head=sealed.head,
-        labels=sealed.labels,
-        cost=sealed.cost,
-        stored=row.stored,
-        stale_since=row.stale_since,
-    )

@@ -1,8 +1,6 @@
-"""What is kept beside the bytes, and how it is written into the head of a store's entry.
+"""Encode what is cached to store entries, and decode it.
 
-A *record* says how things stand at a source; it is one for all sizes of an original, so that one
-question to the source renews them all. A rendition is right as long as it was made of the original
-that the record names.
+Each decoder returns None for an entry that is missing or that another version wrote.
 """
 
 import time
@@ -12,105 +10,114 @@ import msgspec
 from msgspec import Struct, field
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.freshness import Record
+from proxy.cache.freshness import OriginRecord
 from proxy.cache.store import Entry
-from proxy.formats import Name
+from proxy.formats import FormatName
 from proxy.geometry import Size
-from proxy.imaging.image import Rendition
+from proxy.imaging.results import Rendition
 from proxy.originals import Original, OriginMetadata, digest
-from proxy.smartcrop.subject import Focus
+from proxy.smartcrop.subject import Subject
 
 T = TypeVar("T")
 
 
-class _RenditionHead(Struct, frozen=True):
-    format: Name
-    size: Size
-    decided: str
-    etag: str
-    originals: tuple[str, ...]
-    made_at: float
+class CachedRendition(Struct, frozen=True):
+    """A rendition with its cache metadata.
 
-
-class KeptRendition(Struct, frozen=True):
-    """A rendition as it lies in the store.
-
-    ``originals`` are the digests of what it was made of, the picture's own first; ``marked`` is
-    when it was softly purged.
+    ``originals`` are the digests of the originals that it was made of, the main one first.
+    ``made_at`` and ``soft_purged_at`` (0.0: never) are in Unix seconds.
     """
 
     rendition: Rendition
     etag: str
     originals: tuple[str, ...]
     made_at: float = field(default_factory=time.time)
-    labels: tuple[str, ...] = ()
-    marked: float = 0.0
+    tags: tuple[str, ...] = ()
+    soft_purged_at: float = 0.0
+
+
+def new_cached_rendition(
+    rendition: Rendition, originals: tuple[str, ...], tags: tuple[str, ...]
+) -> CachedRendition:
+    etag = f'"{digest(rendition.body)[:32]}"'
+    return CachedRendition(rendition, etag, originals, tags=tags)
+
+
+class _RenditionHead(Struct, frozen=True):
+    format: FormatName
+    size: Size
+    crop_reason: str
+    etag: str
+    originals: tuple[str, ...]
+    made_at: float
+
+
+def encode_rendition(cached: CachedRendition, cost: float) -> Entry:
+    rendition = cached.rendition
+    head = _RenditionHead(
+        format=rendition.format,
+        size=rendition.size,
+        crop_reason=rendition.crop_reason,
+        etag=cached.etag,
+        originals=cached.originals,
+        made_at=cached.made_at,
+    )
+    return Entry(rendition.body, msgspec.msgpack.encode(head), cached.tags, cost)
+
+
+def decode_rendition(entry: Entry | None) -> CachedRendition | None:
+    if entry is None or (head := _decode(entry.head, _RenditionHead)) is None:
+        return None
+    return CachedRendition(
+        rendition=Rendition(_read_body(entry), head.format, head.size, head.crop_reason),
+        etag=head.etag,
+        originals=head.originals,
+        made_at=head.made_at,
+        tags=entry.tags,
+        soft_purged_at=entry.soft_purged_at,
+    )
 
 
 class _OriginalHead(Struct, frozen=True):
     digest: str
-    facts: OriginMetadata
+    metadata: OriginMetadata
 
 
-def finished(
-    rendition: Rendition, originals: tuple[str, ...], labels: tuple[str, ...]
-) -> KeptRendition:
-    """A rendition just made of the originals with these digests."""
-    etag = f'"{digest(rendition.body)[:32]}"'
-    return KeptRendition(rendition, etag, originals, labels=labels)
-
-
-def rendition_entry(kept: KeptRendition, cost: float) -> Entry:
-    made = kept.rendition
-    head = _RenditionHead(
-        made.format, made.size, made.decided, kept.etag, kept.originals, kept.made_at
-    )
-    return Entry(made.body, msgspec.msgpack.encode(head), kept.labels, cost)
-
-
-def kept_rendition(entry: Entry | None) -> KeptRendition | None:
-    if entry is None or (head := _decoded(entry.head, _RenditionHead)) is None:
-        return None
-    body = entry.body.read() if isinstance(entry.body, SharedBuffer) else entry.body
-    rendition = Rendition(body, head.format, head.size, head.decided)
-    return KeptRendition(
-        rendition, head.etag, head.originals, head.made_at, entry.labels, entry.stale_since
-    )
-
-
-def original_entry(original: Original, labels: tuple[str, ...], cost: float) -> Entry:
+def encode_original(original: Original, tags: tuple[str, ...], cost: float) -> Entry:
     head = _OriginalHead(original.digest, original.metadata)
-    return Entry(original.body, msgspec.msgpack.encode(head), labels, cost)
+    return Entry(original.body, msgspec.msgpack.encode(head), tags, cost)
 
 
-def kept_original(entry: Entry | None) -> Original | None:
-    if entry is None or (head := _decoded(entry.head, _OriginalHead)) is None:
+def decode_original(entry: Entry | None) -> Original | None:
+    if entry is None or (head := _decode(entry.head, _OriginalHead)) is None:
         return None
-    body = entry.body if isinstance(entry.body, SharedBuffer) else SharedBuffer.of(entry.body)
-    return Original(body, head.digest, head.facts)
+    body = entry.body
+    if not isinstance(body, SharedBuffer):
+        body = SharedBuffer.from_bytes(body)
+    return Original(body, head.digest, head.metadata)
 
 
-def record_entry(record: Record, labels: tuple[str, ...]) -> Entry:
-    return Entry(b"", msgspec.msgpack.encode(record), labels)
+def encode_record(record: OriginRecord, tags: tuple[str, ...]) -> Entry:
+    return Entry(b"", msgspec.msgpack.encode(record), tags)
 
 
-def kept_record(entry: Entry | None) -> Record | None:
-    return None if entry is None else _decoded(entry.head, Record)
+def decode_record(entry: Entry | None) -> OriginRecord | None:
+    return None if entry is None else _decode(entry.head, OriginRecord)
 
 
-def focus_entry(focus: Focus, labels: tuple[str, ...], cost: float) -> Entry:
-    return Entry(msgspec.msgpack.encode(focus), b"", labels, cost)
+def encode_detection(subject: Subject, tags: tuple[str, ...], cost: float) -> Entry:
+    return Entry(msgspec.msgpack.encode(subject), b"", tags, cost)
 
 
-def kept_focus(entry: Entry | None) -> Focus | None:
-    if entry is None:
-        return None
-    body = entry.body.read() if isinstance(entry.body, SharedBuffer) else entry.body
-    return _decoded(body, Focus)
+def decode_detection(entry: Entry | None) -> Subject | None:
+    return None if entry is None else _decode(_read_body(entry), Subject)
 
 
-def _decoded(data: bytes, kind: type[T]) -> T | None:
-    """None for what an older version wrote in another form: it is simply not there."""
+def _read_body(entry: Entry) -> bytes:
+    return entry.body.read() if isinstance(entry.body, SharedBuffer) else entry.body
+
+
+def _decode(data: bytes, kind: type[T]) -> T | None:
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except msgspec.MsgspecError:

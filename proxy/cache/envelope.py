@@ -1,11 +1,12 @@
-"""What is written beside a body, so that nothing but that very body is ever answered.
+"""Wrap entries, so that damage never reaches a client.
 
-A frame holds the full key and the SHA-256 of the body, and is itself closed by a SHA-256. A bit
-that flipped, a file that was cut, two files that changed places, an entry of another key or of
-another release: each is seen here, and is Damaged.
+An envelope holds the full key and the SHA-256 of the body, and ends with a SHA-256 of itself. A
+flipped bit, a truncated file, two files that were swapped, an entry of another key or of another
+version: each raises CorruptEntry.
 """
 
 import hashlib
+from typing import Self
 
 import msgspec
 from msgspec import Struct
@@ -13,80 +14,87 @@ from msgspec import Struct
 from proxy.buffers import SharedBuffer
 from proxy.cache.store import Entry, Kind
 
-_DIGEST = 32
-_LENGTH = 4
+_DIGEST_BYTES = 32
+_LENGTH_BYTES = 4
 
 
-class Damaged(Exception):
-    """What lies there is not what was put there."""
+class CorruptEntry(Exception):
+    """The stored bytes are not the entry that was put."""
 
 
-class Frame(Struct, frozen=True, array_like=True, tag="entry/1"):
-    """All of an entry but its body. ``blob``: the body was given as a blob."""
+class Envelope(Struct, frozen=True, array_like=True, tag="entry/2"):
+    """All of an entry except its body. ``is_buffer``: the body was put as a SharedBuffer."""
 
     kind: Kind
     key: str
     size: int
     digest: bytes
-    blob: bool
+    is_buffer: bool
     head: bytes
-    labels: tuple[str, ...]
+    tags: tuple[str, ...]
     cost: float
 
+    @classmethod
+    def wrap(cls, kind: Kind, key: str, entry: Entry) -> Self:
+        body = entry.body
+        if isinstance(body, SharedBuffer):
+            digest = bytes.fromhex(body.digest)
+        else:
+            digest = hashlib.sha256(body).digest()
+        return cls(
+            kind=kind,
+            key=key,
+            size=len(body),
+            digest=digest,
+            is_buffer=isinstance(body, SharedBuffer),
+            head=entry.head,
+            tags=tuple(dict.fromkeys(entry.tags)),
+            cost=entry.cost,
+        )
 
-def frame(kind: Kind, key: str, entry: Entry, digest: bytes) -> Frame:
-    return Frame(
-        kind=kind,
-        key=key,
-        size=len(entry.body),
-        digest=digest,
-        blob=isinstance(entry.body, SharedBuffer),
-        head=entry.head,
-        labels=tuple(dict.fromkeys(entry.labels)),
-        cost=entry.cost,
-    )
+    def encode(self) -> bytes:
+        """Return length, content and digest of the envelope."""
+        content = msgspec.msgpack.encode(self)
+        length = len(content).to_bytes(_LENGTH_BYTES, "big")
+        return length + content + hashlib.sha256(content).digest()
+
+    @staticmethod
+    def decode(data: bytes, kind: Kind, key: str) -> "tuple[Envelope, bytes]":
+        """Return the envelope of this key, and the bytes that follow it. Raises CorruptEntry."""
+        end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "big")
+        content, digest = data[_LENGTH_BYTES:end], data[end : end + _DIGEST_BYTES]
+        if hashlib.sha256(content).digest() != digest:
+            raise CorruptEntry("envelope digest differs")
+        try:
+            envelope = _decoder.decode(content)
+        except msgspec.DecodeError as error:
+            raise CorruptEntry("envelope has another version") from error
+        if (envelope.kind, envelope.key) != (kind, key):
+            raise CorruptEntry("envelope has another key")
+        return envelope, data[end + _DIGEST_BYTES :]
+
+    def unwrap(
+        self, body: bytes | SharedBuffer, *, stored_at: float, soft_purged_at: float = 0.0
+    ) -> Entry:
+        """Return the entry with this body. Raises CorruptEntry if it is not the wrapped one."""
+        if isinstance(body, SharedBuffer) and self.is_buffer:
+            digest = body.digest  # hashed in pieces: an original may be large
+            intact = body.size == self.size and digest == self.digest.hex()
+        else:
+            body = body.read() if isinstance(body, SharedBuffer) else body
+            intact = len(body) == self.size and hashlib.sha256(body).digest() == self.digest
+        if not intact:
+            raise CorruptEntry("body digest differs")
+        if self.is_buffer and isinstance(body, bytes):
+            body = SharedBuffer.from_bytes(body)
+        return Entry(
+            body=body,
+            head=self.head,
+            tags=self.tags,
+            cost=self.cost,
+            stored_at=stored_at,
+            soft_purged_at=soft_purged_at,
+        )
 
 
-def seal(frame: Frame) -> bytes:
-    """The frame as bytes that know their own length and digest."""
-    text = msgspec.msgpack.encode(frame)
-    return len(text).to_bytes(_LENGTH, "big") + text + hashlib.sha256(text).digest()
-
-
-def unseal(data: bytes, kind: Kind, key: str) -> tuple[Frame, bytes]:
-    """The frame of this key, and the bytes that follow it. Raises Damaged."""
-    end = _LENGTH + int.from_bytes(data[:_LENGTH], "big")
-    text, check = data[_LENGTH:end], data[end : end + _DIGEST]
-    if hashlib.sha256(text).digest() != check:
-        raise Damaged("the head is not what was stored")
-    try:
-        frame = _decoder.decode(text)
-    except msgspec.DecodeError as error:
-        raise Damaged("the head is of another release") from error
-    if (frame.kind, frame.key) != (kind, key):
-        raise Damaged("the entry belongs to another key")
-    return frame, data[end + _DIGEST :]
-
-
-def check(frame: Frame, body: bytes) -> None:
-    """Raise Damaged unless these bytes are the body."""
-    if len(body) != frame.size or hashlib.sha256(body).digest() != frame.digest:
-        raise Damaged("the body is not what was stored")
-
-
-def check_file(frame: Frame, body: SharedBuffer) -> None:
-    """Raise Damaged unless the body is all there is in the file."""
-    if body.size != frame.size or body.digest != frame.digest.hex():
-        raise Damaged("the body is not what was stored")
-
-
-def hashed(body: bytes | SharedBuffer) -> bytes:
-    """SHA-256 of the body."""
-    return (
-        bytes.fromhex(body.digest)
-        if isinstance(body, SharedBuffer)
-        else hashlib.sha256(body).digest()
-    )
-
-
-_decoder = msgspec.msgpack.Decoder(Frame)
+_decoder = msgspec.msgpack.Decoder(Envelope)

@@ -1,12 +1,22 @@
-"""The levels of the cache as the settings have them: memory, disk, and a bucket behind."""
+"""Open the cache: memory, then the store of this machine, then a bucket that machines share.
 
-from proxy.cache.disk import CacheConfig, DiskStore
-from proxy.cache.lru import HotStore
-from proxy.cache.shared import SharedCacheConfig, SharedStore
-from proxy.cache.store import Store
+To use another store, pass it to `open_cache`; it replaces the disk, and keeps the layers around it.
+"""
+
+from proxy.cache.config import CacheConfig, SharedCacheConfig
+from proxy.cache.disk import DiskStore
+from proxy.cache.memory_layer import MemoryCacheLayer
+from proxy.cache.shared import SharedCache
+from proxy.cache.store import Cache, Store
 
 
-def levels(cache: CacheConfig, shared: SharedCacheConfig) -> Store:
-    """One store over all levels. Raises ValueError for a bucket that cannot be opened."""
-    near = HotStore(DiskStore(cache), cache.max_memory_bytes)
-    return SharedStore(near, shared) if shared.url else near
+def open_cache(
+    config: CacheConfig, shared_config: SharedCacheConfig, store: Store | None = None
+) -> Cache:
+    """Return the layered cache; closing it closes the store.
+
+    ``store`` replaces the disk. Raises ValueError if the shared bucket cannot be opened.
+    """
+    base = DiskStore(config) if store is None else store
+    cache = MemoryCacheLayer(base, config.max_memory_bytes)
+    return SharedCache(cache, shared_config) if shared_config.url else cache

@@ -1,10 +1,10 @@
-"""How long what is kept may be served. Decided here, done elsewhere.
+"""Decide whether a cached rendition may be served: fresh, stale, expired or negative.
 
-A *record* says how things stand at a source, and holds for all renditions of that original: a
-rendition is fresh as long as the record is, and names the original that it was made of. So one
-question to the source renews every size.
+An *origin record* is what a source last said about one original. It holds for all renditions of the
+original: a rendition is fresh as long as the record is, provided that it was made of the original
+that the record names. So one conditional request renews all sizes (RFC 9111: validation).
 
-All moments are in Unix seconds, all durations in seconds.
+All times are in Unix seconds, all durations in seconds. Nothing here does I/O.
 """
 
 from collections.abc import Iterable
@@ -17,201 +17,283 @@ from proxy.originals import OriginMetadata, Validators
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
-_SLACK = 5.0  # by which clocks may be set back without making what is kept look as from the future
-_LONGEST_PAUSE = 60.0  # between two tries at a source that fails
+_CLOCK_SKEW = 5.0  # a clock may be set back by this without making records look future-dated
+_MAX_BACKOFF = 60.0
 
 
 class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a source's word is believed, and what is done afterwards."""
+    """How long a cached result may be served, with and without asking the source again."""
 
-    ttl_default: Seconds = 86_400.0
-    """Lifetime of an original whose source does not name one, in seconds."""
+    ttl_default: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Time to live in seconds of an original whose source sends no `Cache-Control` or "
+                "`Expires`."
+            )
+        ),
+    ] = 86_400.0
 
-    ttl_min: Seconds = 60.0
-    """No lifetime is shorter, whatever the source says, in seconds."""
+    ttl_min: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Shortest time to live in seconds. Shorter values of a source are raised to it."
+            )
+        ),
+    ] = 60.0
 
-    ttl_max: Seconds = 31_536_000.0
-    """No lifetime is longer, whatever the source says, in seconds."""
+    ttl_max: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Longest time to live in seconds. Longer values of a source are lowered to it."
+            )
+        ),
+    ] = 31_536_000.0
 
-    ttl_jitter: Annotated[float, Meta(ge=0, le=0.5)] = 0.1
-    """Share of a lifetime by which ends are spread, so that not all is renewed at once."""
+    ttl_jitter: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=0.5,
+            description=(
+                "Largest share of the time to live by which an entry expires early, so that "
+                "not all entries expire at the same time."
+            ),
+        ),
+    ] = 0.1
 
-    stale_while_revalidate: Seconds = 86_400.0
-    """How long after its end a result is still served at once, and renewed behind, in seconds."""
+    stale_while_revalidate: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Time in seconds after the expiry in which a stale result is served at once and "
+                "refreshed in the background."
+            )
+        ),
+    ] = 86_400.0
 
-    stale_if_error: Seconds = 86_400.0
-    """How long after its end a result is served when the source cannot be had, in seconds."""
+    stale_if_error: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Time in seconds after the expiry in which a stale result is served when the "
+                "source cannot be reached."
+            )
+        ),
+    ] = 86_400.0
 
-    negative_ttl: Annotated[float, Meta(ge=0, le=3600)] = 10.0
-    """How long it is believed that a source has nothing there, and that nothing can be made of what
-    it has, in seconds."""
+    negative_ttl: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description=(
+                "Time in seconds for which a failure is cached: the source has no such "
+                "original, or the original cannot be rendered."
+            ),
+        ),
+    ] = 10.0
 
-    error_backoff_seconds: Annotated[float, Meta(ge=0, le=60)] = 5.0
-    """How long a source that failed is left alone, in seconds; doubled each time, up to 60."""
+    error_backoff_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description=(
+                "Time in seconds without a new attempt after a source failed. It doubles with each "
+                "failure, up to 60 seconds."
+            ),
+        ),
+    ] = 5.0
 
-    def clamp_ttl(self, said: float | None) -> float:
-        """How long the source's word holds; ``said`` is its own lifetime, if it said one."""
-        return max(self.ttl_min, min(self.ttl_default if said is None else said, self.ttl_max))
+    def clamp_ttl(self, origin_ttl: float | None) -> float:
+        """Return the TTL within the bounds; ``origin_ttl`` is the source's own, if it set one."""
+        ttl = self.ttl_default if origin_ttl is None else origin_ttl
+        return max(self.ttl_min, min(ttl, self.ttl_max))
 
 
-class Refusal(Struct, frozen=True):
-    """What came of asking a source, where it was no original: the failure's class and sentence."""
+class CachedError(Struct, frozen=True):
+    """A failed request to a source: the name of the error class, and the message."""
 
-    kind: str
-    sentence: str
+    error_type: str
+    message: str
 
 
-class Record(Struct, frozen=True):
-    """How things stand at a source.
+class OriginRecord(Struct, frozen=True):
+    """What is known of the original at a source.
 
-    ``digest`` is the original's, since ``changed_at``; the source last said so at ``asked_at``.
-    It is empty where the source said that there is none, or was never heard.
-    ``failures`` are the tries in a row at which the source could not be had, the last one at
-    ``tried_at``; ``refusal`` is what came of the last try, None where it went well.
+    The original has had this ``digest`` since ``changed_at``, and the source confirmed it at
+    ``validated_at``. The digest is empty if the source has no such original, or never answered.
+    ``failures`` counts the failed requests since the last answer; the latest one was at
+    ``last_attempt_at``. ``error`` is the result of the last request, None if it succeeded.
     """
 
     digest: str
-    facts: OriginMetadata
-    asked_at: float
-    lifetime: float
+    metadata: OriginMetadata
+    validated_at: float
+    ttl: float
     changed_at: float = 0.0
     failures: int = 0
-    tried_at: float = 0.0
-    refusal: Refusal | None = None
+    last_attempt_at: float = 0.0
+    error: CachedError | None = None
 
 
-def renewed(
-    before: Record | None, digest: str, facts: OriginMetadata, now: float, rules: FreshnessConfig
-) -> Record:
-    """The record once the source has said what its original is."""
-    return Record(
+def record_fetch(
+    before: OriginRecord | None,
+    digest: str,
+    metadata: OriginMetadata,
+    now: float,
+    config: FreshnessConfig,
+) -> OriginRecord:
+    """Return the record after the original was fetched."""
+    return OriginRecord(
         digest=digest,
-        facts=facts,
-        asked_at=now,
-        lifetime=rules.clamp_ttl(facts.ttl),
+        metadata=metadata,
+        validated_at=now,
+        ttl=config.clamp_ttl(metadata.ttl),
         changed_at=before.changed_at if before and before.digest == digest else now,
     )
 
 
-def confirmed(before: Record, facts: OriginMetadata, now: float, rules: FreshnessConfig) -> Record:
-    """The record once the source has said that nothing changed: what it left out still holds."""
-    known = before.facts
-    said = OriginMetadata(
-        validators=facts.validators if facts.validators != Validators() else known.validators,
-        ttl=known.ttl if facts.ttl is None else facts.ttl,
-        tags=facts.tags or known.tags,
+def record_not_modified(
+    before: OriginRecord, metadata: OriginMetadata, now: float, config: FreshnessConfig
+) -> OriginRecord:
+    """Return the record after a 304; headers that it lacks keep their values (RFC 9111, 4.3.4)."""
+    known = before.metadata
+    has_validators = metadata.validators != Validators()
+    updated = OriginMetadata(
+        validators=metadata.validators if has_validators else known.validators,
+        ttl=known.ttl if metadata.ttl is None else metadata.ttl,
+        tags=metadata.tags or known.tags,
     )
-    return renewed(before, before.digest, said, now, rules)
+    return record_fetch(before, before.digest, updated, now, config)
 
 
-def refused(refusal: Refusal, now: float, rules: FreshnessConfig) -> Record:
-    """The record once the source has said that there is nothing to be had."""
-    return Record(
-        "", OriginMetadata(), asked_at=now, lifetime=rules.negative_ttl, changed_at=now, refusal=refusal
+def record_negative_answer(error: CachedError, now: float, config: FreshnessConfig) -> OriginRecord:
+    """Return the record after the source answered that there is no original."""
+    return OriginRecord(
+        "",
+        OriginMetadata(),
+        validated_at=now,
+        ttl=config.negative_ttl,
+        changed_at=now,
+        error=error,
     )
 
 
-def failed(before: Record | None, refusal: Refusal, now: float) -> Record:
-    """The record after the source could not be had: what was known before is still known."""
-    known = before or Record("", OriginMetadata(), asked_at=now, lifetime=0.0)
-    return replace(known, failures=known.failures + 1, tried_at=now, refusal=refusal)
+def record_failure(before: OriginRecord | None, error: CachedError, now: float) -> OriginRecord:
+    """Return the record after the source did not answer; what was known stays known."""
+    known = before or OriginRecord("", OriginMetadata(), validated_at=now, ttl=0.0)
+    return replace(known, failures=known.failures + 1, last_attempt_at=now, error=error)
 
 
 class Fresh(Struct, frozen=True):
-    """Serve what is kept."""
+    """Serve the cached result."""
 
 
 class Stale(Struct, frozen=True):
-    """Serve what is kept, and renew it behind, if that is ``due``."""
+    """Serve the cached result; refresh it in the background if ``revalidate`` is set."""
 
-    due: bool
+    revalidate: bool
 
 
 class Expired(Struct, frozen=True):
-    """Ask the source; what is kept may stand in if it cannot be had and that is ``usable``."""
+    """Ask the source first; serve the cached result only if that fails, and is allowed to."""
 
-    usable: bool
-
-
-class Refused(Struct, frozen=True):
-    """The source was asked just now, and there is nothing to be had."""
-
-    refusal: Refusal
+    usable_on_error: bool
 
 
-Verdict = Fresh | Stale | Expired | Refused
+class NegativeHit(Struct, frozen=True):
+    """Answer with the error of the last request to the source."""
+
+    error: CachedError
 
 
-def judge(
-    record: Record | None,
+Freshness = Fresh | Stale | Expired | NegativeHit
+
+
+def evaluate(
+    record: OriginRecord | None,
     *,
     key: str,
-    made_of: str | None,
-    marked: float,
+    original_digest: str | None,
+    soft_purged_at: float,
     now: float,
-    rules: FreshnessConfig,
-) -> Verdict:
-    """What may be done with what is kept of a source.
+    config: FreshnessConfig,
+) -> Freshness:
+    """Return what may be done with a cached result of a source.
 
-    ``key`` is the source's, in hexadecimal; ``made_of`` the digest of the original that the kept
-    result was made of, None where none is kept; ``marked`` when the one or the other was softly
-    purged, else 0.
+    ``key`` is that of the source, in hexadecimal. ``original_digest`` is that of the original which
+    the result was made of, None if no result is cached. ``soft_purged_at`` is when the result or
+    the record was soft-purged, else 0.
     """
-    if record is None or record.asked_at > now + _SLACK:
-        return Expired(usable=False)
-    due = marked > record.tried_at or now >= record.tried_at + pause(record.failures, rules)
-    aged = None
+    if record is None or record.validated_at > now + _CLOCK_SKEW:
+        return Expired(usable_on_error=False)
+    retry_at = record.last_attempt_at + backoff(record.failures, config)
+    may_ask = soft_purged_at > record.last_attempt_at or now >= retry_at
     if record.digest:
-        late = now - _end(record, key, made_of or record.digest, marked, rules)
-        aged = _aged(late, record, rules, due=due)
-    if aged is not None:
-        # Where nothing is kept it can be made, maybe of an original that is.
-        return aged if made_of is not None else Expired(usable=False)
-    if record.refusal is not None:
-        said = not record.failures and now < record.asked_at + record.lifetime
-        if (said and marked < record.asked_at) or not due:
-            return Refused(record.refusal)
-    return Expired(usable=False)
+        digest = original_digest or record.digest
+        age = now - _expires_at(record, key, digest, soft_purged_at, config)
+        freshness = _evaluate_age(age, record, config, may_ask=may_ask)
+        if freshness is not None:
+            # Without a result one can still be made, perhaps of an original that is cached.
+            return Expired(usable_on_error=False) if original_digest is None else freshness
+    if record.error is not None:
+        answered = not record.failures and now < record.validated_at + record.ttl
+        if (answered and soft_purged_at < record.validated_at) or not may_ask:
+            return NegativeHit(record.error)
+    return Expired(usable_on_error=False)
 
 
-def _aged(late: float, record: Record, rules: FreshnessConfig, *, due: bool) -> Verdict | None:
-    """What may be done with a result that is so late; None where nothing may."""
-    bearable = late <= rules.stale_if_error
-    if late < 0:
+def _evaluate_age(
+    age: float, record: OriginRecord, config: FreshnessConfig, *, may_ask: bool
+) -> Freshness | None:
+    """Evaluate a result whose TTL ended ``age`` seconds ago; None if it is of no use."""
+    usable_on_error = age <= config.stale_if_error
+    if age < 0:
         return Fresh()
-    if late <= rules.stale_while_revalidate and (bearable or not record.failures):
-        return Stale(due)
-    if bearable:
-        return Expired(usable=True) if due else Stale(due)
+    if age <= config.stale_while_revalidate and (usable_on_error or not record.failures):
+        return Stale(revalidate=may_ask)
+    if usable_on_error:
+        return Expired(usable_on_error=True) if may_ask else Stale(revalidate=False)
     return None
 
 
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """What may be done with a result that needs the word of several sources."""
-    found = list(verdicts)
+def combine(parts: Iterable[Freshness]) -> Freshness:
+    """Return what may be done with a result that is made of several originals."""
+    found = list(parts)
     if len(found) == 1:
         return found[0]
-    for verdict in found:
-        if isinstance(verdict, Refused):
-            return verdict
-    expired = [verdict for verdict in found if isinstance(verdict, Expired)]
+    for part in found:
+        if isinstance(part, NegativeHit):
+            return part
+    expired = [part for part in found if isinstance(part, Expired)]
     if expired:
-        return Expired(usable=all(verdict.usable for verdict in expired))
-    stale = [verdict for verdict in found if isinstance(verdict, Stale)]
-    return Stale(due=any(verdict.due for verdict in stale)) if stale else Fresh()
+        return Expired(usable_on_error=all(part.usable_on_error for part in expired))
+    stale = [part for part in found if isinstance(part, Stale)]
+    return Stale(revalidate=any(part.revalidate for part in stale)) if stale else Fresh()
 
 
-def pause(failures: int, rules: FreshnessConfig) -> float:
-    """How long to leave a source alone after so many failures in a row."""
-    return min(rules.error_backoff_seconds * 2.0 ** min(failures - 1, 10), _LONGEST_PAUSE) if failures else 0.0
+def backoff(failures: int, config: FreshnessConfig) -> float:
+    """Return the time from the last of so many failures in a row until the next request."""
+    if not failures:
+        return 0.0
+    return min(config.error_backoff_seconds * 2.0 ** min(failures - 1, 10), _MAX_BACKOFF)
 
 
-def _end(record: Record, key: str, made_of: str, marked: float, rules: FreshnessConfig) -> float:
-    """Until when the result is fresh."""
+def _expires_at(
+    record: OriginRecord,
+    key: str,
+    original_digest: str,
+    soft_purged_at: float,
+    config: FreshnessConfig,
+) -> float:
     spread = int(key[:8], 16) / 2**32  # the same for all sizes, and in every process
-    end = record.asked_at + record.lifetime * (1 - rules.ttl_jitter * spread)
-    if marked >= record.asked_at:
-        end = min(end, marked)
-    if made_of != record.digest:
-        end = min(end, record.changed_at)
-    return end
+    expires_at = record.validated_at + record.ttl * (1 - config.ttl_jitter * spread)
+    if soft_purged_at >= record.validated_at:
+        expires_at = min(expires_at, soft_purged_at)
+    if original_digest != record.digest:
+        expires_at = min(expires_at, record.changed_at)
+    return expires_at

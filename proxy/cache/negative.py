@@ -1,8 +1,8 @@
-"""Originals of which nothing can be made, remembered for seconds: nobody has to find out again.
+"""Negative cache of images: originals that cannot be rendered are not rendered again for a while.
 
-A refusal is of the bytes and of what was asked of them, so it holds whatever the source or the link
-is called, and ends with the bytes. Only what bytes and wish decide is remembered: never that
-something took too long, broke down, or had to wait. Each process remembers its own.
+An error depends on the bytes and on the plan, so it holds under every URL, and ends when the bytes
+change. Only errors that these two determine are cached: never a timeout, a crash or a full queue.
+Each process has its own.
 """
 
 from collections import OrderedDict
@@ -13,48 +13,49 @@ from msgspec import Struct
 
 from proxy.errors import ImageError
 from proxy.originals import digest
-from proxy.telemetry.metrics import tell
+from proxy.telemetry.request_context import record_cache
 
-MOST = 4096
-"""Refusals that a process remembers; of more, the oldest are forgotten."""
+MAX_ENTRIES = 4096
 
 
-class _Refusal(Struct, frozen=True):
-    """What was said, without the traceback that would keep a picture alive."""
+class _NegativeEntry(Struct, frozen=True):
+    """An error without its traceback, which would keep an image in memory."""
 
-    kind: type[ImageError]
-    sentence: str
+    error_type: type[ImageError]
+    message: str
     detail: str
-    until: float
+    expires_at: float
 
 
-class Refusals:
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        """Each is believed for so many seconds; ``clock`` is in seconds too."""
-        self._seconds = seconds
+class NegativeCache:
+    """``ttl`` and ``clock`` are in seconds."""
+
+    def __init__(self, ttl: float, clock: Callable[[], float]) -> None:
+        self._ttl = ttl
         self._clock = clock
-        self._known: OrderedDict[str, _Refusal] = OrderedDict()
+        self._entries: OrderedDict[str, _NegativeEntry] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._entries)
 
     @contextmanager
-    def believed(self, wish: str, originals: Iterable[str]) -> Iterator[None]:
-        """Do what is inside unless it was refused just now; a refusal inside is remembered.
+    def guard(self, task: str, originals: Iterable[str]) -> Iterator[None]:
+        """Run the block, and cache an ImageError that it raises.
 
-        ``originals`` are the digests of all that the wish takes. Raises an ImageError.
+        ``task`` names what is done with the originals of these digests. Raises the cached
+        ImageError if there is one; then the block does not run.
         """
-        key = digest(wish.encode(), *(original.encode() for original in originals))
-        known = self._known.get(key)
-        if known is not None and self._clock() < known.until:
-            tell("refusal", "hit")
-            raise known.kind(known.sentence, detail=known.detail)
+        key = digest(task.encode(), *(original.encode() for original in originals))
+        entry = self._entries.get(key)
+        if entry is not None and self._clock() < entry.expires_at:
+            record_cache("negative", "hit")
+            raise entry.error_type(entry.message, detail=entry.detail)
         try:
             yield
         except ImageError as error:
-            until = self._clock() + self._seconds
-            self._known[key] = _Refusal(type(error), str(error), error.detail, until)
-            self._known.move_to_end(key)
-            if len(self._known) > MOST:
-                self._known.popitem(last=False)
+            expires_at = self._clock() + self._ttl
+            self._entries[key] = _NegativeEntry(type(error), str(error), error.detail, expires_at)
+            self._entries.move_to_end(key)
+            if len(self._entries) > MAX_ENTRIES:
+                self._entries.popitem(last=False)
             raise

@@ -1,7 +1,7 @@
-"""Originals as their sources have them now: kept, or asked for, once for everybody who asks.
+"""Originals from the cache, or from their source: fetched once for all requests that need them.
 
-What a source said is kept as a record, also where it said no, or nothing at all: a source that is
-down is not asked again at once, and what it said before still counts.
+The last answer of each source is stored as an `OriginRecord`, also if it was an error. So a source
+that is down is not asked by every request, and what it said before still counts.
 """
 
 import time
@@ -13,222 +13,231 @@ from msgspec import Struct
 from proxy import errors
 from proxy.cache import entries
 from proxy.cache.freshness import (
+    CachedError,
     Expired,
     Fresh,
+    Freshness,
     FreshnessConfig,
-    Record,
-    Refusal,
-    Refused,
+    NegativeHit,
+    OriginRecord,
     Stale,
-    Verdict,
-    confirmed,
-    failed,
-    judge,
-    refused,
-    renewed,
+    evaluate,
+    record_failure,
+    record_fetch,
+    record_negative_answer,
+    record_not_modified,
 )
 from proxy.cache.store import Store
 from proxy.errors import SourceDenied, SourceError, SourceFailed, SourceTimedOut
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
 from proxy.singleflight import SingleFlight
-from proxy.sources import Source, require_body
-from proxy.telemetry.metrics import fetched, stage, tell
-
-_FOR_EVER = float("inf")
+from proxy.sources.source import Source, require_body
+from proxy.telemetry.request_context import count_fetched_bytes, record_cache, stage
 
 
-class Standing(Struct, frozen=True):
-    """How things stand at a source, as far as we know; ``marked``: when that was softly purged."""
+class OriginState(Struct, frozen=True):
+    """What is known of an original without a request; ``soft_purged_at`` is of its record."""
 
-    record: Record | None
-    marked: float = 0.0
+    record: OriginRecord | None
+    soft_purged_at: float = 0.0
 
 
-class Supplied(Struct, frozen=True):
-    """An original as its source has it now, and what the source said of it."""
+class FetchedOriginal(Struct, frozen=True):
+    """An original with its current record."""
 
     original: Original
-    record: Record
+    record: OriginRecord
 
 
-class _Word(Struct, frozen=True):
-    """A source's word of now, and the original itself where it is at hand."""
+class _OriginAnswer(Struct, frozen=True):
+    """A current record; with the original only if it was read or fetched on the way."""
 
-    record: Record
+    record: OriginRecord
     original: Original | None = None
 
 
-class Supply:
-    """Where originals come from. ``clock`` is in Unix seconds."""
+class OriginCache:
+    """A cache that fetches what it lacks. ``clock`` is in Unix seconds."""
 
     def __init__(
         self,
         source: Source,
         store: Store,
-        flights: SingleFlight,
-        rules: FreshnessConfig,
+        single_flight: SingleFlight,
+        config: FreshnessConfig,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._store = store
-        self._flights = flights
-        self._rules = rules
+        self._single_flight = single_flight
+        self._config = config
         self._clock = clock
 
-    async def standing(self, source: OriginalRef) -> Standing:
-        """What is known, without asking."""
-        if isinstance(source, Upload):  # what was sent along is right for ever
-            return Standing(_uploaded(source, self._clock()))
+    async def get_state(self, source: OriginalRef) -> OriginState:
+        """Return what is cached about the original; the source is not asked."""
+        if isinstance(source, Upload):
+            return OriginState(_upload_record(source, self._clock()))
         entry = await self._store.get("record", source.key)
-        return Standing(entries.kept_record(entry), entry.stale_since if entry else 0.0)
+        return OriginState(entries.decode_record(entry), entry.soft_purged_at if entry else 0.0)
 
-    def judge(
-        self, source: OriginalRef, standing: Standing, made_of: str | None, marked: float = 0.0
-    ) -> Verdict:
-        """What may be done with a result that was made of the original of this digest."""
-        return judge(
-            standing.record,
+    def evaluate(
+        self,
+        source: OriginalRef,
+        state: OriginState,
+        original_digest: str | None,
+        soft_purged_at: float = 0.0,
+    ) -> Freshness:
+        """Return what may be done with a result that was made of the original of this digest.
+
+        ``soft_purged_at`` is of the result.
+        """
+        return evaluate(
+            state.record,
             key=source.key,
-            made_of=made_of,
-            marked=max(marked, standing.marked),
+            original_digest=original_digest,
+            soft_purged_at=max(soft_purged_at, state.soft_purged_at),
             now=self._clock(),
-            rules=self._rules,
+            config=self._config,
         )
 
-    async def record(self, source: OriginalRef, marked: float = 0.0) -> Record:
-        """The source's word of now, for who may not need the original itself.
+    async def get_record(self, source: OriginalRef, soft_purged_at: float = 0.0) -> OriginRecord:
+        """Return a record that is current, without fetching the original if possible.
 
-        ``marked`` is when a result was softly purged: the source is asked unless it was since.
-        Raises a SourceError.
+        The source is asked if it was not asked since ``soft_purged_at``. Raises a SourceError.
         """
         if isinstance(source, Upload):
-            return _uploaded(source, self._clock())
-        return (await self._word(source, marked, needed=False)).record
+            return _upload_record(source, self._clock())
+        return (await self._ask_once(source, soft_purged_at, need_body=False)).record
 
-    async def original(self, source: OriginalRef) -> Supplied:
-        """The original as the source has it now. Raises a SourceError."""
+    async def get_original(self, source: OriginalRef) -> FetchedOriginal:
+        """Return the original, from the cache if it is current. Raises a SourceError."""
         if isinstance(source, Upload):
-            original = require_body(await self._source.fetch(source))
-            return Supplied(original, _uploaded(source, self._clock()))
+            uploaded = require_body(await self._source.fetch(source))
+            return FetchedOriginal(uploaded, _upload_record(source, self._clock()))
         try:
-            word = await self._word(source, 0.0, needed=True)
+            answer = await self._ask_once(source, 0.0, need_body=True)
         except (SourceFailed, SourceTimedOut) as error:
-            stand_in = None if isinstance(error, SourceDenied) else await self._stand_in(source)
-            if stand_in is None:
+            stale = None if isinstance(error, SourceDenied) else await self._get_stale(source)
+            if stale is None:
                 raise
-            return stand_in
-        at_hand = word.original
-        if at_hand is None and (at_hand := await self._kept(source, word.record.digest)):
-            tell("original", "hit")
-        if at_hand is None and word.record.refusal is not None:
-            raise error_of(word.record.refusal)
-        if at_hand is None:
-            # Its record outlived it, or who fetched it could not keep it: it is fetched anew.
-            word = await self._flights.do(
-                f"bytes-{source.key}", partial(self._ask, source, needed=True)
+            return stale
+        original = answer.original
+        if original is None and (original := await self._read(source, answer.record.digest)):
+            record_cache("original", "hit")
+        if original is None and answer.record.error is not None:
+            raise restore_error(answer.record.error)
+        if original is None:
+            # It was evicted before its record, or could not be stored by the process that fetched.
+            answer = await self._single_flight.do(
+                f"bytes-{source.key}", partial(self._ask, source, need_body=True)
             )
-            at_hand = word.original
-        if at_hand is None:
-            raise SourceFailed("the source says that nothing changed, but was not asked")
-        return Supplied(at_hand, word.record)
+            original = answer.original
+        if original is None:
+            raise SourceFailed("source responded with not modified to an unconditional request")
+        return FetchedOriginal(original, answer.record)
 
-    async def _stand_in(self, source: SourceRef) -> Supplied | None:
-        """What is kept of a source that cannot be had, while that is bearable."""
-        standing = await self.standing(source)
-        if standing.record is None:
+    async def _get_stale(self, source: SourceRef) -> FetchedOriginal | None:
+        """Return the cached original of a source that does not answer, if it may still be used."""
+        state = await self.get_state(source)
+        if state.record is None:
             return None
-        match self.judge(source, standing, standing.record.digest):
-            case Fresh() | Stale() | Expired(usable=True):
-                original = await self._kept(source, standing.record.digest)
-                return Supplied(original, standing.record) if original is not None else None
+        match self.evaluate(source, state, state.record.digest):
+            case Fresh() | Stale() | Expired(usable_on_error=True):
+                original = await self._read(source, state.record.digest)
+                return FetchedOriginal(original, state.record) if original is not None else None
             case _:
                 return None
 
-    async def _word(self, source: SourceRef, marked: float, *, needed: bool) -> _Word:
-        return await self._flights.do(
+    async def _ask_once(
+        self, source: SourceRef, soft_purged_at: float, *, need_body: bool
+    ) -> _OriginAnswer:
+        """Ask the source if needed, with one request for all callers."""
+        return await self._single_flight.do(
             f"original-{source.key}",
-            partial(self._ask, source, needed=needed),
-            look=partial(self._known, source, marked),
+            partial(self._ask, source, need_body=need_body),
+            recheck=partial(self._get_current, source, soft_purged_at),
         )
 
-    async def _known(self, source: SourceRef, marked: float) -> _Word | None:
-        """What is known well enough not to ask. Raises what the source refused with just now."""
-        standing = await self.standing(source)
-        digest = standing.record.digest if standing.record else None
-        match self.judge(source, standing, digest or None, marked):
-            case Fresh() | Stale(due=False):  # the latter was asked just now, and in vain
-                return _Word(standing.record) if standing.record else None
-            case Refused(refusal):
-                raise error_of(refusal)
+    async def _get_current(self, source: SourceRef, soft_purged_at: float) -> _OriginAnswer | None:
+        """Return the cached answer, or raise the cached error, unless the source must be asked."""
+        state = await self.get_state(source)
+        digest = state.record.digest if state.record else None
+        match self.evaluate(source, state, digest or None, soft_purged_at):
+            case Fresh() | Stale(revalidate=False):  # stale: the source failed a moment ago
+                return _OriginAnswer(state.record) if state.record else None
+            case NegativeHit(error):
+                raise restore_error(error)
             case _:
                 return None
 
-    async def _kept(self, source: OriginalRef, digest: str) -> Original | None:
-        original = entries.kept_original(await self._store.get("original", source.key))
+    async def _read(self, source: OriginalRef, digest: str) -> Original | None:
+        """Return the original from the store, if it has this digest."""
+        original = entries.decode_original(await self._store.get("original", source.key))
         return original if original is not None and original.digest == digest else None
 
-    async def _ask(self, source: SourceRef, *, needed: bool) -> _Word:
-        """Ask the source, with a condition if its answer could be that nothing has changed."""
-        before = (await self.standing(source)).record
-        at_hand = None
-        if before is not None and before.digest and needed:
-            at_hand = await self._kept(source, before.digest)
-        condition = None
-        if before is not None and before.digest and (at_hand is not None or not needed):
-            condition = before.facts.validators
-        begun, began = self._clock(), time.monotonic()
+    async def _ask(self, source: SourceRef, *, need_body: bool) -> _OriginAnswer:
+        """Send one request, conditional if a 304 would do, and store the answer."""
+        before = (await self.get_state(source)).record
+        cached = None
+        if before is not None and before.digest and need_body:
+            cached = await self._read(source, before.digest)
+        validators = None
+        if before is not None and before.digest and (cached is not None or not need_body):
+            validators = before.metadata.validators
+        started_at, started = self._clock(), time.monotonic()
         try:
             with stage("fetch"):
-                answer = await self._source.fetch(source, condition)
-        except (SourceFailed, SourceTimedOut) as error:
-            told = Refusal(type(error).__name__, str(error))
-            record = failed(before, told, self._clock())
-            if isinstance(error, SourceDenied):
-                record = refused(told, self._clock(), self._rules)
-            await self._keep(source, record, begun)
-            raise
+                response = await self._source.fetch(source, validators)
         except SourceError as error:
-            told = Refusal(type(error).__name__, str(error))
-            await self._keep(source, refused(told, self._clock(), self._rules), begun)
+            await self._store_record(source, self._record_error(before, error), started_at)
             raise
-        match answer:
-            case NotModified(facts) if before is not None and condition is not None:
-                record = confirmed(before, facts, self._clock(), self._rules)
-                word = _Word(record, at_hand)
-                tell("original", "unchanged")
+        match response:
+            case NotModified(metadata) if before is not None and validators is not None:
+                record = record_not_modified(before, metadata, self._clock(), self._config)
+                answer = _OriginAnswer(record, cached)
+                record_cache("original", "revalidated")
             case NotModified():
-                raise SourceFailed("the source says that nothing changed, but was not asked")
-            case Original(digest=digest, metadata=facts):
-                record = renewed(before, digest, facts, self._clock(), self._rules)
-                word = _Word(record, answer)
-                tell("original", "miss")
-                fetched(answer.body.size)
-                entry = entries.original_entry(
-                    answer, source_labels(source, record), time.monotonic() - began
-                )
-                with stage("keep"):
-                    await self._store.put("original", source.key, entry, begun=begun)
-        await self._keep(source, record, begun)
-        return word
+                raise SourceFailed("source responded with not modified to an unconditional request")
+            case Original(digest=digest, metadata=metadata):
+                record = record_fetch(before, digest, metadata, self._clock(), self._config)
+                answer = _OriginAnswer(record, response)
+                record_cache("original", "miss")
+                count_fetched_bytes(response.body.size)
+                cost = time.monotonic() - started
+                entry = entries.encode_original(response, source_tags(source, record), cost)
+                with stage("cache_write"):
+                    await self._store.put("original", source.key, entry, started_at=started_at)
+        await self._store_record(source, record, started_at)
+        return answer
 
-    async def _keep(self, source: OriginalRef, record: Record, begun: float) -> None:
-        entry = entries.record_entry(record, source_labels(source, record))
-        await self._store.put("record", source.key, entry, begun=begun)
+    def _record_error(self, before: OriginRecord | None, error: SourceError) -> OriginRecord:
+        cached_error = CachedError(type(error).__name__, str(error))
+        did_not_answer = isinstance(error, SourceFailed | SourceTimedOut)
+        if did_not_answer and not isinstance(error, SourceDenied):
+            return record_failure(before, cached_error, self._clock())
+        return record_negative_answer(cached_error, self._clock(), self._config)
 
-
-def _uploaded(upload: Upload, now: float) -> Record:
-    return Record(upload.digest, OriginMetadata(), now, _FOR_EVER)
-
-
-def error_of(refusal: Refusal) -> SourceError:
-    """What a source refused with, raised anew."""
-    kind = getattr(errors, refusal.kind, SourceFailed)
-    sound = isinstance(kind, type) and issubclass(kind, SourceError)
-    return kind(refusal.sentence) if sound else SourceFailed(refusal.sentence)
+    async def _store_record(
+        self, source: OriginalRef, record: OriginRecord, started_at: float
+    ) -> None:
+        entry = entries.encode_record(record, source_tags(source, record))
+        await self._store.put("record", source.key, entry, started_at=started_at)
 
 
-def source_labels(source: OriginalRef, record: Record) -> tuple[str, ...]:
-    """What everything that was made of this source can be purged by."""
-    where = (f"source:{source.text}",) if isinstance(source, SourceRef) else ()
-    return (*where, *(f"tag:{tag}" for tag in record.facts.tags))
+def _upload_record(upload: Upload, now: float) -> OriginRecord:
+    return OriginRecord(upload.digest, OriginMetadata(), now, ttl=float("inf"))
+
+
+def restore_error(cached: CachedError) -> SourceError:
+    """Return the error that was cached, as a new exception."""
+    error_type = getattr(errors, cached.error_type, SourceFailed)
+    if isinstance(error_type, type) and issubclass(error_type, SourceError):
+        return error_type(cached.message)
+    return SourceFailed(cached.message)
+
+
+def source_tags(source: OriginalRef, record: OriginRecord) -> tuple[str, ...]:
+    """Return the tags of everything that is made of this source: its own, and its URL."""
+    url_tag = (f"source:{source.text}",) if isinstance(source, SourceRef) else ()
+    return (*url_tag, *(f"tag:{tag}" for tag in record.metadata.tags))

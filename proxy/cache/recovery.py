@@ -1,4 +1,8 @@
-"""Where the shelf of one kind stands, opened when it can be, and opened again when it was lost."""
+"""Recover from a cache folder that is full, read-only, gone, replaced or damaged.
+
+The server runs without what it cannot have, logs that once, and tries again by itself. A damaged
+index is discarded with its files, and rebuilt empty.
+"""
 
 import contextlib
 import logging
@@ -12,221 +16,193 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from proxy.cache.disk_table import Shelf
-from proxy.cache.files import Files
-from proxy.cache.folder import Folder, Unfit
-from proxy.cache.sqlite import StorageFailed, index_of, inode
-from proxy.cache.store import Everything, Kind
+from proxy.cache.directory import CacheDirectory
+from proxy.cache.disk_table import DiskTable
+from proxy.cache.files import BodyFiles
+from proxy.cache.sqlite import StorageError, database_path, inode
+from proxy.cache.store import All, Kind
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Verb = Literal["read", "written"]
+Operation = Literal["read", "write"]
 
-_SHED_BYTES = 1024 * 1024  # given back to a disk that is too full to open an index on
-_ASIDE = ".aside-"
-
-
-class Ground:
-    """The folder of all kinds, opened when it can be."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._folder: Folder | None = None
-        self._opening = threading.Lock()
-
-    def folder(self) -> Folder:
-        """The folder as it is now. Raises StorageFailed."""
-        with self._opening:
-            if self._folder is None or not self._folder.in_place():
-                try:
-                    self._folder = Folder(self._path)
-                except Unfit as error:
-                    raise StorageFailed(str(error)) from error
-                except OSError as error:
-                    raise StorageFailed(f"{self._path}: {error.strerror}") from error
-            return self._folder
-
-    def close(self) -> None:
-        """Let go of the folder."""
-        self._folder = None
-
-    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
-        """Whether what is kept there is still the same; None when nothing can be known."""
-        folder = self._folder
-        same = None if folder is None else folder.generations.watch(*places)
-        if same is None:
-            return None
-        return lambda: self._folder is folder and same()
-
-    def changed(self, kind: Kind, key: str | None) -> None:
-        """What is kept under the key is another; None stands for any key."""
-        folder = self._folder
-        if folder is not None and key is None:
-            folder.generations.change_all()
-        elif folder is not None and key is not None:
-            folder.generations.change(kind, key)
+_MIN_FREE_BYTES = 1024 * 1024  # an index cannot be opened on a disk with less
+_DISCARDED = ".discarded-"
 
 
-class Place:
-    """The shelf of one kind. All but ``touch`` and ``tell`` block, and are for threads."""
+class RecoverableTable:
+    """The table of one kind, opened when needed and again after it was lost.
+
+    All methods block and run on threads, except `mark_used` and `report`.
+    """
 
     def __init__(
-        self, ground: Ground, kind: Kind, budget: int, retry: float, clock: Callable[[], float]
+        self,
+        directory: CacheDirectory,
+        kind: Kind,
+        budget: int,
+        *,
+        backoff_seconds: float,
+        clock: Callable[[], float],
     ) -> None:
-        """``retry``: seconds to go without a shelf that could not be opened."""
+        """``backoff_seconds``: from a failed attempt to open the table until the next one."""
         self.budget = budget
-        self._ground = ground
+        self._directory = directory
         self._kind: Kind = kind
-        self._retry = retry
+        self._backoff_seconds = backoff_seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._shelf: Shelf | None = None
-        self._users: dict[Shelf, int] = {}
-        self._ruined: int | None = None
-        self._shut: tuple[float, StorageFailed] | None = None  # until then, monotonic; and why
-        self._may_shed = True
-        self._troubles: dict[Verb, str] = {}
+        self._table: DiskTable | None = None
+        self._users: dict[DiskTable, int] = {}
+        self._corrupt_inode: int | None = None
+        self._failure: tuple[float, StorageError] | None = None  # retry time, monotonic; why
+        self._may_free_space = True
+        self._reported: dict[Operation, str] = {}
 
-    def call(self, verb: Verb, work: Callable[[Shelf], T]) -> T:
-        """Do the work on the shelf. Raises StorageFailed."""
+    def call(self, operation: Operation, work: Callable[[DiskTable], T]) -> T:
+        """Call ``work`` with the open table. Raises StorageError."""
         try:
-            with self._using() as shelf:
-                done = work(shelf)
-        except StorageFailed as error:
-            self.tell(verb, str(error))
+            with self._in_use() as table:
+                result = work(table)
+        except StorageError as error:
+            self.report(operation, str(error))
             raise
-        self.tell(verb, "")
-        return done
+        self.report(operation, "")
+        return result
 
-    def insist(self, work: Callable[[Shelf], T]) -> T:
-        """Do the work, if need be on a shelf that is begun anew. Raises StorageFailed."""
+    def call_or_rebuild(self, work: Callable[[DiskTable], T]) -> T:
+        """Call ``work``; if the index proves to be damaged, again on a new one."""
         try:
-            return self.call("written", work)
-        except StorageFailed as error:
-            if not error.ruined:
+            return self.call("write", work)
+        except StorageError as error:
+            if not error.corrupt:
                 raise
-        return self.call("written", work)
+        return self.call("write", work)
 
-    def empty(self) -> int:
-        """Forget everything, at once however much it is; how many entries that were.
-
-        Raises StorageFailed.
-        """
-        count = self.insist(Shelf.stats).entries
-        folder = self._ground.folder()
+    def clear(self) -> int:
+        """Remove all entries in constant time; return how many. Raises StorageError."""
+        count = self.call_or_rebuild(DiskTable.stats).entries
+        self._directory.open()
         try:
-            with self._lock, folder.locked():
-                self._set_aside(folder.path / self._kind)
+            with self._lock, self._directory.lock():
+                self._discard_folder()
         except OSError as error:
-            raise StorageFailed(error.strerror or str(error)) from error
-        self.insist(partial(Shelf.note_purge, selector=Everything(), soft=False))
-        self._ground.changed(self._kind, None)
+            raise StorageError(error.strerror or str(error)) from error
+        self.call_or_rebuild(partial(DiskTable.record_purge, selector=All(), soft=False))
+        self._directory.notify_changed(self._kind, None)
         return count
 
-    def touch(self, key: str) -> None:
-        shelf = self._shelf
-        if shelf is not None:
-            shelf.touch(key)
+    def mark_used(self, key: str) -> None:
+        table = self._table
+        if table is not None:
+            table.mark_used(key)
 
     def close(self) -> None:
-        """Close the shelf; nobody may be using it."""
-        if self._shelf is not None:
-            with contextlib.suppress(StorageFailed):
-                self._shelf.flush()
-            self._shelf.close()
+        """Close the table; nothing may be using it."""
+        if self._table is not None:
+            with contextlib.suppress(StorageError):
+                self._table.flush()
+            self._table.close()
 
-    def tell(self, verb: Verb, trouble: str) -> None:
-        """Log that something went wrong, or right again: once, not for every request."""
-        if self._troubles.get(verb, "") == trouble:
+    def report(self, operation: Operation, error: str) -> None:
+        """Log a failure (empty: success) if it differs from the last one."""
+        if self._reported.get(operation, "") == error:
             return
-        self._troubles[verb] = trouble
-        if trouble:
-            logger.warning("cache: no %s can be %s: %s", self._kind, verb, trouble)
+        self._reported[operation] = error
+        if error:
+            _log.warning("cache %s failed: kind=%s, %s", operation, self._kind, error)
         else:
-            logger.warning("cache: every %s can be %s again", self._kind, verb)
+            _log.warning("cache %s recovered: kind=%s", operation, self._kind)
 
     @contextlib.contextmanager
-    def _using(self) -> Iterator[Shelf]:
+    def _in_use(self) -> Iterator[DiskTable]:
         with self._lock:
-            folder = self._ground.folder()
-            if self._shelf is not None and not self._shelf.in_place():
-                self._retire(self._shelf)
-            shelf = self._shelf = self._shelf or self._open(folder)
-            self._users[shelf] = self._users.get(shelf, 0) + 1
+            self._directory.open()
+            if self._table is not None and not self._table.is_in_place():
+                self._retire(self._table)
+            table = self._table = self._table or self._open()
+            self._users[table] = self._users.get(table, 0) + 1
         try:
-            yield shelf
-        except StorageFailed as error:
-            if error.ruined:
+            yield table
+        except StorageError as error:
+            if error.corrupt:
                 with self._lock:
-                    self._ruined = shelf.inode
-                    self._retire(shelf)
+                    self._corrupt_inode = table.inode
+                    self._retire(table)
             raise
         finally:
             with self._lock:
-                self._users[shelf] -= 1
-                if not self._users[shelf]:
-                    del self._users[shelf]
-                    if shelf is not self._shelf:
-                        shelf.close()
+                self._users[table] -= 1
+                if not self._users[table]:
+                    del self._users[table]
+                    if table is not self._table:
+                        table.close()
 
-    def _retire(self, shelf: Shelf) -> None:
-        """Use the shelf no more; it is closed when its last user leaves."""
-        if shelf is self._shelf:
-            self._shelf = None
-            if shelf not in self._users:
-                shelf.close()
+    def _retire(self, table: DiskTable) -> None:
+        """Stop using the table; its last user closes it."""
+        if table is self._table:
+            self._table = None
+            if table not in self._users:
+                table.close()
 
-    def _open(self, folder: Folder) -> Shelf:
-        if self._shut is not None and time.monotonic() < self._shut[0]:
-            raise self._shut[1]
+    def _open(self) -> DiskTable:
+        if self._failure is not None and time.monotonic() < self._failure[0]:
+            raise self._failure[1]
         try:
-            with folder.locked():
-                shelf = self._open_in(folder)
-        except (StorageFailed, OSError) as error:
-            failed = error if isinstance(error, StorageFailed) else StorageFailed(str(error))
-            self._shut = time.monotonic() + self._retry, failed
-            raise failed from error
-        self._shut, self._may_shed = None, True
-        return shelf
+            with self._directory.lock():
+                table = self._open_or_rebuild()
+        except (StorageError, OSError) as error:
+            failure = error if isinstance(error, StorageError) else StorageError(str(error))
+            self._failure = time.monotonic() + self._backoff_seconds, failure
+            raise failure from error
+        self._failure, self._may_free_space = None, True
+        return table
 
-    def _open_in(self, folder: Folder) -> Shelf:
-        path = folder.path / self._kind
-        make = partial(
-            Shelf,
-            path,
+    def _open_or_rebuild(self) -> DiskTable:
+        open_table = partial(
+            DiskTable,
+            self._folder,
             self._kind,
             self.budget,
-            on_change=partial(self._ground.changed, self._kind),
+            on_change=partial(self._directory.notify_changed, self._kind),
             clock=self._clock,
         )
-        if self._ruined is not None and inode(index_of(path)) == self._ruined:
-            self._begin_anew(path)
+        if self._corrupt_inode is not None and self._corrupt_inode == self._index_inode():
+            self._rebuild("it is damaged")
         try:
-            return make()
-        except StorageFailed as error:
-            if self._may_shed and (error.full or _is_full(folder.path)):
-                self._may_shed = False  # once; if others fill the disk, it is not ours to empty
-                Files(path).shed(_SHED_BYTES)
-            elif error.ruined:
-                self._begin_anew(path)
+            return open_table()
+        except StorageError as error:
+            if self._may_free_space and (error.disk_full or _is_full(self._directory.path)):
+                self._may_free_space = False  # once: if others fill the disk, freeing does not help
+                BodyFiles(self._folder).free_space(_MIN_FREE_BYTES)
+            elif error.corrupt:
+                self._rebuild(str(error))
             else:
                 raise
-        return make()
+        return open_table()
 
-    def _begin_anew(self, path: Path) -> None:
-        logger.warning("cache: the index of every %s is broken, a new one is begun", self._kind)
-        self._set_aside(path)
+    @property
+    def _folder(self) -> Path:
+        return self._directory.path / self._kind
 
-    def _set_aside(self, path: Path) -> None:
-        self._ruined = None
-        path.rename(path.with_name(f"{path.name}{_ASIDE}{secrets.token_hex(4)}"))
-        for old in path.parent.glob(f"{path.name}{_ASIDE}*"):
-            # Behind us: it may be a hundred thousand files.
+    def _index_inode(self) -> int | None:
+        return inode(database_path(self._folder))
+
+    def _rebuild(self, reason: str) -> None:
+        _log.warning("cache index rebuilt empty: kind=%s, %s", self._kind, reason)
+        self._discard_folder()
+
+    def _discard_folder(self) -> None:
+        folder = self._folder
+        self._corrupt_inode = None
+        folder.rename(folder.with_name(f"{folder.name}{_DISCARDED}{secrets.token_hex(4)}"))
+        for old in folder.parent.glob(f"{folder.name}{_DISCARDED}*"):
+            # In the background: it may be a hundred thousand files.
             threading.Thread(target=shutil.rmtree, args=(old, True), daemon=True).start()
 
 
 def _is_full(path: Path) -> bool:
-    """SQLite calls a disk that is too full to open an index on an I/O error."""
-    about = os.statvfs(path)
-    return about.f_bavail * about.f_frsize < _SHED_BYTES
+    """SQLite reports an I/O error, not a full disk, if it cannot open an index there."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize < _MIN_FREE_BYTES

@@ -6,67 +6,67 @@ as fresh as the least fresh of them.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from proxy.cache import entries
-from proxy.cache.entries import KeptRendition
-from proxy.cache.freshness import Fresh, Record, Verdict, worst
-from proxy.cache.originals import Supplied, Supply, source_labels
-from proxy.cache.store import Kind, Store
-from proxy.imaging.image import Rendition
+from proxy.cache.entries import CachedRendition
+from proxy.cache.freshness import Fresh, Freshness, OriginRecord, combine
+from proxy.cache.originals import FetchedOriginal, OriginCache, source_tags
+from proxy.cache.store import Cache, ChangeToken, Kind
+from proxy.imaging.results import Rendition
 from proxy.originals import OriginalRef
 
 _MAX_TAGS = 128  # of one rendition
-_FRESH_FOR_SECONDS = 1.0  # how long an answer may be repeated before its age is looked at again
+_FRESH_FOR_SECONDS = 1.0  # how long a response may be repeated before its age is evaluated again
 
 
 class StoredRendition(Struct, frozen=True):
     """A cached rendition with the record of its main source."""
 
-    cached: KeptRendition
-    record: Record
+    cached: CachedRendition
+    record: OriginRecord
 
 
 class RenditionCache:
     """Renditions in the store; ``sources`` of a rendition name the main original first."""
 
-    def __init__(self, store: Store, origins: Supply) -> None:
+    def __init__(self, store: Cache, origins: OriginCache) -> None:
         self._store = store
         self._origins = origins
 
     async def get(
         self, key: str, sources: Sequence[OriginalRef]
-    ) -> tuple[StoredRendition | None, Verdict]:
-        """The cached rendition, and what may be done with it."""
+    ) -> tuple[StoredRendition | None, Freshness]:
+        """Return the cached rendition, and what may be done with it."""
         cached = await self.read(key)
-        standings = [await self._origins.standing(source) for source in sources]
-        made_of: tuple[str | None, ...] = cached.originals if cached else ()
-        if len(made_of) != len(sources):
-            made_of = (None,) * len(sources)
-        soft_purged_at = cached.marked if cached else 0.0
-        freshness = worst(
-            self._origins.judge(source, standing, original, soft_purged_at)
-            for source, standing, original in zip(sources, standings, made_of, strict=True)
+        states = [await self._origins.get_state(source) for source in sources]
+        digests: tuple[str | None, ...] = cached.originals if cached else ()
+        if len(digests) != len(sources):
+            digests = (None,) * len(sources)
+        soft_purged_at = cached.soft_purged_at if cached else 0.0
+        freshness = combine(
+            self._origins.evaluate(source, state, digest, soft_purged_at)
+            for source, state, digest in zip(sources, states, digests, strict=True)
         )
-        record = standings[0].record
+        record = states[0].record
         return (StoredRendition(cached, record) if cached and record else None), freshness
 
     async def get_fresh(self, key: str, sources: Sequence[OriginalRef]) -> StoredRendition | None:
         stored, freshness = await self.get(key, sources)
         return stored if freshness == Fresh() else None
 
-    async def read(self, key: str) -> KeptRendition | None:
-        """The cached rendition, however old."""
-        return entries.kept_rendition(await self._store.get("rendition", key))
+    async def read(self, key: str) -> CachedRendition | None:
+        """Return the cached rendition, however old."""
+        return entries.decode_rendition(await self._store.get("rendition", key))
 
     async def revalidate(
-        self, cached: KeptRendition, sources: Sequence[OriginalRef]
+        self, cached: CachedRendition, sources: Sequence[OriginalRef]
     ) -> StoredRendition | None:
-        """Ask the sources; the same rendition if none of them has changed. Raises a SourceError."""
+        """Ask the sources; return the rendition if none has changed. Raises a SourceError."""
         records = await asyncio.gather(
-            *(self._origins.record(source, cached.marked) for source in sources)
+            *(self._origins.get_record(source, cached.soft_purged_at) for source in sources)
         )
         if cached.originals != tuple(record.digest for record in records):
             return None
@@ -77,7 +77,7 @@ class RenditionCache:
         key: str,
         rendition: Rendition,
         sources: Sequence[OriginalRef],
-        originals: Sequence[Supplied],
+        originals: Sequence[FetchedOriginal],
         *,
         tags: Iterable[str],
         cost: float,
@@ -86,42 +86,42 @@ class RenditionCache:
         """Store a rendition that was just made of these originals.
 
         ``tags`` are those beside its sources' own; ``cost`` is the seconds of rendering;
-        ``started_at``, in Unix seconds, lets the store see purges that came meanwhile.
+        ``started_at``, in Unix seconds, lets the store apply purges that came meanwhile.
         """
-        source_tags = [
+        tags_of_sources = [
             tag
             for source, original in zip(sources, originals, strict=True)
-            for tag in source_labels(source, original.record)
+            for tag in source_tags(source, original.record)
         ]
-        cached = entries.finished(
+        cached = entries.new_cached_rendition(
             rendition,
             tuple(one.original.digest for one in originals),
-            tuple(dict.fromkeys((*source_tags, *tags)))[:_MAX_TAGS],
+            tuple(dict.fromkeys((*tags_of_sources, *tags)))[:_MAX_TAGS],
         )
-        entry = entries.rendition_entry(cached, cost)
-        await self._store.put("rendition", key, entry, begun=started_at)
+        entry = entries.encode_rendition(cached, cost)
+        await self._store.put("rendition", key, entry, started_at=started_at)
         return StoredRendition(cached, originals[0].record)
 
     def missing_tags(self, stored: StoredRendition, tags: Iterable[str]) -> list[str]:
-        """The tags that the stored rendition lacks and has room for: all of them, or none."""
-        missing = set(tags).difference(stored.cached.labels)
-        fits = len(stored.cached.labels) + len(missing) <= _MAX_TAGS
+        """Return the tags that the rendition lacks; none if it would have too many."""
+        missing = set(tags).difference(stored.cached.tags)
+        fits = len(stored.cached.tags) + len(missing) <= _MAX_TAGS
         return sorted(missing) if fits else []
 
     async def add_tags(self, key: str, tags: Iterable[str]) -> None:
         """Add the tags of another link to the same rendition, so that they purge it too."""
-        await self._store.label("rendition", key, tags)
+        await self._store.add_tags("rendition", key, tags)
 
-    def change_token(self, key: str, sources: Sequence[OriginalRef]) -> Callable[[], bool] | None:
-        """A check whether a rendition that is fresh now may be served again without a look-up.
+    def change_token(self, key: str, sources: Sequence[OriginalRef]) -> ChangeToken | None:
+        """Return a check whether a rendition that is fresh now may be served again as it is.
 
         It turns false for good when the rendition or a record of its sources changes, and after
-        a second, so that its age is judged again. None: the store does not notice changes.
+        a second, so that its age is evaluated again. None: the store does not notice changes.
         """
         until = time.monotonic() + _FRESH_FOR_SECONDS
-        mark_used = self._store.touch
+        mark_used = self._store.mark_used
         records: list[tuple[Kind, str]] = [("record", source.key) for source in sources]
-        unchanged = self._store.watch(("rendition", key), *records)
+        unchanged = self._store.change_token(("rendition", key), *records)
         if unchanged is None:
             return None
 

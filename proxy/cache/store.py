@@ -1,63 +1,141 @@
-"""Where results are kept. A file here is a store.
+"""The store protocol: where renditions, originals, detections and records are cached.
 
-A store may forget but never fail: whatever goes wrong on disk is logged there and looks like a
-miss. The one exception is a purge: who asks for one must know whether it was done.
+A store is one class in one file with the five methods of `Store`. It may lose entries, but it never
+fails: errors of a disk or a network are logged where they happen and look like a miss. Only `purge`
+reports failure, because its caller must know whether old images are gone.
+
+What a store can do beyond that is optional, one small protocol for each ability. `Cache` is a store
+with all of them; `MemoryCacheLayer` makes one of any store.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from msgspec import Struct
 
 from proxy.buffers import SharedBuffer
 
-Kind = Literal["rendition", "original", "focus", "record"]
+Kind = Literal["rendition", "original", "detection", "record"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+ChangeToken = Callable[[], bool]
+"""True as long as the entries that it was made for are unchanged."""
 
 
 class Entry(Struct, frozen=True):
-    """One thing kept.
+    """A cached body with its metadata.
 
-    ``body`` comes back as it was given: bytes as bytes, a blob as a blob.
-    ``head`` is small and opaque to the store (what the service needs to know of the body);
-    ``labels`` are the words it can be purged by (``source:URL``, ``tag:TEXT``, ``preset:NAME``);
-    ``cost`` is the seconds it took to make: what is cheap to remake goes first.
+    ``body`` comes back as the type that was put: bytes, or a `SharedBuffer`. ``head`` is a small
+    header that only the owner of the entry reads. ``tags`` are what it can be purged by:
+    ``source:URL``, ``tag:TEXT``, ``preset:NAME``. ``cost`` is the seconds that it took to make.
 
-    The store itself says, in seconds since the epoch, when the entry was ``stored`` and whether it
-    was softly purged (``stale_since``, else 0.0): what was put there is not looked at.
+    The store sets ``stored_at`` and ``soft_purged_at`` (0.0: never), both in Unix seconds. Values
+    that are put there are ignored.
     """
 
     body: bytes | SharedBuffer
     head: bytes = b""
-    labels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     cost: float = 0.0
-    stored: float = 0.0
-    stale_since: float = 0.0
+    stored_at: float = 0.0
+    soft_purged_at: float = 0.0
 
 
-class Labelled(Struct, frozen=True, tag=True):
-    """Every entry that carries exactly this label."""
+class ByTag(Struct, frozen=True, tag="tag"):
+    """Select the entries with exactly this tag."""
 
-    label: str
+    tag: str
 
 
-class Prefixed(Struct, frozen=True, tag=True):
-    """Every entry that carries a label which begins so: ``source:https://a.example/u/``."""
+class ByTagPrefix(Struct, frozen=True, tag="prefix"):
+    """Select the entries with a tag that starts so: ``source:https://a.example/u/``."""
 
     prefix: str
 
 
-class Everything(Struct, frozen=True, tag=True):
-    """Every entry there is."""
+class All(Struct, frozen=True, tag="all"):
+    """Select every entry."""
 
 
-Selector = Labelled | Prefixed | Everything
+Selector = ByTag | ByTagPrefix | All
 
 
-class Shelved(Struct, frozen=True):
-    """What is kept of one kind: bytes of bodies and heads, the budget, and how reads went.
+def selects(selector: Selector, entry: Entry) -> bool:
+    match selector:
+        case All():
+            return True
+        case ByTag(tag):
+            return tag in entry.tags
+        case ByTagPrefix(prefix):
+            return any(tag.startswith(prefix) for tag in entry.tags)
 
-    ``trouble`` says why nothing of this kind can be kept at the moment; empty when all is well.
+
+class Store(Protocol):
+    async def get(self, kind: Kind, key: str) -> Entry | None:
+        """Return the entry under exactly this key: intact, and not stored in the future."""
+        ...
+
+    async def put(
+        self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
+    ) -> None:
+        """Store the entry, or drop it, in place of the one under this key.
+
+        ``started_at`` is when the work on the entry started, in Unix seconds. If a purge since then
+        selects it, it is dropped (hard purge) or stored as stale (soft purge).
+        """
+        ...
+
+    async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
+        """Add tags to the entry, if there is one."""
+        ...
+
+    async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
+        """Remove the selected entries, or mark them as stale; return how many of each kind.
+
+        Raises StoreUnavailable if some of them may be left.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release threads, files and connections. No method is called afterwards."""
+        ...
+
+
+@runtime_checkable
+class SupportsChangeTokens(Protocol):
+    """A store that notices changes at once, also those made by other processes.
+
+    Without it no entry is copied to memory, and hits do not take the fast path.
+    """
+
+    def change_token(self, *keys: tuple[Kind, str]) -> ChangeToken | None:
+        """Watch these entries from now on; None while that is not possible.
+
+        The token is called for every hit, so it takes microseconds and never blocks.
+        """
+        ...
+
+    def mark_used(self, kind: Kind, key: str) -> None:
+        """Count a use of the entry that the store did not see, because a copy was served."""
+        ...
+
+
+@runtime_checkable
+class SupportsTagListing(Protocol):
+    """A store that can list tags. Without it a purge by prefix does not reach CDNs."""
+
+    async def tags_with_prefix(self, prefix: str, limit: int) -> Sequence[str] | None:
+        """Return the first tags that start so and that some entry has; None: not supported.
+
+        Raises StoreUnavailable.
+        """
+        ...
+
+
+class CacheStats(Struct, frozen=True):
+    """Size of one kind in bytes (bodies and heads), its budget, and its hits and misses.
+
+    ``error`` says why no entry of this kind can be stored at the moment; empty if all is well.
     """
 
     entries: int = 0
@@ -65,78 +143,41 @@ class Shelved(Struct, frozen=True):
     budget: int = 0
     hits: int = 0
     misses: int = 0
-    trouble: str = ""
+    error: str = ""
 
 
-class Repairs(Struct, frozen=True):
-    """What a check of one kind found and put right.
+@runtime_checkable
+class SupportsStats(Protocol):
+    """A store that knows its size. Without it metrics and `framekeep cache stats` are empty."""
 
-    ``damaged``: bodies or heads that are not what was stored, removed. ``missing``: entries whose
-    file is gone, forgotten. ``stray``: files that belong to no entry, removed. ``relabelled``:
-    entries whose labels were not in the index.
+    async def stats(self) -> Mapping[Kind, CacheStats]: ...
+
+
+class VerifyReport(Struct, frozen=True):
+    """What a check of one kind found and repaired.
+
+    ``damaged``: entries that are not what was stored, removed. ``missing``: entries without their
+    file, removed. ``orphans``: files without an entry, removed. ``retagged``: entries whose tags
+    were not in the index.
     """
 
     entries: int = 0
     damaged: int = 0
     missing: int = 0
-    stray: int = 0
-    relabelled: int = 0
+    orphans: int = 0
+    retagged: int = 0
 
 
-class Store(Protocol):
-    def watch(self, *places: tuple[Kind, str]) -> Callable[[], bool] | None:
-        """Tells, whenever it is asked, whether all that is kept under these keys is still the same.
+@runtime_checkable
+class SupportsVerify(Protocol):
+    """A store that can check itself. Without it `framekeep cache verify` does nothing."""
 
-        None: nothing can be known of changes.
-        """
+    async def verify(self) -> Mapping[Kind, VerifyReport]:
+        """Read every entry and repair what is damaged. Raises StoreUnavailable."""
         ...
 
-    def touch(self, kind: Kind, key: str) -> None:
-        """Hear that the entry was of use, though it was not read from there."""
-        ...
 
-    async def get(self, kind: Kind, key: str) -> Entry | None:
-        """The entry under exactly this key, undamaged; else None."""
-        ...
-
-    async def put(self, kind: Kind, key: str, entry: Entry, *, begun: float | None = None) -> None:
-        """Keep the entry, in place of what was kept under this key; or forget about it.
-
-        ``begun`` is when the work on it began, in seconds since the epoch: what was purged since
-        then is not kept (or is stale from the start, where the purge was a soft one).
-        """
-        ...
-
-    async def remove(self, kind: Kind, key: str) -> None:
-        """Forget the entry, if it is there."""
-        ...
-
-    async def label(self, kind: Kind, key: str, labels: Iterable[str]) -> None:
-        """Add labels to the entry, if it is there."""
-        ...
-
-    async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
-        """Forget what is selected, or mark it as stale; how many entries of each kind that hit.
-
-        Raises StoreUnavailable when it could not be done everywhere.
-        """
-        ...
-
-    async def labels(self, prefix: str, at_most: int) -> Sequence[str]:
-        """Labels that begin so and are carried by something, as many as asked for.
-
-        Raises StoreUnavailable.
-        """
-        ...
-
-    async def stats(self) -> Mapping[Kind, Shelved]:
-        """What is kept."""
-        ...
-
-    async def verify(self) -> Mapping[Kind, Repairs]:
-        """Look at every entry and put right what is not. Raises StoreUnavailable."""
-        ...
-
-    async def close(self) -> None:
-        """Give back threads and files. Nothing may be asked afterwards."""
-        ...
+class Cache(
+    Store, SupportsChangeTokens, SupportsTagListing, SupportsStats, SupportsVerify, Protocol
+):
+    """A store with all abilities."""

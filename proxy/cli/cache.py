@@ -1,108 +1,142 @@
-"""Look into the cache, purge it, or check and repair it; a server may be running meanwhile."""
+"""Show, purge, check or repair the cache. A server may be running meanwhile."""
 
 import asyncio
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 
+from proxy.cache.cdn import open_cdns
 from proxy.cache.cdn.config import CdnConfig
-from proxy.cache.factory import levels
-from proxy.cache.purge import Purged, Purging
+from proxy.cache.factory import open_cache
+from proxy.cache.purge import PurgeResult, PurgeService
 from proxy.cache.store import (
-    Everything,
+    All,
+    ByTag,
+    ByTagPrefix,
+    Cache,
+    CacheStats,
     Kind,
-    Labelled,
-    Prefixed,
-    Repairs,
     Selector,
-    Shelved,
-    Store,
+    VerifyReport,
 )
 from proxy.config import load
 from proxy.errors import InvalidPurge
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 
+EXAMPLES = """\
+examples:
+  framekeep cache stats
+  framekeep cache purge --prefix https://cdn.example.com/u/ --soft
+"""
+
+_STATS_EXAMPLE = "example:\n  framekeep cache stats\n"
+_VERIFY_EXAMPLE = "example:\n  framekeep cache verify\n"
+_PURGE_EXAMPLES = """\
+examples:
+  framekeep cache purge --source https://cdn.example.com/u/42.jpg
+  framekeep cache purge --tag sale --tag winter --soft
+  framekeep cache purge --everything
+"""
+
 _SELECTORS = (
-    ("source", "URL", "everything that was made of this source"),
-    ("prefix", "URL", "everything that was made of sources whose address begins so"),
-    ("tag", "TAG", "everything with this tag of a link or a source"),
-    ("preset", "NAME", "everything that was made with this preset"),
+    ("source", "URL", "results of this source, and its original"),
+    ("prefix", "URL", "results of all sources whose URL begins with this"),
+    ("tag", "TAG", "results with this tag, of their link or of their source"),
+    ("preset", "NAME", "results of links with this preset"),
 )
 
 
-def arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("stats", help="how much is kept, and how reads went")
-    actions.add_parser("verify", help="read every entry, remove what is damaged or lost")
-    purge = actions.add_parser("purge", help="forget what is selected, here and at CDNs")
-    for name, metavar, meaning in _SELECTORS:
-        purge.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=meaning)
-    purge.add_argument("--everything", action="store_true", help="all there is")
-    purge.add_argument("--soft", action="store_true", help="only mark as stale, to be renewed")
+
+    def add_action(name: str, summary: str, examples: str) -> ArgumentParser:
+        return actions.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=examples,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+
+    add_action("stats", "print size and hit rate of each kind of entry", _STATS_EXAMPLE)
+    add_action("verify", "read every entry and remove what is damaged or lost", _VERIFY_EXAMPLE)
+    purge = add_action("purge", "remove entries, here and at the configured CDNs", _PURGE_EXAMPLES)
+    for name, metavar, summary in _SELECTORS:
+        purge.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=summary)
+    purge.add_argument("--everything", action="store_true", help="all entries")
+    purge.add_argument(
+        "--soft", action="store_true", help="mark entries as stale instead of removing them"
+    )
 
 
-def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
-    return asyncio.run(_run(chosen, levels(settings.cache, settings.shared_cache), settings.cdn))
+    return asyncio.run(_run(args, open_cache(settings.cache, settings.shared_cache), settings.cdn))
 
 
-async def _run(chosen: Namespace, store: Store, cdn: CdnConfig) -> int:
+async def _run(args: Namespace, cache: Cache, cdn: CdnConfig) -> int:
     try:
-        match chosen.action:
+        match args.action:
             case "stats":
-                return _print_stats(await store.stats())
+                return _print_stats(await cache.stats())
             case "verify":
-                return _print_repairs(await store.verify())
+                return _print_reports(await cache.verify())
             case _:
-                return _print_purged(await _purge(chosen, store, cdn))
+                return _print_purge(await _purge(args, cache, cdn))
     finally:
-        await store.close()
+        await cache.close()
 
 
-async def _purge(chosen: Namespace, store: Store, cdn: CdnConfig) -> Purged:
+async def _purge(args: Namespace, cache: Cache, cdn: CdnConfig) -> PurgeResult:
     selectors: list[Selector] = [
-        *(Labelled(f"source:{text}") for text in chosen.source),
-        *(Prefixed(f"source:{text}") for text in chosen.prefix),
-        *(Labelled(f"tag:{text}") for text in chosen.tag),
-        *(Labelled(f"preset:{text}") for text in chosen.preset),
+        *(ByTag(f"source:{text}") for text in args.source),
+        *(ByTagPrefix(f"source:{text}") for text in args.prefix),
+        *(ByTag(f"tag:{text}") for text in args.tag),
+        *(ByTag(f"preset:{text}") for text in args.preset),
     ]
-    if chosen.everything:
-        selectors = [Everything()]
+    if args.everything:
+        selectors = [All()]
     if not selectors:
-        raise InvalidPurge("nothing is selected: give --source, --prefix, --tag, --preset")
-    dialer = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))
+        raise InvalidPurge(
+            "nothing is selected: use --source, --prefix, --tag, --preset or --everything"
+        )
+    client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))
     try:
-        return await Purging(store, cdn.cdns(dialer)).purge(selectors, soft=chosen.soft)
+        return await PurgeService(cache, open_cdns(cdn, client)).purge(selectors, soft=args.soft)
     finally:
-        await dialer.close()
+        await client.close()
 
 
-def _print_stats(stats: Mapping[Kind, Shelved]) -> int:
+def _print_stats(stats: Mapping[Kind, CacheStats]) -> int:
     print(f"{'':10} {'entries':>10} {'bytes':>16} {'budget':>16} {'reads':>10} {'hits':>6}")
     for kind, found in stats.items():
         reads = found.hits + found.misses
-        share = f"{found.hits / reads:.0%}" if reads else "-"
+        hit_rate = f"{found.hits / reads:.0%}" if reads else "-"
         print(
             f"{kind:10} {found.entries:10,} {found.bytes:16,} {found.budget:16,}"
-            f" {reads:10,} {share:>6}"
+            f" {reads:10,} {hit_rate:>6}"
         )
-        if found.trouble:
-            print(f"{'':10} cannot be used: {found.trouble}")
-    return int(any(found.trouble for found in stats.values()))
+        if found.error:
+            print(f"{'':10} cannot be used: {found.error}")
+    return int(any(found.error for found in stats.values()))
 
 
-def _print_repairs(repairs: Mapping[Kind, Repairs]) -> int:
-    names = ("entries", "damaged", "missing", "stray", "relabelled")
-    print(f"{'':10} " + " ".join(f"{name:>10}" for name in names))
-    for kind, found in repairs.items():
-        print(f"{kind:10} " + " ".join(f"{getattr(found, name):10,}" for name in names))
+def _print_reports(reports: Mapping[Kind, VerifyReport]) -> int:
+    print(
+        f"{'':10} {'entries':>10} {'damaged':>10} {'missing':>10} {'orphans':>10} {'retagged':>10}"
+    )
+    for kind, found in reports.items():
+        print(
+            f"{kind:10} {found.entries:10,} {found.damaged:10,} {found.missing:10,}"
+            f" {found.orphans:10,} {found.retagged:10,}"
+        )
     return 0
 
 
-def _print_purged(purged: Purged) -> int:
-    for kind, count in purged.entries.items():
+def _print_purge(result: PurgeResult) -> int:
+    for kind, count in result.entries.items():
         print(f"{kind:10} {count:10,}")
-    for name, failure in purged.told.items():
-        print(f"{name}: {failure or 'ok'}")
-    return 0 if purged.complete else 1
+    for name, error in result.cdn_errors.items():
+        print(f"{name}: {error or 'ok'}")
+    return 0 if result.complete else 1

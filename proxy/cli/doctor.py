@@ -1,11 +1,13 @@
-"""Look at this machine: what works, and what to do about the rest."""
+"""Check this machine and its settings, and print how to fix what does not work."""
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -14,206 +16,272 @@ from msgspec import Struct, structs
 
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, ProxyError
-from proxy.imaging.advisories import holes, installed
+from proxy.imaging.advisories import library_versions, vulnerabilities
 from proxy.library import Framekeep
-from proxy.render.manager import Renderers
-from proxy.render.pool import Pool
-from proxy.render.process import ABOUT
-from proxy.smartcrop.detector import Eye
+from proxy.render.manager import RenderProcessManager
+from proxy.render.pool import RenderPool
+from proxy.render.process import PING
+from proxy.smartcrop.detector import SubjectDetector
+from proxy.smartcrop.registry import detector_imports
+from proxy.sources.router import SourceRouter
+
+EXAMPLES = """\
+example:
+  framekeep doctor
+"""
+
+_OUTPUT_FORMATS = ("jpeg", "png", "webp", "avif", "gif", "heif")
+
+_RED_PIXEL_PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+
+_UPPER_BOUND = re.compile(r"(?P<name>[A-Za-z0-9._-]+)[^;]*<(?P<bound>\d+(\.\d+)*)")
+"""Name and upper bound of a requirement, such as ``aiohttp<3.15,>=3.13``."""
 
 
-class Finding(Struct, frozen=True):
-    """``remedy`` says what to do about it, empty where there is nothing to do."""
+class CheckResult(Struct, frozen=True):
+    """``advice`` says how to fix or improve it, and is empty where nothing is to be done."""
 
     state: Literal["ok", "note", "bad"]
-    about: str
-    found: str
-    remedy: str = ""
+    name: str
+    message: str
+    advice: str = ""
 
 
-def arguments(parser: ArgumentParser) -> None:
-    parser.set_defaults()
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add nothing: the settings say what is to be checked."""
 
 
-def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    worst = 0
-    for finding in examine(environment):
-        print(f"{finding.state:<5}{finding.about:<12}{finding.found}")
-        if finding.remedy:
-            print(f"{'':17}{finding.remedy}")
-        worst = max(worst, finding.state == "bad")
-    return worst
+def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+    status = 0
+    for result in run_checks(environment):
+        print(f"{result.state:<5}{result.name:<12}{result.message}")
+        if result.advice:
+            print(f"{'':17}{result.advice}")
+        status = max(status, result.state == "bad")
+    return status
 
 
-def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Everything that can be said about this machine and these settings."""
-    yield Finding("ok", "python", sys.version.partition(" ")[0])
-    for name in _WRITTEN:
-        yield _codec(name)
+def run_checks(environment: Mapping[str, str]) -> Iterator[CheckResult]:
+    yield CheckResult("ok", "python", sys.version.partition(" ")[0])
+    yield check_versions(metadata.requires("framekeep") or (), metadata.version)
+    for name in _OUTPUT_FORMATS:
+        yield _check_format(name)
     try:
         settings = load(environment).settings
     except ConfigError as error:
-        yield Finding("bad", "settings", str(error).replace("\n", "; "))
+        yield CheckResult("bad", "settings", str(error).replace("\n", "; "))
         return
-    checks: tuple[Callable[[Settings], Finding], ...] = (
-        *(_libraries, _keys, _cache, _models, _sandbox),
-        *(_addresses, _metrics, _traces),
+    checks: tuple[Callable[[Settings], CheckResult], ...] = (
+        *(_check_libraries, _check_keys, _check_cache, _check_models, _check_sandbox),
+        *(check_aliases, _check_networks, _check_metrics, _check_tracing),
     )
     for check in checks:
         yield check(settings)
 
 
-_WRITTEN = ("jpeg", "png", "webp", "avif", "gif", "heif")
+def check_versions(
+    requirements: Iterable[str], installed_version: Callable[[str], str]
+) -> CheckResult:
+    """Compare libraries whose private API is used with the versions that Framekeep allows."""
+    beyond, near = [], []
+    for requirement in requirements:
+        match = _UPPER_BOUND.match(requirement)
+        if match is None:
+            continue
+        try:
+            version = installed_version(match["name"])
+        except metadata.PackageNotFoundError:
+            continue  # an extra
+        bound = _release(match["bound"])
+        series = _release(version)[: len(bound)]
+        text = f"{match['name']} {version} (allowed: <{match['bound']})"
+        if series >= bound:
+            beyond.append(text)
+        elif (*series[:-1], series[-1] + 1) == bound:
+            near.append(text)
+    if beyond:
+        return CheckResult(
+            "note",
+            "versions",
+            f"not tested with {', '.join(beyond)}",
+            "install a version that is allowed, or a newer Framekeep",
+        )
+    if near:
+        message = f"the last series that is allowed is installed: {', '.join(near)}"
+        return CheckResult("ok", "versions", message)
+    return CheckResult("ok", "versions", "below all upper bounds")
 
 
-def _codec(name: str) -> Finding:
-    """A small picture is written in the format and read again."""
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version.partition("+")[0]))
+
+
+def _check_format(name: str) -> CheckResult:
     try:
-        made = Framekeep().render(_DOT, "resize:16:16:fill", f"convert:{name}")
-        Framekeep().render(made.body, "convert:png")
+        encoded = Framekeep().render(_RED_PIXEL_PNG, "resize:16:16:fill", f"convert:{name}")
+        Framekeep().render(encoded.body, "convert:png")
     except ProxyError as error:
-        return Finding("note", name, f"{error}", "links that ask for it are answered 422")
-    return Finding("ok", name, "is written and read")
+        return CheckResult("note", name, f"{error}", "links that need this format get 422")
+    return CheckResult("ok", name, "can be written and read")
 
 
-_DOT = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
-    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
-)
-"""A PNG of one red pixel."""
-
-
-def _libraries(settings: Settings) -> Finding:
-    """Which decoders are known to be open to whoever sends a picture."""
-    render, formats = settings.render, settings.limits.allow_source_formats
-    found = list(holes(installed(), formats, render.patched))
+def _check_libraries(settings: Settings) -> CheckResult:
+    """Warn about decoders with a vulnerability that an accepted image can exploit."""
+    versions = library_versions()
+    found = list(vulnerabilities(versions, settings.limits.allow_source_formats))
     if found:
-        return Finding(
-            "bad",
+        return CheckResult(
+            "note",
             "libraries",
             "; ".join(found),
-            "mended ones with an old number: name the advisory in FRAMEKEEP_RENDER_PATCHED",
+            "update them, or remove the formats from FRAMEKEEP_LIMITS_ALLOW_SOURCE_FORMATS",
         )
-    told = ", ".join(f"{name} {version}" for name, version in installed().items())
-    return Finding("ok", "libraries", f"no known holes in {told}")
+    installed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return CheckResult("ok", "libraries", f"no known vulnerabilities in {installed}")
 
 
-def _keys(settings: Settings) -> Finding:
+def _check_keys(settings: Settings) -> CheckResult:
     links = settings.links
     if links.keys:
-        return Finding("ok", "links", f"{len(links.keys)} signing keys")
+        return CheckResult("ok", "links", f"signing keys: {len(links.keys)}")
     if links.allow_unsigned:
-        return Finding(
-            "note", "links", "unsigned links are taken", "fit for development, not for the internet"
+        return CheckResult(
+            "note", "links", "unsigned links are accepted", "use this for development only"
         )
-    return Finding(
+    return CheckResult(
         "bad",
         "links",
         "no signing keys",
-        "set FRAMEKEEP_LINKS_KEYS; `openssl rand -hex 32` makes one",
+        "set FRAMEKEEP_LINKS_KEYS; `openssl rand -hex 32` prints a key",
     )
 
 
-def _cache(settings: Settings) -> Finding:
-    folder = Path(settings.cache.dir)
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+def _check_cache(settings: Settings) -> CheckResult:
+    directory = Path(settings.cache.dir).expanduser()
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
     if not os.access(existing, os.W_OK | os.X_OK):
-        return Finding(
-            "bad", "cache", f"{existing} cannot be written", "choose another FRAMEKEEP_CACHE_DIR"
+        return CheckResult(
+            "bad", "cache", f"{existing} is not writable", "choose another FRAMEKEEP_CACHE_DIR"
         )
-    free = shutil.disk_usage(existing).free
-    if free < settings.cache.max_result_bytes:
-        return Finding(
+    free, needed = shutil.disk_usage(existing).free, settings.cache.max_result_bytes
+    if free < needed:
+        return CheckResult(
             "note",
             "cache",
-            f"{folder} has {free:,} bytes free, less than the {settings.cache.max_result_bytes:,} it may use",
-            "make room, or lower FRAMEKEEP_CACHE_MAX_RESULT_BYTES",
+            f"{directory} has {free:,} bytes free, less than the {needed:,} that are allowed",
+            "free some space, or lower FRAMEKEEP_CACHE_MAX_RESULT_BYTES",
         )
-    return Finding("ok", "cache", f"{folder}, {free:,} bytes free")
+    return CheckResult("ok", "cache", f"{directory}, {free:,} bytes free")
 
 
-def _sandbox(settings: Settings) -> Finding:
-    """A render process is started as the server would, and asked."""
+def _check_sandbox(settings: Settings) -> CheckResult:
     try:
-        guards = asyncio.run(_guards(settings))
+        guards = asyncio.run(_sandbox_guards(settings))
     except ProxyError as error:
-        return Finding(
-            "bad", "sandbox", f"no render process: {error}", "what it wrote above says why"
+        return CheckResult(
+            "bad", "sandbox", f"no render process starts: {error}", "see its output above"
         )
     if not guards:
-        return Finding(
-            "note", "sandbox", "is switched off", "unset FRAMEKEEP_RENDER_SANDBOX to confine them"
+        return CheckResult(
+            "note", "sandbox", "turned off", "unset FRAMEKEEP_RENDER_SANDBOX to turn it on"
         )
     missing = [f"{name} ({state})" for name, state in guards.items() if state != "on"]
     if missing:
-        return Finding(
+        return CheckResult(
             "note",
             "sandbox",
             f"render processes run without {', '.join(missing)}",
-            "a newer kernel, or a container profile that lets these calls through, has them",
+            "use a newer kernel, or a container profile that allows these system calls",
         )
-    return Finding("ok", "sandbox", ", ".join(guards))
+    return CheckResult("ok", "sandbox", ", ".join(guards))
 
 
-async def _guards(settings: Settings) -> Mapping[str, str]:
+async def _sandbox_guards(settings: Settings) -> Mapping[str, str]:
+    """Start a render process as the server would, and ask it."""
     models = settings.models
-    one = structs.replace(settings.render, processes=1)
-    async with Renderers(one, imports=models.imports(), readable=models.readable_dirs()) as renderers:
-        pool = Pool(renderers.directory, queue_seconds=60)
-        return (await pool.run(ABOUT, None)).guards
+    manager = RenderProcessManager(
+        structs.replace(settings.render, processes=1),
+        preload=detector_imports(models),
+        readable_paths=models.readable_dirs(),
+    )
+    async with manager:
+        pool = RenderPool(manager.directory, queue_timeout_seconds=60)
+        return (await pool.run(PING, None)).sandbox_guards
 
 
-def _addresses(settings: Settings) -> Finding:
-    nets = settings.sources.allow_nets
-    if not nets:
-        return Finding("ok", "addresses", "only public ones are asked for originals")
-    return Finding(
+def check_aliases(settings: Settings) -> CheckResult:
+    try:
+        SourceRouter.from_config(settings.sources, settings.limits)  # this opens no connection
+    except ConfigError as error:
+        return CheckResult(
+            "bad", "sources", str(error).replace("\n", "; "), "correct FRAMEKEEP_SOURCES_ALIASES"
+        )
+    names = ("http(s) URLs", *settings.sources.aliases)
+    return CheckResult("ok", "sources", ", ".join(names))
+
+
+def _check_networks(settings: Settings) -> CheckResult:
+    networks = settings.sources.allow_nets
+    if not networks:
+        return CheckResult("ok", "networks", "sources must have public addresses")
+    return CheckResult(
         "note",
-        "addresses",
-        f"public ones, and {', '.join(nets)}, are asked for originals",
-        "whoever signs links reaches everything in these networks; name no more than is needed",
+        "networks",
+        f"sources may have public addresses, and those in {', '.join(networks)}",
+        "whoever signs links can reach all servers in these networks; allow as few as possible",
     )
 
 
-def _metrics(settings: Settings) -> Finding:
+def _check_metrics(settings: Settings) -> CheckResult:
     if settings.metrics.access == "open":
-        return Finding(
+        return CheckResult(
             "note",
             "metrics",
-            "everybody may read /metrics",
-            "FRAMEKEEP_METRICS_ACCESS=private, or keys, keeps strangers out",
+            "everybody can read /metrics",
+            "set FRAMEKEEP_METRICS_ACCESS to private or keys",
         )
     if settings.metrics.access == "keys" and not settings.metrics.keys:
-        return Finding(
+        return CheckResult(
             "bad", "metrics", "nobody can read /metrics: no keys", "set FRAMEKEEP_METRICS_KEYS"
         )
-    return Finding("ok", "metrics", f"{settings.metrics.access}: see FRAMEKEEP_METRICS_ACCESS")
+    return CheckResult("ok", "metrics", f"FRAMEKEEP_METRICS_ACCESS is {settings.metrics.access}")
 
 
-def _traces(settings: Settings) -> Finding:
+def _check_tracing(settings: Settings) -> CheckResult:
     if not settings.tracing.otel:
-        return Finding("ok", "traces", "none")
+        return CheckResult("ok", "tracing", "turned off")
     if find_spec("opentelemetry") is None:
-        return Finding("bad", "traces", "OpenTelemetry is missing", "pip install 'framekeep[otel]'")
-    return Finding("ok", "traces", "by OTLP, to where OTEL_EXPORTER_OTLP_ENDPOINT says")
+        return CheckResult(
+            "bad", "tracing", "OpenTelemetry is not installed", "pip install 'framekeep[otel]'"
+        )
+    return CheckResult("ok", "tracing", "sent by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
-def _models(settings: Settings) -> Finding:
+def _check_models(settings: Settings) -> CheckResult:
     models = settings.models
-    if complaint := models.complaint():
-        return Finding("bad", "models", complaint, "`framekeep models install` makes it")
-    installed = models.installed_files()
-    if not installed:
-        return Finding(
+    try:
+        models.validate()
+    except ConfigError as error:
+        return CheckResult("bad", "models", str(error), "`framekeep models install` creates it")
+    files = models.installed_files()
+    if not files:
+        return CheckResult(
             "ok",
             "models",
-            "none; the detectors that come along are used",
-            "`framekeep models install` brings better ones",
+            "none; the built-in detectors are used",
+            "`framekeep models install` installs better ones",
         )
     if find_spec("onnxruntime") is None:
-        return Finding("bad", "models", "onnxruntime is missing", "pip install 'framekeep[models]'")
+        return CheckResult(
+            "bad", "models", "onnxruntime is not installed", "pip install 'framekeep[models]'"
+        )
     try:
-        Eye(models).load()
+        SubjectDetector(models).load()
     except ValueError as error:
-        return Finding("bad", "models", str(error), "`framekeep models install` brings a good one")
-    return Finding("ok", "models", ", ".join(str(path) for path in installed))
+        return CheckResult(
+            "bad", "models", str(error), "`framekeep models install` installs a valid file"
+        )
+    return CheckResult("ok", "models", ", ".join(str(path) for path in files))

@@ -1,4 +1,4 @@
-"""Say how a link is read: its chain, canonical form and key, its cost, or why it is refused."""
+"""Explain a link: its operations, canonical form and cache key, or why it is invalid."""
 
 import asyncio
 import os
@@ -7,67 +7,73 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from proxy.app import dialect
+from proxy.app import open_dialects
 from proxy.config import Settings, load
 from proxy.errors import ProxyError
 from proxy.image_request import ImageRequest
-from proxy.imaging.cost_model import HEAVY_SECONDS, decoding
+from proxy.imaging.cost_model import EXPENSIVE_SECONDS, decode_cost
 from proxy.imaging.headers import probe
-from proxy.imaging.image import Seen
-from proxy.operations.pipeline import look
-from proxy.operations.plan import written
+from proxy.imaging.results import Detection
+from proxy.operations.operation import format_operation
+from proxy.operations.pipeline import detect
 from proxy.originals import SourceRef
-from proxy.render.tasks import eye_of
+from proxy.render.handlers import get_detector
 from proxy.smartcrop.area_of_interest import area_of_interest
-from proxy.smartcrop.placement import place
-from proxy.sources import require_body
+from proxy.smartcrop.placement import place_crop
 from proxy.sources.router import SourceRouter
+from proxy.sources.source import require_body
+
+EXAMPLES = """\
+examples:
+  framekeep explain /SIGNATURE/resize:800:600/https://cdn.example.com/u/42.jpg
+  framekeep explain --fetch https://img.example.com/SIGNATURE/info/media:users/42.jpg
+"""
 
 
-def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("link", help="a path, or the whole URL")
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("link", help="a path or a whole URL")
     parser.add_argument(
         "--fetch",
         action="store_true",
-        help="also fetch the original, say what it would cost and where its subject is",
+        help="fetch the original, and print its size, decode cost and subject",
     )
 
 
-def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
-    native = dialect(settings)
+    links = open_dialects(settings)
     try:
-        job = native.parse(_path(chosen.link).encode())
+        request = links.parse(_path(args.link).encode())
     except ProxyError as error:
-        print(f"refused      {error}")
+        print(f"error        {error}")
         return 1
-    if isinstance(job.source, SourceRef):
-        print(f"source       {job.source.text}")
-    for operation in job.plan:
-        print(f"operation    {written(operation)}")
-    if job.plan.negotiates:
-        print("format       by the Accept header: one kept result for each of four kinds of client")
-    delivery = job.response_options
-    if delivery.expires is not None:
-        print(f"expires      {delivery.expires}")
-    if delivery.filename:
-        print(f"filename     {delivery.filename}")
-    if delivery.debug:
-        print("debug        the times of all stages are told")
-    for label in delivery.tags:
-        print(f"label        {label}")
-    print(f"canonical    {native.build(job)}")
-    print(f"key          {job.key}")
-    return asyncio.run(_cost(settings, job)) if chosen.fetch else 0
+    if isinstance(request.source, SourceRef):
+        print(f"source       {request.source.text}")
+    for operation in request.plan:
+        print(f"operation    {format_operation(operation)}")
+    if request.plan.negotiates_format:
+        print("format       from the Accept header: one cached result for each of four groups")
+    options = request.response_options
+    if options.expires is not None:
+        print(f"expires      {options.expires}")
+    if options.filename:
+        print(f"filename     {options.filename}")
+    if options.debug:
+        print("debug        the response has Server-Timing")
+    for tag in options.tags:
+        print(f"tag          {tag}")
+    print(f"canonical    {links.build(request)}")
+    print(f"key          {request.key}")
+    return asyncio.run(_print_original(settings, request)) if args.fetch else 0
 
 
-async def _cost(settings: Settings, job: ImageRequest) -> int:
+async def _print_original(settings: Settings, request: ImageRequest) -> int:
     sources = SourceRouter.from_config(settings.sources, settings.limits)
     try:
-        original = require_body(await sources.fetch(job.source))
+        original = require_body(await sources.fetch(request.source))
         header = probe(original.body.view())
     except ProxyError as error:
-        print(f"refused      {error}")
+        print(f"error        {error}")
         return 1
     finally:
         await sources.close()
@@ -75,32 +81,35 @@ async def _cost(settings: Settings, job: ImageRequest) -> int:
         f"original     {header.format}, {header.width}x{header.height}, {header.frames} frames, "
         f"{len(original.body):,} bytes"
     )
-    print(f"lane         {'heavy' if decoding(header) > HEAVY_SECONDS else 'live'}")
+    expensive = decode_cost(header) > EXPENSIVE_SECONDS
+    print(f"priority     {'expensive' if expensive else 'interactive'}")
     try:
-        seen = look(original.body.view(), settings.limits, eye=eye_of(settings.models))
+        detection = detect(
+            original.body.view(), settings.limits, detector=get_detector(settings.models)
+        )
     except ProxyError as error:
-        print(f"refused      {error}")
+        print(f"error        {error}")
         return 1
-    for line in _seen(seen, job):
+    for line in _describe(detection, request):
         print(line)
     return 0
 
 
-def _seen(seen: Seen, job: ImageRequest) -> Iterator[str]:
-    """Where the eye goes, and the windows that were asked for."""
-    found = Counter(region.kind for region in seen.focus.regions if region.kind != "saliency")
+def _describe(detection: Detection, request: ImageRequest) -> Iterator[str]:
+    regions = detection.subject.regions
+    found = Counter(region.kind for region in regions if region.kind != "saliency")
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.items())
-    yield f"focus        {kinds or 'no faces or things; what stands out, if anything'}"
-    area = area_of_interest(seen.focus, seen.size)
+    yield f"subject      {kinds or 'no faces or objects; the most salient part is used'}"
+    area = area_of_interest(detection.subject, detection.size)
     yield f"interest     {area.size} at {area.left},{area.top}"
-    for ratio in job.info.aspect_ratios if job.info else ():
-        placed = place(seen.focus, seen.size, ratio)
+    for ratio in request.info.aspect_ratios if request.info else ():
+        placed = place_crop(detection.subject, detection.size, ratio)
         box = placed.box
-        yield f"window       {ratio}: {box.size} at {box.left},{box.top}, by {placed.decided}"
+        yield f"crop         {ratio}: {box.size} at {box.left},{box.top}, reason: {placed.reason}"
 
 
 def _path(link: str) -> str:
-    """The path and query of a link, as they are sent."""
+    """Return the path and query of a link, as they are sent."""
     if link.startswith("/"):
         return link
     url = urlsplit(link)

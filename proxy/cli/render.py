@@ -1,4 +1,4 @@
-"""Render a file by a chain of steps, without a server, within the settings' limits."""
+"""Render a file with a chain of steps, without a server, within the limits of the settings."""
 
 import os
 import sys
@@ -10,30 +10,34 @@ from proxy.config import load
 from proxy.errors import InvalidLink
 from proxy.library import Framekeep
 
+EXAMPLES = """\
+examples:
+  framekeep render photo.jpg smart_crop:200:200/convert:webp avatar.webp
+  framekeep render - resize:800/convert:auto - <photo.jpg >small.jpg
+"""
 
-def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("picture", metavar="IN", type=Path, help="a file; - is standard input")
-    parser.add_argument("chain", metavar="CHAIN", help="such as smart_crop:200:200/convert:webp")
-    parser.add_argument("result", metavar="OUT", type=Path, help="a file; - is standard output")
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN", type=Path, help="a file; - is standard input")
+    parser.add_argument("steps", metavar="STEPS", help="steps as in a link, separated by slashes")
+    parser.add_argument("output", metavar="OUT", type=Path, help="a file; - is standard output")
 
 
-def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
     try:
-        data = (
-            sys.stdin.buffer.read() if str(chosen.picture) == "-" else chosen.picture.read_bytes()
-        )
+        data = sys.stdin.buffer.read() if str(args.input) == "-" else args.input.read_bytes()
     except OSError as error:
-        raise InvalidLink(f"{chosen.picture}: {error.strerror}") from error
+        raise InvalidLink(f"{args.input}: {error.strerror}") from error
     rendition = Framekeep(settings.limits, models=settings.models).render(
-        data, *chosen.chain.strip("/").split("/")
+        data, *args.steps.strip("/").split("/")
     )
-    if str(chosen.result) == "-":
+    if str(args.output) == "-":
         sys.stdout.buffer.write(rendition.body)
         return 0
     try:
-        chosen.result.write_bytes(rendition.body)
+        args.output.write_bytes(rendition.body)
     except OSError as error:
-        raise InvalidLink(f"{chosen.result}: {error.strerror}") from error
-    print(f"{chosen.result}: {rendition.format}, {rendition.size}, {len(rendition.body):,} bytes")
+        raise InvalidLink(f"{args.output}: {error.strerror}") from error
+    print(f"{args.output}: {rendition.format}, {rendition.size}, {len(rendition.body):,} bytes")
     return 0

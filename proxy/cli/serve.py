@@ -1,4 +1,8 @@
-"""Serve pictures. --dev: on loopback, unsigned links, a sample source, and three links to try."""
+"""Start the server.
+
+With --dev it listens on loopback, accepts unsigned links, has a sample source
+and prints three links to try.
+"""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -9,60 +13,70 @@ import msgspec
 
 from proxy.app import from_environment
 from proxy.config import load
-from proxy.render.manager import Renderers
+from proxy.render.manager import RenderProcessManager
 from proxy.server.supervisor import serve
+from proxy.smartcrop.registry import detector_imports
 from proxy.telemetry.logging import configure
 
-_TRY = (
+EXAMPLES = """\
+examples:
+  framekeep serve --dev
+  FRAMEKEEP_LINKS_KEYS=$(openssl rand -hex 32) framekeep serve --host 0.0.0.0 --workers 2
+"""
+
+_SAMPLE_LINKS = (
     ("avatar", "smart_crop:200:200/sharpen:0.5/convert:webp:85"),
     ("card", "smart_crop:800:600/sharpen:0.5/convert:webp:85"),
     ("social", "smart_crop:1200:630/sharpen:0.5/convert:webp:85"),
 )
 
 
-def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--host", help="the address to listen on")
-    parser.add_argument("--port", type=int, help="the port to listen on")
-    parser.add_argument("--workers", type=int, help="HTTP workers")
-    parser.add_argument("--dev", action="store_true", help="for trying things on this machine")
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on")
+    parser.add_argument("--workers", type=int, help="number of HTTP workers")
+    parser.add_argument(
+        "--dev", action="store_true", help="development mode, for this machine only"
+    )
 
 
-def run(chosen: Namespace, environment: MutableMapping[str, str] = os.environ) -> int:
+def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> int:
     for name in ("host", "port", "workers"):
-        value = getattr(chosen, name)
+        value = getattr(args, name)
         if value is not None:
             environment[f"FRAMEKEEP_SERVER_{name.upper()}"] = str(value)
-    if chosen.dev:
-        _prepare(environment)
+    if args.dev:
+        _set_dev_defaults(environment)
     settings = load(environment).settings
-    settings.check()
-    settings.check_libraries()
+    settings.validate()
     configure(settings.log)
     models = settings.models
-    renderers = Renderers(
-        settings.render, imports=models.imports(), readable=models.readable_dirs(), log=settings.log
+    render_processes = RenderProcessManager(
+        settings.render,
+        preload=detector_imports(models),
+        readable_paths=models.readable_dirs(),
+        log=settings.log,
     )
     return serve(
         settings.server,
-        renderers,
+        render_processes,
         make_app=from_environment,
-        ready=_invite if chosen.dev else _announce,
+        on_ready=_print_dev_links if args.dev else _print_address,
     )
 
 
-def _announce(address: str) -> None:
+def _print_address(address: str) -> None:
     print(f"Framekeep on {address}", flush=True)
 
 
-def _invite(address: str) -> None:
+def _print_dev_links(address: str) -> None:
     print(f"Framekeep on {address}; three links to try:\n")
-    for name, steps in _TRY:
+    for name, steps in _SAMPLE_LINKS:
         print(f"  {name:<7} {address}/_/{steps}/demo:beach.jpg")
-    print("\nCtrl-C ends it.", flush=True)
+    print("\nCtrl-C stops the server.", flush=True)
 
 
-def _prepare(environment: MutableMapping[str, str]) -> None:
-    """What a first try needs, where nothing else was said."""
+def _set_dev_defaults(environment: MutableMapping[str, str]) -> None:
     environment.setdefault("FRAMEKEEP_SERVER_HOST", "127.0.0.1")
     environment.setdefault("FRAMEKEEP_LINKS_ALLOW_UNSIGNED", "true")
     environment.setdefault("FRAMEKEEP_TRACING_SERVER_TIMING", "true")

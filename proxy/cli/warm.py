@@ -1,6 +1,8 @@
-"""Ask a running server for many links before anybody else does; live requests never wait for it.
+"""Request many links before anybody else does, so that they are cached.
 
-Each line of the file is a link (a path, or with the server's address) or, with --preset, a source.
+Each line of the file is a link (a path, or a URL of the server) or, with
+--preset, a source. The requests have the lowest priority: others never wait
+for them.
 """
 
 import asyncio
@@ -10,58 +12,82 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from proxy.app import dialect
-from proxy.cli.sign import signed
+from proxy.app import open_dialects
+from proxy.cli.sign import signed_path
 from proxy.config import load
 from proxy.errors import InvalidSource, ProxyError
 from proxy.sources.net.http_client import HttpClient, HttpClientConfig
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.net.url import parse_url
 
-MOST_AT_ONCE = 64
-_TRIES = 6
+EXAMPLES = """\
+examples:
+  framekeep warm links.txt --base https://img.example.com --done warmed.txt
+  framekeep warm uploads.txt --preset card --preset avatar
+"""
+
+MAX_CONCURRENCY = 64
+_MAX_ATTEMPTS = 6
+_READ_TIMEOUT_SECONDS = 120
+_MAX_PAUSE_SECONDS = 30.0
+_BAR_WIDTH = 30
 _HEADERS = (
-    ("priority", "u=7"),  # RFC 9218: the least urgent there is
-    ("via", "1.1 framekeep-warm"),  # under its own name the server would take us for itself
+    ("priority", "u=7"),  # RFC 9218: the lowest urgency
+    # With the server's own pseudonym the server would report a request loop.
+    ("via", "1.1 framekeep-warm"),
 )
-_BAR = 30
 
 
-def arguments(parser: ArgumentParser) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a file, or - for standard input")
-    parser.add_argument("--base", default="http://127.0.0.1:8080", help="the server's address")
     parser.add_argument(
-        "--preset", action="append", default=[], help="lines are sources: sign a link with this"
+        "--base", default="http://127.0.0.1:8080", metavar="URL", help="the server's URL"
     )
-    parser.add_argument("--at-once", type=int, default=4, help=f"1 to {MOST_AT_ONCE} requests")
     parser.add_argument(
-        "--done", type=Path, help="a file that notes what is done: the next run leaves it out"
+        "--preset",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="read sources, and request a link with this preset for each",
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        default=4,
+        metavar="NUMBER",
+        help=f"requests at the same time, 1 to {MAX_CONCURRENCY}; default 4",
+    )
+    parser.add_argument(
+        "--done",
+        type=Path,
+        metavar="FILE",
+        help="a file for the links that are done; the next run skips them",
     )
 
 
-def run(chosen: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    if not 1 <= chosen.at_once <= MOST_AT_ONCE:
-        raise InvalidSource(f"--at-once takes 1 to {MOST_AT_ONCE}")
-    text = sys.stdin.read() if chosen.file == "-" else Path(chosen.file).read_text()
+def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+    if not 1 <= args.concurrency <= MAX_CONCURRENCY:
+        raise InvalidSource(f"--concurrency takes a number from 1 to {MAX_CONCURRENCY}")
+    text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if chosen.preset:
-        native = dialect(load(environment).settings)
+    if args.preset:
+        links = open_dialects(load(environment).settings)
         lines = [
-            signed(native, line, [f"preset:{name}"]) for line in lines for name in chosen.preset
+            signed_path(links, line, [f"preset:{name}"]) for line in lines for name in args.preset
         ]
-    done = (
-        set(chosen.done.read_text().splitlines()) if chosen.done and chosen.done.exists() else set()
+    done = set(args.done.read_text().splitlines()) if args.done and args.done.exists() else set()
+    missing = [link for link in dict.fromkeys(lines) if link not in done]
+    failures = asyncio.run(
+        CacheWarmer(args.base.rstrip("/"), missing, args.done).run(concurrency=args.concurrency)
     )
-    links = [link for link in dict.fromkeys(lines) if link not in done]
-    failures = asyncio.run(Warming(chosen.base.rstrip("/"), links, chosen.done).run(chosen.at_once))
-    print(f"{len(links) - len(failures)} warm, {len(failures)} failed, {len(done)} left out")
+    print(f"{len(missing) - len(failures)} warmed, {len(failures)} failed, {len(done)} skipped")
     for link, reason in failures:
         print(f"{link}\t{reason}")
     return 1 if failures else 0
 
 
-class Warming:
-    """Asks for links, some at once, and tells how far it is on standard error."""
+class CacheWarmer:
+    """Requests links concurrently, and shows its progress on standard error."""
 
     def __init__(self, base: str, links: Sequence[str], done: Path | None) -> None:
         self._base = base
@@ -70,56 +96,60 @@ class Warming:
         self._finished = 0
         self._failures: list[tuple[str, str]] = []
 
-    async def run(self, at_once: int) -> list[tuple[str, str]]:
-        """The links that failed, each with the reason."""
-        dialer = HttpClient(
-            SsrfPolicy(allow_nets=ANY_NETWORK), HttpClientConfig(read_timeout_seconds=120, max_connections_per_host=at_once)
+    async def run(self, *, concurrency: int) -> list[tuple[str, str]]:
+        """Request all links; return those that failed, each with the reason."""
+        client = HttpClient(
+            SsrfPolicy(allow_nets=ANY_NETWORK),
+            HttpClientConfig(
+                read_timeout_seconds=_READ_TIMEOUT_SECONDS, max_connections_per_host=concurrency
+            ),
         )
-        waiting = iter(self._links)
+        queue = iter(self._links)
         try:
-            await asyncio.gather(*(self._work(dialer, waiting) for _ in range(at_once)))
+            await asyncio.gather(*(self._work(client, queue) for _ in range(concurrency)))
         finally:
-            await dialer.close()
+            await client.close()
         if self._links:
             print(file=sys.stderr)
         return self._failures
 
-    async def _work(self, dialer: HttpClient, waiting: Iterable[str]) -> None:
-        for link in waiting:
-            reason = await self._warm(dialer, link)
+    async def _work(self, client: HttpClient, queue: Iterable[str]) -> None:
+        for link in queue:
+            reason = await self._warm(client, link)
             if reason:
                 self._failures.append((link, reason))
             elif self._done is not None:
                 with self._done.open("a") as file:
                     file.write(f"{link}\n")
             self._finished += 1
-            self._tell()
+            self._show_progress()
 
-    async def _warm(self, dialer: HttpClient, link: str) -> str:
-        """Why the link could not be had; empty where it could."""
-        address = link if link.startswith(("http://", "https://")) else f"{self._base}{link}"
+    async def _warm(self, client: HttpClient, link: str) -> str:
+        """Request a link; return the reason of the failure, empty where there is none."""
+        url = link if link.startswith(("http://", "https://")) else f"{self._base}{link}"
         reason = ""
-        for tried in range(_TRIES):
+        for attempt in range(_MAX_ATTEMPTS):
             try:
-                async with dialer.request("GET", parse_url(address), _HEADERS) as answer:
-                    async for _ in answer.chunks():
+                async with client.request("GET", parse_url(url), _HEADERS) as response:
+                    async for _ in response.chunks():
                         pass
             except ProxyError as error:
                 return str(error)
-            if answer.status == 200:
+            if response.status == 200:
                 return ""
-            reason = f"status {answer.status}"
-            if answer.status != 503:
+            reason = f"status {response.status}"
+            if response.status != 503:
                 return reason
-            # The server has live requests to answer: they go first.
-            await asyncio.sleep(min(30.0, 2.0**tried))
+            # The server is busy with other requests, which go first.
+            await asyncio.sleep(min(_MAX_PAUSE_SECONDS, 2.0**attempt))
         return reason
 
-    def _tell(self) -> None:
+    def _show_progress(self) -> None:
         share = self._finished / len(self._links)
-        bar = "#" * int(share * _BAR)
+        bar = "#" * int(share * _BAR_WIDTH)
         print(
-            f"\r[{bar:<{_BAR}}] {self._finished}/{len(self._links)}, {len(self._failures)} failed",
+            f"\r[{bar:<{_BAR_WIDTH}}] {self._finished}/{len(self._links)},"
+            f" {len(self._failures)} failed",
             end="",
             file=sys.stderr,
             flush=True,

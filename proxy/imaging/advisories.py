@@ -1,11 +1,12 @@
-"""Libraries with holes that a picture can reach: which, up to which version, and which are here.
+"""Known vulnerabilities of image libraries that an image file can exploit.
 
-Listed is what lets the bytes of a picture write or read memory that is not theirs, in decoders that
-are called here. A render process is confined, which makes such a hole worth less, not harmless.
+pyproject.toml requires fixed versions; a system's own packages may still be older, and
+`framekeep doctor` warns about them. Listed are bugs in decoders that are called here, by which an
+image reads or writes memory out of bounds. The sandbox of render processes limits what such a bug
+is worth, but does not remove it.
 
-What can be asked: libvips itself, a libheif and a libwebp that it loads, the libheif and libde265
-of pillow-heif. What comes inside pyvips-binary does not tell its version, so the version of that
-package stands for it. libjxl cannot be asked, nor can the libjpeg-turbo of simplejpeg.
+Some libraries cannot tell their version: for what is inside pyvips-binary, the version of that
+package is compared. libjxl and the libjpeg-turbo of simplejpeg are not checked at all.
 """
 
 import ctypes
@@ -18,92 +19,80 @@ from pathlib import Path
 import pyvips
 from msgspec import Struct
 
-from proxy.formats import Name
+from proxy.formats import FormatName
 
 
 class Advisory(Struct, frozen=True):
-    """A hole that is closed from version ``safe`` on, and by the pictures of which formats."""
+    """A vulnerability of a library before version ``fixed_in``, in files of these formats."""
 
     library: str
-    safe: str
-    name: str
-    formats: tuple[Name, ...]
+    fixed_in: str
+    id: str
+    formats: tuple[FormatName, ...]
 
 
 ADVISORIES = (
-    # A TIFF of many bands makes offsets into memory wrap round.
+    # A TIFF with many bands overflows an offset into memory.
     Advisory("libvips", "8.18.3", "CVE-2026-69242", ("tiff",)),
-    # A second alpha plane is written over a smaller one.
+    # A second alpha plane overflows a smaller first one.
     Advisory("libheif", "1.23.2", "CVE-2026-84383", ("avif",)),
     Advisory("libheif of pillow-heif", "1.23.2", "CVE-2026-84383", ("heif",)),
-    # Planes of unequal depth in uncompressed pictures; 8.18.7 is the first with the new libheif.
+    # Planes of unequal depth in uncompressed images; pyvips-binary 8.18.7 has the fixed libheif.
     Advisory("libheif", "1.23.3", "GHSA-x8r2-mggj-j6wr", ("avif",)),
     Advisory("libheif of pillow-heif", "1.23.3", "GHSA-x8r2-mggj-j6wr", ("heif",)),
     Advisory("pyvips-binary", "8.18.7", "GHSA-x8r2-mggj-j6wr", ("avif",)),
-    # A predicted set of reference pictures is longer than its table.
+    # A predicted set of reference pictures overflows its table.
     Advisory("libde265 of pillow-heif", "1.1.0", "GHSA-g2rg-wj66-w594", ("heif",)),
-    # Huffman tables of lossless WebP are longer than what was set aside for them.
+    # Huffman tables of lossless WebP overflow their buffer.
     Advisory("libwebp", "1.3.2", "CVE-2023-4863", ("webp",)),
 )
 
 
-def holes(
-    versions: Mapping[str, str], formats: Collection[Name], patched: Collection[str] = ()
-) -> Iterator[str]:
-    """A sentence for each hole in these libraries that pictures of these formats can reach.
-
-    ``patched`` names advisories that do not count, since a library was mended without a new number.
-    """
+def vulnerabilities(versions: Mapping[str, str], formats: Collection[FormatName]) -> Iterator[str]:
+    """Describe each vulnerability of these libraries that files of these formats can exploit."""
     for advisory in ADVISORIES:
-        reached = [form for form in advisory.formats if form in formats]
+        exploitable = [format for format in advisory.formats if format in formats]
         version = versions.get(advisory.library)
-        if not reached or version is None or advisory.name in patched:
-            continue
-        if _numbers(version) < _numbers(advisory.safe):
+        if exploitable and version is not None and _parse(version) < _parse(advisory.fixed_in):
             yield (
-                f"{advisory.library} {version} has a hole that a picture can reach "
-                f"({advisory.name}): update it to {advisory.safe} or later, or leave "
-                f"{' and '.join(reached)} out of FRAMEKEEP_LIMITS_ALLOW_SOURCE_FORMATS"
+                f"{advisory.library} {version} is vulnerable to {' and '.join(exploitable)} files "
+                f"({advisory.id}, fixed in {advisory.fixed_in})"
             )
 
 
 @cache
-def installed() -> Mapping[str, str]:
-    """The versions of the libraries of this process, of those that can be asked."""
+def library_versions() -> Mapping[str, str]:
+    """The versions of the image libraries in this process, of those that tell it."""
     versions = {"libvips": ".".join(str(pyvips.version(part)) for part in range(3))}
-    for path in _loaded():
+    for path in _loaded_files():
         if "pyvips_binary" in path:
             versions["pyvips-binary"] = metadata.version("pyvips-binary")
         elif "pillow" not in path and re.search(r"/libheif[.-]", path):
-            ask = ctypes.CDLL(path).heif_get_version
-            ask.restype = ctypes.c_char_p
-            versions["libheif"] = ask().decode()
+            get_version = ctypes.CDLL(path).heif_get_version
+            get_version.restype = ctypes.c_char_p
+            versions["libheif"] = get_version().decode()
         elif "pillow" not in path and re.search(r"/libwebp[.-]", path):
             packed = ctypes.CDLL(path).WebPGetDecoderVersion()
             versions["libwebp"] = ".".join(str(packed >> shift & 255) for shift in (16, 8, 0))
-    return {**versions, **_of_pillow_heif()}
+    return {**versions, **_pillow_heif_versions()}
 
 
-def _loaded() -> set[str]:
+def _loaded_files() -> set[str]:
     """The files that are mapped into this process."""
     lines = Path("/proc/self/maps").read_text("utf-8", "surrogateescape").splitlines()
     return {fields[5] for line in lines if len(fields := line.split(maxsplit=5)) == 6}
 
 
-def _of_pillow_heif() -> Mapping[str, str]:
+def _pillow_heif_versions() -> Mapping[str, str]:
     try:
-        import _pillow_heif  # noqa: PLC0415 - an extra, of which no more than this is needed here
-    except ImportError:
+        from proxy.compat import pillow_heif  # noqa: PLC0415 - optional
+    except ModuleNotFoundError:
         return {}
-    told = _pillow_heif.get_lib_info()
-    decoder = told["decoders"].get("libde265", "").rpartition(" ")[2]
-    return {
-        "libheif of pillow-heif": told["libheif"],
-        **({"libde265 of pillow-heif": decoder} if decoder else {}),
-    }
+    versions = pillow_heif.library_versions()
+    return {f"{name} of pillow-heif": version for name, version in versions.items()}
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    """Empty, and so below every version, where there is no number to be read."""
-    found = re.match(r"\d+(\.\d+)*", version, re.ASCII)
-    return tuple(map(int, found[0].split("."))) if found else ()
+def _parse(version: str) -> tuple[int, ...]:
+    """The numbers of a version; empty, and so lower than any version, where there are none."""
+    match = re.match(r"\d+(\.\d+)*", version, re.ASCII)
+    return tuple(map(int, match[0].split("."))) if match else ()

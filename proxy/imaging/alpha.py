@@ -1,51 +1,54 @@
-"""Changes to pixels, alpha minded: what cannot be seen never shines through, nor is it changed."""
+"""Change pixels with respect to alpha: hidden colors never show, alpha changes only on purpose.
+
+All images are 8-bit sRGB with three bands, or four with straight alpha.
+"""
 
 from collections.abc import Callable
 
 import pyvips
 
-Change = Callable[[pyvips.Image], pyvips.Image]
+ImageFunction = Callable[[pyvips.Image], pyvips.Image]
 
 
-def weighted(image: pyvips.Image, change: Change) -> pyvips.Image:
-    """What a change that mixes neighbouring pixels makes of the image, 8 bits a band.
+def map_premultiplied(image: pyvips.Image, function: ImageFunction) -> pyvips.Image:
+    """Apply a function that mixes neighboring pixels, with colors premultiplied by alpha.
 
-    Colours are weighted by their alpha while they are mixed, so that no fringe appears.
+    Without that, the colors of invisible pixels bleed into visible edges.
     """
     if not image.hasalpha():
-        return change(image)
-    mixed = change(image.premultiply().cast("uchar")).unpremultiply()
+        return function(image)
+    mixed = function(image.premultiply().cast("uchar")).unpremultiply()
     return mixed.cast("uchar").copy(interpretation="srgb")
 
 
-def on_colours(image: pyvips.Image, change: Change) -> pyvips.Image:
-    """The image with red, green and blue changed, 8 bits a band, and its alpha as it was."""
+def map_rgb(image: pyvips.Image, function: ImageFunction) -> pyvips.Image:
+    """Apply a function to red, green and blue only; alpha stays as it is."""
     if not image.hasalpha():
-        return change(image).cast("uchar").copy(interpretation="srgb")
-    changed = change(image[:3]).cast("uchar")
+        return function(image).cast("uchar").copy(interpretation="srgb")
+    changed = function(image[:3]).cast("uchar")
     return changed.bandjoin(image[3]).copy(interpretation="srgb")
 
 
-def with_alpha(image: pyvips.Image) -> pyvips.Image:
-    """The image with four bands."""
+def add_alpha(image: pyvips.Image) -> pyvips.Image:
+    """The image with four bands: opaque where it had no alpha."""
     return image if image.hasalpha() else image.bandjoin(255).copy(interpretation="srgb")
 
 
-def faded(image: pyvips.Image, share: "float | pyvips.Image") -> pyvips.Image:
-    """The image with its alpha multiplied by a share, 0 to 1, or by an image of 8-bit shares."""
-    image = with_alpha(image)
-    if isinstance(share, pyvips.Image):
-        share = share * (1 / 255)
-    alpha = (image[3] * share).rint().cast("uchar")
+def scale_alpha(image: pyvips.Image, factor: "float | pyvips.Image") -> pyvips.Image:
+    """Multiply alpha by a factor from 0 to 1, or pixel by pixel by an 8-bit mask."""
+    image = add_alpha(image)
+    if isinstance(factor, pyvips.Image):
+        factor = factor * (1 / 255)
+    alpha = (image[3] * factor).rint().cast("uchar")
     return image[:3].bandjoin(alpha).copy(interpretation="srgb")
 
 
-def laid_over(below: pyvips.Image, above: pyvips.Image, left: int, top: int) -> pyvips.Image:
-    """The upper image, with alpha, on the lower one, which keeps its size and number of bands."""
-    laid = below.composite2(above, "over", x=left, y=top, compositing_space="srgb").cast("uchar")
-    return laid if below.hasalpha() else laid[:3].copy(interpretation="srgb")
+def composite(base: pyvips.Image, overlay: pyvips.Image, left: int, top: int) -> pyvips.Image:
+    """Lay an image with alpha over another one, which keeps its size and number of bands."""
+    mixed = base.composite2(overlay, "over", x=left, y=top, compositing_space="srgb").cast("uchar")
+    return mixed if base.hasalpha() else mixed[:3].copy(interpretation="srgb")
 
 
-def filled(image: pyvips.Image, color: list[float]) -> list[float]:
-    """The colour, opaque, with as many numbers as the image has bands."""
+def opaque_color(image: pyvips.Image, color: list[float]) -> list[float]:
+    """The RGB color with as many numbers as the image has bands; alpha is 255."""
     return [*color, 255.0] if image.hasalpha() else color

@@ -1,7 +1,7 @@
-"""Blurring by a Gaussian, and sharpening by what a blur takes away; 8 bits a band, both ways.
+"""Gaussian blur and sharpening, both for 8 bits a band.
 
-libvips has both. Its integer blur makes pictures up to 3 levels lighter or darker, since its masks
-do not fit its own fixed point numbers; its sharpen works in CIELAB, for five times the time.
+libvips has both. Its integer blur shifts brightness by up to 3 levels, because its masks do not fit
+its own fixed-point arithmetic; its sharpening works in CIELAB and takes five times as long.
 """
 
 import math
@@ -9,64 +9,64 @@ from functools import lru_cache
 
 import pyvips
 
-from proxy.imaging.alpha import on_colours
+from proxy.imaging.alpha import map_rgb
 
-_EXACT = 64
-"""The largest element of a mask that libvips' integer convolution computes with exactly."""
+_MAX_EXACT_WEIGHT = 64
+"""The largest mask element with which libvips' integer convolution computes exactly."""
 
-_REACH = 3.5  # deviations
+_RADIUS = 3.5  # standard deviations
 
 _LUMA = pyvips.Image.new_from_array([[0.299, 0.587, 0.114]])
 """Weights of ITU-R BT.601 for R'G'B'."""
 
-_FLAT, _LIGHTER, _DARKER = 5, 26, 51
-"""Levels of 255: differences up to the first are noise and stay; nothing gets lighter or darker by
-more than the others. They are libvips' defaults, for 100 levels of L*."""
+_THRESHOLD, _MAX_LIGHTER, _MAX_DARKER = 5, 26, 51
+"""Levels of 255: smaller differences are noise and stay; the others bound the change. They are
+libvips' defaults for `sharpen`, scaled from 100 levels of L*."""
 
 
-def blurred(image: pyvips.Image, sigma: float) -> pyvips.Image:
-    """The 8-bit image with each band blurred; ``sigma`` in pixels, from 0 to 10."""
-    return image.convsep(_mask(sigma), precision="integer")
+def gaussian_blur(image: pyvips.Image, sigma: float) -> pyvips.Image:
+    """Blur each band; ``sigma`` in pixels, from 0 to 10."""
+    return image.convsep(_gaussian_mask(sigma), precision="integer")
 
 
-def sharpened(image: pyvips.Image, sigma: float, *, strength: float = 3.0) -> pyvips.Image:
-    """The 8-bit sRGB image, alpha or none, with its luma unsharp-masked; colours keep their hue.
+def sharpen(image: pyvips.Image, sigma: float, *, strength: float = 3.0) -> pyvips.Image:
+    """Unsharp-mask the luma of an 8-bit sRGB image; hue and alpha stay.
 
-    ``sigma``: how broad edges are, in pixels, from 0 to 10. ``strength``: by how much more than
-    the picture has.
+    ``sigma`` is the width of edges in pixels, from 0 to 10, ``strength`` the factor by which
+    detail is added.
     """
-    return on_colours(image, lambda colours: colours + _detail(colours, sigma, strength))
+    return map_rgb(image, lambda rgb: rgb + _detail(rgb, sigma, strength))
 
 
-def _detail(colours: pyvips.Image, sigma: float, strength: float) -> pyvips.Image:
-    luma = colours.recomb(_LUMA).cast("uchar")
-    # Whole numbers all the way: 255 is added, since tables have no negative entries.
-    difference = luma + blurred(luma, sigma).invert()
-    return difference.maplut(_table(strength))
+def _detail(rgb: pyvips.Image, sigma: float, strength: float) -> pyvips.Image:
+    luma = rgb.recomb(_LUMA).cast("uchar")
+    # Integers only: 255 is added to the difference, because lookup tables have no negative index.
+    difference = luma + gaussian_blur(luma, sigma).invert()
+    return difference.maplut(_detail_table(strength))
 
 
 @lru_cache(maxsize=8)
-def _table(strength: float) -> pyvips.Image:
-    """What is added for a difference, which is its index less 255."""
+def _detail_table(strength: float) -> pyvips.Image:
+    """What to add for each difference from -255 to 255."""
     added = []
     for difference in range(-255, 256):
-        wanted = max(abs(difference) - _FLAT, 0) * strength
-        added.append(min(wanted, _LIGHTER) if difference > 0 else -min(wanted, _DARKER))
+        detail = max(abs(difference) - _THRESHOLD, 0) * strength
+        added.append(min(detail, _MAX_LIGHTER) if difference > 0 else -min(detail, _MAX_DARKER))
     return pyvips.Image.new_from_array([added]).rint().cast("short").copy_memory()
 
 
 @lru_cache(maxsize=64)
-def _mask(sigma: float) -> pyvips.Image:
-    """The Gaussian in whole numbers, whose sum is a power of two."""
-    reach = math.ceil(_REACH * sigma)
-    heights = [math.exp(-((x / sigma) ** 2) / 2) for x in range(-reach, reach + 1)]
+def _gaussian_mask(sigma: float) -> pyvips.Image:
+    """The Gaussian in integers whose sum is a power of two."""
+    radius = math.ceil(_RADIUS * sigma)
+    heights = [math.exp(-((x / sigma) ** 2) / 2) for x in range(-radius, radius + 1)]
     total = sum(heights)
-    scale = 2 ** math.floor(math.log2(_EXACT * total))
+    scale = 2 ** math.floor(math.log2(_MAX_EXACT_WEIGHT * total))
     while True:
         mask = [round(height / total * scale) for height in heights]
-        mask[reach] += scale - sum(mask)
-        if mask[reach] <= _EXACT or scale == 1:
+        mask[radius] += scale - sum(mask)
+        if mask[radius] <= _MAX_EXACT_WEIGHT or scale == 1:
             break
         scale //= 2
-    middle = next(at for at, height in enumerate(mask) if height)
-    return pyvips.Image.new_from_array([mask[middle : len(mask) - middle]], scale=scale)
+    first = next(index for index, height in enumerate(mask) if height)
+    return pyvips.Image.new_from_array([mask[first : len(mask) - first]], scale=scale)

@@ -1,4 +1,4 @@
-"""Colours as they are written: ``#RRGGBB`` or ``#RGB``; in links the sign may be left out."""
+"""Colors in hexadecimal, ``#RRGGBB`` or ``#RGB``; links leave the sign out."""
 
 import re
 from typing import Annotated
@@ -7,18 +7,21 @@ from msgspec import Meta
 
 _HEX = r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})"
 
-HexColor = Annotated[str, Meta(pattern=f"^{_HEX}$")]
-Background = Annotated[str, Meta(pattern=f"^(?:transparent|{_HEX})$")]
+HexColor = Annotated[str, Meta(pattern=f"^{_HEX}$", title="a color such as `#ff8800`")]
+BackgroundColor = Annotated[
+    str,
+    Meta(pattern=f"^(?:transparent|{_HEX})$", title="a color such as `#ff8800`, or `transparent`"),
+]
 
 
-def rgb(color: str) -> list[float]:
+def parse_color(color: str) -> list[float]:
     """Red, green and blue, each a whole number from 0 to 255.
 
-    Raises ValueError for what is no colour.
+    Raises ValueError for what is not a color in hexadecimal.
     """
     if re.fullmatch(_HEX, color) is None:
-        raise ValueError(f"{color!r} is no colour")
+        raise ValueError(f"{color!r} is not a color like #RRGGBB or #RGB")
     digits = color.removeprefix("#")
     if len(digits) == 3:
         digits = "".join(digit * 2 for digit in digits)
-    return [float(int(digits[at : at + 2], 16)) for at in (0, 2, 4)]
+    return [float(int(digits[start : start + 2], 16)) for start in (0, 2, 4)]

@@ -1,20 +1,21 @@
-"""What work will cost, told before it begins: seconds of one core, within a factor of two or so.
+"""Estimate the CPU time of decoding and encoding, in seconds of one core.
 
-Enough to keep what is dear out of the way of what is cheap. The numbers are nanoseconds a pixel of
-photographs on an ordinary server core, each codec with the settings that are used here.
+The estimate is right within a factor of two or so: enough to keep expensive work out of the way of
+cheap work. The numbers are nanoseconds a pixel for photographs on an ordinary server core, each
+codec with the settings that are used here.
 """
 
 from collections.abc import Mapping
 
-from proxy.formats import Name
-from proxy.imaging.headers import Header
+from proxy.formats import FormatName
+from proxy.imaging.headers import ImageHeader
 
-HEAVY_SECONDS = 1.0
-"""From here on, work waits where dear work waits."""
+EXPENSIVE_SECONDS = 1.0
+"""Work that takes longer is scheduled with the priority of expensive work."""
 
-_DECODING: Mapping[Name, float] = {"jpeg": 10, "webp": 35, "avif": 60, "heif": 60, "svg": 50}
+_DECODE: Mapping[FormatName, float] = {"jpeg": 10, "webp": 35, "avif": 60, "heif": 60, "svg": 50}
 _SCAN = 2.0
-_ENCODING: Mapping[Name, float] = {
+_ENCODE: Mapping[FormatName, float] = {
     "jpeg": 30,
     "png": 100,
     "webp": 130,
@@ -22,15 +23,15 @@ _ENCODING: Mapping[Name, float] = {
     "heif": 250,
     "gif": 1000,
 }
-_ELSE = 15.0
+_OTHER = 15.0
 
 
-def decoding(header: Header) -> float:
-    """Seconds to decode all of an original."""
+def decode_cost(header: ImageHeader) -> float:
+    """Seconds to decode all frames of an original."""
     pixels = header.pixels * header.frames
-    return pixels * (_DECODING.get(header.format, _ELSE) + header.scans * _SCAN) / 1e9
+    return pixels * (_DECODE.get(header.format, _OTHER) + header.scans * _SCAN) / 1e9
 
 
-def encoding(name: Name, pixels: int) -> float:
-    """Seconds to write so many pixels, all frames together, in that format."""
-    return pixels * _ENCODING.get(name, _ELSE) / 1e9
+def encode_cost(format: FormatName, pixels: int) -> float:
+    """Seconds to encode so many pixels, all frames together."""
+    return pixels * _ENCODE.get(format, _OTHER) / 1e9

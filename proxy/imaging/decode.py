@@ -1,8 +1,8 @@
-"""Bytes become a picture, no larger than the plan needs and never more than the limits allow.
+"""Decode an original to a Picture, no larger than the plan needs and within the limits.
 
-Rules: the bytes decide the loader. What can be known from the header is refused from the header.
-Half a file is an error. Orientation is applied and colours are 8-bit sRGB before any operation
-sees a pixel.
+Rules: the bytes decide the decoder, not a name or a header. What the image header shows to be too
+large is rejected before any codec runs. A truncated file is an error. Orientation is applied and
+colors are 8-bit sRGB before an operation sees a pixel.
 """
 
 from collections.abc import Callable
@@ -12,20 +12,24 @@ import pyvips
 
 from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge, NotAnImage, OperationNotApplicable
-from proxy.formats import FORMATS, Name
+from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
-from proxy.imaging.color_management import is_srgb, needs_profile, srgb
-from proxy.imaging.decoders import LOADERS, Wanted, turbo
-from proxy.imaging.headers import Header, probe
-from proxy.imaging.image import Animation, Eye, Packaging, Picture
-from proxy.imaging.metadata import ORIENTATION, rights, told
-from proxy.imaging.resize import shrunk
-from proxy.imaging.shrink_on_load import HELD_AT_MOST, JPEG_STEPS, Raster, whole_factor
+from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb
+from proxy.imaging.decoders import DECODERS, DecodeOptions, turbo
+from proxy.imaging.headers import ImageHeader, probe
+from proxy.imaging.metadata import ORIENTATION, copyright_fields, get_field
+from proxy.imaging.picture import Animation, Detector, OutputOptions, Picture
+from proxy.imaging.resize import shrink
+from proxy.imaging.shrink_on_load import (
+    JPEG_SHRINK_FACTORS,
+    MAX_IN_MEMORY_PIXELS,
+    DecodedInfo,
+    shrink_factor,
+)
 from proxy.limits import Limits
-from proxy.smartcrop.subject import Focus
+from proxy.smartcrop.subject import Subject
 
-_DELAY = 100
-"""Milliseconds a frame is shown where the file does not say."""
+_DEFAULT_DELAY = 100  # milliseconds, for frames whose file gives none
 
 
 def _every_pixel(_natural: Size) -> None:
@@ -36,153 +40,188 @@ def decode(
     original: Buffer,
     limits: Limits,
     *,
-    eye: Eye,
-    focus: Focus | None = None,
-    needed: Callable[[Size], Size | None] = _every_pixel,
-    ends_in: Name | Literal["auto"] | None = None,
-    pages: tuple[int, int] | None = None,
+    detector: Detector,
+    subject: Subject | None = None,
+    required_size: Callable[[Size], Size | None] = _every_pixel,
+    output_format: FormatName | Literal["auto"] | None = None,
+    page_range: tuple[int, int] | None = None,
 ) -> Picture:
-    """The picture in these bytes; its pixels are not computed yet.
+    """Open an original; its pixels are computed later, while they are read.
 
-    ``needed`` tells the least raster for an upright size, None for every pixel. ``ends_in`` is the
-    format it will be written in, None for its own: it decides whether frames are read. ``pages``
-    are the first and the last frame or page, from 1.
+    ``required_size`` maps the upright size to the smallest size that may be decoded, None for every
+    pixel. ``output_format`` decides whether all frames of an animation are read; None is the
+    original's own. ``page_range`` is the first and last frame or page, counted from 1.
 
     Raises:
-        NotAnImage: no picture, or of a format that is not taken in.
-        BrokenImage: no sense can be made of the header.
+        NotAnImage: the bytes are not an image of an accepted format.
+        BrokenImage: the image header makes no sense.
         ImageTooLarge: naming the bound.
-        Impossible: there is no such page.
+        OperationNotApplicable: the original has fewer pages.
     """
     header = probe(original)
-    wanted = _wanted(header, ends_in or header.format, pages)
-    check(header, limits, frames=wanted.count)
-    load = LOADERS[header.format]
-    image = load(original, header, wanted)
-    animation = _animation(image, wanted.count)
-    stored = Size(image.width, image.height // wanted.count)
-    _check_size(stored, wanted.count, header, limits)  # the codec's own reading may differ
-    natural = _upright(stored, image)
+    options = _decode_options(header, output_format or header.format, page_range)
+    check_limits(header, limits, frames=options.frame_count)
+    image = DECODERS[header.format](original, header, options)
+    stored_size = Size(image.width, image.height // options.frame_count)
+    # Checked again, because the codec may understand the size in another way than the header probe.
+    _check_size(stored_size, options.frame_count, header, limits)
 
-    factor = whole_factor(natural, needed(natural))
-    told_rights = rights(image)
+    natural_size = _oriented_size(stored_size, image)
+    copyright = copyright_fields(image)
+    animation = _read_animation(image, options.frame_count)
+    has_all_frames = options.frame_count == header.frames or not header.animated
+    factor = shrink_factor(natural_size, required_size(natural_size))
     if header.format == "jpeg":
-        step = max(step for step in JPEG_STEPS if step <= factor)
-        held = turbo.held(original, image, step)
-        image = load(original, header, Wanted(shrink=step)) if held is None else held
-        factor //= step
+        image, factor = _shrink_jpeg_on_load(image, original, header, factor)
     if animation is None and needs_profile(image):
-        # Profiles cost more than scaling: what is to be averaged anyway is averaged before them.
-        image = shrunk(image, factor)
-    complete = wanted.count == header.frames or not header.timed
+        # Applying a profile costs more than scaling, so pixels are averaged before it.
+        image = shrink(image, factor)
+    is_unmodified = has_all_frames and _is_unmodified(image, natural_size)
     return Picture(
-        image=_without_idle_alpha(srgb(_turned(image)), animation),
-        natural=natural,
-        packaging=Packaging(format=header.format if FORMATS[header.format].shown else "auto"),
-        eye=eye,
-        focus=focus,
+        image=_drop_opaque_alpha(to_srgb(_autorotate(image)), animation),
+        natural_size=natural_size,
+        output=OutputOptions(format=header.format if FORMATS[header.format].web_safe else "auto"),
+        detector=detector,
+        subject=subject,
         animation=animation,
-        own=header.format if complete and _as_stored(image, natural) else None,
-        rights=told_rights,
+        unmodified_format=header.format if is_unmodified else None,
+        copyright=copyright,
     )
 
 
-def opened(pixels: Buffer, raster: Raster, *, eye: Eye, focus: Focus | None = None) -> Picture:
-    """The picture that was decoded before."""
-    size = raster.size
+def picture_from_pixels(
+    pixels: Buffer, decoded: DecodedInfo, *, detector: Detector, subject: Subject | None = None
+) -> Picture:
+    """Open an original that was decoded before, for several plans."""
+    size = decoded.size
     image = pyvips.Image.new_from_memory(
-        memoryview(pixels), size.width, size.height, raster.bands, "uchar"
+        memoryview(pixels), size.width, size.height, decoded.bands, "uchar"
     )
     return Picture(
         image=image.copy(interpretation="srgb"),
-        natural=raster.natural,
-        packaging=Packaging(format=raster.format),
-        eye=eye,
-        focus=focus,
-        rights=raster.rights,
+        natural_size=decoded.natural_size,
+        output=OutputOptions(format=decoded.format),
+        detector=detector,
+        subject=subject,
+        copyright=decoded.copyright,
     )
 
 
-def check(header: Header, limits: Limits, *, frames: int = 1) -> None:
-    """Refuse what the header alone shows to be too much, when so many frames are to be read.
+def check_limits(header: ImageHeader, limits: Limits, *, frames: int = 1) -> None:
+    """Reject by its header an original that exceeds a limit when so many frames are read.
 
     Raises:
-        NotAnImage: the format is not taken in.
+        NotAnImage: the format is not accepted.
         ImageTooLarge: naming the bound.
     """
     if header.format not in limits.allow_source_formats:
-        raise NotAnImage(f"{header.format} originals are not taken here")
+        raise NotAnImage(
+            f"{header.format} originals are not accepted; accepted formats: "
+            f"{', '.join(limits.allow_source_formats)} (FRAMEKEEP_LIMITS_ALLOW_SOURCE_FORMATS)"
+        )
     if header.scans > limits.max_jpeg_scans:
-        raise ImageTooLarge(f"the original has more than {limits.max_jpeg_scans} scans")
+        raise ImageTooLarge(
+            f"the original has more than {limits.max_jpeg_scans} scans "
+            "(FRAMEKEEP_LIMITS_MAX_JPEG_SCANS)"
+        )
     if frames > limits.max_frames:
-        raise ImageTooLarge(f"{frames} frames are more than {limits.max_frames}")
-    _check_size(Size(header.width, header.height), frames, header, limits)
+        raise ImageTooLarge(
+            f"the original has {frames} frames, more than {limits.max_frames} "
+            "(FRAMEKEEP_LIMITS_MAX_FRAMES)"
+        )
+    size = Size(header.width, header.height)
+    _check_size(size, frames, header, limits)
     if header.pixels * header.scans > limits.max_jpeg_scan_pixels:
-        raise ImageTooLarge(f"{header.scans} scans are too many for an original of that size")
+        raise ImageTooLarge(
+            f"{header.scans} scans of {size} are more than {limits.max_jpeg_scan_pixels} pixels "
+            "(FRAMEKEEP_LIMITS_MAX_JPEG_SCAN_PIXELS)"
+        )
 
 
-def _check_size(size: Size, frames: int, header: Header, limits: Limits) -> None:
-    at_most = limits.max_source_pixels_unstreamed if header.held else limits.max_source_pixels
+def _check_size(size: Size, frames: int, header: ImageHeader, limits: Limits) -> None:
     if max(size.width, size.height) > limits.max_source_dimension:
-        raise ImageTooLarge(f"a side of {size} is more than {limits.max_source_dimension} pixels")
-    if size.pixels > at_most:
-        raise ImageTooLarge(f"{size} is more than {at_most} pixels")
+        raise ImageTooLarge(
+            f"the original is {size}, more than {limits.max_source_dimension} pixels a side "
+            "(FRAMEKEEP_LIMITS_MAX_SOURCE_DIMENSION)"
+        )
+    max_pixels, setting = (
+        (limits.max_source_pixels_unstreamed, "FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS_UNSTREAMED")
+        if header.needs_full_frame
+        else (limits.max_source_pixels, "FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS")
+    )
+    if size.pixels > max_pixels:
+        raise ImageTooLarge(f"the original is {size}, more than {max_pixels} pixels ({setting})")
     if size.pixels * frames > limits.max_source_pixels_all_frames:
         raise ImageTooLarge(
-            f"{frames} frames of {size} are more than {limits.max_source_pixels_all_frames} pixels"
+            f"{frames} frames of {size} are more than {limits.max_source_pixels_all_frames} pixels "
+            "(FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS_ALL_FRAMES)"
         )
 
 
-def _wanted(header: Header, ends_in: str, pages: tuple[int, int] | None) -> Wanted:
-    first, last = pages or (1, header.frames if header.timed else 1)
+def _decode_options(
+    header: ImageHeader, output_format: str, page_range: tuple[int, int] | None
+) -> DecodeOptions:
+    first, last = page_range or (1, header.frames if header.animated else 1)
     if last > header.frames:
         raise OperationNotApplicable(
-            f"the original has {header.frames} frames or pages, not {last}"
+            f"the original has {header.frames} frames or pages; number {last} does not exist"
         )
-    moving = header.timed and (ends_in == "auto" or FORMATS[ends_in].animated)
-    return Wanted(first=first - 1, count=last - first + 1 if moving else 1)
+    is_animated = header.animated and (output_format == "auto" or FORMATS[output_format].animated)
+    return DecodeOptions(first_frame=first - 1, frame_count=last - first + 1 if is_animated else 1)
 
 
-def _animation(image: pyvips.Image, frames: int) -> Animation | None:
+def _shrink_jpeg_on_load(
+    image: pyvips.Image, original: Buffer, header: ImageHeader, factor: int
+) -> tuple[pyvips.Image, int]:
+    """The JPEG as small as its decoder can make it, and the factor that is left to shrink by."""
+    step = max(step for step in JPEG_SHRINK_FACTORS if step <= factor)
+    decoded = turbo.decode_in_memory(original, image, step)
+    if decoded is None:
+        decoded = DECODERS[header.format](original, header, DecodeOptions(shrink=step))
+    return decoded, factor // step
+
+
+def _read_animation(image: pyvips.Image, frames: int) -> Animation | None:
     if frames < 2:
         return None
-    delays = (told(image, "delay") or [])[:frames]
-    return Animation((*delays, *[_DELAY] * (frames - len(delays))), told(image, "loop") or 0)
+    delays = (get_field(image, "delay") or [])[:frames]
+    missing = frames - len(delays)
+    return Animation((*delays, *[_DEFAULT_DELAY] * missing), get_field(image, "loop") or 0)
 
 
-def _without_idle_alpha(image: pyvips.Image, animation: Animation | None) -> pyvips.Image:
-    """The image without an alpha channel that hides nothing.
+def _drop_opaque_alpha(image: pyvips.Image, animation: Animation | None) -> pyvips.Image:
+    """Remove an alpha channel that hides nothing from an animation.
 
-    Animated GIFs leave out what stays as it was by calling it transparent, so most have one: to
-    weight colours by it and to write it took a third of what such a file cost.
+    Most animated GIFs have one, since they mark unchanged pixels as transparent. Premultiplying and
+    encoding it took a third of the time for such a file.
     """
     pixels = image.width * image.height
-    if animation is None or not image.hasalpha() or pixels > HELD_AT_MOST:
+    if animation is None or not image.hasalpha() or pixels > MAX_IN_MEMORY_PIXELS:
         return image
     image = image.copy_memory()
     return image[:3].copy(interpretation="srgb") if image[3].min() == 255 else image
 
 
 def _orientation(image: pyvips.Image) -> int:
-    return int(told(image, ORIENTATION) or 1)
+    return int(get_field(image, ORIENTATION) or 1)
 
 
-def _as_stored(image: pyvips.Image, natural: Size) -> bool:
-    """Whether nothing has to be done to the coded pixels before they are right."""
-    return is_srgb(image) and _orientation(image) == 1 and image.width == natural.width
+def _is_unmodified(image: pyvips.Image, natural_size: Size) -> bool:
+    """Whether the coded pixels are shown as they are: upright, in sRGB, at full size."""
+    return is_srgb(image) and _orientation(image) == 1 and image.width == natural_size.width
 
 
-def _upright(stored: Size, image: pyvips.Image) -> Size:
+def _oriented_size(stored: Size, image: pyvips.Image) -> Size:
     if _orientation(image) in (5, 6, 7, 8):
         return Size(stored.height, stored.width)
     return stored
 
 
-def _turned(image: pyvips.Image) -> pyvips.Image:
-    """The image upright. All turns but one begin elsewhere than at the top, so pixels settle."""
+def _autorotate(image: pyvips.Image) -> pyvips.Image:
+    """Turn the image upright."""
     orientation = _orientation(image)
     if orientation == 1:
         return image
-    if orientation != 2:
+    if orientation != 2:  # all but the left-to-right mirror read rows in another order
         image = image.copy_memory()
     return image.autorot()

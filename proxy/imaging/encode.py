@@ -1,4 +1,4 @@
-"""A picture becomes a rendition: in the right format, within the bytes that were asked for."""
+"""Encode a picture to a rendition: choose format and quality, and fit the file into its bound."""
 
 import math
 from collections.abc import Mapping
@@ -6,132 +6,149 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from proxy.errors import ImageTooLarge, OperationNotApplicable
-from proxy.formats import FORMATS, Name
-from proxy.geometry import Size, proportion
-from proxy.imaging.encoders import QUALITY, saved
-from proxy.imaging.image import Picture, Rendition
-from proxy.imaging.resize import resized
+from proxy.formats import FORMATS, FormatName
+from proxy.geometry import Size, scale_length
+from proxy.imaging.encoders import DEFAULT_QUALITY, encode_as
+from proxy.imaging.picture import Picture
+from proxy.imaging.resize import resize
+from proxy.imaging.results import Rendition
 from proxy.limits import Limits
 
 _WHITE = [255.0, 255.0, 255.0]
-_LONGEST_SIDE: Mapping[Name, int] = {"webp": 16_383, "avif": 16_384, "jpeg": 65_535, "gif": 65_535}
+_MAX_SIDE: Mapping[FormatName, int] = {
+    "webp": 16_383,
+    "avif": 16_384,
+    "jpeg": 65_535,
+    "gif": 65_535,
+}
 
-_LEAST_QUALITY = 10
-_STEP = 0.9
-"""How much smaller a side becomes at a time when quality alone does not make the file fit."""
+_MIN_QUALITY = 10
+_SIZE_STEP = 0.9
+"""The factor by which both sides shrink at a time where quality alone does not make a file fit."""
 
 
 def encode(picture: Picture, limits: Limits) -> Rendition:
-    """The finished image.
+    """Encode the picture by its output options.
 
     Raises:
-        Impossible: the format cannot hold the picture, there is no encoder, or it does not fit
-            into the bytes that were asked for even at one pixel.
-        ImageTooLarge: the result has more bytes than the limits allow.
+        OperationNotApplicable: the format cannot hold the picture, there is no encoder, or even one
+            pixel does not fit into ``max_bytes``.
+        ImageTooLarge: the file is larger than the limits allow.
     """
-    name = chosen(picture)
-    picture = _fitting(picture, name)
-    quality = _quality(picture, name)
-    at_most = picture.packaging.max_bytes
-    if at_most is None:
-        body = saved(picture, name, quality)
+    format = choose_format(picture)
+    picture = _adapt_to_format(picture, format)
+    quality = _choose_quality(picture, format)
+    max_bytes = picture.output.max_bytes
+    if max_bytes is None:
+        body = encode_as(picture, format, quality)
     else:
-        picture, body = _within(at_most, picture, name, quality)
+        picture, body = _fit_bytes(max_bytes, picture, format, quality)
     if len(body) > limits.max_result_bytes:
-        raise ImageTooLarge(f"the result is more than {limits.max_result_bytes} bytes")
-    return Rendition(body=body, format=name, size=picture.raster, decided=picture.decided)
+        raise ImageTooLarge(
+            f"the result has {len(body)} bytes, more than {limits.max_result_bytes} "
+            "(FRAMEKEEP_LIMITS_MAX_RESULT_BYTES)"
+        )
+    return Rendition(
+        body=body, format=format, size=picture.frame_size, crop_reason=picture.crop_reason
+    )
 
 
-def chosen(picture: Picture) -> Name:
-    """The format that the packaging means for this very picture."""
-    asked = picture.packaging.format
-    if asked != "auto":
-        return asked
-    for name in picture.packaging.offer:
-        if picture.frames == 1 or FORMATS[name].animated:
-            return name
-    if picture.frames > 1:
+def choose_format(picture: Picture) -> FormatName:
+    """The output format; "auto" is resolved for this picture."""
+    requested = picture.output.format
+    if requested != "auto":
+        return requested
+    is_animated = picture.frame_count > 1
+    for format in picture.output.accepted_formats:
+        if FORMATS[format].animated or not is_animated:
+            return format
+    if is_animated:
         return "gif"
     return "png" if picture.image.hasalpha() else "jpeg"
 
 
-def _quality(picture: Picture, name: Name) -> int:
-    """From 1 to 100, on the format's own scale; one for `auto` was meant on JPEG's."""
-    usual, asked = QUALITY.get(name, 100), picture.packaging.quality
-    if asked is None:
-        return usual
-    if picture.packaging.format == "auto" and name in QUALITY:
-        return min(100, proportion(asked, usual, QUALITY["jpeg"]))
-    return asked
+def _choose_quality(picture: Picture, format: FormatName) -> int:
+    """From 1 to 100 on the format's scale; with "auto" the requested one is on JPEG's scale."""
+    default, requested = DEFAULT_QUALITY.get(format, 100), picture.output.quality
+    if requested is None:
+        return default
+    if picture.output.format == "auto" and format in DEFAULT_QUALITY:
+        return min(100, scale_length(requested, default, DEFAULT_QUALITY["jpeg"]))
+    return requested
 
 
-def _fitting(picture: Picture, name: Name) -> Picture:
-    """The picture as the format can hold it."""
-    if picture.animation is not None and not FORMATS[name].animated:
-        height = picture.raster.height
-        first = picture.image.crop(0, 0, picture.image.width, height)
-        picture = structs.replace(picture, image=first, animation=None)
-    if picture.image.hasalpha() and not FORMATS[name].alpha:
-        picture = picture.recoloured(picture.image.flatten(background=_WHITE))
-    at_most = _LONGEST_SIDE.get(name)
-    if at_most is not None and max(picture.raster.width, picture.raster.height) > at_most:
-        raise OperationNotApplicable(f"{name} holds at most {at_most} pixels a side")
+def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:
+    """Remove what the format cannot hold: further frames, alpha. Raise where a side is too long."""
+    if picture.animation is not None and not FORMATS[format].animated:
+        picture = structs.replace(picture, image=picture.frame(0), animation=None)
+    if picture.image.hasalpha() and not FORMATS[format].alpha:
+        picture = picture.with_pixels(picture.image.flatten(background=_WHITE))
+    size, max_side = picture.frame_size, _MAX_SIDE.get(format)
+    if max_side is not None and max(size.width, size.height) > max_side:
+        raise OperationNotApplicable(
+            f"a result of {size} is too large for {format}, which holds {max_side} pixels a side"
+        )
     return picture
 
 
-def _within(at_most: int, picture: Picture, name: Name, quality: int) -> tuple[Picture, bytes]:
-    """The picture and its file of so many bytes: quality gives way first, then size."""
-    picture = picture.settled()  # it is written more than once
-    body = saved(picture, name, quality)
-    if len(body) <= at_most:
+def _fit_bytes(
+    max_bytes: int, picture: Picture, format: FormatName, quality: int
+) -> tuple[Picture, bytes]:
+    """The picture and its file of at most ``max_bytes``: lower the quality first, then the size."""
+    picture = picture.materialize()  # it is encoded more than once
+    body = encode_as(picture, format, quality)
+    if len(body) <= max_bytes:
         return picture, body
-    least = min(quality, _LEAST_QUALITY) if FORMATS[name].lossy else quality
-    if least < quality:
-        body = saved(picture, name, least)
-        if len(body) <= at_most:
-            return picture, _best_quality(at_most, picture, name, least, quality) or body
-    return _largest(at_most, picture, name, least, len(body))
+    lowest = min(quality, _MIN_QUALITY) if FORMATS[format].lossy else quality
+    if lowest < quality:
+        body = encode_as(picture, format, lowest)
+        if len(body) <= max_bytes:
+            return picture, _find_best_quality(max_bytes, picture, format, lowest, quality) or body
+    return _shrink_to_fit(max_bytes, picture, format, lowest, len(body))
 
 
-def _best_quality(
-    at_most: int, picture: Picture, name: Name, fits: int, too_much: int
+def _find_best_quality(
+    max_bytes: int, picture: Picture, format: FormatName, low: int, high: int
 ) -> bytes | None:
-    """The file of the best quality found between one that fits and one that does not."""
+    """Bisect between a quality that fits and one that does not; None if nothing better fits."""
     best = None
-    while too_much - fits > 1:
-        middle = (fits + too_much) // 2
-        body = saved(picture, name, middle)
-        if len(body) <= at_most:
-            fits, best = middle, body
+    while high - low > 1:
+        middle = (low + high) // 2
+        body = encode_as(picture, format, middle)
+        if len(body) <= max_bytes:
+            low, best = middle, body
         else:
-            too_much = middle
+            high = middle
     return best
 
 
-def _largest(
-    at_most: int, picture: Picture, name: Name, quality: int, bytes_now: int
+def _shrink_to_fit(
+    max_bytes: int, picture: Picture, format: FormatName, quality: int, current_bytes: int
 ) -> tuple[Picture, bytes]:
-    """The largest picture on a ladder of sizes that fits, each a tenth less than the one before."""
+    """The largest picture that fits, among sizes that are each a tenth smaller than the last."""
 
     def attempt(step: int) -> tuple[Picture, bytes]:
-        smaller = _smaller(picture, step)
-        return smaller, saved(smaller, name, quality)
+        smaller = _scale_down(picture, step)
+        return smaller, encode_as(smaller, format, quality)
 
-    # A file shrinks about as its area does, so the search begins near its end.
-    first = max(1, math.floor(math.log(at_most / bytes_now) / math.log(_STEP) / 2))
-    step, found = first, attempt(first)
-    while len(found[1]) > at_most:
-        if found[0].raster == Size(1, 1):
-            raise OperationNotApplicable(f"not even one pixel of {name} fits into {at_most} bytes")
+    # Bytes are about proportional to the area, so the search starts near its end.
+    first = max(1, math.floor(math.log(max_bytes / current_bytes) / math.log(_SIZE_STEP) / 2))
+    step, result = first, attempt(first)
+    while len(result[1]) > max_bytes:
+        if result[0].frame_size == Size(1, 1):
+            raise OperationNotApplicable(
+                f"even one pixel of {format} does not fit into {max_bytes} bytes "
+                "(max_file_size_in_bytes)"
+            )
         step += 1
-        found = attempt(step)
-    while step == first and step > 1 and len((larger := attempt(step - 1))[1]) <= at_most:
-        step, first, found = step - 1, first - 1, larger
-    return found
+        result = attempt(step)
+    while step == first and step > 1 and len((larger := attempt(step - 1))[1]) <= max_bytes:
+        step, first, result = step - 1, first - 1, larger
+    return result
 
 
-def _smaller(picture: Picture, step: int) -> Picture:
-    share = _STEP**step
-    width, height = picture.raster.width, picture.raster.height
-    size = Size(max(1, int(width * share)), max(1, int(height * share)))
-    return resized(picture, size)
+def _scale_down(picture: Picture, step: int) -> Picture:
+    factor = _SIZE_STEP**step
+    width, height = picture.frame_size.width, picture.frame_size.height
+    size = Size(max(1, int(width * factor)), max(1, int(height * factor)))
+    return resize(picture, size)

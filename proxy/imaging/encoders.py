@@ -1,8 +1,8 @@
-"""Pictures as files, one function per format. Metadata is dropped but for what was asked for.
+"""Encode pictures, one function per format. Metadata is removed except what `keep` names.
 
-Still JPEG and WebP go through Pillow where they can: it writes the same pictures with the same
-options, its libjpeg-turbo in about three quarters and its libwebp in four fifths of the CPU time
-of those that come with libvips (`bench/encoders.py`).
+Still JPEG and WebP are encoded by Pillow where possible: it writes the same pixels with the same
+options. Its libjpeg-turbo takes about three quarters, its libwebp four fifths of the CPU time of
+those in libvips (`bench/encoders.py`).
 """
 
 import io
@@ -14,131 +14,142 @@ import pyvips
 from PIL import Image
 
 from proxy.errors import OperationNotApplicable
-from proxy.formats import Name
-from proxy.imaging.image import Picture
-from proxy.imaging.metadata import RIGHTS, claimed, tell, told
-from proxy.imaging.optional_codecs import missing
-from proxy.imaging.png_palette import grey, indexed
-from proxy.imaging.shrink_on_load import HELD_AT_MOST
+from proxy.formats import FormatName
+from proxy.imaging.metadata import COPYRIGHT_TAGS, get_field, set_fields, with_exif
+from proxy.imaging.optional_codecs import missing_package
+from proxy.imaging.picture import Picture
+from proxy.imaging.png_palette import encode_palette_png, to_single_band_if_gray
+from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
 
-QUALITY: Mapping[Name, int] = {"jpeg": 80, "webp": 80, "avif": 63, "heif": 50, "jxl": 75}
-"""What is meant where nobody says a quality; see docs/formats.md for how they were chosen."""
+DEFAULT_QUALITY: Mapping[FormatName, int] = {
+    "jpeg": 80,
+    "webp": 80,
+    "avif": 63,
+    "heif": 50,
+    "jxl": 75,
+}
+"""docs/formats.md tells how these were chosen."""
 
-_NOTHING, _EXIF = 0, 1
-"""What libvips is told to keep of an image's metadata."""
+_KEEP_NONE, _KEEP_EXIF = 0, 1  # libvips' flags for the metadata to keep
 
-_MODES = {3: "RGB", 4: "RGBA"}
+_PILLOW_MODES = {3: "RGB", 4: "RGBA"}
 
-_WHOLE_CHROMA = 90
-"""The quality from which on JPEGs keep all of their chroma, as libvips does by itself."""
+_FULL_CHROMA_QUALITY = 90
+"""From this quality on, JPEG chroma is not subsampled; libvips does the same by itself."""
 
 _AVIF_EFFORT = ((1_500_000, 3), (6_000_000, 2), (12_000_000, 1), (math.inf, 0))
-"""Pixels, and the effort that they are worth: none takes more than a few seconds of a core."""
+"""Effort by number of pixels, so that no picture takes more than a few seconds of a core."""
 
-_PAETH = 0x80
-"""The filter that does best on photographs; trying all of them gains nothing."""
+_PNG_FILTER_PAETH = 0x80
+"""The best filter for photographs; trying all of them saves nothing."""
 
 
-def saved(picture: Picture, name: Name, quality: int) -> bytes:
-    """The picture as a file of that format; ``quality`` from 1 to 100 where the format has one.
+def encode_as(picture: Picture, format: FormatName, quality: int) -> bytes:
+    """Encode the picture; ``quality`` is 1 to 100 for formats that have one.
 
-    Raises Impossible where there is no encoder.
+    Raises OperationNotApplicable where there is no encoder.
     """
-    saver = _SAVERS.get(name)
-    if saver is None:
-        raise OperationNotApplicable(f"there is no {name} encoder on this server")
-    rights = picture.rights if "copyright" in picture.packaging.keep else {}
-    image = claimed(picture.image, rights) if rights else picture.image
+    encoder = _ENCODERS.get(format)
+    if encoder is None:
+        raise OperationNotApplicable(
+            f"there is no encoder for {format}; output formats: {', '.join(_ENCODERS)}"
+        )
+    copyright = picture.copyright if "copyright" in picture.output.keep_metadata else {}
+    image = with_exif(picture.image, copyright) if copyright else picture.image
     if picture.animation is not None:
-        image = tell(image, delays=picture.animation.delays, loop=picture.animation.loop)
-    return bytes(saver(image, picture.raster.height, quality, _EXIF if rights else _NOTHING))
+        image = set_fields(image, delays=picture.animation.delays, loop=picture.animation.loop)
+    keep = _KEEP_EXIF if copyright else _KEEP_NONE
+    return bytes(encoder(image, picture.frame_size.height, quality, keep))
 
 
-def _jpeg(image: pyvips.Image, _height: int, quality: int, keep: int) -> bytes:
-    # By `bench/efforts`: progressive is 1 % fewer bytes at 800 pixels and 2 % more at 200, for 1.7
-    # and 1.3 times the CPU.
-    chroma = "4:4:4" if quality >= _WHOLE_CHROMA else "4:2:0"
-    options = {"quality": quality, "optimize": True, "subsampling": chroma}
-    image, written = _by_pillow(image, "JPEG", keep, options)
-    return written or image.jpegsave_buffer(Q=quality, optimize_coding=True, keep=keep)
+def _encode_jpeg(image: pyvips.Image, _frame_height: int, quality: int, keep: int) -> bytes:
+    # By `bench/efforts`: progressive saves 1 % of the bytes at 800 pixels and adds 2 % at 200, for
+    # 1.7 and 1.3 times the CPU time.
+    subsampling = "4:4:4" if quality >= _FULL_CHROMA_QUALITY else "4:2:0"
+    options = {"quality": quality, "optimize": True, "subsampling": subsampling}
+    image, body = _encode_with_pillow(image, "JPEG", keep, options)
+    return body or image.jpegsave_buffer(Q=quality, optimize_coding=True, keep=keep)
 
 
-def _png(image: pyvips.Image, _height: int, _quality: int, keep: int) -> bytes:
-    image = image.copy_memory()  # colours are counted, then pixels are written
-    if keep == _NOTHING and (few := indexed(image)):
-        return few
-    return grey(image).pngsave_buffer(compression=6, filter=_PAETH, keep=keep)
+def _encode_png(image: pyvips.Image, _frame_height: int, _quality: int, keep: int) -> bytes:
+    image = image.copy_memory()  # pixels are read twice: to count colors and to encode
+    if keep == _KEEP_NONE and (body := encode_palette_png(image)):
+        return body
+    image = to_single_band_if_gray(image)
+    return image.pngsave_buffer(compression=6, filter=_PNG_FILTER_PAETH, keep=keep)
 
 
-def _webp(image: pyvips.Image, height: int, quality: int, keep: int) -> bytes:
-    # By `bench/efforts`, at equal SSIMULACRA2: effort 2 is 3 % more bytes than libvips' effort 4
-    # for 0.46 of its CPU. What has alpha is drawn more often than not, and 14 % were lost there.
+def _encode_webp(image: pyvips.Image, frame_height: int, quality: int, keep: int) -> bytes:
+    # By `bench/efforts`, at equal SSIMULACRA2: effort 2 makes 3 % more bytes than libvips' default
+    # of 4 in 0.46 of its CPU time. Images with alpha are mostly graphics, which would grow by 14 %.
     effort = 4 if image.hasalpha() else 2
-    if image.height == height:
+    if image.height == frame_height:
         options = {"quality": quality, "method": effort}
-        image, written = _by_pillow(image, "WEBP", keep, options)
-        if written:
-            return written
-    return image.webpsave_buffer(Q=quality, effort=effort, page_height=height, keep=keep)
+        image, body = _encode_with_pillow(image, "WEBP", keep, options)
+        if body:
+            return body
+    return image.webpsave_buffer(Q=quality, effort=effort, page_height=frame_height, keep=keep)
 
 
-def _avif(image: pyvips.Image, _height: int, quality: int, keep: int) -> bytes:
-    effort = next(effort for most, effort in _AVIF_EFFORT if image.width * image.height <= most)
-    # By `bench/efforts`, at equal SSIMULACRA2: effort 3 with 10 bits is 3 % more bytes than
-    # libvips' effort 4 for 0.28 of its CPU; with 8 bits it is 7 % more for 0.22.
+def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int, keep: int) -> bytes:
+    pixels = image.width * image.height
+    effort = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
+    # By `bench/efforts`, at equal SSIMULACRA2: effort 3 with 10 bits makes 3 % more bytes than
+    # libvips' default of 4 in 0.28 of its CPU time; with 8 bits it is 7 % more in 0.22.
     return image.heifsave_buffer(
         Q=quality, compression="av1", effort=effort, bitdepth=10, keep=keep
     )
 
 
-def _gif(image: pyvips.Image, height: int, _quality: int, _keep: int) -> bytes:
-    return image.gifsave_buffer(effort=4, page_height=height, keep=_NOTHING)
+def _encode_gif(image: pyvips.Image, frame_height: int, _quality: int, _keep: int) -> bytes:
+    return image.gifsave_buffer(effort=4, page_height=frame_height, keep=_KEEP_NONE)
 
 
-def _by_pillow(
-    image: pyvips.Image, form: str, keep: int, options: Mapping[str, Any]
+def _encode_with_pillow(
+    image: pyvips.Image, format: str, keep: int, options: Mapping[str, Any]
 ) -> tuple[pyvips.Image, bytes | None]:
-    """The picture, from here on in memory where it fits, and its file.
+    """The image, in memory if its pixels were computed, and the file.
 
-    There is none where it does not fit, where something is to be kept that Pillow says otherwise,
-    and where Pillow fails: what libvips then says of it counts.
+    The file is None where the image is too large for memory, where metadata is kept (libvips writes
+    it otherwise), and where Pillow fails: libvips then decides whether that is an error.
     """
-    mode = _MODES.get(image.bands) if image.format == "uchar" else None
+    mode = _PILLOW_MODES.get(image.bands) if image.format == "uchar" else None
     size = image.width, image.height
-    if keep != _NOTHING or mode is None or math.prod(size) > HELD_AT_MOST:
+    if keep != _KEEP_NONE or mode is None or math.prod(size) > MAX_IN_MEMORY_PIXELS:
         return image, None
-    rows = image.write_to_memory()
-    kept = io.BytesIO()
+    pixels = image.write_to_memory()
+    output = io.BytesIO()
     try:
-        Image.frombuffer(mode, size, rows, "raw", mode, 0, 1).save(kept, form, **options)
+        Image.frombuffer(mode, size, pixels, "raw", mode, 0, 1).save(output, format, **options)
     except (OSError, ValueError):
-        whole = pyvips.Image.new_from_memory(rows, *size, image.bands, image.format)
-        return whole.copy(interpretation=image.interpretation), None
-    return image, kept.getvalue()
+        in_memory = pyvips.Image.new_from_memory(pixels, *size, image.bands, image.format)
+        return in_memory.copy(interpretation=image.interpretation), None
+    return image, output.getvalue()
 
 
-def _by_extra(form: Name) -> Callable[[pyvips.Image, int, int, int], bytes]:
-    def save(image: pyvips.Image, _height: int, quality: int, keep: int) -> bytes:
-        if needed := missing(form):
-            raise OperationNotApplicable(f"writing {form} needs {needed} on the server")
+def _optional_encoder(format: FormatName) -> Callable[[pyvips.Image, int, int, int], bytes]:
+    def encode(image: pyvips.Image, _frame_height: int, quality: int, keep: int) -> bytes:
+        if package := missing_package(format):
+            raise OperationNotApplicable(f"encoding {format} needs {package} on the server")
         options: dict[str, Any] = {"quality": quality}
-        if keep == _EXIF:
+        if keep == _KEEP_EXIF:
             exif = Image.Exif()
-            exif.update({tag: text for tag, name in RIGHTS.items() if (text := told(image, name))})
+            texts = {tag: get_field(image, name) for tag, name in COPYRIGHT_TAGS.items()}
+            exif.update({tag: text for tag, text in texts.items() if text})
             options["exif"] = exif.tobytes()
-        kept = io.BytesIO()
-        Image.fromarray(image.numpy()).save(kept, form.upper(), **options)
-        return kept.getvalue()
+        output = io.BytesIO()
+        Image.fromarray(image.numpy()).save(output, format.upper(), **options)
+        return output.getvalue()
 
-    return save
+    return encode
 
 
-_SAVERS: Mapping[Name, Callable[[pyvips.Image, int, int, int], bytes]] = {
-    "jpeg": _jpeg,
-    "png": _png,
-    "webp": _webp,
-    "avif": _avif,
-    "gif": _gif,
-    "heif": _by_extra("heif"),
-    "jxl": _by_extra("jxl"),
+_ENCODERS: Mapping[FormatName, Callable[[pyvips.Image, int, int, int], bytes]] = {
+    "jpeg": _encode_jpeg,
+    "png": _encode_png,
+    "webp": _encode_webp,
+    "avif": _encode_avif,
+    "gif": _encode_gif,
+    "heif": _optional_encoder("heif"),
+    "jxl": _optional_encoder("jxl"),
 }

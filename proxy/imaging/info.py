@@ -1,42 +1,50 @@
-"""Describe an original; nothing is rendered."""
+"""Inspect an original: size, format, subject, placeholders. Nothing is rendered."""
 
 import numpy as np
 
 from proxy.buffers import Buffer
 from proxy.imaging.decode import decode
 from proxy.imaging.headers import probe
-from proxy.imaging.image import Eye, preview
-from proxy.imaging.info_model import Description
-from proxy.imaging.placeholders import SIDE, blurhash, main_colors, thumbhash
-from proxy.imaging.vips_errors import translated
+from proxy.imaging.picture import Detector, detection_size
+from proxy.imaging.placeholders import THUMBNAIL_SIDE, blurhash, dominant_colors, thumbhash
+from proxy.imaging.results import ImageInfo
+from proxy.imaging.vips_errors import translate_vips_errors
 from proxy.limits import Limits
-from proxy.smartcrop.subject import Focus
+from proxy.smartcrop.subject import Subject
 
 
-def describe(
-    original: Buffer, limits: Limits, *, eye: Eye, focus: Focus | None = None
-) -> Description:
-    """The description of an original; ``focus`` is what an earlier look found in it.
+def read_image_info(
+    original: Buffer, limits: Limits, *, detector: Detector, subject: Subject | None = None
+) -> ImageInfo:
+    """Inspect an original. Give ``subject`` where it was detected before.
 
     Raises:
-        ImageError: the original is no picture, or is broken.
+        ImageError: the original is not an image, or is damaged.
     """
-    with translated():
+    with translate_vips_errors():
         header = probe(original)
-        picture = decode(original, limits, eye=eye, focus=focus, needed=preview, ends_in="auto")
-        picture, known = picture.settled().seen()
-        first = picture.image.crop(0, 0, picture.raster.width, picture.raster.height)
-        small = first.thumbnail_image(SIDE, height=SIDE, size="down")
-        small = small if small.hasalpha() else small.addalpha()
-        thumbnail = np.asarray(small.numpy())
-        return Description(
-            size=picture.natural,
+        picture = decode(
+            original,
+            limits,
+            detector=detector,
+            subject=subject,
+            required_size=detection_size,
+            output_format="auto",
+        )
+        picture, subject = picture.materialize().detect_subject()
+        thumbnail = picture.frame(0).thumbnail_image(
+            THUMBNAIL_SIDE, height=THUMBNAIL_SIDE, size="down"
+        )
+        thumbnail = thumbnail if thumbnail.hasalpha() else thumbnail.addalpha()
+        pixels = np.asarray(thumbnail.numpy())
+        return ImageInfo(
+            size=picture.natural_size,
             format=header.format,
             size_in_bytes=len(memoryview(original)),
-            frames=picture.frames,
-            alpha=bool(picture.image.hasalpha()),
-            focus=known,
-            blurhash=blurhash(thumbnail),
-            thumbhash=thumbhash(thumbnail),
-            colors=main_colors(thumbnail),
+            frame_count=picture.frame_count,
+            has_alpha=bool(picture.image.hasalpha()),
+            subject=subject,
+            blurhash=blurhash(pixels),
+            thumbhash=thumbhash(pixels),
+            colors=dominant_colors(pixels),
         )

@@ -1,4 +1,4 @@
-"""What libvips keeps beside the pixels: fields by name."""
+"""Read and write the metadata that libvips holds beside the pixels, as fields by name."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ PROFILE = "icc-profile-data"
 ORIENTATION = "orientation"
 
 
-def told(image: pyvips.Image, name: str) -> Any:
-    """The value of that name, None where the file said nothing."""
+def get_field(image: pyvips.Image, name: str) -> Any:
+    """The field's value, None where the image has no such field."""
     return image.get(name) if image.get_typeof(name) else None
 
 
-def tell(
+def set_fields(
     image: pyvips.Image,
     *,
     pages: int | None = None,
@@ -23,7 +23,7 @@ def tell(
     loop: int | None = None,
     profile: bytes | None = None,
 ) -> pyvips.Image:
-    """The same image with these fields set: what loaders say and savers of animations ask."""
+    """A copy of the image with these fields, which libvips' own decoders set too."""
     image = image.copy()
     if pages is not None:
         image.set_type(pyvips.GValue.gint_type, "n-pages", pages)
@@ -32,41 +32,41 @@ def tell(
     if loop is not None:
         image.set_type(pyvips.GValue.gint_type, "loop", loop)
     if profile is not None:
-        blob: Any = profile  # which the stubs do not know
-        image.set_type(pyvips.GValue.blob_type, PROFILE, blob)
+        value: Any = profile  # the stubs do not allow bytes
+        image.set_type(pyvips.GValue.blob_type, PROFILE, value)
     return image
 
 
-def described_by(image: pyvips.Image, other: pyvips.Image) -> pyvips.Image:
-    """The same image with what the other one says of its colours and of where its top is."""
-    image = tell(image, profile=told(other, PROFILE))
-    image.set_type(pyvips.GValue.gint_type, ORIENTATION, told(other, ORIENTATION) or 1)
+def copy_color_metadata(image: pyvips.Image, source: pyvips.Image) -> pyvips.Image:
+    """A copy of the image with the color profile and the orientation of another one."""
+    image = set_fields(image, profile=get_field(source, PROFILE))
+    image.set_type(pyvips.GValue.gint_type, ORIENTATION, get_field(source, ORIENTATION) or 1)
     return image
 
 
-RIGHTS = {0x8298: "exif-ifd0-Copyright", 0x013B: "exif-ifd0-Artist"}
-"""EXIF tags and the names that libvips has for them."""
+COPYRIGHT_TAGS = {0x8298: "exif-ifd0-Copyright", 0x013B: "exif-ifd0-Artist"}
+"""EXIF tags, and libvips' names for them."""
 
-_TEXT = re.compile(r"(.*) \(.*, ASCII, \d+ components, \d+ bytes\)", re.DOTALL)
-_LONGEST_RIGHT = 500
+_EXIF_TEXT = re.compile(r"(.*) \(.*, ASCII, \d+ components, \d+ bytes\)", re.DOTALL)
+_MAX_TEXT_LENGTH = 500
 
 
-def rights(image: pyvips.Image) -> dict[str, str]:
-    """What the file says of its copyright and its author: names of EXIF fields and their texts."""
-    found = {}
-    for name in RIGHTS.values():
-        match = _TEXT.fullmatch(str(told(image, name) or ""))
+def copyright_fields(image: pyvips.Image) -> dict[str, str]:
+    """The copyright notice and the author: names of EXIF fields and their texts."""
+    texts = {}
+    for name in COPYRIGHT_TAGS.values():
+        match = _EXIF_TEXT.fullmatch(str(get_field(image, name) or ""))
         if match and (text := match[1].strip()):
-            found[name] = text[:_LONGEST_RIGHT]
-    return found
+            texts[name] = text[:_MAX_TEXT_LENGTH]
+    return texts
 
 
-def claimed(image: pyvips.Image, wanted: Mapping[str, str]) -> pyvips.Image:
-    """The same image with these EXIF fields and no other."""
+def with_exif(image: pyvips.Image, texts: Mapping[str, str]) -> pyvips.Image:
+    """A copy of the image with these EXIF fields and no others."""
     image = image.copy()
     for name in image.get_fields():
         if name.startswith("exif-"):
             image.remove(name)
-    for name, text in wanted.items():
+    for name, text in texts.items():
         image.set_type(pyvips.GValue.gstr_type, name, text)
     return image

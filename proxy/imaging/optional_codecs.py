@@ -1,31 +1,34 @@
-"""Codecs that Pillow gets from extras: left out by default because of their licence or size."""
+"""Codecs that plug into Pillow and are optional dependencies, because of their license or size."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 
-from proxy.formats import Name
+from proxy.formats import FormatName
 
 
-def _heif() -> None:
+def _register_heif() -> None:
     import_module("pillow_heif").register_heif_opener(thumbnails=False)
 
 
-def _jxl() -> None:
+def _register_jxl() -> None:
     import_module("pillow_jxl")  # registers itself
 
 
-_PLUGINS: Mapping[Name, Callable[[], None]] = {"heif": _heif, "jxl": _jxl}
+_REGISTER: Mapping[FormatName, Callable[[], None]] = {
+    "heif": _register_heif,
+    "jxl": _register_jxl,
+}
 
 
 @cache
-def missing(form: Name) -> str:
-    """What has to be installed for a format, empty where nothing has to be."""
-    plugin = _PLUGINS.get(form)
-    if plugin is None:
+def missing_package(format: FormatName) -> str:
+    """Register the codec of a format; the name of the package to install where it is missing."""
+    register = _REGISTER.get(format)
+    if register is None:
         return ""
     try:
-        plugin()
+        register()
     except ImportError:
-        return f"framekeep[{form}]"
+        return f"framekeep[{format}]"
     return ""

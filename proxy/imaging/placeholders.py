@@ -1,8 +1,7 @@
-"""What stands in for a picture until it is there: BlurHash, ThumbHash, and its main colours.
+"""Placeholders for a picture that is still loading: BlurHash, ThumbHash, dominant colors.
 
-Each is made of a thumbnail, an array of (height, width, 4) bytes in sRGB with straight alpha, whose
-longer side has at most 100 pixels. BlurHash is Wolt's, ThumbHash Evan Wallace's; both are small
-sums of cosines.
+Each is computed from a thumbnail: an array of (height, width, 4) bytes in sRGB with straight alpha,
+at most 100 pixels a side. BlurHash (Wolt) and ThumbHash (Evan Wallace) are short sums of cosines.
 """
 
 from base64 import b64encode
@@ -11,38 +10,44 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from proxy.imaging.info_model import Color
+from proxy.imaging.results import Color
 
 Thumbnail = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float64]
 
-SIDE = 64
-"""Pixels of a thumbnail's longer side: more change nothing that could be seen."""
+THUMBNAIL_SIDE = 64
+"""Pixels of a thumbnail's longer side: more make no visible difference."""
 
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
-_ACROSS, _DOWN = 4, 3  # components of a BlurHash
+_BASE83 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
+_BLURHASH_X, _BLURHASH_Y = 4, 3  # components
 
-_STEP = 24  # of 256: colours in one cube of such sides are one colour
-_APART = 48  # of 256: main colours are at least that far from each other
+_CUBE_SIDE = 24  # of 256: colors in one cube of the color space are counted as one
+_MIN_COLOR_DISTANCE = 48  # of 256, between dominant colors
+_MIN_ALPHA = 128  # of pixels that count for dominant colors
 
 
 def blurhash(thumbnail: Thumbnail) -> str:
-    """The BlurHash with 4 by 3 components; what is transparent counts as white."""
-    waves = _waves(_linear(_over_white(thumbnail)), _ACROSS, _DOWN, at=0)
-    waves[:, 1:, :] *= 2
-    waves[:, :1, 1:] *= 2
-    mean = [_srgb(value) for value in waves[:, 0, 0]]
-    rest = waves.reshape(3, -1)[:, 1:].T
-    greatest = float(np.abs(rest).max())
-    scale = int(np.clip(np.floor(greatest * 166 - 0.5), 0, 82))
+    """The BlurHash with 4 by 3 components; transparent pixels count as white."""
+    terms = _cosine_transform(
+        _to_linear(_flatten_on_white(thumbnail)), _BLURHASH_X, _BLURHASH_Y, sample_at=0
+    )
+    terms[:, 1:, :] *= 2
+    terms[:, :1, 1:] *= 2
+    mean = [_to_srgb(value) for value in terms[:, 0, 0]]
+    rest = terms.reshape(3, -1)[:, 1:].T
+    maximum = float(np.abs(rest).max())
+    scale = int(np.clip(np.floor(maximum * 166 - 0.5), 0, 82))
     steps = np.sign(rest) * np.sqrt(np.abs(rest) / ((scale + 1) / 166))
     levels = np.clip(np.floor(steps * 9 + 9.5), 0, 18).astype(int)
     return "".join(
         (
-            _base83(_ACROSS - 1 + (_DOWN - 1) * 9, 1),
-            _base83(scale, 1),
-            _base83(mean[0] << 16 | mean[1] << 8 | mean[2], 4),
-            *(_base83(red * 361 + green * 19 + blue, 2) for red, green, blue in levels.tolist()),
+            _encode_base83(_BLURHASH_X - 1 + (_BLURHASH_Y - 1) * 9, 1),
+            _encode_base83(scale, 1),
+            _encode_base83(mean[0] << 16 | mean[1] << 8 | mean[2], 4),
+            *(
+                _encode_base83(red * 361 + green * 19 + blue, 2)
+                for red, green, blue in levels.tolist()
+            ),
         )
     )
 
@@ -51,131 +56,131 @@ def thumbhash(thumbnail: Thumbnail) -> str:
     """The ThumbHash in base64."""
     height, width = thumbnail.shape[:2]
     alpha = thumbnail[:, :, 3] / 255.0
-    seen = float(alpha.sum())
+    visible = float(alpha.sum())
     colors = thumbnail[:, :, :3].transpose(2, 0, 1) / 255.0
-    mean = (colors * alpha).sum(axis=(1, 2)) / seen if seen else np.zeros(3)
+    mean = (colors * alpha).sum(axis=(1, 2)) / visible if visible else np.zeros(3)
     red, green, blue = mean[:, None, None] * (1 - alpha) + colors * alpha
-    see_through = seen < width * height
-    longest = 5 if see_through else 7
-    across = max(1, _rounded(longest * width / max(width, height)))
-    down = max(1, _rounded(longest * height / max(width, height)))
-    light = _channel((red + green + blue) / 3, max(3, across), max(3, down))
-    yellow = _channel((red + green) / 2 - blue, 3, 3)
-    rose = _channel(red - green, 3, 3)
-    landscape = width > height
-    head = (
-        _rounded(63 * light.mean)
-        | _rounded(31.5 + 31.5 * yellow.mean) << 6
-        | _rounded(31.5 + 31.5 * rose.mean) << 12
-        | _rounded(31 * light.scale) << 18
-        | see_through << 23
+    has_alpha = visible < width * height
+    max_terms = 5 if has_alpha else 7
+    x_terms = max(1, _round_half_up(max_terms * width / max(width, height)))
+    y_terms = max(1, _round_half_up(max_terms * height / max(width, height)))
+    luminance = _encode_channel((red + green + blue) / 3, max(3, x_terms), max(3, y_terms))
+    yellow_blue = _encode_channel((red + green) / 2 - blue, 3, 3)
+    red_green = _encode_channel(red - green, 3, 3)
+    is_landscape = width > height
+    header = (
+        _round_half_up(63 * luminance.mean)
+        | _round_half_up(31.5 + 31.5 * yellow_blue.mean) << 6
+        | _round_half_up(31.5 + 31.5 * red_green.mean) << 12
+        | _round_half_up(31 * luminance.scale) << 18
+        | has_alpha << 23
     )
-    more = (
-        (down if landscape else across)
-        | _rounded(63 * yellow.scale) << 3
-        | _rounded(63 * rose.scale) << 9
-        | landscape << 15
+    second_header = (
+        (y_terms if is_landscape else x_terms)
+        | _round_half_up(63 * yellow_blue.scale) << 3
+        | _round_half_up(63 * red_green.scale) << 9
+        | is_landscape << 15
     )
-    body = bytearray(head.to_bytes(3, "little") + more.to_bytes(2, "little"))
-    channels = [light, yellow, rose]
-    if see_through:
-        opacity = _channel(alpha, 5, 5)
-        body.append(_rounded(15 * opacity.mean) | _rounded(15 * opacity.scale) << 4)
+    body = bytearray(header.to_bytes(3, "little") + second_header.to_bytes(2, "little"))
+    channels = [luminance, yellow_blue, red_green]
+    if has_alpha:
+        opacity = _encode_channel(alpha, 5, 5)
+        body.append(_round_half_up(15 * opacity.mean) | _round_half_up(15 * opacity.scale) << 4)
         channels.append(opacity)
-    levels = [_rounded(15 * value) for channel in channels for value in channel.waves]
+    levels = [_round_half_up(15 * term) for channel in channels for term in channel.terms]
     levels += [0] * (len(levels) % 2)
     body += bytes(low | high << 4 for low, high in zip(levels[::2], levels[1::2], strict=True))
     return b64encode(body).decode()
 
 
-def main_colors(thumbnail: Thumbnail, most: int = 5) -> tuple[Color, ...]:
-    """Up to ``most`` colours that are far from each other, the widest spread first."""
+def dominant_colors(thumbnail: Thumbnail, max_colors: int = 5) -> tuple[Color, ...]:
+    """Colors that are frequent and far from each other, most frequent first."""
     pixels = thumbnail.reshape(-1, 4)
-    pixels = pixels[pixels[:, 3] >= 128][:, :3].astype(np.float64)
+    pixels = pixels[pixels[:, 3] >= _MIN_ALPHA][:, :3].astype(np.float64)
     if not len(pixels):
         return ()
     cubes, members, counts = np.unique(
-        (pixels // _STEP).astype(int), axis=0, return_inverse=True, return_counts=True
+        (pixels // _CUBE_SIDE).astype(int), axis=0, return_inverse=True, return_counts=True
     )
     members = members.ravel()
     means = np.stack(
         [np.bincount(members, pixels[:, band], len(cubes)) / counts for band in range(3)], axis=1
     )
-    chosen: list[npt.NDArray[np.float64]] = []
+    centers: list[npt.NDArray[np.float64]] = []
     for cube in np.argsort(-counts, kind="stable"):
-        if all(np.linalg.norm(means[cube] - other) >= _APART for other in chosen):
-            chosen.append(means[cube])
-        if len(chosen) == most:
+        if all(np.linalg.norm(means[cube] - other) >= _MIN_COLOR_DISTANCE for other in centers):
+            centers.append(means[cube])
+        if len(centers) == max_colors:
             break
-    nearest = np.linalg.norm(pixels[:, None] - np.stack(chosen), axis=2).argmin(axis=1)
-    shares = np.bincount(nearest, minlength=len(chosen)) / len(pixels)
+    nearest = np.linalg.norm(pixels[:, None] - np.stack(centers), axis=2).argmin(axis=1)
+    shares = np.bincount(nearest, minlength=len(centers)) / len(pixels)
     return tuple(
         Color(
-            "#" + "".join(f"{_rounded(band):02x}" for band in chosen[at]),
-            round(float(shares[at]), 3),
+            "#" + "".join(f"{_round_half_up(band):02x}" for band in centers[index]),
+            round(float(shares[index]), 3),
         )
-        for at in np.argsort(-shares, kind="stable")
+        for index in np.argsort(-shares, kind="stable")
     )
 
 
-_NOISE = 1e-9  # what sums of floats leave where there is no wave at all
+_FLOAT_NOISE = 1e-9  # what sums of floats leave where a plane is uniform
 
 
 class _Channel(Struct, frozen=True):
-    """A plane's mean, its greatest wave, and all waves: 0 and 1 are the greatest, 0.5 none."""
+    """A plane's mean, its largest term, and all terms from 0 to 1, where 0.5 is none."""
 
     mean: float
     scale: float
-    waves: list[float]
+    terms: list[float]
 
 
-def _channel(plane: Plane, across: int, down: int) -> _Channel:
-    waves = _waves(plane[None], across, down, at=0.5)[0]
-    kept = [
-        float(waves[y, x])
-        for y in range(down)
-        for x in range(across)
-        if x * down < across * (down - y) and (x or y)
+def _encode_channel(plane: Plane, x_terms: int, y_terms: int) -> _Channel:
+    terms = _cosine_transform(plane[None], x_terms, y_terms, sample_at=0.5)[0]
+    used = [
+        float(terms[y, x])
+        for y in range(y_terms)
+        for x in range(x_terms)
+        if x * y_terms < x_terms * (y_terms - y) and (x or y)
     ]
-    scale = max(map(abs, kept))
-    scale = scale if scale > _NOISE else 0.0
-    shifted = [0.5 + 0.5 / scale * value for value in kept] if scale else [0.0] * len(kept)
-    return _Channel(float(waves[0, 0]), scale, shifted)
+    scale = max(map(abs, used))
+    scale = scale if scale > _FLOAT_NOISE else 0.0
+    shifted = [0.5 + 0.5 / scale * value for value in used] if scale else [0.0] * len(used)
+    return _Channel(float(terms[0, 0]), scale, shifted)
 
 
-def _waves(planes: Plane, across: int, down: int, *, at: float) -> Plane:
-    """For each plane how much of every wave is in it: (planes, down, across).
+def _cosine_transform(planes: Plane, x_terms: int, y_terms: int, *, sample_at: float) -> Plane:
+    """Project each plane on cosines: (planes, y_terms, x_terms).
 
-    Waves are taken ``at`` that part of each pixel.
+    ``sample_at`` is the place in each pixel at which cosines are taken, 0 to 1.
     """
     height, width = planes.shape[1:]
-    x = np.cos(np.pi / width * np.outer(np.arange(across), np.arange(width) + at))
-    y = np.cos(np.pi / height * np.outer(np.arange(down), np.arange(height) + at))
-    waves: Plane = y @ planes @ x.T / (width * height)
-    return waves
+    x = np.cos(np.pi / width * np.outer(np.arange(x_terms), np.arange(width) + sample_at))
+    y = np.cos(np.pi / height * np.outer(np.arange(y_terms), np.arange(height) + sample_at))
+    terms: Plane = y @ planes @ x.T / (width * height)
+    return terms
 
 
-def _over_white(thumbnail: Thumbnail) -> Plane:
+def _flatten_on_white(thumbnail: Thumbnail) -> Plane:
     alpha = thumbnail[:, :, 3:] / 255.0
-    over: Plane = (thumbnail[:, :, :3] * alpha + 255 * (1 - alpha)).transpose(2, 0, 1)
-    return over
+    flat: Plane = (thumbnail[:, :, :3] * alpha + 255 * (1 - alpha)).transpose(2, 0, 1)
+    return flat
 
 
-def _linear(srgb: Plane) -> Plane:
+def _to_linear(srgb: Plane) -> Plane:
     values = srgb / 255
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-def _srgb(linear: float) -> int:
+def _to_srgb(linear: float) -> int:
     value = min(max(linear, 0.0), 1.0)
-    curved = value * 12.92 if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
-    return int(curved * 255 + 0.5)
+    encoded = value * 12.92 if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+    return int(encoded * 255 + 0.5)
 
 
-def _base83(value: int, length: int) -> str:
-    return "".join(_DIGITS[value // 83**place % 83] for place in reversed(range(length)))
+def _encode_base83(value: int, length: int) -> str:
+    return "".join(_BASE83[value // 83**place % 83] for place in reversed(range(length)))
 
 
-def _rounded(value: float) -> int:
-    """Halves upwards, as the hash's other implementations do."""
+def _round_half_up(value: float) -> int:
+    # As the reference implementations of ThumbHash do; `round` rounds halves to even.
     return int(np.floor(value + 0.5))

@@ -1,6 +1,6 @@
-"""PNG with a palette where a picture has few colours: the same pixels in a fraction of the bytes.
+"""Write PNGs losslessly in fewer bytes: with a palette for few colors, in one band for gray.
 
-The palette is counted, never estimated, so not a pixel changes but the colour of what is invisible.
+Colors are counted, never quantized: only the color of invisible pixels changes.
 """
 
 import io
@@ -10,52 +10,52 @@ import numpy.typing as npt
 import pyvips
 from PIL import Image
 
-_MOST_COLOURS = 256
-_FEW_GREYS = 16
-"""Up to here a palette takes fewer bits than a grey scale does."""
+_MAX_PALETTE_COLORS = 256
+_MAX_PALETTE_GRAYS = 16
+"""Up to here a palette needs fewer bits a pixel than grayscale."""
 
-_SAMPLE = 4096
+_SAMPLE = 4096  # pixels that are looked at first
 
 Pixels = npt.NDArray[np.uint8]
 
 
-def indexed(image: pyvips.Image) -> bytes | None:
-    """The 8-bit sRGB image, with or without alpha, as such a PNG; None if it has too many colours.
+def encode_palette_png(image: pyvips.Image) -> bytes | None:
+    """Encode an 8-bit sRGB image as a PNG with a palette.
 
-    A grey picture of many greys is left to the grey scale, see `grey`.
+    None if it has too many colors, or only grays but many: `to_single_band_if_gray` is better then.
     """
-    keys = _keys(image)
-    if np.unique(keys[:: max(1, keys.size // _SAMPLE)]).size > _MOST_COLOURS:
+    keys = _color_keys(image)
+    if np.unique(keys[:: max(1, keys.size // _SAMPLE)]).size > _MAX_PALETTE_COLORS:
         return None
-    colours, places = np.unique(keys, return_inverse=True)
-    entries = colours.astype(">u4").view(np.uint8).reshape(-1, 4)
-    if colours.size > (_FEW_GREYS if _is_grey(entries) else _MOST_COLOURS):
+    colors, indexes = np.unique(keys, return_inverse=True)
+    entries = colors.astype(">u4").view(np.uint8).reshape(-1, 4)
+    if colors.size > (_MAX_PALETTE_GRAYS if _is_gray(entries) else _MAX_PALETTE_COLORS):
         return None
     shape = (image.height, image.width)
-    written = Image.fromarray(places.reshape(shape).astype(np.uint8)).convert("L")
-    written.putpalette(entries[:, :3].tobytes())
+    indexed = Image.fromarray(indexes.reshape(shape).astype(np.uint8)).convert("L")
+    indexed.putpalette(entries[:, :3].tobytes())
     options = {"transparency": entries[:, 3].tobytes()} if image.hasalpha() else {}
-    kept = io.BytesIO()
-    written.save(kept, "PNG", optimize=True, **options)
-    return kept.getvalue()
+    output = io.BytesIO()
+    indexed.save(output, "PNG", optimize=True, **options)
+    return output.getvalue()
 
 
-def grey(image: pyvips.Image) -> pyvips.Image:
-    """The image with one band for its greys if it has no other colours."""
+def to_single_band_if_gray(image: pyvips.Image) -> pyvips.Image:
+    """Replace red, green and blue by one band where all pixels are gray."""
     pixels = image.numpy().reshape(-1, image.bands)
-    if not _is_grey(pixels[:: max(1, len(pixels) // _SAMPLE)]) or not _is_grey(pixels):
+    if not _is_gray(pixels[:: max(1, len(pixels) // _SAMPLE)]) or not _is_gray(pixels):
         return image
     bands = image[0].bandjoin(image[3]) if image.hasalpha() else image[0]
     return bands.copy(interpretation="b-w")
 
 
-def _is_grey(pixels: Pixels) -> bool:
+def _is_gray(pixels: Pixels) -> bool:
     red, green, blue = pixels[:, 0], pixels[:, 1], pixels[:, 2]
     return bool((red == green).all() and (green == blue).all())
 
 
-def _keys(image: pyvips.Image) -> npt.NDArray[np.uint32]:
-    """Each pixel as one number; all that is invisible is the same."""
-    four = image if image.hasalpha() else image.bandjoin(255)
-    keys: npt.NDArray[np.uint32] = four.numpy().reshape(-1, 4).view(">u4").ravel()
+def _color_keys(image: pyvips.Image) -> npt.NDArray[np.uint32]:
+    """Each pixel as one number; all invisible pixels have the same."""
+    rgba = image if image.hasalpha() else image.bandjoin(255)
+    keys: npt.NDArray[np.uint32] = rgba.numpy().reshape(-1, 4).view(">u4").ravel()
     return np.where(keys & 0xFF, keys, 0).astype(np.uint32)

@@ -1,77 +1,81 @@
-"""Pictures to another size; the colour of what cannot be seen never shines through."""
+"""Resize by Lanczos-3, premultiplied by alpha; shrink by averaging; embed in a larger canvas."""
 
 import pyvips
 
 from proxy.geometry import Box, Size
-from proxy.imaging.alpha import filled, weighted, with_alpha
-from proxy.imaging.color import rgb
-from proxy.imaging.image import Picture
+from proxy.imaging.alpha import add_alpha, map_premultiplied, opaque_color
+from proxy.imaging.color import parse_color
+from proxy.imaging.picture import Picture
 
-_LONGEST_LAZY_SIDE = 1_000_000
-
-
-def resized(picture: Picture, size: Size) -> Picture:
-    """The whole picture at exactly that size; the very same where it has it already."""
-    if picture.raster == size:
-        return picture.scaled(picture.image)
-    return picture.scaled(picture.each(lambda one: _resampled(one, size), mixing=True))
+_MAX_LAZY_SIDE = 1_000_000
+"""Beyond, sizes come near the largest coordinate of libvips, even where only a part is computed."""
 
 
-def cut(picture: Picture, whole: Size, window: Box) -> Picture:
-    """The window of the picture as it would be if it were scaled to the size ``whole``."""
-    if picture.raster == whole == window.size:
-        return picture.scaled(picture.image)
-    if max(whole.width, whole.height) > _LONGEST_LAZY_SIDE:
-        return _cut_first(picture, whole, window)
-    return picture.reframed(
-        picture.each(
-            lambda one: _resampled(one, whole).crop(
+def resize(picture: Picture, size: Size) -> Picture:
+    """Resize the whole picture to exactly that size; no pixel changes if it has that size."""
+    if picture.frame_size == size:
+        return picture.with_resized(picture.image)
+    return picture.with_resized(
+        picture.map_frames(lambda frame: _resample(frame, size), mixes_pixels=True)
+    )
+
+
+def resize_and_crop(picture: Picture, size: Size, window: Box) -> Picture:
+    """Resize the whole picture to ``size``, and keep the window of the result."""
+    if picture.frame_size == size == window.size:
+        return picture.with_resized(picture.image)
+    if max(size.width, size.height) > _MAX_LAZY_SIDE:
+        return _crop_and_resize(picture, size, window)
+    return picture.with_frame(
+        picture.map_frames(
+            lambda frame: _resample(frame, size).crop(
                 window.left, window.top, window.width, window.height
             ),
-            mixing=True,
+            mixes_pixels=True,
         )
     )
 
 
-def _cut_first(picture: Picture, whole: Size, window: Box) -> Picture:
-    """The same to the nearest pixel of the raster, for scales that libvips cannot count to."""
-    raster = picture.raster
-    left = window.left * raster.width // whole.width
-    top = window.top * raster.height // whole.height
-    width = max(1, window.width * raster.width // whole.width)
-    height = max(1, window.height * raster.height // whole.height)
-    return picture.reframed(
-        picture.each(
-            lambda one: _resampled(one.crop(left, top, width, height), window.size), mixing=True
+def _crop_and_resize(picture: Picture, size: Size, window: Box) -> Picture:
+    """The same in the other order, exact to one pixel of the unresized picture."""
+    source = picture.frame_size
+    left = window.left * source.width // size.width
+    top = window.top * source.height // size.height
+    width = max(1, window.width * source.width // size.width)
+    height = max(1, window.height * source.height // size.height)
+    return picture.with_frame(
+        picture.map_frames(
+            lambda frame: _resample(frame.crop(left, top, width, height), window.size),
+            mixes_pixels=True,
         )
     )
 
 
-def scaled(image: pyvips.Image, size: Size) -> pyvips.Image:
-    """The image at exactly that size, its colours weighted by its alpha."""
+def resize_image(image: pyvips.Image, size: Size) -> pyvips.Image:
+    """Resize an image to exactly that size."""
     if (image.width, image.height) == (size.width, size.height):
         return image
-    return weighted(image, lambda one: _resampled(one, size))
+    return map_premultiplied(image, lambda premultiplied: _resample(premultiplied, size))
 
 
-def _resampled(image: pyvips.Image, size: Size) -> pyvips.Image:
-    """By Lanczos-3; large factors are shrunk by averages first."""
+def _resample(image: pyvips.Image, size: Size) -> pyvips.Image:
+    # libvips averages large factors first and leaves the rest to Lanczos-3.
     return image.resize(size.width / image.width, vscale=size.height / image.height)
 
 
-def shrunk(image: pyvips.Image, factor: int) -> pyvips.Image:
-    """The image with squares of pixels averaged; a part of a square at an edge counts as one."""
+def shrink(image: pyvips.Image, factor: int) -> pyvips.Image:
+    """Average squares of pixels; a partial square at an edge becomes one pixel too."""
     if factor < 2:
         return image
     return image.shrink(factor, factor, ceil=True)
 
 
-def mounted_on(image: pyvips.Image, frame: Size, box: Box, background: str) -> pyvips.Image:
-    """The image in its place on a larger canvas of a colour, or transparent."""
+def embed(image: pyvips.Image, canvas: Size, box: Box, background: str) -> pyvips.Image:
+    """Put the image at a place on a larger canvas of one color, or ``transparent``."""
     if background == "transparent":
-        image, color = with_alpha(image), [0.0, 0.0, 0.0, 0.0]
+        image, color = add_alpha(image), [0.0, 0.0, 0.0, 0.0]
     else:
-        color = filled(image, rgb(background))
+        color = opaque_color(image, parse_color(background))
     return image.embed(
-        box.left, box.top, frame.width, frame.height, extend="background", background=color
+        box.left, box.top, canvas.width, canvas.height, extend="background", background=color
     )

@@ -1,7 +1,7 @@
-"""How much smaller than it is an original may be decoded, with nobody seeing a difference.
+"""Shrink-on-load: how much smaller an original may be decoded without a visible difference.
 
-Decoders reduce by averaging squares, which is coarse: the rest is left to Lanczos. One decoding
-serves several sizes when it leaves that rest to each of them.
+Decoders shrink by averaging squares of pixels, which is coarse, so part of the scaling is left to
+Lanczos. One decode serves several output sizes where it leaves that part to each of them.
 """
 
 from collections.abc import Mapping
@@ -10,88 +10,91 @@ from typing import Literal
 
 from msgspec import Struct
 
-from proxy.formats import Name
+from proxy.formats import FormatName
 from proxy.geometry import Size
-from proxy.imaging.headers import Header
+from proxy.imaging.headers import ImageHeader
 
-_LEFT_TO_SCALE = Fraction(5, 4)
-"""Of photographs, enlarged three times and side by side, nobody can tell what was made from such a
-raster from what was made from a larger one; it costs up to a tenth less than to leave 3/2, and half
-where a profile has to be gone through. Fine regular patterns shimmer a little more."""
+_RESAMPLE_MARGIN = Fraction(5, 4)
+"""How many times larger than required pixels are decoded. In photographs, enlarged three times and
+side by side, nobody sees a difference to a larger margin. 3/2 costs up to a tenth more, and twice
+as much where a color profile is applied. Fine regular patterns show slightly more moiré at 5/4."""
 
-HELD_AT_MOST = 16_000_000
-"""Pixels of a picture, its frames together, that is in memory whole; larger ones are streamed."""
+MAX_IN_MEMORY_PIXELS = 16_000_000
+"""Images up to so many pixels, all frames together, are held in memory; larger ones stream."""
 
-SHARED_AT_MOST = 6_000_000
-"""Pixels of a raster that is shared: 24 MB with alpha."""
+MAX_SHARED_PIXELS = 6_000_000
+"""Pixels of a decoded original that is shared: 24 MB with alpha."""
 
-_SHARED_AT_LEAST = 1_000_000
-"""Pixels of an original: below, to decode it again costs less than to ask for it once."""
+_MIN_SHARED_PIXELS = 1_000_000
+"""Smaller originals are not shared: decoding them again costs less than sharing."""
 
-JPEG_STEPS = (1, 2, 4, 8)
-"""How many times smaller a JPEG can be decoded."""
+JPEG_SHRINK_FACTORS = (1, 2, 4, 8)
 
-BANDS_AT_MOST = 4
+MAX_BANDS = 4
 
 
-class Raster(Struct, frozen=True):
-    """A decoded original: 8-bit sRGB, upright, ``bands`` bytes a pixel, row by row.
+class DecodedInfo(Struct, frozen=True):
+    """Describes the pixels of a decoded original: 8-bit sRGB, upright, row by row.
 
-    ``natural`` is the size that it stands for; ``format`` is what it is written in where nobody
-    says; ``rights`` is what the file said about them.
+    ``bands`` is the number of bytes a pixel, ``natural_size`` the original's size, ``format`` the
+    output format where the plan sets none, ``copyright`` its EXIF fields.
     """
 
     size: Size
     bands: int
-    natural: Size
-    format: Name | Literal["auto"]
-    rights: Mapping[str, str]
+    natural_size: Size
+    format: FormatName | Literal["auto"]
+    copyright: Mapping[str, str]
 
     @property
-    def length(self) -> int:
-        """Bytes."""
+    def byte_length(self) -> int:
         return self.size.pixels * self.bands
 
-    def serves(self, needed: Size | None) -> bool:
-        """Whether a plan that needs such a raster at least can begin with this one."""
-        return needed is not None and _leaves_enough(self.size, needed)
+    def can_serve(self, required: Size | None) -> bool:
+        """Whether a plan that requires at least this size can start from these pixels."""
+        return required is not None and _leaves_margin(self.size, required)
 
 
-def whole_factor(natural: Size, needed: Size | None) -> int:
-    """How many times smaller, by whole numbers, the raster may be loaded."""
-    if needed is None:
+def shrink_factor(natural: Size, required: Size | None) -> int:
+    """By which integer the decoder may shrink an original of that natural size."""
+    if required is None:
         return 1
-    across = natural.width // (needed.width * _LEFT_TO_SCALE)
-    down = natural.height // (needed.height * _LEFT_TO_SCALE)
-    return max(1, min(across, down))
+    horizontal = natural.width // (required.width * _RESAMPLE_MARGIN)
+    vertical = natural.height // (required.height * _RESAMPLE_MARGIN)
+    return max(1, min(horizontal, vertical))
 
 
-def reduced_by(factor: int, natural: Size) -> Size | None:
-    """What must be needed for a raster that many times smaller to be loaded."""
+def size_for_shrink(factor: int, natural: Size) -> Size | None:
+    """The inverse of `shrink_factor`: the required size that makes it return this factor."""
     if factor == 1:
         return None
-    scale = factor * _LEFT_TO_SCALE
+    scale = factor * _RESAMPLE_MARGIN
     return Size(int(natural.width / scale), int(natural.height / scale))
 
 
-def shared_factor(header: Header) -> int | None:
-    """How many times smaller to decode an original for several sizes; None: each for itself."""
-    if header.frames > 1 or header.pixels < _SHARED_AT_LEAST:
+def shared_shrink_factor(header: ImageHeader) -> int | None:
+    """By which integer to shrink an original that is decoded once for several plans.
+
+    None where sharing does not pay.
+    """
+    if header.frames > 1 or header.pixels < _MIN_SHARED_PIXELS:
         return None
-    steps = JPEG_STEPS if header.format == "jpeg" else JPEG_STEPS[:1]
-    return next((step for step in steps if header.pixels <= SHARED_AT_MOST * step**2), None)
+    factors = JPEG_SHRINK_FACTORS if header.format == "jpeg" else JPEG_SHRINK_FACTORS[:1]
+    return next(
+        (factor for factor in factors if header.pixels <= MAX_SHARED_PIXELS * factor**2), None
+    )
 
 
-def may_share(header: Header, needed: Size | None) -> bool:
-    """Whether a plan can begin with what is decoded for several sizes, by the header's word."""
-    factor = shared_factor(header)
-    if factor is None or needed is None:
+def can_share(header: ImageHeader, required: Size | None) -> bool:
+    """Whether, by its header, the shared decode of an original would serve this required size."""
+    factor = shared_shrink_factor(header)
+    if factor is None or required is None:
         return False
-    return _leaves_enough(Size(header.width // factor, header.height // factor), needed)
+    return _leaves_margin(Size(header.width // factor, header.height // factor), required)
 
 
-def _leaves_enough(raster: Size, needed: Size) -> bool:
+def _leaves_margin(decoded: Size, required: Size) -> bool:
     return (
-        needed.width * _LEFT_TO_SCALE <= raster.width
-        and needed.height * _LEFT_TO_SCALE <= raster.height
+        required.width * _RESAMPLE_MARGIN <= decoded.width
+        and required.height * _RESAMPLE_MARGIN <= decoded.height
     )

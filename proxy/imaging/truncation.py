@@ -1,52 +1,51 @@
-"""What decoders say aside: that a JPEG ended too soon, and that they made up the rest.
+"""Detect truncated JPEGs by what their decoder logs.
 
-libjpeg fills the rows that a header promises and its file does not have, and mentions it among
-other things that are said of whole files too. To be strict about all of them would refuse honest
-files; to be deaf to this one would pass half a picture off as a whole one. It mentions no more than
-the first fault of a file: one with another before its end is not found out.
+libjpeg fills the rows that are missing from a file and reports it as a warning, among other
+warnings that intact files cause too. Failing on every warning would reject intact files; ignoring
+them would serve half a picture as a whole one. libjpeg reports only the first fault of a file, so
+truncation after another fault goes unnoticed.
 
-libvips puts it into its error buffer. pyvips empties that whenever it looks for an operation by its
-name, and logs what was in it: both are listened to. The buffer is the process's, so one picture is
-read at a time where this is to be exact, as in render processes.
+libvips collects these warnings in its error buffer. pyvips empties that buffer whenever it looks up
+an operation by name, and logs its content: so both are searched. The buffer belongs to the process:
+detection is exact where one picture is decoded at a time, as in render processes.
 """
 
 import logging
 import re
 
-import pyvips
+from proxy.compat.pyvips import clear_errors, error_log, read_errors
 
-_CUT_SHORT = re.compile(r"premature end of data segment|found marker 0xd9 instead of RST")
-_LOG = logging.getLogger("pyvips.error")
+_TRUNCATED = re.compile(r"premature end of data segment|found marker 0xd9 instead of RST")
 
 
-class _Ear(logging.Filter):
-    """Hears what is logged, and lets pass what would be without it."""
+class _ErrorLogFilter(logging.Filter):
+    """Searches all records, and passes on those that the log level allows."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cut_short = ""
+        self.error = ""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.hear(record.getMessage())
-        return _LOG.parent is not None and _LOG.parent.isEnabledFor(record.levelno)
+        self.search(record.getMessage())
+        return error_log.parent is not None and error_log.parent.isEnabledFor(record.levelno)
 
-    def hear(self, said: str) -> None:
-        if _CUT_SHORT.search(said):
-            self.cut_short = said
-
-
-_ear = _Ear()
-_LOG.addFilter(_ear)
-_LOG.setLevel(logging.DEBUG)
+    def search(self, message: str) -> None:
+        if _TRUNCATED.search(message):
+            self.error = message
 
 
-def forget() -> None:
-    """What was said so far was of another picture."""
-    pyvips.vips_lib.vips_error_clear()
-    _ear.cut_short = ""
+_filter = _ErrorLogFilter()
+error_log.addFilter(_filter)
+error_log.setLevel(logging.DEBUG)
 
 
-def cut_short() -> str:
-    """What was said of a picture that ended too soon, if anything was since it was forgotten."""
-    _ear.hear(pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace"))
-    return _ear.cut_short
+def reset() -> None:
+    """Forget what was reported, before the next picture."""
+    clear_errors()
+    _filter.error = ""
+
+
+def reported_error() -> str:
+    """The decoder's message about truncation since `reset`; empty if there was none."""
+    _filter.search(read_errors())
+    return _filter.error

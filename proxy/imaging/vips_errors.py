@@ -1,4 +1,4 @@
-"""Translate what libvips raises into errors of the domain."""
+"""Translate what libvips raises into the errors of `proxy.errors`."""
 
 import re
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ import pyvips
 from proxy.errors import BrokenImage, ImageTooLarge
 from proxy.imaging import truncation
 
-# Each library has words of its own for it; those of libaom and libwebp fit other failures to write
-# as well, which are no more the original's fault.
-_NO_MEMORY = re.compile(
+# Every codec words it differently. Those of libaom and libwebp also stand for other failures to
+# encode, which are not the original's fault either.
+_OUT_OF_MEMORY = re.compile(
     r"(insufficient|out of) memory|memory alloc|failed to allocate|error creating thread"
     r"|undefined AOM|av1_create|unable to encode",
     re.IGNORECASE,
@@ -19,15 +19,21 @@ _NO_MEMORY = re.compile(
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """What libvips says of a picture, in our words. Its pixels are read inside, or never."""
-    truncation.forget()
+def translate_vips_errors() -> Iterator[None]:
+    """Translate errors, and raise BrokenImage for a truncated JPEG.
+
+    Pixels are computed lazily: they must be read inside this context.
+    """
+    truncation.reset()
     try:
         yield
     except (pyvips.Error, MemoryError) as error:
-        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
-            message = "this takes more memory than one picture may have here"
-            raise ImageTooLarge(message, detail=str(error)) from error
-        raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
-    if said := truncation.cut_short():
-        raise BrokenImage("the original is damaged or cut short", detail=said)
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+            raise ImageTooLarge(
+                "the picture needs more memory than a render process has "
+                "(FRAMEKEEP_RENDER_MAX_MEMORY_BYTES)",
+                detail=str(error),
+            ) from error
+        raise BrokenImage("the original is damaged or truncated", detail=str(error)) from error
+    if reported := truncation.reported_error():
+        raise BrokenImage("the original is damaged or truncated", detail=reported)

@@ -1,16 +1,20 @@
-"""The steps of a native link: operations, and link words that say something about the answer."""
+"""The steps of a native link: operations, and link options that are about the response."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 from msgspec import Struct, field
 
-from proxy.errors import InvalidLink, ProxyError
+from proxy.errors import InvalidLink, InvalidOperation, InvalidSource, ProxyError
 from proxy.geometry import Size
-from proxy.image_request import InfoRequest, ResponseOptions
+from proxy.image_request import ImageRequest, InfoRequest, ResponseOptions
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
-from proxy.operations.plan import Operation, OperationRegistry
+from proxy.operations.operation import Operation
+from proxy.operations.plan import Plan
+from proxy.operations.registry import OperationRegistry
+from proxy.originals import SourceRef
 
 LINK_OPTIONS = ("preset", "expires", "v", "filename", "tag", "info", "debug")
 MAX_ASPECT_RATIOS = 16
@@ -19,14 +23,14 @@ MAX_VALUE_LENGTH = 64
 MAX_FILENAME_LENGTH = 200
 MAX_EXPIRES = 253_402_300_799  # the last second of the year 9999
 
-_MOMENT = re.compile(r"0|[1-9][0-9]{0,11}", re.ASCII)
-_RATIO = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_TAG = re.compile(r"[!#-+\--~]{1,64}")  # tags are divided by spaces and commas where CDNs read them
+_UNIX_TIME = re.compile(r"0|[1-9][0-9]{0,11}", re.ASCII)
+_ASPECT_RATIO = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
+_PRESET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_TAG = re.compile(r"[!#-+\--~]{1,64}")  # CDNs separate tags by spaces and commas
 
 
 class ParsedLink(Struct):
-    """What the steps read so far ask for."""
+    """What the steps of a link ask for, all but the source."""
 
     operations: list[Operation] = field(default_factory=list)
     version: str = ""
@@ -37,157 +41,198 @@ class ParsedLink(Struct):
     debug: bool = False
 
     @property
+    def plan(self) -> Plan:
+        return Plan(tuple(self.operations))
+
+    @property
     def response_options(self) -> ResponseOptions:
         return ResponseOptions(
             self.expires, self.filename, tuple(dict.fromkeys(self.tags)), self.debug
         )
 
+    def to_request(self, source: str) -> ImageRequest:
+        """Make the request for a source. Raises InvalidLink where ``info`` has operations."""
+        if self.info is not None and self.operations:
+            raise InvalidLink(
+                "info: describes the original, so it cannot be combined with operations"
+            )
+        source_ref = SourceRef(source, self.version)
+        return ImageRequest(source_ref, self.plan, self.response_options, self.info)
+
 
 class StepParser:
-    """Reads steps into a wish."""
-
-    def __init__(self, catalogue: OperationRegistry, presets: Mapping[str, str]) -> None:
-        """Every preset is read here and now. Raises ValueError where one is wrong."""
-        self._catalogue = catalogue
-        self._texts = dict(presets)
+    def __init__(self, operations: OperationRegistry, presets: Mapping[str, str]) -> None:
+        """Parse every preset now. Raises ValueError where one is invalid."""
+        self._operations = operations
+        self._preset_texts = dict(presets)
         self._presets: dict[str, ParsedLink] = {}
-        self._trail: list[str] = []
-        for name in self._texts:
-            if not _NAME.fullmatch(name):
+        self._open_presets: list[str] = []
+        for name in self._preset_texts:
+            if not _PRESET_NAME.fullmatch(name):
                 raise ValueError(f"preset {name!r}: a name is 1 to 64 of A-Z a-z 0-9 _ -")
-            self._preset(name)
+            self._load_preset(name)
 
-    def parse_step(self, wish: ParsedLink, segment: str) -> None:
-        """Add what the segment says. Raises BadLink or BadPlan."""
+    def parse(self, steps: Sequence[str]) -> ParsedLink:
+        """Parse steps as they stand in a link, such as ``resize:800:600``.
+
+        Raises InvalidLink or InvalidOperation, naming the step.
+        """
+        link = ParsedLink()
+        for number, step in enumerate(steps, 1):
+            with error_location(f"step {number}", step, link):
+                self.parse_step(link, step)
+        return link
+
+    def parse_step(self, link: ParsedLink, segment: str) -> None:
+        """Parse one step into the link. Raises InvalidLink or InvalidOperation."""
         if not segment:
-            raise InvalidLink("an empty segment; slashes stand alone")
+            raise InvalidLink("empty path segment: a double slash is not allowed")
         if "?" in segment:
-            raise InvalidLink("a step has no query string; write ? as %3F")
+            raise InvalidLink("unexpected query string in a step; write ? as %3F")
         head, colon, rest = segment.partition(":")
         name = percent_decode(head)
-        if name in self._catalogue.operations:
-            self._catalogue.check_count(len(wish.operations) + 1)
-            words = [_pair(word) for word in rest.split(":")] if colon else []
-            wish.operations.append(self._catalogue.from_args(name, words))
+        if name in self._operations.operations:
+            self._operations.check_count(len(link.operations) + 1)
+            args = [_parse_argument(arg) for arg in rest.split(":")] if colon else []
+            link.operations.append(self._operations.from_args(name, args))
         elif name in LINK_OPTIONS:
-            self._word(wish, name, percent_decode(rest))
+            self._parse_option(link, name, percent_decode(rest))
         else:
-            close = get_close_matches(name[:MAX_VALUE_LENGTH], [*self._catalogue.operations, *LINK_OPTIONS], 1)
+            names = [*self._operations.operations, *LINK_OPTIONS]
+            close = get_close_matches(name[:MAX_VALUE_LENGTH], names, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise InvalidLink(f"no operation, link word or source is named {safe_excerpt(name)}{hint}")
+            raise InvalidLink(
+                f"unknown operation, link option or source alias {safe_excerpt(name)}{hint}"
+            )
 
-    def _word(self, wish: ParsedLink, name: str, value: str) -> None:
+    def _parse_option(self, link: ParsedLink, name: str, value: str) -> None:
         match name:
             case "preset":
-                self._add_preset(wish, value)
+                self._apply_preset(link, value)
             case "expires":
-                _once(name, wish.expires is None)
-                wish.expires = _expires(value)
+                _require_first(name, link.expires is None)
+                link.expires = _parse_expires(value)
             case "v":
-                _once(name, not wish.version)
-                wish.version = _bounded(name, value, MAX_VALUE_LENGTH)
+                _require_first(name, not link.version)
+                link.version = _check_length(name, value, MAX_VALUE_LENGTH)
             case "filename":
-                _once(name, not wish.filename)
-                wish.filename = _filename(value)
+                _require_first(name, not link.filename)
+                link.filename = _parse_filename(value)
             case "info":
-                _once(name, wish.info is None)
-                wish.info = InfoRequest(_windows(value))
+                _require_first(name, link.info is None)
+                link.info = InfoRequest(_parse_aspect_ratios(value))
             case "debug":
-                _once(name, not wish.debug)
-                wish.debug = _bare(name, value)
+                _require_first(name, not link.debug)
+                link.debug = _parse_flag(name, value)
             case "tag":
-                wish.tags.append(_tag(value, wish.tags))
+                link.tags.append(_parse_tag(value, link.tags))
 
-    def _add_preset(self, wish: ParsedLink, name: str) -> None:
-        if name not in self._texts:
-            raise InvalidLink(f"preset: there is none named {safe_excerpt(name)}")
-        preset = self._preset(name)
-        self._catalogue.check_count(len(wish.operations) + len(preset.operations))
+    def _apply_preset(self, link: ParsedLink, name: str) -> None:
+        if name not in self._preset_texts:
+            raise InvalidLink(f"preset: unknown preset {safe_excerpt(name)}")
+        preset = self._load_preset(name)
+        self._operations.check_count(len(link.operations) + len(preset.operations))
         if preset.expires is not None:
-            _once("expires", wish.expires is None)
-            wish.expires = preset.expires
+            _require_first("expires", link.expires is None)
+            link.expires = preset.expires
         if preset.version:
-            _once("v", not wish.version)
-            wish.version = preset.version
+            _require_first("v", not link.version)
+            link.version = preset.version
         if preset.filename:
-            _once("filename", not wish.filename)
-            wish.filename = preset.filename
-        wish.debug |= preset.debug
-        wish.operations += preset.operations
-        wish.tags += [f"preset:{name}", *preset.tags]
+            _require_first("filename", not link.filename)
+            link.filename = preset.filename
+        link.debug |= preset.debug
+        link.operations += preset.operations
+        link.tags += [f"preset:{name}", *preset.tags]
 
-    def _preset(self, name: str) -> ParsedLink:
+    def _load_preset(self, name: str) -> ParsedLink:
         if name in self._presets:
             return self._presets[name]
-        if name in self._trail:
-            raise ValueError(f"presets: {' > '.join((*self._trail, name))} is a circle")
-        self._trail.append(name)
-        wish = ParsedLink()
-        for segment in self._texts[name].strip("/").split("/"):
+        if name in self._open_presets:
+            raise ValueError(f"preset cycle: {' > '.join((*self._open_presets, name))}")
+        self._open_presets.append(name)
+        link = ParsedLink()
+        for segment in self._preset_texts[name].strip("/").split("/"):
             try:
-                self.parse_step(wish, segment)
+                self.parse_step(link, segment)
             except ProxyError as error:
                 raise ValueError(f"preset {name!r}: {safe_excerpt(segment)}: {error}") from error
-        self._trail.pop()
-        self._presets[name] = wish
-        return wish
+        self._open_presets.pop()
+        self._presets[name] = link
+        return link
 
 
-def _pair(word: str) -> tuple[str | None, str]:
-    key, equals, value = word.partition("=")
-    return (percent_decode(key), percent_decode(value)) if equals else (None, percent_decode(word))
+@contextmanager
+def error_location(location: str, segment: str, link: ParsedLink) -> Iterator[None]:
+    """Prefix errors of the block with their location; ``link`` is what was parsed so far."""
+    try:
+        yield
+    except InvalidOperation as error:
+        raise InvalidOperation(
+            f"{location} ({safe_excerpt(segment)}): {error}",
+            operation=len(link.operations),
+            field=error.field,
+        ) from error
+    except (InvalidLink, InvalidSource) as error:
+        raise type(error)(f"{location} ({safe_excerpt(segment)}): {error}") from error
 
 
-def _once(name: str, first: bool) -> None:
-    if not first:
+def _parse_argument(text: str) -> tuple[str | None, str]:
+    key, equals, value = text.partition("=")
+    return (percent_decode(key), percent_decode(value)) if equals else (None, percent_decode(text))
+
+
+def _require_first(name: str, is_first: bool) -> None:
+    if not is_first:
         raise InvalidLink(f"{name} is given twice")
 
 
-def _bounded(name: str, value: str, longest: int) -> str:
+def _check_length(name: str, value: str, longest: int) -> str:
     if not 1 <= len(value) <= longest:
-        raise InvalidLink(f"{name}: 1 to {longest} characters, not {len(value)}")
+        raise InvalidLink(f"{name}: must have 1 to {longest} characters, not {len(value)}")
     return value
 
 
-def _bare(name: str, value: str) -> bool:
+def _parse_flag(name: str, value: str) -> bool:
     if value:
-        raise InvalidLink(f"{name}: it takes no value")
+        raise InvalidLink(f"{name}: takes no value")
     return True
 
 
-def _tag(value: str, before: Sequence[str]) -> str:
-    if sum(label.startswith("tag:") for label in before) >= MAX_TAGS:
-        raise InvalidLink(f"tag: at most {MAX_TAGS} in a link")
+def _parse_tag(value: str, before: Sequence[str]) -> str:
+    if sum(tag.startswith("tag:") for tag in before) >= MAX_TAGS:
+        raise InvalidLink(f"tag: at most {MAX_TAGS} tags in a link")
     if not _TAG.fullmatch(value):
         raise InvalidLink(
-            f"tag: 1 to {MAX_VALUE_LENGTH} visible ASCII characters without commas, quotes"
+            f"tag: must be 1 to {MAX_VALUE_LENGTH} visible ASCII characters without commas, quotes"
         )
     return f"tag:{value}"
 
 
-def _expires(value: str) -> int:
-    if not _MOMENT.fullmatch(value) or int(value) > MAX_EXPIRES:
-        raise InvalidLink(f"expires: Unix seconds, a whole number from 0 to {MAX_EXPIRES}")
+def _parse_expires(value: str) -> int:
+    if not _UNIX_TIME.fullmatch(value) or int(value) > MAX_EXPIRES:
+        raise InvalidLink(f"expires: must be a Unix time in whole seconds from 0 to {MAX_EXPIRES}")
     return int(value)
 
 
-def _windows(value: str) -> tuple[Size, ...]:
+def _parse_aspect_ratios(value: str) -> tuple[Size, ...]:
     ratios = value.split(":") if value else []
     if len(ratios) > MAX_ASPECT_RATIOS:
-        raise InvalidLink(f"info: at most {MAX_ASPECT_RATIOS} ratios, not {len(ratios)}")
-    return tuple(map(_ratio, ratios))
+        raise InvalidLink(f"info: at most {MAX_ASPECT_RATIOS} aspect ratios, not {len(ratios)}")
+    return tuple(map(_parse_aspect_ratio, ratios))
 
 
-def _ratio(value: str) -> Size:
-    found = _RATIO.fullmatch(value)
+def _parse_aspect_ratio(value: str) -> Size:
+    found = _ASPECT_RATIO.fullmatch(value)
     if not found:
         raise InvalidLink(
-            f"info: a ratio is two whole numbers, 1 to 99999, as in 16x9, not {safe_excerpt(value)}"
+            "info: an aspect ratio must be two whole numbers from 1 to 99999, such as 16x9, not "
+            f"{safe_excerpt(value)}"
         )
     return Size(int(found[1]), int(found[2]))
 
 
-def _filename(value: str) -> str:
+def _parse_filename(value: str) -> str:
     if any(character in value for character in '/\\"') or not value.isprintable():
         raise InvalidLink("filename: no slashes, backslashes, quotes or unprintable characters")
-    return _bounded("filename", value, MAX_FILENAME_LENGTH)
+    return _check_length("filename", value, MAX_FILENAME_LENGTH)

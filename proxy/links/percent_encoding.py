@@ -1,31 +1,36 @@
-"""Percent-encoding, read strictly, and pieces of links made fit to be shown."""
+"""Strict percent-decoding, and excerpts of links that are safe in error messages."""
 
 import re
 from urllib.parse import unquote
 
 from proxy.errors import InvalidLink
 
-_BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_INVALID_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_UNSHOWN = re.compile(r"[^A-Za-z0-9._~:=,;%+@!*'()$-]")
-_LONGEST_SHOWN = 60
+_UNSAFE = re.compile(r"[^A-Za-z0-9._~:=,;%+@!*'()$-]")
+_MAX_EXCERPT = 60
 
 
 def percent_decode(text: str) -> str:
-    """The text without percent-encoding. Raises BadLink where it is not UTF-8 or has controls."""
+    """Decode the text.
+
+    Raises InvalidLink for invalid escapes, invalid UTF-8 and control characters.
+    """
     if "%" in text:
-        if _BROKEN.search(text):
-            raise InvalidLink("after % stand two hexadecimal digits; write % itself as %25")
+        if _INVALID_ESCAPE.search(text):
+            raise InvalidLink(
+                "invalid percent-encoding: two hexadecimal digits must follow %; write % as %25"
+            )
         try:
             text = unquote(text, errors="strict")
         except UnicodeDecodeError:
-            raise InvalidLink("percent-encoded bytes are not UTF-8") from None
+            raise InvalidLink("invalid percent-encoding: the decoded bytes are not UTF-8") from None
     if _CONTROL.search(text):
-        raise InvalidLink("control characters are not accepted")
+        raise InvalidLink("control characters are not allowed")
     return text
 
 
 def safe_excerpt(segment: str) -> str:
-    """The segment as a stranger may see it again: short, and nothing that means more than text."""
-    short = segment if len(segment) <= _LONGEST_SHOWN else segment[:_LONGEST_SHOWN] + "…"
-    return f"'{_UNSHOWN.sub('·', short)}'"
+    """The segment in quotes, shortened, without characters that mean more than text (``<``, CR)."""
+    short = segment if len(segment) <= _MAX_EXCERPT else segment[:_MAX_EXCERPT] + "…"
+    return f"'{_UNSAFE.sub('·', short)}'"

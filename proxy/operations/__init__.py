@@ -1,4 +1,4 @@
-"""The operations. A file here is an operation; the list below is the catalogue."""
+"""The operations. One file for each; the tuple below is the list of what is offered."""
 
 from proxy.operations.auto_contrast import AutoContrast
 from proxy.operations.blur import Blur
@@ -17,10 +17,10 @@ from proxy.operations.invert_colors import InvertColors
 from proxy.operations.keep import Keep
 from proxy.operations.modulate import Modulate
 from proxy.operations.opacity import Opacity
+from proxy.operations.operation import Operation
 from proxy.operations.pad import Pad
 from proxy.operations.page import Page
 from proxy.operations.pixelate import Pixelate
-from proxy.operations.plan import Operation
 from proxy.operations.remove_background import RemoveBackground
 from proxy.operations.remove_transparency import RemoveTransparency
 from proxy.operations.resize import Resize

@@ -1,29 +1,28 @@
 import pyvips
 
-from proxy.imaging.alpha import on_colours
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import map_rgb
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
-_LEFT_OUT = 0.5
-"""Per cent of the pixels at either end that may become black or white: specks decide nothing."""
+_CLIPPED_PERCENT = 0.5
+"""The share of pixels at either end that may become black or white, so that specks do not count."""
 
-_STEPS = 1000
-"""Lightness is counted in steps, a thousand of them from black to white."""
+_LIGHTNESS_STEPS = 1000
 
 
 class AutoContrast(Operation, frozen=True):
-    """Stretch the histogram: the darkest parts become black, the lightest white."""
+    """Stretch the contrast: the darkest parts become black, the lightest become white."""
 
     def apply(self, picture: Picture) -> Picture:
-        picture = picture.settled()  # the histogram is complete only when all has been seen
-        return picture.recoloured(on_colours(picture.image, _stretched))
+        picture = picture.materialize()  # the histogram needs all pixels first
+        return picture.with_pixels(map_rgb(picture.image, _stretch))
 
 
-def _stretched(image: pyvips.Image) -> pyvips.Image:
+def _stretch(image: pyvips.Image) -> pyvips.Image:
     lab = image.colourspace("lab")
-    counts = (lab[0] * (_STEPS / 100)).cast("ushort").hist_find().hist_cum()
-    darkest = _at_share(counts, _LEFT_OUT) * 100 / _STEPS
-    lightest = _at_share(counts, 100 - _LEFT_OUT) * 100 / _STEPS
+    histogram = (lab[0] * (_LIGHTNESS_STEPS / 100)).cast("ushort").hist_find().hist_cum()
+    darkest = _percentile(histogram, _CLIPPED_PERCENT) * 100 / _LIGHTNESS_STEPS
+    lightest = _percentile(histogram, 100 - _CLIPPED_PERCENT) * 100 / _LIGHTNESS_STEPS
     if lightest - darkest < 1:
         return image
     factor = 100 / (lightest - darkest)
@@ -31,7 +30,7 @@ def _stretched(image: pyvips.Image) -> pyvips.Image:
     return lightness.bandjoin(lab[1:]).copy(interpretation="lab").colourspace("srgb")
 
 
-def _at_share(cumulated: pyvips.Image, per_cent: float) -> int:
-    """The first step at which so many per cent of the pixels are counted."""
-    counts = cumulated.tolist()[0]
-    return next(step for step, count in enumerate(counts) if count >= counts[-1] * per_cent / 100)
+def _percentile(cumulative_histogram: pyvips.Image, percent: float) -> int:
+    """The first step at which the histogram counts that percentage of the pixels."""
+    counts = cumulative_histogram.tolist()[0]
+    return next(step for step, count in enumerate(counts) if count >= counts[-1] * percent / 100)

@@ -3,28 +3,30 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.imaging.blur import blurred
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.blur import gaussian_blur
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
-_WIDEST = 8.0
-"""The widest blur that is done at full size: work grows with it, and detail is gone anyway."""
+_MAX_FULL_SIZE_SIGMA = 8.0
+"""A stronger blur is computed on a smaller picture: faster, and no detail is left anyway."""
 
 
 class Blur(Operation, frozen=True):
-    """Blur with a Gaussian of this standard deviation, in pixels."""
+    """Blur with a Gaussian filter."""
 
-    sigma: Annotated[float, Meta(gt=0, le=100)]
+    sigma: Annotated[
+        float, Meta(gt=0, le=100, description="Standard deviation of the blur, in pixels.")
+    ]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(picture.each(self._blurred, mixing=True))
+        return picture.with_pixels(picture.map_frames(self._blur, mixes_pixels=True))
 
-    def _blurred(self, image: pyvips.Image) -> pyvips.Image:
-        factor = int(self.sigma / _WIDEST * 2)
+    def _blur(self, image: pyvips.Image) -> pyvips.Image:
+        factor = int(self.sigma / _MAX_FULL_SIZE_SIGMA * 2)
         if factor < 2:
-            return blurred(image, self.sigma)
+            return gaussian_blur(image, self.sigma)
         small = image.shrink(factor, factor, ceil=True)
-        # averaging squares has blurred by their own deviation already
-        left = (self.sigma**2 - (factor**2 - 1) / 12) ** 0.5 / factor
-        grown = blurred(small, left).resize(factor, kernel="cubic")
-        return grown.crop(0, 0, image.width, image.height)
+        # Averaging squares has blurred already, by the standard deviation of a square.
+        sigma = (self.sigma**2 - (factor**2 - 1) / 12) ** 0.5 / factor
+        enlarged = gaussian_blur(small, sigma).resize(factor, kernel="cubic")
+        return enlarged.crop(0, 0, image.width, image.height)

@@ -2,21 +2,23 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class CompressToSize(Operation, frozen=True):
-    """Keep the file within so many bytes, whatever it takes.
+    """Make the file no larger than a number of bytes.
 
-    Formats with loss lower their quality, down to 10, and then their size; formats without loss
-    only their size. It counts for the format that the plan ends in. A picture that does not fit
-    at one pixel is refused.
+    Lossy formats lower the quality first, down to 10, and then width and height. Lossless formats
+    lower only width and height. The bound applies to the output format of the whole plan. If even
+    one pixel does not fit, the request fails.
     """
 
-    touches_pixels = False
+    changes_pixels = False
 
-    max_file_size_in_bytes: Annotated[int, Meta(ge=1, le=1_073_741_824)]
+    max_file_size_in_bytes: Annotated[
+        int, Meta(ge=1, le=1_073_741_824, description="Largest allowed file, in bytes.")
+    ]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.packaged(max_bytes=self.max_file_size_in_bytes)
+        return picture.with_output(max_bytes=self.max_file_size_in_bytes)

@@ -2,20 +2,24 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.imaging.alpha import on_colours
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import map_rgb
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
+from proxy.operations.params import Factor
 
-_MIDDLE = 127.5
+_MIDDLE_GRAY = 127.5
 
 
 class Contrast(Operation, frozen=True):
-    """Move tones away from middle grey by a factor; 1 leaves them, 0 makes all grey."""
+    """Change the contrast around middle gray."""
 
-    factor: Annotated[float, Meta(ge=0, le=10)]
+    factor: Annotated[
+        Factor,
+        Meta(description="More than 1 raises the contrast, 1 keeps it, 0 makes all pixels gray."),
+    ]
 
     def apply(self, picture: Picture) -> Picture:
-        offset = _MIDDLE * (1 - self.factor)
-        return picture.recoloured(
-            on_colours(picture.image, lambda one: one.linear([self.factor], [offset], uchar=True))
+        offset = _MIDDLE_GRAY * (1 - self.factor)
+        return picture.with_pixels(
+            map_rgb(picture.image, lambda rgb: rgb.linear([self.factor], [offset], uchar=True))
         )

@@ -2,22 +2,30 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Convert(Operation, frozen=True):
-    """Write the picture in another format. The last one in a plan counts.
+    """Choose the output format and its quality. The last `convert` of a plan counts.
 
-    `auto` is the best of avif, webp, and jpeg or png that the asker accepts. `quality` runs from 1
-    to 100 on the format's own scale, with `auto` on JPEG's; left out, it is the format's default.
-    Formats without loss ignore it.
+    With `auto` you get the best format that the client accepts: avif, then webp, then png for
+    pictures with transparency and jpeg for all others. Animations become webp or gif.
     """
 
-    touches_pixels = False
+    changes_pixels = False
 
-    format: Literal["png", "jpeg", "webp", "avif", "gif", "heif", "jxl", "auto"]
-    quality: Annotated[int, Meta(ge=1, le=100)] | None = None
+    format: Annotated[
+        Literal["png", "jpeg", "webp", "avif", "gif", "heif", "jxl", "auto"],
+        Meta(description="Output format."),
+    ]
+    quality: Annotated[
+        Annotated[int, Meta(ge=1, le=100)] | None,
+        Meta(
+            description="Quality on the scale of the format, with `auto` on that of JPEG. Without "
+            "it, the default of the format. Lossless formats ignore it."
+        ),
+    ] = None
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.packaged(format=self.format, quality=self.quality)
+        return picture.with_output(format=self.format, quality=self.quality)

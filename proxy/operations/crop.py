@@ -1,25 +1,29 @@
+from typing import Annotated
+
+from msgspec import Meta
+
 from proxy.errors import OperationNotApplicable
 from proxy.geometry import Box
-from proxy.imaging.image import Picture
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 from proxy.operations.params import Offset, Side
-from proxy.operations.plan import Operation
 
 
 class Crop(Operation, frozen=True):
-    """Cut out a rectangle. One that does not lie inside the picture is refused."""
+    """Cut out a rectangle. It must lie completely inside the picture."""
 
-    left_in_px: Offset
-    top_in_px: Offset
-    width_in_px: Side
-    height_in_px: Side
+    left_in_px: Annotated[Offset, Meta(description="Left edge, in pixels from the left.")]
+    top_in_px: Annotated[Offset, Meta(description="Top edge, in pixels from the top.")]
+    width_in_px: Annotated[Side, Meta(description="Width in pixels.")]
+    height_in_px: Annotated[Side, Meta(description="Height in pixels.")]
 
     def apply(self, picture: Picture) -> Picture:
         box = Box(self.left_in_px, self.top_in_px, self.width_in_px, self.height_in_px)
-        if not box.inside(picture.natural):
+        if not box.is_inside(picture.natural_size):
             raise OperationNotApplicable(
-                f"crop: {box.size} at {box.left},{box.top} is outside the picture of "
-                f"{picture.natural}"
+                f"crop: the rectangle {box.size} at {box.left},{box.top} is not inside the picture "
+                f"of {picture.natural_size}"
             )
-        return picture.reframed(
-            picture.each(lambda one: one.crop(box.left, box.top, box.width, box.height))
+        return picture.with_frame(
+            picture.map_frames(lambda frame: frame.crop(box.left, box.top, box.width, box.height))
         )

@@ -2,15 +2,24 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Denoise(Operation, frozen=True):
-    """Take specks out: each pixel becomes the median of a window of this size around it."""
+    """Remove specks with a median filter."""
 
-    size: Annotated[int, Meta(ge=1, le=15)] = 3
+    size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=15,
+            description="Side of the square around each pixel whose median it gets, in pixels.",
+        ),
+    ] = 3
 
     def apply(self, picture: Picture) -> Picture:
-        middle = self.size * self.size // 2
-        return picture.recoloured(picture.each(lambda one: one.rank(self.size, self.size, middle)))
+        median = self.size * self.size // 2
+        return picture.with_pixels(
+            picture.map_frames(lambda frame: frame.rank(self.size, self.size, median))
+        )

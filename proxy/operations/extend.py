@@ -3,30 +3,29 @@ from typing import Annotated
 from msgspec import Meta
 
 from proxy.geometry import Box, Size
-from proxy.imaging.color import Background
-from proxy.imaging.image import Picture
-from proxy.imaging.resize import mounted_on
-from proxy.operations.plan import Operation
-
-Border = Annotated[int, Meta(ge=0, le=16_384)]
+from proxy.imaging.color import BackgroundColor
+from proxy.imaging.picture import Picture
+from proxy.imaging.resize import embed
+from proxy.operations.operation import Operation
+from proxy.operations.params import Border
 
 
 class Extend(Operation, frozen=True):
-    """Put a border around the picture. `hex_color` is a colour, or `transparent`."""
+    """Add a border around the picture."""
 
-    top_in_px: Border
-    bottom_in_px: Border
-    left_in_px: Border
-    right_in_px: Border
-    hex_color: Background = "#000000"
+    top_in_px: Annotated[Border, Meta(description="Border above, in pixels.")]
+    bottom_in_px: Annotated[Border, Meta(description="Border below, in pixels.")]
+    left_in_px: Annotated[Border, Meta(description="Border on the left, in pixels.")]
+    right_in_px: Annotated[Border, Meta(description="Border on the right, in pixels.")]
+    hex_color: Annotated[BackgroundColor, Meta(description="Color of the border.")] = "#000000"
 
     def apply(self, picture: Picture) -> Picture:
-        width, height = picture.natural.width, picture.natural.height
-        frame = Size(
+        width, height = picture.natural_size.width, picture.natural_size.height
+        canvas = Size(
             self.left_in_px + width + self.right_in_px,
             self.top_in_px + height + self.bottom_in_px,
         )
         box = Box(self.left_in_px, self.top_in_px, width, height)
-        return picture.reframed(
-            picture.each(lambda one: mounted_on(one, frame, box, self.hex_color))
+        return picture.with_frame(
+            picture.map_frames(lambda frame: embed(frame, canvas, box, self.hex_color))
         )

@@ -1,10 +1,10 @@
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Flip(Operation, frozen=True):
-    """Mirror top to bottom."""
+    """Mirror the picture vertically: top becomes bottom."""
 
     def apply(self, picture: Picture) -> Picture:
-        settled = picture.settled()  # the last line comes first
-        return settled.reframed(settled.each(lambda one: one.flipver()))
+        picture = picture.materialize()  # the last row comes first
+        return picture.with_frame(picture.map_frames(lambda frame: frame.flipver()))

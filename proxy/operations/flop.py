@@ -1,9 +1,9 @@
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Flop(Operation, frozen=True):
-    """Mirror left to right."""
+    """Mirror the picture horizontally: left becomes right."""
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.reframed(picture.image.fliphor())
+        return picture.with_frame(picture.image.fliphor())

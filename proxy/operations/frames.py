@@ -2,26 +2,25 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
-
-Number = Annotated[int, Meta(ge=1, le=10_000)]
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
+from proxy.operations.params import PageNumber
 
 
 class Frames(Operation, frozen=True):
-    """Take the frames of an animation from one to another, both included; the first is 1."""
+    """Keep only a range of the frames of an animation."""
 
-    touches_pixels = False
+    changes_pixels = False
 
-    first: Number
-    last: Number
+    first: Annotated[PageNumber, Meta(description="First frame to keep, counted from 1.")]
+    last: Annotated[PageNumber, Meta(description="Last frame to keep.")]
 
     def __post_init__(self) -> None:
         if self.last < self.first:
             raise ValueError("last must not be less than first")
 
-    def pages(self) -> tuple[int, int]:
+    def page_range(self) -> tuple[int, int]:
         return self.first, self.last
 
     def apply(self, picture: Picture) -> Picture:
-        return picture  # the decoder read these frames alone
+        return picture  # only these frames were decoded

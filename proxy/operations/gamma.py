@@ -3,16 +3,18 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.imaging.alpha import on_colours
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import map_rgb
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Gamma(Operation, frozen=True):
-    """Brighten the middle tones with more than 1, darken them with less. Black and white stay."""
+    """Brighten or darken the middle tones. Black and white stay as they are."""
 
-    gamma: Annotated[float, Meta(ge=0.1, le=10)]
+    gamma: Annotated[
+        float, Meta(ge=0.1, le=10, description="More than 1 brightens, less than 1 darkens.")
+    ]
 
     def apply(self, picture: Picture) -> Picture:
         table = pyvips.Image.identity().gamma(exponent=self.gamma)
-        return picture.recoloured(on_colours(picture.image, lambda one: one.maplut(table)))
+        return picture.with_pixels(map_rgb(picture.image, lambda rgb: rgb.maplut(table)))

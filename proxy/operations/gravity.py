@@ -1,10 +1,10 @@
-"""Where a smaller thing is put on a larger one: nine compass points, or shares of the way."""
+"""Where to put a smaller thing on a larger one: a compass point, or fractions of both sides."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-Compass = Literal[
+CompassPoint = Literal[
     "northwest",
     "north",
     "northeast",
@@ -16,9 +16,9 @@ Compass = Literal[
     "southeast",
 ]
 
-SMART = ("smart", "smart_crop")
+SMART_POSITIONS = ("smart", "smart_crop")
 
-_SHARES: dict[str, tuple[float, float]] = {
+_FRACTIONS: dict[str, tuple[float, float]] = {
     "northwest": (0.0, 0.0),
     "north": (0.5, 0.0),
     "northeast": (1.0, 0.0),
@@ -29,14 +29,21 @@ _SHARES: dict[str, tuple[float, float]] = {
     "south": (0.5, 1.0),
     "southeast": (1.0, 1.0),
 }
-_SHARE = r"(?:0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)"
+_FRACTION = r"(?:0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?)"
 
-Position = Annotated[str, Meta(pattern=f"^(?:{'|'.join((*_SHARES, *SMART))}|{_SHARE},{_SHARE})$")]
+Position = Annotated[
+    str,
+    Meta(
+        pattern=f"^(?:{'|'.join((*_FRACTIONS, *SMART_POSITIONS))}|{_FRACTION},{_FRACTION})$",
+        title=f"{', '.join(f'`{point}`' for point in _FRACTIONS)}, `smart`, "
+        "or fractions `x,y` from 0 to 1",
+    ),
+]
 
 
-def shares(position: str) -> tuple[float, float]:
-    """How far from the left and from the top, 0 to 1."""
-    if position in _SHARES:
-        return _SHARES[position]
+def to_fractions(position: str) -> tuple[float, float]:
+    """The distance from the left and from the top, 0 to 1. ``smart`` has none."""
+    if position in _FRACTIONS:
+        return _FRACTIONS[position]
     x, y = position.split(",")
     return float(x), float(y)

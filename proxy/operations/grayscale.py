@@ -1,12 +1,12 @@
-from proxy.imaging.alpha import on_colours
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import map_rgb
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Grayscale(Operation, frozen=True):
-    """Take the colours out; how light they are stays."""
+    """Turn colors into grays of the same lightness."""
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(
-            on_colours(picture.image, lambda one: one.colourspace("b-w").colourspace("srgb"))
+        return picture.with_pixels(
+            map_rgb(picture.image, lambda rgb: rgb.colourspace("b-w").colourspace("srgb"))
         )

@@ -1,10 +1,10 @@
-from proxy.imaging.alpha import on_colours
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import map_rgb
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class InvertColors(Operation, frozen=True):
-    """Turn red, green and blue into their opposites; transparency stays."""
+    """Turn red, green and blue into their opposites. Transparency stays as it is."""
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(on_colours(picture.image, lambda one: one.invert()))
+        return picture.with_pixels(map_rgb(picture.image, lambda rgb: rgb.invert()))

@@ -1,15 +1,20 @@
-from typing import Literal
+from typing import Annotated, Literal
 
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from msgspec import Meta
+
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Keep(Operation, frozen=True):
-    """Keep what would be dropped: `copyright` is the notice and the author's name, nothing else."""
+    """Keep metadata that is removed by default."""
 
-    touches_pixels = False
+    changes_pixels = False
 
-    metadata: Literal["copyright"] = "copyright"
+    metadata: Annotated[
+        Literal["copyright"],
+        Meta(description="`copyright` keeps the copyright notice and the author's name."),
+    ] = "copyright"
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.packaged(keep=(self.metadata,))
+        return picture.with_output(keep_metadata=(self.metadata,))

@@ -2,15 +2,18 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.imaging.alpha import faded
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import scale_alpha
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
+from proxy.operations.params import Percent
 
 
 class Opacity(Operation, frozen=True):
-    """Make the picture see-through: 100 leaves it as it is, 0 makes it vanish."""
+    """Make the picture transparent."""
 
-    opacity_in_percent: Annotated[int, Meta(ge=0, le=100)]
+    opacity_in_percent: Annotated[
+        Percent, Meta(description="100 keeps the picture as it is, 0 makes it invisible.")
+    ]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(faded(picture.image, self.opacity_in_percent / 100))
+        return picture.with_pixels(scale_alpha(picture.image, self.opacity_in_percent / 100))

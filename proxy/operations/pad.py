@@ -1,28 +1,33 @@
-from proxy.geometry import Size, anchored
-from proxy.imaging.color import Background
-from proxy.imaging.image import Picture
-from proxy.imaging.resize import mounted_on
-from proxy.operations.gravity import Compass, shares
+from typing import Annotated
+
+from msgspec import Meta
+
+from proxy.geometry import Size, anchor
+from proxy.imaging.color import BackgroundColor
+from proxy.imaging.picture import Picture
+from proxy.imaging.resize import embed
+from proxy.operations.gravity import CompassPoint, to_fractions
+from proxy.operations.operation import Operation
 from proxy.operations.params import Side
-from proxy.operations.plan import Operation
 
 
 class Pad(Operation, frozen=True):
-    """Make the canvas at least this large, without scaling. A side that is longer stays.
+    """Enlarge the canvas to a size without scaling the picture.
 
-    `position` says where on the canvas the picture is put; `background` is a colour, or
-    `transparent`.
+    A side that is larger already stays as it is.
     """
 
-    width_in_px: Side
-    height_in_px: Side
-    position: Compass = "center"
-    background: Background = "#FFFFFF"
+    width_in_px: Annotated[Side, Meta(description="Least width, in pixels.")]
+    height_in_px: Annotated[Side, Meta(description="Least height, in pixels.")]
+    position: Annotated[
+        CompassPoint, Meta(description="Where on the canvas the picture is placed.")
+    ] = "center"
+    background: Annotated[BackgroundColor, Meta(description="Color of the canvas.")] = "#FFFFFF"
 
     def apply(self, picture: Picture) -> Picture:
-        natural = picture.natural
-        frame = Size(max(natural.width, self.width_in_px), max(natural.height, self.height_in_px))
-        box = anchored(natural, frame, *shares(self.position))
-        return picture.reframed(
-            picture.each(lambda one: mounted_on(one, frame, box, self.background))
+        size = picture.natural_size
+        canvas = Size(max(size.width, self.width_in_px), max(size.height, self.height_in_px))
+        box = anchor(size, canvas, *to_fractions(self.position))
+        return picture.with_frame(
+            picture.map_frames(lambda frame: embed(frame, canvas, box, self.background))
         )

@@ -2,19 +2,20 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
+from proxy.operations.params import PageNumber
 
 
 class Page(Operation, frozen=True):
-    """Take one page of a document, or one frame of an animation; the first is 1."""
+    """Take one page of a document, or one frame of an animation."""
 
-    touches_pixels = False
+    changes_pixels = False
 
-    number: Annotated[int, Meta(ge=1, le=10_000)]
+    number: Annotated[PageNumber, Meta(description="Number of the page, counted from 1.")]
 
-    def pages(self) -> tuple[int, int]:
+    def page_range(self) -> tuple[int, int]:
         return self.number, self.number
 
     def apply(self, picture: Picture) -> Picture:
-        return picture  # the decoder read this page alone
+        return picture  # only this page was decoded

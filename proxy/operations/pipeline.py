@@ -1,4 +1,7 @@
-"""The fold: bytes and a plan in, a rendition out. Pure; libvips' failures end here."""
+"""The pipeline: decode an original, apply each operation of the plan, encode the rendition.
+
+Pure functions of bytes, plan and limits. Errors of libvips are translated here.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,20 +11,21 @@ from msgspec import structs
 
 from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge
-from proxy.imaging.cost_model import encoding
-from proxy.imaging.decode import decode, opened
-from proxy.imaging.encode import chosen, encode
-from proxy.imaging.headers.strip import bare
-from proxy.imaging.image import Eye, Picture, Rendered, Rendition, Seen, preview
-from proxy.imaging.shrink_on_load import Raster, reduced_by
-from proxy.imaging.vips_errors import translated
+from proxy.imaging.cost_model import encode_cost
+from proxy.imaging.decode import decode, picture_from_pixels
+from proxy.imaging.encode import choose_format, encode
+from proxy.imaging.headers.strip import strip_metadata
+from proxy.imaging.picture import Detector, Picture, detection_size
+from proxy.imaging.results import Detection, RenderResult, Rendition
+from proxy.imaging.shrink_on_load import DecodedInfo, size_for_shrink
+from proxy.imaging.vips_errors import translate_vips_errors
 from proxy.limits import Limits
+from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
-from proxy.smartcrop.subject import Focus
+from proxy.smartcrop.subject import Subject
 
-_ROWS = 32
-"""Rows that are computed together: few enough to be still in the processor's cache afterwards."""
+_ROWS_AT_A_TIME = 32  # few enough to stay in the CPU cache between computing and copying
 
 
 def render(
@@ -29,111 +33,149 @@ def render(
     plan: Plan,
     limits: Limits,
     *,
-    eye: Eye,
-    focus: Focus | None = None,
-    also: Mapping[SourceRef, Buffer] | None = None,
-    weigh: Callable[[float], None] = lambda _: None,
-    raster: Raster | None = None,
-) -> Rendered:
-    """The original with every operation done, written in the format that was asked for.
+    detector: Detector,
+    subject: Subject | None = None,
+    extra_images: Mapping[SourceRef, Buffer] | None = None,
+    on_encode_cost: Callable[[float], None] = lambda _: None,
+    decoded: DecodedInfo | None = None,
+) -> RenderResult:
+    """Render a plan.
 
-    With a ``raster`` the original is what `reduce` made of it.
-    ``focus`` is what an earlier render found in the same original; ``also`` holds the second
-    images that the plan's operations name. ``weigh`` is told what writing will cost, in seconds,
-    when that is known and little has been computed; what it raises is raised.
+    ``subject`` is what was detected in the same original before. ``extra_images`` are the further
+    images that the plan's operations need. ``on_encode_cost`` is called before encoding, with its
+    estimated seconds, and may raise to stop. With ``decoded``, ``original`` is the pixels that
+    `decode_shared` wrote.
 
     Raises:
-        ImageError: the original is no picture, is broken, or the plan cannot be done on it.
+        ImageError: the original is not an image, is damaged or too large, or the plan cannot be
+            applied to it.
     """
-    with translated():
-        seconds = {
-            address: decode(body, limits, eye=eye).image for address, body in (also or {}).items()
+    with translate_vips_errors():
+        extra = {
+            source: decode(body, limits, detector=detector).image
+            for source, body in (extra_images or {}).items()
         }
-        if raster is not None:
-            picture = opened(original, raster, eye=eye, focus=focus)
+        if decoded is not None:
+            picture = picture_from_pixels(original, decoded, detector=detector, subject=subject)
         else:
             picture = decode(
                 original,
                 limits,
-                eye=eye,
-                focus=focus,
-                needed=plan.needs,
-                ends_in=plan.format,
-                pages=plan.pages,
+                detector=detector,
+                subject=subject,
+                required_size=plan.required_size,
+                output_format=plan.format,
+                page_range=plan.page_range,
             )
-        picture = structs.replace(picture.packaged(offer=plan.offer), also=seconds)
+        picture = structs.replace(picture, extra_images=extra)
+        picture = picture.with_output(accepted_formats=plan.accepted_formats)
+
         for operation in plan:
-            before = picture.image.width * picture.image.height
-            picture = operation.apply(picture)
-            if picture.image.width * picture.image.height > before:
-                _check_result(picture, limits)
-        _check_result(picture, limits)
-        weigh(encoding(chosen(picture), picture.raster.pixels * picture.frames))
-        rendition = _no_larger(encode(picture, limits), picture, original)
-        return Rendered(rendition, picture.found)
+            picture = _apply(operation, picture, limits)
+        _check_result_size(picture, limits)
+        on_encode_cost(_estimate_encode_cost(picture))
+        rendition = encode(picture, limits)
+        rendition = _prefer_original(rendition, picture, original)
+        return RenderResult(rendition, picture.detected_subject)
 
 
-def look(
+def detect(
     original: Buffer,
     limits: Limits,
     *,
-    eye: Eye,
-    focus: Focus | None = None,
-    raster: Raster | None = None,
-) -> Seen:
-    """Where the eye goes in an original, and how large it is; nothing is rendered.
+    detector: Detector,
+    subject: Subject | None = None,
+    decoded: DecodedInfo | None = None,
+) -> Detection:
+    """Detect the subject of an original; the arguments are those of `render`.
 
     Raises:
-        ImageError: the original is no picture, or is broken.
+        ImageError: the original is not an image, or is damaged or too large.
     """
-    with translated():
-        if raster is not None:
-            picture = opened(original, raster, eye=eye, focus=focus)
+    with translate_vips_errors():
+        if decoded is not None:
+            picture = picture_from_pixels(original, decoded, detector=detector, subject=subject)
         else:
-            picture = decode(original, limits, eye=eye, focus=focus, needed=preview, ends_in="auto")
-        seen, known = picture.seen()
-        return Seen(seen.natural, seen.frames, known)
+            picture = decode(
+                original,
+                limits,
+                detector=detector,
+                subject=subject,
+                required_size=detection_size,
+                output_format="auto",
+            )
+        picture, detected = picture.detect_subject()
+        return Detection(picture.natural_size, picture.frame_count, detected)
 
 
-def reduce(
-    original: Buffer, factor: int, limits: Limits, *, eye: Eye, write: Callable[[Buffer], None]
-) -> Raster:
-    """A still original decoded for several plans, ``factor`` times smaller.
+def decode_shared(
+    original: Buffer,
+    factor: int,
+    limits: Limits,
+    *,
+    detector: Detector,
+    write: Callable[[Buffer], None],
+) -> DecodedInfo:
+    """Decode a still original once for several plans, shrunk by an integer factor.
 
-    Its pixels are handed to ``write``, from top to bottom.
+    Its pixels are passed to ``write`` from top to bottom.
 
     Raises:
-        ImageError: the original is no picture, or is broken.
+        ImageError: the original is not an image, or is damaged or too large.
     """
-    with translated():
-        picture = decode(original, limits, eye=eye, needed=partial(reduced_by, factor))
-        size = picture.raster
-        rows = pyvips.Region.new(picture.image)
-        for top in range(0, size.height, _ROWS):
-            write(rows.fetch(0, top, size.width, min(_ROWS, size.height - top)))
-        return Raster(
+    with translate_vips_errors():
+        picture = decode(
+            original, limits, detector=detector, required_size=partial(size_for_shrink, factor)
+        )
+        size = picture.frame_size
+        region = pyvips.Region.new(picture.image)
+        for top in range(0, size.height, _ROWS_AT_A_TIME):
+            rows = min(_ROWS_AT_A_TIME, size.height - top)
+            write(region.fetch(0, top, size.width, rows))
+        return DecodedInfo(
             size=size,
             bands=picture.image.bands,
-            natural=picture.natural,
-            format=picture.packaging.format,
-            rights=picture.rights,
+            natural_size=picture.natural_size,
+            format=picture.output.format,
+            copyright=picture.copyright,
         )
 
 
-def _no_larger(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:
-    """The original's own coded pixels where nothing was changed and writing anew gained nothing."""
-    if rendition.format != picture.own or picture.packaging.keep:
-        return rendition
-    own = bare(original, rendition.format)
-    if own is None or len(own) >= len(rendition.body):
-        return rendition
-    return structs.replace(rendition, body=own)
+def _apply(operation: Operation, picture: Picture, limits: Limits) -> Picture:
+    """Apply the operation. A picture that grows beyond a limit is rejected without computing it."""
+    result = operation.apply(picture)
+    if _pixel_count(result.image) > _pixel_count(picture.image):
+        _check_result_size(result, limits)
+    return result
 
 
-def _check_result(picture: Picture, limits: Limits) -> None:
-    """Sizes are known before pixels are: what is too large is never computed."""
-    size = picture.raster
+def _pixel_count(image: pyvips.Image) -> int:
+    return image.width * image.height
+
+
+def _check_result_size(picture: Picture, limits: Limits) -> None:
+    size = picture.frame_size
     if max(size.width, size.height) > limits.max_result_dimension:
-        raise ImageTooLarge(f"a result of {size} has more than {limits.max_result_dimension} pixels a side")
-    if size.pixels * picture.frames > limits.max_result_pixels:
-        raise ImageTooLarge(f"a result of {size} has more than {limits.max_result_pixels} pixels")
+        raise ImageTooLarge(
+            f"the result is {size}, more than {limits.max_result_dimension} pixels a side "
+            "(FRAMEKEEP_LIMITS_MAX_RESULT_DIMENSION)"
+        )
+    if size.pixels * picture.frame_count > limits.max_result_pixels:
+        raise ImageTooLarge(
+            f"the result is {size} in {picture.frame_count} frames, more than "
+            f"{limits.max_result_pixels} pixels (FRAMEKEEP_LIMITS_MAX_RESULT_PIXELS)"
+        )
+
+
+def _estimate_encode_cost(picture: Picture) -> float:
+    return encode_cost(choose_format(picture), picture.frame_size.pixels * picture.frame_count)
+
+
+def _prefer_original(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:
+    """Send the original's coded pixels where nothing was changed and encoding made them larger."""
+    if rendition.format != picture.unmodified_format or picture.output.keep_metadata:
+        return rendition
+    stripped = strip_metadata(original, rendition.format)
+    if stripped is None or len(stripped) >= len(rendition.body):
+        return rendition
+    return structs.replace(rendition, body=stripped)

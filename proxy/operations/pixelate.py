@@ -3,19 +3,19 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Pixelate(Operation, frozen=True):
-    """Cover detail with squares of this side."""
+    """Hide detail behind squares of one color each."""
 
-    size_in_px: Annotated[int, Meta(ge=2, le=512)]
+    size_in_px: Annotated[int, Meta(ge=2, le=512, description="Side of a square, in pixels.")]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(picture.each(self._coarse, mixing=True))
+        return picture.with_pixels(picture.map_frames(self._pixelate, mixes_pixels=True))
 
-    def _coarse(self, image: pyvips.Image) -> pyvips.Image:
+    def _pixelate(self, image: pyvips.Image) -> pyvips.Image:
         squares = image.shrink(self.size_in_px, self.size_in_px, ceil=True)
-        grown = squares.zoom(self.size_in_px, self.size_in_px)
-        return grown.crop(0, 0, image.width, image.height)
+        enlarged = squares.zoom(self.size_in_px, self.size_in_px)
+        return enlarged.crop(0, 0, image.width, image.height)

@@ -1,34 +1,39 @@
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyvips
+from msgspec import Meta
 
-from proxy.imaging.color import HexColor, rgb
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.color import HexColor, parse_color
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class RemoveBackground(Operation, frozen=True):
-    """Make a plain background transparent, or fill it with a colour.
+    """Make a plain background transparent, or replace it by a color.
 
-    It goes by colour: what the edges of the picture show, and all that is like it and touches
-    them, is background. Good for products and portraits before a wall or a backdrop; before
-    anything lively the result is rough. A format without transparency gets white instead: convert
-    to png or webp to keep it.
+    The background is found by color: what the borders of the picture show, and everything similar
+    that is connected to them. That works for products and portraits in front of a wall or a
+    backdrop. In front of a busy scene the result is rough. Formats without transparency get a white
+    background; convert to png or webp to keep it transparent.
     """
 
     aliases: ClassVar[Mapping[str, str]] = {"hex_color": "background_hex_color"}
 
-    background_hex_color: HexColor | None = None
+    background_hex_color: Annotated[
+        HexColor | None,
+        Meta(description="New color of the background. Without it, the background is transparent."),
+    ] = None
 
     def apply(self, picture: Picture) -> Picture:
-        picture = picture.settled()  # edges are looked at before anything is decided
-        return picture.recoloured(picture.each(self._cut))
+        picture = picture.materialize()  # all borders are read first
+        return picture.with_pixels(picture.map_frames(self._remove_background))
 
-    def _cut(self, image: pyvips.Image) -> pyvips.Image:
-        from proxy.imaging.background_removal import subject  # noqa: PLC0415 - HTTP workers do without numpy
+    def _remove_background(self, image: pyvips.Image) -> pyvips.Image:
+        # HTTP workers import every operation, and must not import numpy.
+        from proxy.imaging.background_removal import remove_background  # noqa: PLC0415
 
-        cut = subject(image)
+        subject = remove_background(image)
         if self.background_hex_color is None:
-            return cut
-        return cut.flatten(background=rgb(self.background_hex_color))
+            return subject
+        return subject.flatten(background=parse_color(self.background_hex_color))

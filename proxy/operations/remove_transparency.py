@@ -1,14 +1,18 @@
-from proxy.imaging.color import HexColor, rgb
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from typing import Annotated
+
+from msgspec import Meta
+
+from proxy.imaging.color import HexColor, parse_color
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class RemoveTransparency(Operation, frozen=True):
-    """Put the picture on a colour. One without transparency stays as it is."""
+    """Fill transparent parts with a color. A picture without transparency stays as it is."""
 
-    hex_color: HexColor = "#FFFFFF"
+    hex_color: Annotated[HexColor, Meta(description="Color behind the picture.")] = "#FFFFFF"
 
     def apply(self, picture: Picture) -> Picture:
         if not picture.image.hasalpha():
             return picture
-        return picture.recoloured(picture.image.flatten(background=rgb(self.hex_color)))
+        return picture.with_pixels(picture.image.flatten(background=parse_color(self.hex_color)))

@@ -1,88 +1,101 @@
-from typing import Literal
+from typing import Annotated, Literal
 
-from proxy.geometry import Size, anchored, completed, covering, within
-from proxy.imaging.color import Background
-from proxy.imaging.image import Picture, preview
-from proxy.imaging.resize import cut, mounted_on, resized
-from proxy.operations.gravity import SMART, Position, shares
-from proxy.operations.params import Density, Side, dense
-from proxy.operations.plan import Operation
-from proxy.smartcrop.placement import place
+from msgspec import Meta
+
+from proxy.geometry import Size, anchor, contain, cover, resolve_size
+from proxy.imaging.color import BackgroundColor
+from proxy.imaging.picture import Picture, detection_size
+from proxy.imaging.resize import embed, resize, resize_and_crop
+from proxy.operations.gravity import SMART_POSITIONS, Position, to_fractions
+from proxy.operations.operation import Operation
+from proxy.operations.params import Dpr, Side, scale_by_dpr
+from proxy.smartcrop.placement import place_crop
 
 
 class Resize(Operation, frozen=True):
-    """Scale the picture to a box. A side that is left out follows from the other.
+    """Scale the picture to a box. If you give one side, the other keeps the aspect ratio.
 
-    `cover` fills the box exactly and crops what stands over; `contain` shows the whole picture
-    inside the box, exactly as large, on a background; `fill` stretches to the box; `inside` makes
-    a larger picture fit and leaves a smaller one as it is; `outside` makes a smaller picture cover
-    the box and leaves a larger one as it is. `position` says which part `cover` keeps: a compass
-    point, a share of the way from left and from top such as `0.5,0.2`, or `smart` for the
-    subject. `background` is a colour, or `transparent`. `dpr` multiplies both sides.
+    `fit` decides what happens when box and picture have different aspect ratios. `cover` fills the
+    box and crops what does not fit. `contain` shows the whole picture inside the box and fills the
+    rest with `background`. `fill` stretches the picture to the box.
+
+    Two fits do not give exactly the box. `inside` shrinks a larger picture until it fits into the
+    box, and leaves a smaller one as it is. `outside` enlarges a smaller picture until it covers the
+    box, and leaves a larger one as it is.
     """
 
-    width_in_px: Side | None = None
-    height_in_px: Side | None = None
-    fit: Literal["cover", "contain", "fill", "inside", "outside"] = "cover"
-    position: Position = "center"
-    background: Background = "#000000"
-    dpr: Density = 1.0
+    width_in_px: Annotated[Side | None, Meta(description="Width of the box, in pixels.")] = None
+    height_in_px: Annotated[Side | None, Meta(description="Height of the box, in pixels.")] = None
+    fit: Annotated[
+        Literal["cover", "contain", "fill", "inside", "outside"],
+        Meta(description="How the picture is fitted into the box."),
+    ] = "cover"
+    position: Annotated[
+        Position,
+        Meta(
+            description="Which part `cover` keeps. `smart` keeps the subject; `0.5,0.2` is a point "
+            "half the way from the left and a fifth from the top."
+        ),
+    ] = "center"
+    background: Annotated[
+        BackgroundColor, Meta(description="Color around the picture with `contain`.")
+    ] = "#000000"
+    dpr: Dpr = 1.0
 
     def __post_init__(self) -> None:
         if self.width_in_px is None and self.height_in_px is None:
-            raise ValueError("width_in_px or height_in_px is needed")
+            raise ValueError("width_in_px or height_in_px is required")
 
     def apply(self, picture: Picture) -> Picture:
-        frame = self._frame(picture.natural)
         match self.fit:
             case "cover":
-                return self._cover(picture, frame)
+                return self._cover(picture)
             case "contain":
-                return self._contain(picture, frame)
+                return self._contain(picture)
             case _:
-                return resized(picture, self._target(picture.natural))
+                return resize(picture, self._scaled_size(picture.natural_size))
 
-    def needs(self, natural: Size) -> Size:
-        target = self._target(natural)
-        return max(target, preview(natural)) if self.looks() else target
+    def required_size(self, natural: Size) -> Size:
+        size = self._scaled_size(natural)
+        return max(size, detection_size(natural)) if self.uses_detection() else size
 
-    def looks(self) -> bool:
-        return self.fit == "cover" and self.position in SMART
+    def uses_detection(self) -> bool:
+        return self.fit == "cover" and self.position in SMART_POSITIONS
 
-    def _frame(self, natural: Size) -> Size:
-        return completed(
-            natural, dense(self.width_in_px, self.dpr), dense(self.height_in_px, self.dpr)
-        )
+    def _box(self, natural: Size) -> Size:
+        width = scale_by_dpr(self.width_in_px, self.dpr)
+        height = scale_by_dpr(self.height_in_px, self.dpr)
+        return resolve_size(natural, width, height)
 
-    def _target(self, natural: Size) -> Size:
-        """The size of the whole picture, before anything is cut off or put around."""
-        frame = self._frame(natural)
+    def _scaled_size(self, natural: Size) -> Size:
+        """The size of the whole picture, before it is cropped or put on a background."""
+        box = self._box(natural)
         match self.fit:
             case "cover":
-                return covering(natural, frame)
+                return cover(natural, box)
             case "contain":
-                return within(natural, frame)
+                return contain(natural, box)
             case "fill":
-                return frame
+                return box
             case "inside":
-                return min(natural, within(natural, frame))
+                return min(natural, contain(natural, box))
             case "outside":
-                return max(natural, covering(natural, frame))
+                return max(natural, cover(natural, box))
 
-    def _cover(self, picture: Picture, frame: Size) -> Picture:
-        whole = covering(picture.natural, frame)
-        if self.position in SMART:
-            picture, focus = picture.seen()
-            placed = place(focus, whole, frame)
-            return cut(picture, whole, placed.box).placed(placed.decided)
-        x, y = shares(self.position)
-        return cut(picture, whole, anchored(frame, whole, x, y))
+    def _cover(self, picture: Picture) -> Picture:
+        box, size = self._box(picture.natural_size), self._scaled_size(picture.natural_size)
+        if self.uses_detection():
+            picture, subject = picture.detect_subject()
+            placement = place_crop(subject, size, box)
+            picture = resize_and_crop(picture, size, placement.box)
+            return picture.with_crop_reason(placement.reason)
+        x, y = to_fractions(self.position)
+        return resize_and_crop(picture, size, anchor(box, size, x, y))
 
-    def _contain(self, picture: Picture, frame: Size) -> Picture:
-        size = within(picture.natural, frame)
-        box = anchored(size, frame, 0.5, 0.5)
-
-        picture = resized(picture, size)
-        return picture.reframed(
-            picture.each(lambda one: mounted_on(one, frame, box, self.background))
+    def _contain(self, picture: Picture) -> Picture:
+        canvas, size = self._box(picture.natural_size), self._scaled_size(picture.natural_size)
+        box = anchor(size, canvas, 0.5, 0.5)
+        picture = resize(picture, size)
+        return picture.with_frame(
+            picture.map_frames(lambda frame: embed(frame, canvas, box, self.background))
         )

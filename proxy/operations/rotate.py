@@ -3,29 +3,38 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.imaging.alpha import filled, weighted
-from proxy.imaging.color import HexColor, rgb
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import map_premultiplied, opaque_color
+from proxy.imaging.color import HexColor, parse_color
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
+from proxy.operations.params import Degrees
 
 
 class Rotate(Operation, frozen=True):
-    """Turn clockwise. Other than by quarter turns the canvas grows and its corners are filled."""
+    """Rotate the picture clockwise.
 
-    angle_in_degrees: Annotated[float, Meta(ge=-36_000, le=36_000)]
-    hex_color: HexColor = "#000000"
+    At angles other than 90, 180 and 270 degrees the canvas grows, and its corners are filled with a
+    color.
+    """
+
+    angle_in_degrees: Annotated[Degrees, Meta(description="Angle in degrees, clockwise.")]
+    hex_color: Annotated[HexColor, Meta(description="Color of the corners.")] = "#000000"
 
     def apply(self, picture: Picture) -> Picture:
         angle = self.angle_in_degrees % 360
         if angle == 0:
             return picture
-        # Lines are read in another order than decoders deliver them.
-        picture = picture.settled()
+        picture = picture.materialize()  # rows are read in another order
         if angle % 90 == 0:
-            return picture.reframed(picture.each(lambda one: one.rot(f"d{angle:.0f}")))
-        return picture.reframed(picture.each(lambda one: self._turned(one, angle)))
+            return picture.with_frame(picture.map_frames(lambda frame: frame.rot(f"d{angle:.0f}")))
+        return picture.with_frame(picture.map_frames(lambda frame: self._rotate(frame, angle)))
 
-    def _turned(self, image: pyvips.Image, angle: float) -> pyvips.Image:
-        color = filled(image, rgb(self.hex_color))
+    def _rotate(self, image: pyvips.Image, angle: float) -> pyvips.Image:
+        color = opaque_color(image, parse_color(self.hex_color))
         bicubic = pyvips.Interpolate.new("bicubic")
-        return weighted(image, lambda one: one.rotate(angle, background=color, interpolate=bicubic))
+        return map_premultiplied(
+            image,
+            lambda premultiplied: premultiplied.rotate(
+                angle, background=color, interpolate=bicubic
+            ),
+        )

@@ -2,15 +2,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.imaging.blur import sharpened
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.blur import sharpen
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Sharpen(Operation, frozen=True):
-    """Bring edges out. Downscaling softens; a sigma of 0.5 makes up for it."""
+    """Sharpen edges. Scaling down makes pictures softer; the default makes up for that."""
 
-    sigma: Annotated[float, Meta(gt=0, le=10)] = 0.5
+    sigma: Annotated[
+        float, Meta(gt=0, le=10, description="Width of the sharpened edges, in pixels.")
+    ] = 0.5
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(picture.each(lambda one: sharpened(one, self.sigma)))
+        return picture.with_pixels(picture.map_frames(lambda frame: sharpen(frame, self.sigma)))

@@ -2,49 +2,65 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.geometry import Size, covering, magnified
-from proxy.imaging.image import Picture, preview
-from proxy.imaging.resize import cut
-from proxy.operations.params import Density, Side, dense_size
-from proxy.operations.plan import Operation
-from proxy.smartcrop.placement import place
-from proxy.smartcrop.subject import Focus
-from proxy.smartcrop.weights import Wanted
+from proxy.geometry import Size, cover, zoom_to
+from proxy.imaging.picture import Picture, detection_size
+from proxy.imaging.resize import resize_and_crop
+from proxy.operations.operation import Operation
+from proxy.operations.params import Dpr, Side, size_at_dpr
+from proxy.smartcrop.placement import place_crop
+from proxy.smartcrop.regions import FocusOption
+from proxy.smartcrop.subject import Subject
 
 
 class SmartCrop(Operation, frozen=True):
-    """Scale the picture to cover a box and keep the part with the subject in it.
+    """Scale the picture to fill a box, and crop it so that the subject stays in it.
 
-    `focus` says what counts as the subject: `auto` takes faces before people, animals, objects and
-    what merely stands out. Where nothing of a kind is found the kinds after it are taken, and at
-    last the middle. `zoom` draws the window together around the subject: 0 keeps the most of the
-    picture, 1 just the face or the thing with some room, but never fewer pixels than the box has.
-    All frames of an animation share one window. `dpr` multiplies both sides.
+    If nothing of the kind in `focus` is found, the next kinds are tried: faces, people, animals,
+    objects, then whatever stands out. If nothing is found at all, the center is kept. All frames of
+    an animation are cropped in the same place.
     """
 
-    width_in_px: Side
-    height_in_px: Side
-    focus: Wanted = "auto"
-    zoom: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    dpr: Density = 1.0
+    width_in_px: Annotated[Side, Meta(description="Width of the result, in pixels.")]
+    height_in_px: Annotated[Side, Meta(description="Height of the result, in pixels.")]
+    focus: Annotated[
+        FocusOption,
+        Meta(
+            description="What counts as the subject. `auto` takes the first kind that is found; "
+            "`saliency` is what stands out; `center` keeps the center."
+        ),
+    ] = "auto"
+    zoom: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="How far to zoom in on the subject. 0 keeps as much of the picture as "
+            "possible, 1 only the subject with some space around it. The picture is not enlarged.",
+        ),
+    ] = 0.0
+    dpr: Dpr = 1.0
 
     def apply(self, picture: Picture) -> Picture:
-        frame = dense_size(self.width_in_px, self.height_in_px, self.dpr)
-        picture, focus = picture.seen() if self.looks() else (picture, Focus())
+        subject = Subject()
+        if self.uses_detection():
+            picture, subject = picture.detect_subject()
+        box, natural = self._box(), picture.natural_size
         if self.zoom:
-            placed = place(focus, picture.natural, frame, self.focus, self.zoom)
-            whole, window = magnified(picture.natural, placed.box, frame)
+            placement = place_crop(subject, natural, box, self.focus, self.zoom)
+            size, window = zoom_to(natural, placement.box, box)
         else:
-            whole = covering(picture.natural, frame)
-            placed = place(focus, whole, frame, self.focus)
-            window = placed.box
-        return cut(picture, whole, window).placed(placed.decided)
+            size = cover(natural, box)
+            placement = place_crop(subject, size, box, self.focus)
+            window = placement.box
+        return resize_and_crop(picture, size, window).with_crop_reason(placement.reason)
 
-    def looks(self) -> bool:
+    def uses_detection(self) -> bool:
         return self.focus != "center"
 
-    def needs(self, natural: Size) -> Size | None:
+    def required_size(self, natural: Size) -> Size | None:
         if self.zoom:
-            return None  # how much of the picture fills the box, only a look at it will tell
-        frame = dense_size(self.width_in_px, self.height_in_px, self.dpr)
-        return max(covering(natural, frame), preview(natural))
+            return None  # how much is cropped is known only after detection
+        return max(cover(natural, self._box()), detection_size(natural))
+
+    def _box(self) -> Size:
+        return size_at_dpr(self.width_in_px, self.height_in_px, self.dpr)

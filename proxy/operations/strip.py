@@ -1,11 +1,11 @@
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Strip(Operation, frozen=True):
-    """Drop all metadata, which is what happens anyway unless `keep` came before."""
+    """Remove all metadata. That is the default; `strip` undoes a `keep` before it."""
 
-    touches_pixels = False
+    changes_pixels = False
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.packaged(keep=())
+        return picture.with_output(keep_metadata=())

@@ -7,57 +7,62 @@ from msgspec import Meta
 
 import proxy
 from proxy.errors import OperationNotApplicable
-from proxy.geometry import Size, anchored
-from proxy.imaging.alpha import laid_over
-from proxy.imaging.color import HexColor, rgb
-from proxy.imaging.image import Picture
-from proxy.operations.gravity import Compass, shares
-from proxy.operations.plan import Operation
+from proxy.geometry import Size, anchor
+from proxy.imaging.alpha import composite
+from proxy.imaging.color import HexColor, parse_color
+from proxy.imaging.picture import Picture
+from proxy.operations.gravity import CompassPoint, to_fractions
+from proxy.operations.operation import Operation
+from proxy.operations.params import Border, Percent
 
 FONT = Path(proxy.__file__).with_name("data") / "fonts" / "DejaVuSans.ttf"
-_DOTS_PER_INCH = 72  # then a font's size in points is its size in pixels
+_DPI = 72  # at which a font size in points is the same in pixels
 
 
 class Text(Operation, frozen=True):
-    """Write on the picture. Lines are broken where they would leave it.
+    """Write text on the picture. Lines that are too long are wrapped.
 
-    `size_in_px` is the size of the letters; `position` says where the text goes, and
-    `margin_in_px` how far it stays from the picture's edges. The letters are DejaVu Sans; what it
-    has no letter for is taken from the fonts on the server.
+    The font is DejaVu Sans. Characters that it does not have are taken from the fonts that are
+    installed on the server.
     """
 
-    text: Annotated[str, Meta(min_length=1, max_length=500)]
-    size_in_px: Annotated[int, Meta(ge=4, le=1000)] = 32
-    hex_color: HexColor = "#FFFFFF"
-    position: Compass = "south"
-    margin_in_px: Annotated[int, Meta(ge=0, le=16_384)] = 16
-    opacity_in_percent: Annotated[int, Meta(ge=0, le=100)] = 100
+    text: Annotated[str, Meta(min_length=1, max_length=500, description="The text.")]
+    size_in_px: Annotated[int, Meta(ge=4, le=1000, description="Font size, in pixels.")] = 32
+    hex_color: Annotated[HexColor, Meta(description="Color of the text.")] = "#FFFFFF"
+    position: Annotated[
+        CompassPoint, Meta(description="Where on the picture the text is placed.")
+    ] = "south"
+    margin_in_px: Annotated[
+        Border, Meta(description="Distance from the edges of the picture, in pixels.")
+    ] = 16
+    opacity_in_percent: Annotated[Percent, Meta(description="100 is opaque, 0 is invisible.")] = 100
 
     def apply(self, picture: Picture) -> Picture:
-        size = picture.raster
-        room = Size(
-            max(1, size.width - 2 * self.margin_in_px),
-            max(1, size.height - 2 * self.margin_in_px),
+        size, margin = picture.frame_size, self.margin_in_px
+        area = Size(max(1, size.width - 2 * margin), max(1, size.height - 2 * margin))
+        x, y = to_fractions(self.position)
+        text = self._render(area.width, align=x)
+        box = anchor(Size(text.width, text.height), area, x, y)
+        left, top = margin + box.left, margin + box.top
+        return picture.with_pixels(
+            picture.map_frames(lambda frame: composite(frame, text, left, top))
         )
-        across, down = shares(self.position)
-        letters = self._letters(room.width, across)
-        place = anchored(Size(letters.width, letters.height), room, across, down)
-        left, top = self.margin_in_px + place.left, self.margin_in_px + place.top
-        return picture.recoloured(picture.each(lambda one: laid_over(one, letters, left, top)))
 
-    def _letters(self, width: int, across: float) -> pyvips.Image:
-        printable = "".join(sign for sign in self.text if sign.isprintable() or sign == "\n")
+    def _render(self, width: int, *, align: float) -> pyvips.Image:
+        printable = "".join(
+            character for character in self.text if character.isprintable() or character == "\n"
+        )
         if not printable.strip():
-            raise OperationNotApplicable("text: there is nothing in it that can be written")
-        shape = pyvips.Image.text(
-            escape(printable, quote=False),  # Pango would read markup in it
+            raise OperationNotApplicable("text: text has no printable characters")
+        mask = pyvips.Image.text(
+            escape(printable, quote=False),  # Pango would interpret it as markup
             font=f"DejaVu Sans {self.size_in_px}",
             fontfile=str(FONT),
-            dpi=_DOTS_PER_INCH,
+            dpi=_DPI,
             width=width,
             wrap="word-char",
-            align={0.0: "low", 0.5: "centre", 1.0: "high"}[across],
+            align={0.0: "low", 0.5: "centre", 1.0: "high"}[align],
         )
-        alpha = (shape * (self.opacity_in_percent / 100)).cast("uchar")
-        colour = shape.new_from_image(rgb(self.hex_color)).cast("uchar")
-        return colour.bandjoin(alpha).copy(interpretation="srgb").copy_memory()
+        alpha = (mask * (self.opacity_in_percent / 100)).cast("uchar")
+        color = mask.new_from_image(parse_color(self.hex_color)).cast("uchar")
+        return color.bandjoin(alpha).copy(interpretation="srgb").copy_memory()

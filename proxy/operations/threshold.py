@@ -3,26 +3,31 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.imaging.alpha import on_colours
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+from proxy.imaging.alpha import map_rgb
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Threshold(Operation, frozen=True):
-    """Make everything from a value up white, and everything below black.
+    """Turn every pixel black or white."""
 
-    With `is_grayscale` the picture is made grey before; without, each colour channel is
-    compared by itself.
-    """
-
-    value: Annotated[int, Meta(ge=0, le=255)]
-    is_grayscale: bool = True
+    value: Annotated[
+        int,
+        Meta(ge=0, le=255, description="Pixels from this value on become white, others black."),
+    ]
+    is_grayscale: Annotated[
+        bool,
+        Meta(
+            description="Whether to turn the picture to grayscale first. Otherwise red, green and "
+            "blue are compared one by one."
+        ),
+    ] = True
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(on_colours(picture.image, self._compared))
+        return picture.with_pixels(map_rgb(picture.image, self._compare))
 
-    def _compared(self, image: pyvips.Image) -> pyvips.Image:
+    def _compare(self, image: pyvips.Image) -> pyvips.Image:
         if not self.is_grayscale:
             return image >= self.value
-        grey = image.colourspace("b-w") >= self.value
-        return grey.bandjoin(grey).bandjoin(grey)
+        mask = image.colourspace("b-w") >= self.value
+        return mask.bandjoin(mask).bandjoin(mask)

@@ -1,21 +1,24 @@
-import pyvips
+from typing import Annotated
 
-from proxy.imaging.alpha import on_colours
-from proxy.imaging.color import HexColor, rgb
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation
+import pyvips
+from msgspec import Meta
+
+from proxy.imaging.alpha import map_rgb
+from proxy.imaging.color import HexColor, parse_color
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation
 
 
 class Tint(Operation, frozen=True):
-    """Wash the picture in a colour: its own lightness, the colour's hue and saturation."""
+    """Give the picture the hue and saturation of one color. Lightness stays as it is."""
 
-    hex_color: HexColor
+    hex_color: Annotated[HexColor, Meta(description="The color.")]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.recoloured(on_colours(picture.image, self._tinted))
+        return picture.with_pixels(map_rgb(picture.image, self._tint))
 
-    def _tinted(self, image: pyvips.Image) -> pyvips.Image:
-        wanted = (pyvips.Image.black(1, 1) + rgb(self.hex_color)).copy(interpretation="srgb")
-        _, a, b = wanted.colourspace("lab")(0, 0)
+    def _tint(self, image: pyvips.Image) -> pyvips.Image:
+        rgb = pyvips.Image.black(1, 1) + parse_color(self.hex_color)
+        _, a, b = rgb.copy(interpretation="srgb").colourspace("lab")(0, 0)
         lightness = image.colourspace("lab")[0]
         return lightness.bandjoin([a, b]).copy(interpretation="lab").colourspace("srgb")

@@ -1,7 +1,7 @@
-"""A process that begins as a copy of this one: what was imported before is shared, not done again.
+"""Fork a process that runs one function: what was imported before the fork is shared, not redone.
 
-For a process of one thread. The copy goes by none of the ways of the original: its descriptors are
-closed, its signals mean what they mean by default, and it ends when its own work does.
+For a process with one thread. The copy never returns into the code of the original: its descriptors
+are closed, its signal handlers are the default ones, and it exits when its function returns.
 """
 
 import asyncio
@@ -15,70 +15,72 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-_INPUT, _OUTPUT, _ERRORS = range(3)
+_STDIN, _STDOUT, _STDERR = range(3)
 
 
-class Child:
-    """The process, to be waited for and signalled as a `subprocess.Popen`."""
+class ForkedProcess:
+    """A forked child; it is waited for and signaled like a `subprocess.Popen`."""
 
-    def __init__(self, does: Callable[[], int], *, keep: Collection[int]) -> None:
-        """Begin; it does this, and ends with what that returns, or with 1 where that raises.
+    def __init__(self, target: Callable[[], int], *, pass_fds: Collection[int]) -> None:
+        """Fork; the child exits with what ``target`` returns, or with 1 where that raises.
 
-        Of our descriptors it has those in ``keep`` and, but for its input, the standard ones.
+        The child has the descriptors of ``pass_fds``, stdout and stderr. Raises OSError.
         """
         self.returncode: int | None = None
-        # A signal for the copy is not for our handlers in it: they would wake the original.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        # A signal for the child must not reach our handlers in it: they would wake this process.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self.pid = os.fork()
             if not self.pid:
-                _become(does, keep, before)
+                _run_child(target, pass_fds, mask)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def send_signal(self, number: int) -> None:
-        if self.returncode is None:  # else its number may be another's by now
+        if self.returncode is None:  # else the pid may belong to another process by now
             os.kill(self.pid, number)
 
     def wait(self) -> int:
-        """Its exit status, negative for the signal that ended it."""
+        """The exit status, negative for the signal that killed it."""
         if self.returncode is None:
             _, status = os.waitpid(self.pid, 0)
             self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
 
-async def ended(process: Child | subprocess.Popen[bytes]) -> int:
-    """Wait for the end of a child without a thread, on any event loop; its exit status."""
-    descriptor = os.pidfd_open(process.pid)
-    ended = asyncio.Event()
+async def wait_exit(process: ForkedProcess | subprocess.Popen[bytes]) -> int:
+    """Wait until a child exits, without a thread and on any event loop; its exit status."""
+    pidfd = os.pidfd_open(process.pid)
+    exited = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_reader(descriptor, ended.set)
+    loop.add_reader(pidfd, exited.set)
     try:
-        await ended.wait()
+        await exited.wait()
         return process.wait()
     finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
+        loop.remove_reader(pidfd)
+        os.close(pidfd)
 
 
-def _become(does: Callable[[], int], keep: Collection[int], mask: Iterable[int]) -> NoReturn:
+def _run_child(
+    target: Callable[[], int], pass_fds: Collection[int], mask: Iterable[int]
+) -> NoReturn:
     status = 1
     try:
-        os.setsid()  # Ctrl-C at a terminal is the original's to hear
-        _forget_signals(mask)
-        _close_all_but(keep)
-        status = does()
-    except BaseException:  # noqa: BLE001 - nothing may go back into what the original does
+        os.setsid()  # Ctrl-C at a terminal signals the original only
+        _reset_signals(mask)
+        _close_all_but(pass_fds)
+        status = target()
+    except BaseException:  # noqa: BLE001 - nothing may propagate into the code of the original
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(AttributeError, OSError, ValueError):  # there may be none, or nobody
+            with suppress(AttributeError, OSError, ValueError):  # it may be missing or closed
                 stream.flush()
         os._exit(status)
 
 
-def _forget_signals(mask: Iterable[int]) -> None:
+def _reset_signals(mask: Iterable[int]) -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
@@ -86,11 +88,14 @@ def _forget_signals(mask: Iterable[int]) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _close_all_but(keep: Collection[int]) -> None:
-    """The objects that these belonged to live in frames which are never left: none closes again."""
-    os.dup2(os.open(os.devnull, os.O_RDONLY), _INPUT)
-    kept = {_INPUT, _OUTPUT, _ERRORS, *keep}
+def _close_all_but(pass_fds: Collection[int]) -> None:
+    """Close what was inherited.
+
+    No object closes its descriptor a second time: the frames that own them are never left.
+    """
+    os.dup2(os.open(os.devnull, os.O_RDONLY), _STDIN)
+    open_fds = {_STDIN, _STDOUT, _STDERR, *pass_fds}
     for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if descriptor not in kept:
-            with suppress(OSError):  # the listing had one of its own
+        if descriptor not in open_fds:
+            with suppress(OSError):  # the listing had a descriptor of its own
                 os.close(descriptor)

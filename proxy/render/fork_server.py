@@ -1,12 +1,12 @@
-"""The fork server, ``python -m proxy.render.fork_server``: imports what renderers need, forks them.
+"""The fork server, ``python -m proxy.render.fork_server``: imports once, forks render processes.
 
-Renderers begin clean: this process was started by exec, has one thread, and does nothing but import
-and fork, so what it hands on is no more than code (which they share) and sockets. It ends when its
-owner closes the pipe, or dies in whatever way; then the renderers finish what they have in hand and
-end too, because their pipe to here closes.
+Render processes start clean: this process was started by exec, has one thread, and does nothing but
+import and fork. What it hands on is code, which they share, and sockets. It ends when its owner
+closes the pipe or dies in whatever way. Then the pipe to the render processes closes, and each of
+them ends after the task that it is running.
 
 Signals are left to the owner: a service manager that sends SIGTERM to every process of a service
-shall not end renders that the HTTP workers are still waiting for.
+must not end renders that HTTP workers are still waiting for.
 """
 
 import argparse
@@ -24,136 +24,164 @@ from typing import NoReturn
 
 import msgspec
 
-from proxy.render.process import ABANDONED, ABOUT, RECYCLED, Renderer
-from proxy.render.protocol import LANES, RETIRE, RenderConfig, registry
-from proxy.telemetry.logging import LogConfig, configure
+from proxy.render.config import RenderConfig
+from proxy.render.ipc import REPLACED, handlers_by_name
+from proxy.render.process import EXIT_CALLER_GONE, EXIT_RECYCLED, RenderProcess
+from proxy.render.scheduling import PRIORITIES
+from proxy.telemetry.config import LogConfig
+from proxy.telemetry.logging import configure
 
-log = logging.getLogger("framekeep.renderers")
+logger = logging.getLogger("framekeep.render.fork_server")
 
-_SHORT_LIFE = 1.0
-"""Seconds. What dies sooner, may do so again at once: the next one has to wait."""
+_SHORT_LIFE_SECONDS = 1.0
+"""A process that died sooner may do so again at once: the next one starts after a backoff."""
 
-_LONGEST_PAUSE = 2.0
+_MIN_BACKOFF_SECONDS = 0.05
+_MAX_BACKOFF_SECONDS = 2.0
+
+_EXPECTED_EXITS = {
+    EXIT_RECYCLED: "recycled",
+    EXIT_CALLER_GONE: "ended: its caller has disconnected",
+    -signal.SIGALRM: "killed at the render deadline",
+}
 
 
 class ForkServer:
-    def __init__(self, count: int, owner: int, renderer: Callable[[int, int], NoReturn]) -> None:
-        """Keep ``count`` renderers running until the descriptor ``owner`` says that it is over.
+    def __init__(
+        self, process_count: int, owner_pipe: int, run_process: Callable[[int, int], NoReturn]
+    ) -> None:
+        """Keep ``process_count`` processes running until the owner closes ``owner_pipe``.
 
-        ``renderer`` is called in each, with its slot and a descriptor that tells when we are gone.
+        ``run_process`` is called in each of them, with its slot and a descriptor that becomes
+        readable when this fork server has ended.
         """
-        self._owner = owner
-        self._renderer = renderer
-        self._born: dict[int, tuple[int, float]] = {}
-        self._due = dict.fromkeys(range(count), 0.0)
-        self._pause = 0.0
-        self._life, self._hold = os.pipe()
-        self._wake, self._waker = os.pipe()
-        os.set_blocking(self._wake, False)
-        os.set_blocking(self._waker, False)
+        self._owner_pipe = owner_pipe
+        self._run_process = run_process
+        self._children: dict[int, tuple[int, float]] = {}
+        """The slot and the start time by pid."""
+        self._start_at = dict.fromkeys(range(process_count), 0.0)
+        """When to start a process in each empty slot."""
+        self._backoff = 0.0
+        self._life_read, self._life_write = os.pipe()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
 
     def run(self) -> bool:
-        """Until it is over; whether that is so for the owner too."""
+        """Serve until the owner ends that; false if another fork server has taken over."""
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
-        poll.register(self._owner, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._owner_pipe, select.POLLIN)
         while True:
-            self._fork_what_is_due()
-            ready = dict(poll.poll(self._patience()))
-            if self._owner in ready:
+            self._start_due_processes()
+            ready = dict(poll.poll(self._poll_timeout()))
+            if self._owner_pipe in ready:
                 break
-            if self._wake in ready:
-                os.read(self._wake, 4096)
+            if self._wake_read in ready:
+                os.read(self._wake_read, 4096)
             self._reap()
-        os.close(self._hold)
-        while self._born:
-            del self._born[os.wait()[0]]
-        return os.read(self._owner, 1) != RETIRE
+        os.close(self._life_write)
+        while self._children:
+            del self._children[os.wait()[0]]
+        return os.read(self._owner_pipe, 1) != REPLACED
 
-    def _patience(self) -> float | None:
-        """Milliseconds until the next renderer is due; None when all are there."""
-        return max(0.0, min(self._due.values()) - time.monotonic()) * 1000 if self._due else None
+    def _poll_timeout(self) -> float | None:
+        """Milliseconds until the next start is due; None when no slot is empty."""
+        if not self._start_at:
+            return None
+        return max(0.0, min(self._start_at.values()) - time.monotonic()) * 1000
 
-    def _fork_what_is_due(self) -> None:
+    def _start_due_processes(self) -> None:
         now = time.monotonic()
-        for slot in [slot for slot, due in self._due.items() if due <= now]:
-            del self._due[slot]
+        for slot in [slot for slot, at in self._start_at.items() if at <= now]:
+            del self._start_at[slot]
             if pid := os.fork():
-                self._born[pid] = (slot, now)
+                self._children[pid] = (slot, now)
             else:
-                self._become_renderer(slot)
+                self._run_child(slot)
 
-    def _become_renderer(self, slot: int) -> NoReturn:
+    def _run_child(self, slot: int) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for descriptor in (self._hold, self._owner, self._wake, self._waker):
+            for descriptor in (
+                self._life_write,
+                self._owner_pipe,
+                self._wake_read,
+                self._wake_write,
+            ):
                 os.close(descriptor)
-            self._renderer(slot, self._life)
+            self._run_process(slot, self._life_read)
         except BaseException:
-            log.exception("a render process failed")
+            logger.exception("render process failed to start")
         finally:
             os._exit(1)
 
     def _reap(self) -> None:
-        while self._born:
+        while self._children:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            slot, born = self._born.pop(pid)
+            slot, started_at = self._children.pop(pid)
             now = time.monotonic()
-            self._due[slot] = now + self._note(pid, status, now - born)
+            self._start_at[slot] = now + self._restart_delay(pid, status, now - started_at)
 
-    def _note(self, pid: int, status: int, lived: float) -> float:
-        """Say why a renderer ended; the seconds to wait before the next."""
+    def _restart_delay(self, pid: int, status: int, lifetime: float) -> float:
+        """Log why a process ended; the seconds to wait before its slot gets another."""
         code = os.waitstatus_to_exitcode(status)
-        if code in (RECYCLED, ABANDONED, -signal.SIGALRM):
-            why = {RECYCLED: "was replaced", ABANDONED: "was ended: nobody waited any more"}
-            log.info("render process %d %s", pid, why.get(code, "was ended at its deadline"))
-            self._pause = 0.0
+        if code in _EXPECTED_EXITS:
+            logger.info("render process %d %s", pid, _EXPECTED_EXITS[code])
+            self._backoff = 0.0
             return 0.0
-        how = f"died of {signal.Signals(-code).name}" if code < 0 else f"failed with {code}"
-        log.warning("render process %d %s", pid, how)
-        if lived > _SHORT_LIFE:
-            self._pause = 0.0
+        reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        logger.warning("render process %d died: %s", pid, reason)
+        if lifetime > _SHORT_LIFE_SECONDS:
+            self._backoff = 0.0
             return 0.0
-        pause, self._pause = self._pause, min(_LONGEST_PAUSE, self._pause * 2 or 0.05)
-        return pause
+        delay = self._backoff
+        self._backoff = min(_MAX_BACKOFF_SECONDS, self._backoff * 2 or _MIN_BACKOFF_SECONDS)
+        return delay
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="the fork server of the render processes")
-    parser.add_argument("--works", required=True, help="module whose WORKS can be ordered")
-    parser.add_argument("--settings", required=True, help="RenderConfig as JSON")
-    parser.add_argument("--log", required=True, help="LogConfig as JSON")
-    parser.add_argument("--owner", required=True, type=int, help="descriptor that ends with it")
-    parser.add_argument("--listeners", required=True, help="descriptors of the lanes' sockets")
-    parser.add_argument("--directory", required=True, help="what is to be removed at the end")
-    parser.add_argument("--imports", nargs="*", default=[], help="modules that work needs")
-    parser.add_argument("--readable", nargs="*", default=[], help="files that work needs")
+    parser.add_argument("--handlers", required=True, help="module with the HANDLERS of tasks")
+    parser.add_argument("--config", required=True, help="RenderConfig as JSON")
+    parser.add_argument("--log-config", required=True, help="LogConfig as JSON")
+    parser.add_argument("--owner-pipe", required=True, type=int, help="descriptor; closed: end")
+    parser.add_argument("--listeners", required=True, help="descriptors, one for each priority")
+    parser.add_argument("--directory", required=True, help="folder to remove at the end")
+    parser.add_argument("--preload", nargs="*", default=[], help="modules to import")
+    parser.add_argument("--readable-paths", nargs="*", default=[], help="for the sandbox")
     options = parser.parse_args()
-    configure(msgspec.json.decode(options.log, type=LogConfig))
-    settings = msgspec.json.decode(options.settings, type=RenderConfig)
-    works = registry([ABOUT, *importlib.import_module(options.works).WORKS])
-    for name in options.imports:
+    configure(msgspec.json.decode(options.log_config, type=LogConfig))
+    config = msgspec.json.decode(options.config, type=RenderConfig)
+    handlers = handlers_by_name(importlib.import_module(options.handlers).HANDLERS)
+    for name in options.preload:
         importlib.import_module(name)
     listeners = {
-        lane: socket.socket(fileno=int(descriptor))
-        for lane, descriptor in zip(LANES, options.listeners.split(","), strict=True)
+        priority: socket.socket(fileno=int(descriptor))
+        for priority, descriptor in zip(PRIORITIES, options.listeners.split(","), strict=True)
     }
-    gc.freeze()  # what is here by now stays shared: the collector of a renderer leaves it alone
+    gc.freeze()  # keeps these objects shared: the collectors of render processes skip them
 
-    def renderer(slot: int, life: int) -> NoReturn:
-        Renderer(
-            slot, listeners, life, works=works, settings=settings, readable=options.readable
+    def run_process(slot: int, fork_server_pipe: int) -> NoReturn:
+        RenderProcess(
+            slot,
+            listeners,
+            fork_server_pipe,
+            handlers=handlers,
+            config=config,
+            readable_paths=options.readable_paths,
         ).run()
 
-    if ForkServer(settings.process_count, options.owner, renderer).run():
-        shutil.rmtree(options.directory, ignore_errors=True)  # the owner may have had no time to
+    if ForkServer(config.process_count, options.owner_pipe, run_process).run():
+        # The owner removes it too, unless it was killed.
+        shutil.rmtree(options.directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,28 +8,28 @@ from typing import TypeVar
 from msgspec import Struct
 
 from proxy.cache.detections import DetectionCache
-from proxy.cache.freshness import Record
-from proxy.cache.negative import Refusals
-from proxy.cache.originals import Supply, source_labels
-from proxy.imaging.headers import Header, probe
-from proxy.imaging.image import Seen
-from proxy.imaging.info_model import Description
+from proxy.cache.freshness import OriginRecord
+from proxy.cache.negative import NegativeCache
+from proxy.cache.originals import OriginCache, source_tags
+from proxy.imaging.headers import ImageHeader, probe
+from proxy.imaging.results import Detection, ImageInfo
 from proxy.originals import Original, OriginalRef
-from proxy.render.messages import DESCRIBE, LOOK, LookOrder, Outfit
-from proxy.render.pool import Pool
-from proxy.render.protocol import Lane, Task
-from proxy.render.shared_decodes import Reduced
+from proxy.render.ipc import TaskType
+from proxy.render.pool import RenderPool
+from proxy.render.scheduling import Priority
+from proxy.render.shared_decodes import DecodedOriginal
+from proxy.render.tasks import DETECT, INFO, DetectRequest, RenderContext
 from proxy.singleflight import SingleFlight
-from proxy.smartcrop.subject import Focus
-from proxy.telemetry.metrics import wanted
+from proxy.smartcrop.subject import Subject
+from proxy.telemetry.request_context import set_source
 
-Found = TypeVar("Found", Seen, Description)
+Result = TypeVar("Result", Detection, ImageInfo)
 
 
 class ProbeResult(Struct, frozen=True):
     """What the header of an original says, and how many bytes the original has."""
 
-    header: Header
+    header: ImageHeader
     length: int
 
 
@@ -39,86 +39,92 @@ class Inspector:
     def __init__(
         self,
         *,
-        origins: Supply,
-        pool: Pool,
-        context: Outfit,
-        flights: SingleFlight,
+        origins: OriginCache,
+        pool: RenderPool,
+        context: RenderContext,
+        single_flight: SingleFlight,
         detections: DetectionCache,
-        negative: Refusals,
+        negative: NegativeCache,
     ) -> None:
         self._origins = origins
         self._pool = pool
         self._context = context
-        self._flights = flights
+        self._single_flight = single_flight
         self._detections = detections
         self._negative = negative
 
     async def probe(self, source: OriginalRef) -> ProbeResult:
         """Read the original's header; nothing is decoded."""
-        fetched = await self._origins.original(source)
+        fetched = await self._origins.get_original(source)
         body = fetched.original.body
         return ProbeResult(await asyncio.to_thread(probe, body.view()), len(body))
 
-    async def detect(self, source: OriginalRef) -> Seen:
+    async def detect(self, source: OriginalRef) -> Detection:
         """Find the subject of an original."""
-        detection, _ = await self._inspect(LOOK, source)
+        detection, _ = await self._inspect(DETECT, source)
         return detection
 
-    async def info(self, source: OriginalRef) -> tuple[Description, Record]:
+    async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]:
         """Describe an original; the record says how long that holds."""
-        return await self._inspect(DESCRIBE, source)
+        return await self._inspect(INFO, source)
 
     async def subject(
-        self, original: Original, tags: tuple[str, ...], reduced: Reduced, lane: Lane
-    ) -> Focus:
+        self,
+        original: Original,
+        tags: tuple[str, ...],
+        decoded: DecodedOriginal,
+        priority: Priority,
+    ) -> Subject:
         """Find the subject in a decoded original, once for all plans that start from it."""
 
-        async def detect() -> Focus:
-            found = await self._run(LOOK, original, None, tags, reduced=reduced, lane=lane)
-            return found.focus
+        async def detect() -> Subject:
+            found = await self._run(
+                DETECT, original, None, tags, decoded=decoded, priority=priority
+            )
+            return found.subject
 
-        return await self._flights.do(
-            f"{lane}-look-{original.digest}",
+        return await self._single_flight.do(
+            f"{priority}-detect-{original.digest}",
             detect,
-            look=partial(self._detections.get, original),
+            recheck=partial(self._detections.get, original),
         )
 
     async def _inspect(
-        self, task: Task[LookOrder, Found], source: OriginalRef
-    ) -> tuple[Found, Record]:
-        return await self._flights.do(
+        self, task: TaskType[DetectRequest, Result], source: OriginalRef
+    ) -> tuple[Result, OriginRecord]:
+        return await self._single_flight.do(
             f"{task.name}-{source.key}", partial(self._fetch_and_run, task, source)
         )
 
     async def _fetch_and_run(
-        self, task: Task[LookOrder, Found], source: OriginalRef
-    ) -> tuple[Found, Record]:
-        wanted(source)
-        fetched = await self._origins.original(source)
+        self, task: TaskType[DetectRequest, Result], source: OriginalRef
+    ) -> tuple[Result, OriginRecord]:
+        set_source(source)
+        fetched = await self._origins.get_original(source)
         subject = await self._detections.get(fetched.original)
-        tags = source_labels(source, fetched.record)
+        tags = source_tags(source, fetched.record)
         return await self._run(task, fetched.original, subject, tags), fetched.record
 
     async def _run(
         self,
-        task: Task[LookOrder, Found],
+        task: TaskType[DetectRequest, Result],
         original: Original,
-        subject: Focus | None,
+        subject: Subject | None,
         tags: tuple[str, ...],
         *,
-        reduced: Reduced | None = None,
-        lane: Lane = "live",
-    ) -> Found:
+        decoded: DecodedOriginal | None = None,
+        priority: Priority = "interactive",
+    ) -> Result:
         """Run the task in a render process, and cache the subject if it was not known."""
         started = time.monotonic()
-        with self._negative.believed(task.name, [original.digest]):
+        with self._negative.guard(task.name, [original.digest]):
             found = await self._pool.run(
                 task,
-                LookOrder(self._context, subject, reduced.raster if reduced else None),
-                [reduced.pixels if reduced else original.body],
-                lane=lane,
-                seconds=self._context.limits.render_timeout_seconds,
+                DetectRequest(self._context, subject, decoded.info if decoded else None),
+                [decoded.pixels if decoded else original.body],
+                priority=priority,
+                deadline_seconds=self._context.limits.render_timeout_seconds,
             )
         if subject is None:
-            await self._detections.put(original, found.focus, tags, time.monotonic() - started)
+            await self._detections.put(original, found.subject, tags, time.monotonic() - started)
         return found

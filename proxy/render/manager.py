@@ -1,8 +1,8 @@
-"""The machine's render processes, for the one process that owns them.
+"""Start, replace and stop the render processes of a machine, for the one process that owns them.
 
-The owner holds the listening sockets, in a directory that is its user's alone, so that they outlive
-a fork server that died: it is started again, and whoever waited at the socket is served by the next
-one. The fork server ends with its owner, however that ends.
+The owner holds the listening sockets, in a folder of mode 0700, so that they outlive a fork server
+that died: it is started again, and callers that wait at the socket are served by the next one. The
+fork server ends with its owner, however that ends.
 """
 
 import asyncio
@@ -21,54 +21,68 @@ from typing import Self
 
 import msgspec
 
-from proxy.render.child_process import ended
-from proxy.render.protocol import LANES, RETIRE, RenderConfig, socket_path
-from proxy.telemetry.logging import LogConfig
+from proxy.render.child_process import wait_exit
+from proxy.render.config import RenderConfig
+from proxy.render.ipc import REPLACED, socket_path
+from proxy.render.scheduling import PRIORITIES
+from proxy.telemetry.config import LogConfig
 
-log = logging.getLogger("framekeep.renderers")
+logger = logging.getLogger("framekeep.render.manager")
 
 _BACKLOG = 1024
-"""Most jobs that wait on the machine, in one lane. Each worker's own queue is shorter."""
+"""Tasks of one priority that wait on the machine. The queue of each worker is shorter."""
 
-_STOP_SECONDS = 20.0
-"""Longest wait for renderers to finish what they have in hand."""
+_STOP_TIMEOUT_SECONDS = 20.0
+"""For render processes to finish the tasks that they run."""
 
-_SHORT_LIFE = 5.0
-_LONGEST_PAUSE = 5.0
-"""Seconds: a fork server that lived shorter may do so again, so the next one has to wait."""
+_SHORT_LIFE_SECONDS = 5.0
+"""A fork server that died sooner may do so again at once: the next one starts after a backoff."""
 
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "LD_LIBRARY_PATH", "TMPDIR")
-"""What renderers see of our environment: nothing that could be a secret."""
+_MIN_BACKOFF_SECONDS = 0.1
+_MAX_BACKOFF_SECONDS = 5.0
+
+_PASSED_VARIABLES = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+)
+"""The variables that render processes inherit: none that could hold a secret."""
 
 
-class Renderers:
-    """Render processes from ``start`` to ``stop``; also an asynchronous context."""
+class RenderProcessManager:
+    """Runs render processes from ``start`` to ``stop``; also an asynchronous context manager."""
 
     def __init__(
         self,
-        settings: RenderConfig,
+        config: RenderConfig,
         *,
-        works: str = "proxy.render.tasks",
-        imports: Sequence[str] = (),
-        readable: Sequence[str] = (),
+        handlers: str = "proxy.render.handlers",
+        preload: Sequence[str] = (),
+        readable_paths: Sequence[str] = (),
         log: LogConfig | None = None,
     ) -> None:
-        """``works`` names the module whose ``WORKS`` can be ordered.
+        """``handlers`` names the module whose ``HANDLERS`` run the tasks.
 
-        What else they need is told beforehand, because renderers may not look for it: modules to
-        import, and files and folders to read (detectors' models, say).
+        The sandbox of render processes allows neither imports nor reads later on, so both are
+        declared here: ``preload`` are modules to import before the fork, ``readable_paths`` are
+        files and folders such as those of models.
         """
-        self._settings = settings
-        self._works = works
-        self._imports = imports
-        self._readable = readable
-        self._log = log or LogConfig()
+        self._config = config
+        self._handlers = handlers
+        self._preload = preload
+        self._readable_paths = readable_paths
+        self._log_config = log or LogConfig()
         self._listeners: list[socket.socket] = []
-        self._keepers: set[asyncio.Task[None]] = set()
-        self._hold: int
-        self._pause = 0.0
+        self._supervisors: set[asyncio.Task[None]] = set()
+        self._owner_pipe: int
+        self._backoff = 0.0
         self._stopping = False
-        self.process: subprocess.Popen[bytes]
+        self.fork_server: subprocess.Popen[bytes]
         self.directory = Path(tempfile.gettempdir(), f"framekeep-{secrets.token_hex(8)}")
 
     async def __aenter__(self) -> Self:
@@ -84,98 +98,105 @@ class Renderers:
         await self.stop()
 
     def start(self) -> None:
-        """Begin. Work can be ordered at once; it waits at the socket until a renderer is there."""
+        """Start; tasks can be sent at once and wait at the socket for the first process."""
         self.directory.mkdir(mode=0o700)
-        for lane in LANES:
+        for priority in PRIORITIES:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.setblocking(False)
-            listener.bind(socket_path(self.directory, lane))
+            listener.bind(socket_path(self.directory, priority))
             listener.listen(_BACKLOG)
             self._listeners.append(listener)
-        self._begin()
+        self._start_fork_server()
 
-    def renew(self) -> None:
-        """Fresh processes take over; the old ones finish what they have in hand."""
-        hold = self._hold
-        self._begin()
-        os.write(hold, RETIRE)
-        os.close(hold)
+    def reload(self) -> None:
+        """Start fresh processes; the old ones finish the tasks that they run, and end."""
+        old_pipe = self._owner_pipe
+        self._start_fork_server()
+        os.write(old_pipe, REPLACED)
+        os.close(old_pipe)
 
     async def stop(self) -> None:
-        """End: what is in hand is finished, what waits is not begun."""
+        """Finish the tasks that run, drop those that wait, and end all processes."""
         self._stopping = True
         for listener in self._listeners:
             listener.close()
-        os.close(self._hold)
-        if self._keepers:
-            await asyncio.wait(self._keepers, timeout=_STOP_SECONDS)
-        if self.process.poll() is None:
-            self.process.kill()
-            await ended(self.process)
+        os.close(self._owner_pipe)
+        if self._supervisors:
+            await asyncio.wait(self._supervisors, timeout=_STOP_TIMEOUT_SECONDS)
+        if self.fork_server.poll() is None:
+            self.fork_server.kill()
+            await wait_exit(self.fork_server)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _begin(self) -> None:
-        self.process, self._hold = self._spawn()
+    def _start_fork_server(self) -> None:
+        self.fork_server, self._owner_pipe = self._spawn()
         loop = asyncio.get_running_loop()
-        keeper = loop.create_task(self._keep(self.process, loop.time()))
-        self._keepers.add(keeper)
-        keeper.add_done_callback(self._keepers.discard)
+        supervisor = loop.create_task(self._supervise(self.fork_server, loop.time()))
+        self._supervisors.add(supervisor)
+        supervisor.add_done_callback(self._supervisors.discard)
 
     def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
-        owner, hold = os.pipe()
+        """The process, and the end of the pipe whose closing ends it."""
+        read_end, write_end = os.pipe()
         listeners = [listener.fileno() for listener in self._listeners]
         command = (sys.executable, "-P", "-m", "proxy.render.fork_server")
-        words = [
-            f"--works={self._works}",
-            f"--settings={msgspec.json.encode(self._settings).decode()}",
-            f"--log={msgspec.json.encode(self._log).decode()}",
-            f"--owner={owner}",
+        options = [
+            f"--handlers={self._handlers}",
+            f"--config={msgspec.json.encode(self._config).decode()}",
+            f"--log-config={msgspec.json.encode(self._log_config).decode()}",
+            f"--owner-pipe={read_end}",
             f"--listeners={','.join(map(str, listeners))}",
             f"--directory={self.directory}",
-            "--imports",
-            *self._imports,
-            "--readable",
-            *self._readable,
+            "--preload",
+            *self._preload,
+            "--readable-paths",
+            *self._readable_paths,
         ]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*command, *words],
+            [*command, *options],
             stdin=subprocess.DEVNULL,
-            pass_fds=[owner, *listeners],
-            env=renderer_environment(os.environ),
-            start_new_session=True,  # Ctrl-C at a terminal is the owner's to hear
+            pass_fds=[read_end, *listeners],
+            env=render_process_environment(os.environ),
+            start_new_session=True,  # Ctrl-C at a terminal signals the owner only
         )
-        os.close(owner)
-        return process, hold
+        os.close(read_end)
+        return process, write_end
 
-    async def _keep(self, process: subprocess.Popen[bytes], began: float) -> None:
-        """See the fork server end, and begin another where nobody wanted that."""
-        await ended(process)
-        if process is not self.process or self._stopping:
+    async def _supervise(self, process: subprocess.Popen[bytes], started_at: float) -> None:
+        """Wait until the fork server exits, and start another unless that was intended."""
+        await wait_exit(process)
+        if process is not self.fork_server or self._stopping:
             return
-        log.error("the fork server ended with %s; beginning another", process.returncode)
-        short = asyncio.get_running_loop().time() - began < _SHORT_LIFE
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1) if short else 0.0
-        await asyncio.sleep(self._pause)
-        if process is self.process and not self._stopping:
-            os.close(self._hold)
-            self._begin()
+        logger.error("fork server exited with %s; restarting", process.returncode)
+        lifetime = asyncio.get_running_loop().time() - started_at
+        self._backoff = (
+            min(_MAX_BACKOFF_SECONDS, self._backoff * 2 or _MIN_BACKOFF_SECONDS)
+            if lifetime < _SHORT_LIFE_SECONDS
+            else 0.0
+        )
+        await asyncio.sleep(self._backoff)
+        if process is self.fork_server and not self._stopping:
+            os.close(self._owner_pipe)
+            self._start_fork_server()
 
 
-def renderer_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a renderer's environment holds: places and languages, and how libraries shall behave."""
-    passed = {name: environment[name] for name in _PASSED_ON if name in environment}
+def render_process_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of render processes: paths, locale, and how libraries are to behave."""
+    passed = {name: environment[name] for name in _PASSED_VARIABLES if name in environment}
     return passed | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "VIPS_CONCURRENCY": "1",  # we schedule, it computes
+        # We schedule: one task runs at a time, in one thread.
+        "VIPS_CONCURRENCY": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-        # One job at a time needs one arena. Pixels are reused, not given back the moment they are
-        # done with: to take them anew from the kernel was a fifth of what a smart crop cost
-        # (25 ms of 135). A renderer gives memory back when it has nothing to do.
+        # One task at a time needs one arena. Memory of pixels is reused, not released as soon as it
+        # is free: to get it anew from the kernel was a fifth of the cost of a smart crop (25 ms of
+        # 135). An idle render process releases it.
         "MALLOC_ARENA_MAX": "1",
         "MALLOC_MMAP_THRESHOLD_": "33554432",
         "MALLOC_TRIM_THRESHOLD_": "33554432",
-        "VIPS_WARNING": "0",  # what libvips thinks of a stranger's file is no line of our log
-        # No temporary files: memory is bounded, and disks are shut. libvips knows k, m and g.
+        "VIPS_WARNING": "0",  # warnings of libvips about a stranger's file do not belong in our log
+        # No temporary files: memory is bounded, and the sandbox denies writes. libvips accepts the
+        # units k, m and g.
         "VIPS_DISC_THRESHOLD": "999g",
     }

@@ -1,16 +1,16 @@
-"""Render processes, as an HTTP worker sees them: a short queue in front of a deadline that holds.
+"""The render processes as an HTTP worker sees them: a bounded queue, then a hard deadline.
 
-The processes belong to the machine and are shared by its workers. They all accept on the same
-sockets, one for each lane, so the kernel deals the work out and nobody has to know who is idle.
-An original goes over as a descriptor and is mapped there: its bytes are never copied.
+The render processes belong to the machine and are shared by its workers. All of them accept on the
+same sockets, one for each priority, so that the kernel hands each task to an idle process. Buffers
+travel as file descriptors and are mapped there: their bytes are never copied.
 
-What can go wrong is settled here:
+What can go wrong:
 
-1. A job that finds ``queue`` others waiting, or that nobody takes within ``queue_seconds``, is
-   Overloaded.
-2. A renderer ends itself at the deadline, inside whatever call it is: TookTooLong.
-3. A renderer that dies earlier costs one more try; dying twice is RenderFailed.
-4. A caller that gives up hangs up, and the work stops soon after.
+1. A task that finds ``max_queue`` others waiting, or that no process accepts within
+   ``queue_timeout_seconds``, raises Overloaded.
+2. A process is killed at the deadline, inside any call: DeadlineExceeded.
+3. A process that dies earlier costs one more try; the second death is RenderFailed.
+4. A caller that is cancelled closes its connection, which ends the task soon after.
 """
 
 import asyncio
@@ -24,205 +24,216 @@ import msgspec
 
 from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.errors import DeadlineExceeded, Overloaded, RenderFailed
-from proxy.render.protocol import (
-    FRAME,
-    MOMENT,
+from proxy.render.ipc import (
+    REPLY_HEADER,
+    TIMESTAMP,
     Argument,
-    Kind,
-    Lane,
-    Order,
+    ReplyType,
     Result,
-    Task,
-    read_failure,
-    send_order,
+    TaskMessage,
+    TaskType,
+    decode_error,
+    send_task,
     socket_path,
 )
-from proxy.telemetry import metrics
+from proxy.render.scheduling import Priority
+from proxy.telemetry.request_context import stage
 
-_GRACE = 5.0
-"""Seconds beyond the deadline after which a renderer that neither answers nor dies is given up."""
+_DEADLINE_GRACE_SECONDS = 5.0
+"""Time after the deadline in which a process that neither replies nor dies is waited for."""
 
-_TRIES = 2
-
-
-class _Died(Exception):
-    """The renderer was gone before it had answered."""
+_MAX_TRIES = 2
 
 
-class Pool:
-    """``counts`` counts outcomes: done, failed, heavy, crashed, deadline, refused, abandoned."""
+class _ProcessDied(Exception):
+    """The render process was gone before it had replied."""
+
+
+class RenderPool:
+    """Sends tasks to render processes.
+
+    ``outcomes`` counts how tasks ended: done, failed, crashed, deadline, rejected (overload) and
+    cancelled; ``expensive`` counts those that started again at that priority.
+    """
 
     def __init__(
         self,
         directory: Path,
         *,
-        queue: int = 64,
-        queue_seconds: float = 5.0,
-        result_bytes: int = 64 * 1024 * 1024,
+        max_queue: int = 64,
+        queue_timeout_seconds: float = 5.0,
+        max_result_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        """``directory`` holds the renderers' sockets; ``result_bytes`` bounds an answer."""
+        """``directory`` is where the sockets of the render processes are."""
         self._directory = directory
-        self._queue = queue
-        self._queue_seconds = queue_seconds
-        self._result_bytes = result_bytes
+        self._max_queue = max_queue
+        self._queue_timeout_seconds = queue_timeout_seconds
+        self._max_result_bytes = max_result_bytes
         self.waiting = 0
         self.running = 0
-        self.counts: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
 
     async def run(
         self,
-        work: Task[Argument, Result],
+        task: TaskType[Argument, Result],
         argument: Argument,
-        originals: Sequence[SharedBuffer | OutputBuffer] = (),
+        buffers: Sequence[SharedBuffer | OutputBuffer] = (),
         *,
-        lane: Lane = "live",
-        seconds: float = 10.0,
+        priority: Priority = "interactive",
+        deadline_seconds: float = 10.0,
     ) -> Result:
-        """Have the work done; it may last ``seconds`` once it has begun.
+        """Run the task in a render process; ``deadline_seconds`` counts from its start there.
 
         Raises:
-            ProxyError: whatever the work raised.
-            Overloaded: nobody had time for it.
-            TookTooLong: it was ended at its deadline.
-            RenderFailed: two renderers died of it, or it has a fault of its own.
+            ProxyError: the task's own error.
+            Overloaded: the queue is full, or no process became free in time.
+            DeadlineExceeded: the task was killed at its deadline.
+            RenderFailed: two processes died of the task, or its handler has a bug.
         """
-        order = msgspec.msgpack.encode(
-            Order(work.name, seconds, len(originals), msgspec.Raw(msgspec.msgpack.encode(argument)))
+        message = msgspec.msgpack.encode(
+            TaskMessage(task.name, deadline_seconds, msgspec.Raw(msgspec.msgpack.encode(argument)))
         )
-        kind, payload = await self._insist(order, originals, lane, seconds)
-        if kind is Kind.HEAVY:
-            self.counts["heavy"] += 1
-            kind, payload = await self._insist(order, originals, "heavy", seconds)
+        reply, payload = await self._run_with_retry(message, buffers, priority, deadline_seconds)
+        if reply is ReplyType.TOO_EXPENSIVE:
+            self.outcomes["expensive"] += 1
+            reply, payload = await self._run_with_retry(
+                message, buffers, "expensive", deadline_seconds
+            )
         try:
-            if kind is Kind.DONE:
-                result = msgspec.msgpack.decode(payload, type=work.result)
-                self.counts["done"] += 1
+            if reply is ReplyType.DONE:
+                result = msgspec.msgpack.decode(payload, type=task.result)
+                self.outcomes["done"] += 1
                 return result
-            failure = read_failure(payload)
-        except (msgspec.DecodeError, TypeError, ValueError) as error:
-            raise self._failed("a renderer answered nonsense", error) from error
-        self.counts["failed"] += 1
-        raise failure
+            error = decode_error(payload)
+        except (msgspec.DecodeError, TypeError, ValueError) as invalid:
+            raise self._failure(f"invalid reply from a render process: {invalid}") from invalid
+        self.outcomes["failed"] += 1
+        raise error
 
-    async def _insist(
+    async def _run_with_retry(
         self,
-        order: bytes,
-        originals: Sequence[SharedBuffer | OutputBuffer],
-        lane: Lane,
-        seconds: float,
-    ) -> tuple[Kind, bytearray]:
-        for _ in range(_TRIES):
+        message: bytes,
+        buffers: Sequence[SharedBuffer | OutputBuffer],
+        priority: Priority,
+        deadline_seconds: float,
+    ) -> tuple[ReplyType, bytearray]:
+        for _ in range(_MAX_TRIES):
             try:
-                return await self._attempt(order, originals, lane, seconds)
-            except _Died:
-                self.counts["crashed"] += 1
+                return await self._run_once(message, buffers, priority, deadline_seconds)
+            except _ProcessDied:
+                self.outcomes["crashed"] += 1
             except asyncio.CancelledError:
-                self.counts["abandoned"] += 1
+                self.outcomes["cancelled"] += 1
                 raise
-        raise self._failed("the picture could not be rendered", None)
+        raise self._failure(f"render process died {_MAX_TRIES} times")
 
-    def _failed(self, message: str, cause: Exception | None) -> RenderFailed:
-        self.counts["failed"] += 1
-        return RenderFailed(message, detail=str(cause or "renderers died of it"))
+    def _failure(self, detail: str) -> RenderFailed:
+        self.outcomes["failed"] += 1
+        return RenderFailed("the image could not be rendered", detail=detail)
 
-    async def _attempt(
+    def _rejection(self, message: str) -> Overloaded:
+        self.outcomes["rejected"] += 1
+        return Overloaded(message, retry_after=max(1, round(self._queue_timeout_seconds)))
+
+    async def _run_once(
         self,
-        order: bytes,
-        originals: Sequence[SharedBuffer | OutputBuffer],
-        lane: Lane,
-        seconds: float,
-    ) -> tuple[Kind, bytearray]:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.setblocking(False)
+        message: bytes,
+        buffers: Sequence[SharedBuffer | OutputBuffer],
+        priority: Priority,
+        deadline_seconds: float,
+    ) -> tuple[ReplyType, bytearray]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.setblocking(False)
             try:
-                with metrics.stage("queue"):
-                    began = await self._queued(line, order, originals, lane)
+                with stage("queue"):
+                    started_at = await self._wait_started(connection, message, buffers, priority)
                 self.running += 1
                 try:
-                    with metrics.stage("render"):
-                        return await self._answer(line, began, seconds)
+                    with stage("render"):
+                        return await self._wait_finished(connection, started_at, deadline_seconds)
                 finally:
                     self.running -= 1
-            except (ConnectionError, _Died) as error:
-                raise _Died from error
+            except (ConnectionError, _ProcessDied) as error:
+                raise _ProcessDied from error
 
-    async def _queued(
+    async def _wait_started(
         self,
-        line: socket.socket,
-        order: bytes,
-        originals: Sequence[SharedBuffer | OutputBuffer],
-        lane: Lane,
+        connection: socket.socket,
+        message: bytes,
+        buffers: Sequence[SharedBuffer | OutputBuffer],
+        priority: Priority,
     ) -> float:
-        """Wait until a renderer has begun; the moment when it did."""
-        if self.waiting >= self._queue:
-            raise self._refused("too many pictures are waiting to be rendered")
+        """Send the task and wait until a process has started it; the monotonic time of that."""
+        if self.waiting >= self._max_queue:
+            raise self._rejection(f"render queue full: {self._max_queue} tasks are waiting")
         self.waiting += 1
         try:
-            async with asyncio.timeout(self._queue_seconds):
-                self._dial(line, lane)
-                rest = send_order(line, order, [blob.descriptor for blob in originals])
-                if rest:  # sending nothing would fail where the answer is here already
-                    await asyncio.get_running_loop().sock_sendall(line, rest)
-                kind, payload = await self._frame(line)
-                if kind is not Kind.STARTED or len(payload) != MOMENT.size:
-                    raise _Died
-                began: float = MOMENT.unpack(payload)[0]
-                return min(began, time.monotonic())
+            async with asyncio.timeout(self._queue_timeout_seconds):
+                self._connect(connection, priority)
+                rest = send_task(connection, message, [buffer.descriptor for buffer in buffers])
+                if rest:  # to send nothing would fail where the process has replied already
+                    await asyncio.get_running_loop().sock_sendall(connection, rest)
+                reply, payload = await self._read_reply(connection)
+                if reply is not ReplyType.STARTED or len(payload) != TIMESTAMP.size:
+                    raise _ProcessDied
+                started_at: float = TIMESTAMP.unpack(payload)[0]
+                return min(started_at, time.monotonic())
         except TimeoutError as error:
-            raise self._refused("no renderer had time for the picture") from error
+            raise self._rejection(
+                f"render queue timeout: no process free within {self._queue_timeout_seconds:g} s"
+            ) from error
         finally:
             self.waiting -= 1
 
-    def _dial(self, line: socket.socket, lane: Lane) -> None:
+    def _connect(self, connection: socket.socket, priority: Priority) -> None:
         try:
-            # A local connection stands at once or not at all. The loop's own sock_connect would
-            # take a full backlog, which is EAGAIN here, for a connection under way.
-            line.connect(socket_path(self._directory, lane))
+            # A local connection is established at once or not at all. The loop's sock_connect would
+            # take a full backlog, which is EAGAIN here, for a connection in progress.
+            connection.connect(socket_path(self._directory, priority))
         except BlockingIOError as error:
-            raise self._refused("too many pictures are waiting to be rendered") from error
+            raise self._rejection(
+                "render queue full: no room in the backlog of the socket"
+            ) from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
-            raise self._failed("the picture could not be rendered", error) from error
+            raise self._failure(f"no render processes: {error}") from error
 
-    def _refused(self, message: str) -> Overloaded:
-        self.counts["refused"] += 1
-        return Overloaded(message, retry_after=max(1, round(self._queue_seconds)))
-
-    async def _answer(
-        self, line: socket.socket, began: float, seconds: float
-    ) -> tuple[Kind, bytearray]:
+    async def _wait_finished(
+        self, connection: socket.socket, started_at: float, deadline_seconds: float
+    ) -> tuple[ReplyType, bytearray]:
+        give_up_at = started_at + deadline_seconds + _DEADLINE_GRACE_SECONDS
         try:
-            async with asyncio.timeout(began + seconds + _GRACE - time.monotonic()):
-                return await self._frame(line)
-        except (ConnectionError, _Died):
-            # The renderer's own clock ends it, and both clocks are one: a death this late was that.
-            if time.monotonic() - began < seconds:
+            async with asyncio.timeout(give_up_at - time.monotonic()):
+                return await self._read_reply(connection)
+        except (ConnectionError, _ProcessDied):
+            # The process kills itself by the same clock: a death this late was the deadline.
+            if time.monotonic() - started_at < deadline_seconds:
                 raise
         except TimeoutError:
             pass
-        self.counts["deadline"] += 1
-        raise DeadlineExceeded(f"rendering took longer than {seconds:g} seconds")
+        self.outcomes["deadline"] += 1
+        raise DeadlineExceeded(f"render deadline exceeded after {deadline_seconds:g} s")
 
-    async def _frame(self, line: socket.socket) -> tuple[Kind, bytearray]:
-        number, size = FRAME.unpack(await _exactly(line, FRAME.size))
+    async def _read_reply(self, connection: socket.socket) -> tuple[ReplyType, bytearray]:
+        number, size = REPLY_HEADER.unpack(await _read_exactly(connection, REPLY_HEADER.size))
         try:
-            kind = Kind(number)
+            reply = ReplyType(number)
         except ValueError as error:
-            raise _Died from error
-        if size > self._result_bytes:
-            raise _Died
-        return kind, await _exactly(line, size)
+            raise _ProcessDied from error
+        if size > self._max_result_bytes:
+            raise _ProcessDied
+        return reply, await _read_exactly(connection, size)
 
 
-async def _exactly(line: socket.socket, size: int) -> bytearray:
+async def _read_exactly(connection: socket.socket, size: int) -> bytearray:
     data = bytearray(size)
     view = memoryview(data)
     loop = asyncio.get_running_loop()
     while view:
-        try:  # what follows a head is here with it: a wait would cost more than to read it
-            read = line.recv_into(view)
+        try:  # a payload arrives with its header: to wait for it would cost more than to read it
+            count = connection.recv_into(view)
         except BlockingIOError:
-            read = await loop.sock_recv_into(line, view)
-        if not read:
-            raise _Died
-        view = view[read:]
+            count = await loop.sock_recv_into(connection, view)
+        if not count:
+            raise _ProcessDied
+        view = view[count:]
     return data

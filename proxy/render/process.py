@@ -1,12 +1,12 @@
-"""One render process: take an order, do it, answer; end when it is better to begin anew.
+"""One render process: accept a task, run it, reply.
 
-It does one job at a time, so whatever ends the process ends that job and no other:
+It runs one task at a time, so whatever ends the process ends that task and no other:
 
-1. The kernel ends it at the deadline, inside any call.
-2. A thread ends it when whoever asked has hung up and the job goes on regardless.
-3. It ends by itself between two jobs, once it has grown, or has done its number.
+1. The kernel kills it at the task's deadline, inside any call.
+2. A thread ends it when the caller has closed the connection and the task goes on regardless.
+3. It exits between two tasks, once its memory has grown or it has run its maximum of tasks.
 
-The fork server puts a fresh one in its place at once.
+The fork server starts a fresh process in its place at once.
 """
 
 import gc
@@ -20,7 +20,6 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,181 +29,183 @@ from msgspec import Struct
 from proxy.buffers import SharedBuffer
 from proxy.errors import ProxyError, RenderFailed
 from proxy.render import sandbox
-from proxy.render.malloc import give_back
-from proxy.render.protocol import (
-    MOMENT,
-    Heavy,
-    Kind,
-    Lane,
-    Order,
-    RenderConfig,
-    Work,
-    frame,
-    receive_order,
-    write_failure,
+from proxy.render.config import RenderConfig
+from proxy.render.ipc import (
+    TIMESTAMP,
+    ReplyType,
+    TaskHandler,
+    TaskMessage,
+    TaskType,
+    TooExpensive,
+    encode_error,
+    encode_reply,
+    receive_task,
 )
-from proxy.render.scheduling import Turn, lanes_of
+from proxy.render.malloc import release_freed_memory
+from proxy.render.scheduling import FairScheduler, Priority, priorities_for_slot
 
-log = logging.getLogger("framekeep.renderers")
+logger = logging.getLogger("framekeep.render.process")
 
-RECYCLED = 0
-ABANDONED = 3
+EXIT_RECYCLED = 0
+EXIT_CALLER_GONE = 3
 
-_TALK_SECONDS = 10.0
-"""Longest wait for a worker to send its order or to take its answer."""
+_SOCKET_TIMEOUT_SECONDS = 10.0
+"""For a worker to send its task, and to take the reply."""
 
-_GRACE_SECONDS = 0.25
-"""How long work that nobody waits for may go on: to finish is often cheaper than to fork."""
+_CALLER_GONE_GRACE_SECONDS = 0.25
+"""How long a task without a caller may go on: to let it finish is often cheaper than to fork."""
 
-_REST_SECONDS = 1.0
-"""How long nothing has to come before the allocator is asked to give memory back."""
+_IDLE_SECONDS = 1.0
+"""Time without a task after which freed memory goes back to the kernel."""
 
 
-class About(Struct, frozen=True):
-    """A process's word about itself.
+class ProcessInfo(Struct, frozen=True):
+    """The reply to a `PING`.
 
-    ``jobs`` is how many it has begun, this one included; ``grown`` is the memory it holds beyond
-    what it began with, in bytes; ``guards`` of the sandbox are "on", or why they are not.
+    ``task_count`` is the number of tasks started, this one included; ``memory_growth_bytes`` is the
+    memory beyond that at the start; ``sandbox_guards`` maps each guard to "on" or to the reason why
+    it is missing.
     """
 
     pid: int
-    jobs: int
-    grown: int
-    guards: Mapping[str, str]
+    task_count: int
+    memory_growth_bytes: int
+    sandbox_guards: Mapping[str, str]
 
 
-def _about(originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> About:  # noqa: ARG001
-    return About(os.getpid(), 0, 0, {})
+PING = TaskType("ping", type(None), ProcessInfo)
+"""Every render process answers it, whatever its handlers are."""
 
 
-ABOUT = Work("about", type(None), About, _about)
-"""Always on offer; in a renderer, it is the renderer that answers."""
-
-
-class Renderer:
+class RenderProcess:
     def __init__(
         self,
         slot: int,
-        listeners: Mapping[Lane, socket.socket],
-        life: int,
+        listeners: Mapping[Priority, socket.socket],
+        fork_server_pipe: int,
         *,
-        works: Mapping[str, Work[Any, Any]],
-        settings: RenderConfig,
-        readable: Sequence[str],
+        handlers: Mapping[str, TaskHandler[Any, Any]],
+        config: RenderConfig,
+        readable_paths: Sequence[str],
     ) -> None:
-        """Settle in, in a process that was forked for it; it is confined from here on.
+        """Enter the sandbox; for a process that was forked for this.
 
-        ``slot`` numbers the renderers of the machine from 0; ``life`` is a descriptor that becomes
-        readable when the fork server is gone; ``readable`` are the files that work may read beside
-        the system's.
+        ``slot`` numbers the render processes of the machine from 0. ``fork_server_pipe`` is a
+        descriptor that becomes readable when the fork server has ended. ``readable_paths`` are
+        files and folders that handlers may read, besides those of the system and of Python.
         """
-        self._works = {**works, ABOUT.name: replace(ABOUT, does=self._about)}
-        self._settings = settings
-        self._life = life
-        self._turn = Turn(lanes_of(slot, settings.process_count))
-        self._listeners = {lane: listeners[lane] for lane in self._turn.lanes}
+        self._handlers = {**handlers, PING.name: TaskHandler.for_task(PING, self._ping)}
+        self._config = config
+        self._fork_server_pipe = fork_server_pipe
+        self._scheduler = FairScheduler(priorities_for_slot(slot, config.process_count))
+        self._listeners = {name: listeners[name] for name in self._scheduler.priorities}
         self._poll = select.epoll()
-        self._poll.register(life, select.EPOLLIN)
+        self._poll.register(fork_server_pipe, select.EPOLLIN)
         for listener in self._listeners.values():
-            # Exclusive: a knock wakes one of the idle, not all of them.
+            # Exclusive: a connection wakes one of the idle processes, not all of them.
             self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        stand_back(settings.nice)
-        self._memory = Memory()
+        set_nice(config.nice)
+        self._memory = PrivateMemory()
         self._guards: Mapping[str, str] = {}
-        if settings.sandbox:
-            self._guards = sandbox.enter(readable=readable, growth=settings.max_memory_bytes)
-        missing = [f"{name} ({why})" for name, why in self._guards.items() if why != "on"]
+        if config.sandbox:
+            self._guards = sandbox.enter(
+                readable_paths=readable_paths, max_growth_bytes=config.max_memory_bytes
+            )
+        missing = [f"{name} ({state})" for name, state in self._guards.items() if state != "on"]
         if missing and slot == 0:
-            log.warning("render processes run without %s", ", ".join(missing))
-        self._watch = Watch()
-        # Not all at once: each slot ends a little earlier than the next.
-        self._most_jobs = (
-            settings.max_tasks_per_process - slot * settings.max_tasks_per_process // 64
-        )
-        self._jobs = 0
-        self._spoilt = False
+            logger.warning("render sandbox incomplete: missing %s", ", ".join(missing))
+        self._disconnect_monitor = DisconnectMonitor()
+        # Each slot has a lower limit than the one before: they are not all replaced at once.
+        self._max_tasks = config.max_tasks_per_process - slot * config.max_tasks_per_process // 64
+        self._task_count = 0
+        self._tainted = False
 
-    def _about(self, originals: Sequence[SharedBuffer], argument: None, lane: Lane) -> About:
-        return About(os.getpid(), self._jobs, self._memory.grown(), self._guards)
+    def _ping(
+        self, buffers: Sequence[SharedBuffer], argument: None, priority: Priority
+    ) -> ProcessInfo:
+        return ProcessInfo(os.getpid(), self._task_count, self._memory.growth_bytes(), self._guards)
 
     def run(self) -> NoReturn:
-        while not self._is_over():
-            for lane in self._turn.order():
+        """Serve until it is time to be replaced, or until the fork server has ended."""
+        while self._wait_for_connection():
+            for priority in self._scheduler.next_order():
                 with suppress(BlockingIOError):
-                    line, _ = self._listeners[lane].accept()
-                    with line:
-                        began = time.monotonic()
-                        self._take(line, lane)
-                        self._turn.spent(lane, time.monotonic() - began)
+                    connection, _ = self._listeners[priority].accept()
+                    with connection:
+                        started = time.monotonic()
+                        self._serve(connection, priority)
+                        self._scheduler.charge(priority, time.monotonic() - started)
                     break
-            if self._is_spent():
+            if self._should_recycle():
                 break
-        os._exit(RECYCLED)
+        os._exit(EXIT_RECYCLED)
 
-    def _is_over(self) -> bool:
-        """Wait for something to do; true when it is the end of the fork server that came."""
-        came = self._poll.poll(_REST_SECONDS)
-        if not came:
+    def _wait_for_connection(self) -> bool:
+        """False once the fork server has ended."""
+        events = self._poll.poll(_IDLE_SECONDS)
+        if not events:
             self._memory.trim()
-            came = self._poll.poll()
-        return any(descriptor == self._life for descriptor, _ in came)
+            events = self._poll.poll()
+        return all(descriptor != self._fork_server_pipe for descriptor, _ in events)
 
-    def _is_spent(self) -> bool:
-        if self._spoilt or self._jobs >= self._most_jobs:
+    def _should_recycle(self) -> bool:
+        if self._tainted or self._task_count >= self._max_tasks:
             return True
-        if self._memory.grown() <= self._settings.max_memory_growth_bytes:
+        if self._memory.growth_bytes() <= self._config.max_memory_growth_bytes:
             return False
         self._memory.trim()
-        return self._memory.grown() > self._settings.max_memory_growth_bytes
+        return self._memory.growth_bytes() > self._config.max_memory_growth_bytes
 
-    def _take(self, line: socket.socket, lane: Lane) -> None:
-        line.settimeout(_TALK_SECONDS)
+    def _serve(self, connection: socket.socket, priority: Priority) -> None:
+        connection.settimeout(_SOCKET_TIMEOUT_SECONDS)
         try:
-            order, descriptors = receive_order(line)
+            message, buffers = receive_task(connection)
         except (OSError, msgspec.DecodeError):
             return
-        blobs = [SharedBuffer(descriptor) for descriptor in descriptors]
-        if has_hung_up(line):
+        if peer_disconnected(connection):
             return
-        self._jobs += 1
-        with suppress(OSError):  # whoever asked may be gone at any time
-            line.sendall(frame(Kind.STARTED, MOMENT.pack(time.monotonic())))
-            with deadline(order.seconds), self._watch.over(line):
-                answer = self._do(order, blobs, lane)
-            line.sendall(answer)
+        self._task_count += 1
+        with suppress(OSError):  # the caller may disconnect at any time
+            connection.sendall(encode_reply(ReplyType.STARTED, TIMESTAMP.pack(time.monotonic())))
+            with (
+                kill_after(message.deadline_seconds),
+                self._disconnect_monitor.watch(connection),
+            ):
+                reply = self._run_handler(message, buffers, priority)
+            connection.sendall(reply)
 
-    def _do(self, order: Order, blobs: Sequence[SharedBuffer], lane: Lane) -> bytes:
+    def _run_handler(
+        self, message: TaskMessage, buffers: Sequence[SharedBuffer], priority: Priority
+    ) -> bytes:
         try:
-            work = self._works[order.work]
-            argument = msgspec.msgpack.decode(order.argument, type=work.argument)
-            result = work.does(blobs, argument, lane)
-            return frame(Kind.DONE, msgspec.msgpack.encode(result))
+            handler = self._handlers[message.task]
+            argument = msgspec.msgpack.decode(message.argument, type=handler.argument)
+            result = handler.function(buffers, argument, priority)
+            return encode_reply(ReplyType.DONE, msgspec.msgpack.encode(result))
         except ProxyError as error:
-            return frame(Kind.FAILED, write_failure(error))
-        except Heavy:
-            return frame(Kind.HEAVY)
-        except Exception:  # noqa: BLE001 - a fault of ours must be told, not retried
-            self._spoilt = True  # who knows what state it left behind
-            failure = RenderFailed(
-                "the picture could not be rendered", detail=traceback.format_exc()
-            )
-            return frame(Kind.FAILED, write_failure(failure))
+            return encode_reply(ReplyType.FAILED, encode_error(error))
+        except TooExpensive:
+            return encode_reply(ReplyType.TOO_EXPENSIVE)
+        except Exception:  # noqa: BLE001 - a bug is reported, not retried
+            self._tainted = True  # the bug may have left any state behind
+            failure = RenderFailed("the image could not be rendered", detail=traceback.format_exc())
+            return encode_reply(ReplyType.FAILED, encode_error(failure))
 
 
-def stand_back(nice: int) -> None:
+def set_nice(nice: int) -> None:
     """Let HTTP workers go first where both want a core.
 
-    Where the kernel shares cores among sessions first, as it does outside of containers, the
-    priority of a process counts in its own session alone: so the renderers' session stands back.
+    With autogroups (the default outside of containers) the kernel shares cores between sessions
+    first, and a nice value counts only inside its own session: the autogroup gets the value too.
     """
     os.nice(nice)
-    with suppress(OSError):  # there are no such groups, or somebody else has just set one
+    with suppress(OSError):  # no autogroups here, or another process has just set the value
         Path("/proc/self/autogroup").write_text(str(nice), "ascii")
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """The kernel ends this process after ``seconds``: nobody has to be asked, nothing to return."""
+def kill_after(seconds: float) -> Iterator[None]:
+    """Have the kernel kill this process (SIGALRM) if the block takes longer."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -212,68 +213,69 @@ def deadline(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def has_hung_up(line: socket.socket) -> bool:
+def peer_disconnected(connection: socket.socket) -> bool:
     poll = select.poll()
-    poll.register(line, select.POLLRDHUP)
+    poll.register(connection, select.POLLRDHUP)
     return bool(poll.poll(0))
 
 
-class Watch:
-    """Ends the process when work goes on that nobody waits for any more.
+class DisconnectMonitor:
+    """Ends this process when a task goes on although its caller has disconnected.
 
-    libvips can be asked to stop, but does so when it pleases: it took seconds in a slow codec.
+    libvips can be asked to stop, but stops only between its regions: in a slow codec that took
+    seconds.
     """
 
     def __init__(self) -> None:
-        self._lines = select.epoll()
+        self._epoll = select.epoll()
         self._lock = threading.Lock()
-        self._now: tuple[socket.socket, threading.Event] | None = None
-        threading.Thread(target=self._look, name="watch", daemon=True).start()
+        self._current: tuple[socket.socket, threading.Event] | None = None
+        threading.Thread(target=self._monitor, name="disconnect-monitor", daemon=True).start()
 
     @contextmanager
-    def over(self, line: socket.socket) -> Iterator[None]:
-        """Watch the line while the work inside goes on."""
+    def watch(self, connection: socket.socket) -> Iterator[None]:
+        """Watch the connection for the time of the block."""
         done = threading.Event()
         with self._lock:
-            self._now = (line, done)
-        self._lines.register(line, select.EPOLLRDHUP)
+            self._current = (connection, done)
+        self._epoll.register(connection, select.EPOLLRDHUP)
         try:
             yield
         finally:
-            self._lines.unregister(line)
+            self._epoll.unregister(connection)
             done.set()
             with self._lock:
-                self._now = None
+                self._current = None
 
-    def _look(self) -> None:
+    def _monitor(self) -> None:
         while True:
-            self._lines.poll()
+            self._epoll.poll()
             with self._lock:
-                now = self._now
-            if now is None or now[1].wait(_GRACE_SECONDS):
+                current = self._current
+            if current is None or current[1].wait(_CALLER_GONE_GRACE_SECONDS):
                 continue
             with self._lock:
-                # The next job may have begun meanwhile; its line is its own.
-                if self._now is now and has_hung_up(now[0]):
-                    os._exit(ABANDONED)
+                # The next task, on another connection, may have started meanwhile.
+                if self._current is current and peer_disconnected(current[0]):
+                    os._exit(EXIT_CALLER_GONE)
 
 
-class Memory:
-    """The process's own memory, in bytes beyond what it began with."""
+class PrivateMemory:
+    """Resident memory of this process that it shares with no other, in bytes."""
 
     def __init__(self) -> None:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._fresh = self._own()
+        self._initial_bytes = self._current_bytes()
 
-    def grown(self) -> int:
-        """What is held, in use or not."""
-        return self._own() - self._fresh
+    def growth_bytes(self) -> int:
+        """Growth since the start; memory that was freed but not yet released counts."""
+        return self._current_bytes() - self._initial_bytes
 
     def trim(self) -> None:
-        """Give back what is not in use."""
-        gc.collect()  # a failure's traceback and the image it speaks of hold each other
-        give_back()
+        """Release freed memory to the kernel."""
+        gc.collect()  # an error's traceback and the image that it refers to are a cycle
+        release_freed_memory()
 
-    def _own(self) -> int:
+    def _current_bytes(self) -> int:
         _, resident, shared, *_ = os.pread(self._statm, 128, 0).split()
         return (int(resident) - int(shared)) * os.sysconf("SC_PAGESIZE")

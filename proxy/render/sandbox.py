@@ -1,10 +1,11 @@
-"""What a render process may still do once it has begun, whatever a picture makes of its codec.
+"""The sandbox of a render process: it limits what a malicious image can do through its codec.
 
-Each guard is taken where the kernel offers it, none needs a privilege, and what is missing is told:
+Each guard is used where the kernel supports it. None needs a privilege, and missing ones are
+reported:
 
-    privileges    none can be gained by running a program; those of root are given up
-    limits        memory, open files; no core dumps, which would hold somebody's picture
-    landlock      files: only those of Python, libraries, fonts and models, for reading; no TCP
+    privileges    capabilities are dropped, and no program that is run can gain any
+    limits        memory and open files; no core dumps, which would contain an image
+    landlock      files: read-only, and only Python, libraries, fonts and models; no TCP
     seccomp       system calls: see `proxy.render.seccomp`
 """
 
@@ -20,9 +21,9 @@ from pathlib import Path
 import proxy
 from proxy.render import seccomp
 
-_DESCRIPTORS = 256
+_MAX_OPEN_FILES = 256
 
-_SYSTEM_FILES = (
+_SYSTEM_PATHS = (
     "/lib",
     "/lib64",
     "/usr/lib",
@@ -40,23 +41,23 @@ _SYSTEM_FILES = (
 )
 
 
-def enter(*, readable: Sequence[str], growth: int) -> Mapping[str, str]:
-    """Give up what rendering does not need; for each guard "on", or why it could not be had.
+def enter(*, readable_paths: Sequence[str], max_growth_bytes: int) -> Mapping[str, str]:
+    """Turn on all guards; for each of them "on", or the reason why it is missing.
 
-    ``readable`` are files and folders beside those of the system and of Python; ``growth`` is how
-    much memory of its own the process may take beyond what it has, in bytes. For the first thread
-    of a process, before others are started.
+    ``readable_paths`` are files and folders besides those of the system and of Python.
+    ``max_growth_bytes`` is the memory that the process may allocate beyond what it has now. Must be
+    called in the first thread of the process, before it starts others.
     """
     guards: dict[str, Callable[[], None]] = {
-        "privileges": _give_up_privileges,
-        "limits": lambda: _limit(growth),
-        "landlock": lambda: _restrict_files([*_SYSTEM_FILES, *_python_files(), *readable]),
-        "seccomp": seccomp.confine,
+        "privileges": _drop_privileges,
+        "limits": lambda: _set_limits(max_growth_bytes),
+        "landlock": lambda: _restrict_files([*_SYSTEM_PATHS, *_python_paths(), *readable_paths]),
+        "seccomp": seccomp.install_filter,
     }
-    return {name: _attempt(guard) for name, guard in guards.items()}
+    return {name: _turn_on(guard) for name, guard in guards.items()}
 
 
-def _attempt(guard: Callable[[], None]) -> str:
+def _turn_on(guard: Callable[[], None]) -> str:
     try:
         guard()
     except OSError as error:
@@ -64,7 +65,7 @@ def _attempt(guard: Callable[[], None]) -> str:
     return "on"
 
 
-def _python_files() -> Iterable[str]:
+def _python_paths() -> Iterable[str]:
     yield str(Path(proxy.__file__).parent)
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
         yield sysconfig.get_path(name)
@@ -75,43 +76,43 @@ _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
-def _give_up_privileges() -> None:
+def _drop_privileges() -> None:
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    # Version, process (0: this one); then effective, permitted, inheritable: nothing, twice.
+    # Version, process (0: this one); then effective, permitted, inheritable: none, in two halves.
     _call("capset", struct.pack("II", _CAPABILITY_VERSION_3, 0), bytes(24))
 
 
-def _limit(growth: int) -> None:
+def _set_limits(max_growth_bytes: int) -> None:
     fields = Path("/proc/self/statm").read_text("ascii").split()
     data = int(fields[5]) * resource.getpagesize()
-    for kind, most in (
+    for kind, limit in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _DESCRIPTORS),
-        (resource.RLIMIT_DATA, data + growth),
+        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES),
+        (resource.RLIMIT_DATA, data + max_growth_bytes),
     ):
         _, hard = resource.getrlimit(kind)
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (bound, bound))
+        effective = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (effective, effective))
 
 
-# linux/landlock.h; the numbers of the calls are the same on every machine.
+# linux/landlock.h; these system call numbers are the same on every architecture.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_ASK_VERSION, _PATH_BENEATH = 1, 1
+_QUERY_VERSION, _PATH_BENEATH = 1, 1
 _READ_FILE, _READ_DIRECTORY = 1 << 2, 1 << 3
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""How many rights of files each version of the interface knows."""
+"""The number of file access rights that each ABI version knows."""
 
 
-def _restrict_files(readable: Iterable[str]) -> None:
-    """Refuse every file but these, TCP, signals to others and abstract sockets."""
-    version = _call("syscall", _CREATE_RULESET, None, 0, _ASK_VERSION)
+def _restrict_files(paths: Iterable[str]) -> None:
+    """Deny all other files, TCP, signals to other processes and abstract sockets."""
+    version = _call("syscall", _CREATE_RULESET, None, 0, _QUERY_VERSION)
     files = (1 << _FILE_RIGHTS[min(version, max(_FILE_RIGHTS))]) - 1
     # struct landlock_ruleset_attr grew: files, then network (4), then scopes (6).
-    wanted = struct.pack("QQQ", files, 0b11, 0b11)
+    attributes = struct.pack("QQQ", files, 0b11, 0b11)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset = _call("syscall", _CREATE_RULESET, wanted, size, 0)
+    ruleset = _call("syscall", _CREATE_RULESET, attributes, size, 0)
     try:
-        for path in dict.fromkeys(readable):
+        for path in dict.fromkeys(paths):
             _allow_reading(ruleset, path)
         _call("syscall", _RESTRICT_SELF, ruleset, 0)
     finally:
@@ -132,7 +133,7 @@ def _allow_reading(ruleset: int, path: str) -> None:
 
 
 def _call(name: str, *arguments: int | bytes | None) -> int:
-    """A function of the C library. Raises OSError."""
+    """Call a function of the C library. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     result: int = getattr(libc, name)(*arguments)
     if result < 0:

@@ -1,33 +1,45 @@
-"""Who is served next: cheap work never stands behind dear work, and neither starves the other."""
+"""Choose which priority a render process serves next.
+
+Cheap tasks never wait behind expensive ones, and neither kind starves the other.
+"""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
-from proxy.render.protocol import LANES, Lane
+Priority = Literal["interactive", "expensive", "background"]
+"""``interactive``: a caller waits for a cheap task. ``expensive``: a caller waits for a long task.
+``background``: nobody waits."""
 
-_HALF_LIFE = 10.0
-"""Seconds of work after which what a lane was given before counts half."""
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+
+_HALF_LIFE_SECONDS = 10.0
+"""Seconds of work after which the time that was charged before counts half."""
 
 
-def lanes_of(slot: int, processes: int) -> Sequence[Lane]:
-    """The lanes that a renderer serves; of several renderers, the first is for live work alone."""
-    return LANES if slot > 0 or processes == 1 else ("live",)
+def priorities_for_slot(slot: int, process_count: int) -> Sequence[Priority]:
+    """Of several render processes, the first serves interactive tasks only, the others all."""
+    return PRIORITIES if slot > 0 or process_count == 1 else ("interactive",)
 
 
-class Turn:
-    """One renderer's choice between lanes: the one that was given less time lately goes first.
+class FairScheduler:
+    """Prefers the priority that was charged the least time lately.
 
-    Nobody waits for background work, so it goes last whatever it was given.
+    Background tasks go last however little they were charged, because nobody waits for them.
     """
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
-        self.lanes = lanes
-        self._given = dict.fromkeys(lanes, 0.0)
+    def __init__(self, priorities: Sequence[Priority]) -> None:
+        self.priorities = priorities
+        self._charged = dict.fromkeys(priorities, 0.0)
 
-    def order(self) -> Sequence[Lane]:
-        return sorted(self.lanes, key=lambda lane: (lane == "background", self._given[lane]))
+    def next_order(self) -> Sequence[Priority]:
+        """All priorities, the one to serve first in front."""
+        return sorted(
+            self.priorities,
+            key=lambda priority: (priority == "background", self._charged[priority]),
+        )
 
-    def spent(self, lane: Lane, seconds: float) -> None:
-        fading = 0.5 ** (seconds / _HALF_LIFE)
-        for other in self.lanes:
-            self._given[other] *= fading
-        self._given[lane] += seconds
+    def charge(self, priority: Priority, seconds: float) -> None:
+        decay = 0.5 ** (seconds / _HALF_LIFE_SECONDS)
+        for other in self.priorities:
+            self._charged[other] *= decay
+        self._charged[priority] += seconds

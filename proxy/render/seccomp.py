@@ -1,11 +1,11 @@
-"""The system calls of a render process, by allow list: a filter that the kernel runs.
+"""The system call filter of a render process: an allow list that the kernel enforces.
 
-A renderer computes, maps what it is handed, reads files of libraries and answers on lines that
-others opened. It makes no sockets, starts no programs, forks nothing, writes no file. A call that
-is not listed fails as one that the kernel does not have (ENOSYS), which is what libraries expect
-of kernels older than themselves; so one that a newer library would like to use does no harm.
+A render process computes, maps the buffers of its tasks, reads files of libraries and replies on
+sockets that it has accepted. It opens no sockets, runs no programs, forks no processes and writes
+no files. A call that is not listed fails with ENOSYS, as on a kernel that does not have it:
+libraries expect that of old kernels, so a call that a newer library prefers does no harm.
 
-Numbers are those of the kernel's tables for x86-64 and 64-bit ARM; None where there is none.
+The numbers are those of x86-64 and 64-bit ARM; None where the architecture has no such call.
 """
 
 import ctypes
@@ -16,10 +16,10 @@ import struct
 from collections.abc import Iterator
 
 _X86_64, _AARCH64 = 0, 1
-_MACHINES = {"x86_64": (_X86_64, 0xC000003E), "aarch64": (_AARCH64, 0xC00000B7)}
+_ARCHITECTURES = {"x86_64": (_X86_64, 0xC000003E), "aarch64": (_AARCH64, 0xC00000B7)}
 
 _ALLOWED: dict[str, tuple[int | None, int | None]] = {
-    # bytes, by descriptors that are open
+    # open descriptors
     "read": (0, 63),
     "write": (1, 64),
     "readv": (19, 65),
@@ -39,7 +39,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "ftruncate": (77, 46),
     "fallocate": (285, 47),
     "fadvise64": (221, 223),
-    # files, for reading
+    # files, read-only
     "stat": (4, None),
     "fstat": (5, 80),
     "lstat": (6, None),
@@ -101,7 +101,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "gettimeofday": (96, 169),
     "time": (201, None),
     "times": (100, 153),
-    # who and where
+    # identity and system
     "getpid": (39, 172),
     "gettid": (186, 178),
     "getppid": (110, 173),
@@ -115,7 +115,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "getrlimit": (97, 163),
     "getrusage": (98, 165),
     "arch_prctl": (158, None),
-    # lines that are there already
+    # sockets that are open already
     "accept4": (288, 242),
     "recvfrom": (45, 207),
     "recvmsg": (47, 212),
@@ -141,8 +141,8 @@ _OPENAT = (257, 56)
 _CLONE = (56, 220)
 _PRCTL = (157, 167)
 _IOCTL = (16, 29)
-_ON_ITSELF = ((62, 129), (234, 131), (302, 261))
-"""kill, tgkill and prlimit64: their first argument is a process."""
+_SELF_ONLY = ((62, 129), (234, 131), (302, 261))
+"""kill, tgkill and prlimit64, whose first argument is a process: only for this process."""
 
 _CLONE_THREAD = 0x10000
 _PRCTL_OPTIONS = (15, 16, 0x53564D41)
@@ -151,22 +151,22 @@ _PRCTL_OPTIONS = (15, 16, 0x53564D41)
 _IOCTL_REQUESTS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 
-# The machine of the filter: linux/filter.h, linux/seccomp.h.
+# The filter program: linux/filter.h, linux/seccomp.h.
 _LOAD, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
 _KILL, _ALLOW, _FAIL = 0x80000000, 0x7FFF0000, 0x00050000
-_NUMBER, _MACHINE = 0, 4
+_CALL_NUMBER, _ARCHITECTURE = 0, 4
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 
 
-def confine() -> None:
-    """Filter the calls of this process from now on, and of all threads it will start.
+def install_filter() -> None:
+    """Filter the system calls of this thread from now on, and of all threads that it starts.
 
-    It needs PR_SET_NO_NEW_PRIVS. Raises OSError where the kernel or the machine offers no filter.
+    Needs PR_SET_NO_NEW_PRIVS. Raises OSError where the kernel or the architecture has no filter.
     """
     program = b"".join(_program(platform.machine(), os.getpid()))
-    held = ctypes.create_string_buffer(program, len(program))
-    # struct sock_fprog: how many instructions of 8 bytes, and where.
-    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(held))
+    instructions = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog: the number of instructions, of 8 bytes each, and their address.
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(instructions))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header, 0, 0):
         code = ctypes.get_errno()
@@ -174,55 +174,66 @@ def confine() -> None:
 
 
 def _program(machine: str, pid: int) -> Iterator[bytes]:
-    if machine not in _MACHINES:
-        raise OSError(errno.ENOSYS, f"no system call numbers are known for {machine}")
-    column, audit = _MACHINES[machine]
-    yield _step(_LOAD, _MACHINE)
-    yield _step(_JUMP_EQUAL, audit, 1, 0)
-    yield _step(_RETURN, _KILL)  # numbers of another machine mean other calls
-    yield _step(_LOAD, _NUMBER)
+    if machine not in _ARCHITECTURES:
+        raise OSError(errno.ENOSYS, f"system call numbers unknown for {machine}")
+    column, audit = _ARCHITECTURES[machine]
+    yield _instruction(_LOAD, _ARCHITECTURE)
+    yield _instruction(_JUMP_EQUAL, audit, 1, 0)
+    yield _instruction(_RETURN, _KILL)  # the numbers of another architecture mean other calls
+    yield _instruction(_LOAD, _CALL_NUMBER)
     for numbers in _ALLOWED.values():
         number = numbers[column]
         if number is not None:
-            yield from _when(number, [_step(_RETURN, _ALLOW)])
-    for numbers in _ON_ITSELF:
-        yield from _when(numbers[column], _if_one_of(0, (pid, 0), errno.EPERM))
-    yield from _when(_PRCTL[column], _if_one_of(0, _PRCTL_OPTIONS, errno.EPERM))
-    yield from _when(_IOCTL[column], _if_one_of(1, _IOCTL_REQUESTS, errno.ENOTTY))
+            yield from _for_call(number, [_instruction(_RETURN, _ALLOW)])
+    for numbers in _SELF_ONLY:
+        yield from _for_call(numbers[column], _if_one_of(0, (pid, 0), errno.EPERM))
+    yield from _for_call(_PRCTL[column], _if_one_of(0, _PRCTL_OPTIONS, errno.EPERM))
+    yield from _for_call(_IOCTL[column], _if_one_of(1, _IOCTL_REQUESTS, errno.ENOTTY))
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-    for numbers, at in ((_OPEN, 1), (_OPENAT, 2)):
-        yield from _when(numbers[column], _if_any_bit(at, writing, then=errno.EACCES))
+    for numbers, index in ((_OPEN, 1), (_OPENAT, 2)):
+        yield from _for_call(numbers[column], _if_any_bit(index, writing, then=errno.EACCES))
     threads = _if_any_bit(0, _CLONE_THREAD, then=None, otherwise=errno.EPERM)
-    yield from _when(_CLONE[column], threads)
-    yield _step(_RETURN, _FAIL | errno.ENOSYS)
+    yield from _for_call(_CLONE[column], threads)
+    yield _instruction(_RETURN, _FAIL | errno.ENOSYS)
 
 
-def _step(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, yes, no, value)
+def _instruction(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, jump_true, jump_false, value)
 
 
-def _when(number: int | None, steps: list[bytes]) -> list[bytes]:
-    """The steps for the call of that number; they end in a verdict. The number is loaded."""
-    return [] if number is None else [_step(_JUMP_EQUAL, number, 0, len(steps)), *steps]
+def _for_call(number: int | None, instructions: list[bytes]) -> list[bytes]:
+    """Run the instructions, which end in a return, if the loaded call number is this one."""
+    if number is None:
+        return []
+    return [_instruction(_JUMP_EQUAL, number, 0, len(instructions)), *instructions]
 
 
-def _argument(at: int) -> bytes:
-    return _step(_LOAD, 16 + 8 * at)  # the lower half, on the little-endian machines above
+def _load_argument(index: int) -> bytes:
+    return _instruction(
+        _LOAD, 16 + 8 * index
+    )  # its lower half: both architectures are little-endian
 
 
-def _if_one_of(at: int, values: tuple[int, ...], failure: int) -> list[bytes]:
-    """Allow the call if its argument is among the values."""
+def _if_one_of(index: int, values: tuple[int, ...], error: int) -> list[bytes]:
+    """Allow the call if the argument is one of the values."""
     tests = [
-        _step(_JUMP_EQUAL, value, len(values) - place, 0) for place, value in enumerate(values)
+        _instruction(_JUMP_EQUAL, value, len(values) - position, 0)
+        for position, value in enumerate(values)
     ]
-    return [_argument(at), *tests, _verdict(failure), _verdict(None)]
+    return [_load_argument(index), *tests, _return(error), _return(None)]
 
 
 def _if_any_bit(
-    at: int, bits: int, *, then: int | None, otherwise: int | None = None
+    index: int, bits: int, *, then: int | None, otherwise: int | None = None
 ) -> list[bytes]:
-    return [_argument(at), _step(_JUMP_SET, bits, 0, 1), _verdict(then), _verdict(otherwise)]
+    """Return ``then`` if the argument has any of the bits: an error number, or None to allow."""
+    return [
+        _load_argument(index),
+        _instruction(_JUMP_SET, bits, 0, 1),
+        _return(then),
+        _return(otherwise),
+    ]
 
 
-def _verdict(failure: int | None) -> bytes:
-    return _step(_RETURN, _ALLOW if failure is None else _FAIL | failure)
+def _return(error: int | None) -> bytes:
+    return _instruction(_RETURN, _ALLOW if error is None else _FAIL | error)

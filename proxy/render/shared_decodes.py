@@ -1,9 +1,9 @@
-"""Originals that several sizes are wanted of at a time: decoded once, for all of them.
+"""Decode an original once for several plans that need it at about the same time.
 
-A page asks for all sizes of a new upload at once, and decoding is most of what a small one costs.
-So once a second plan wants the same original, be it now or within the next seconds, and whichever
-worker it reaches, the original is decoded by itself into shared memory, and every plan begins with
-that. Who comes alone is rendered in one go, which takes a little less.
+A page requests all sizes of a new upload at once, and decoding is most of the cost of a small one.
+So once a second plan needs the same original within some seconds, in whichever worker, the original
+is decoded on its own into shared memory, and every plan starts from there. A single plan is
+rendered in one go, which takes a little less.
 """
 
 import asyncio
@@ -18,153 +18,165 @@ from msgspec import Struct
 from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.errors import RenderFailed
 from proxy.geometry import Size
-from proxy.imaging.headers import Header, probe
+from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.shrink_on_load import (
-    BANDS_AT_MOST,
-    SHARED_AT_MOST,
-    Raster,
-    may_share,
-    shared_factor,
+    MAX_BANDS,
+    MAX_SHARED_PIXELS,
+    DecodedInfo,
+    can_share,
+    shared_shrink_factor,
 )
 from proxy.operations.plan import Plan
 from proxy.originals import Original
-from proxy.render.messages import REDUCE, Outfit, ReduceOrder
-from proxy.render.pool import Pool
-from proxy.render.protocol import Lane
-from proxy.render.recent_requests import Asked
-from proxy.render.shared_memory import Loans
+from proxy.render.pool import RenderPool
+from proxy.render.recent_requests import RecentRequests
+from proxy.render.scheduling import Priority
+from proxy.render.shared_memory import SharedMemoryRegistry
+from proxy.render.tasks import DECODE, DecodeRequest, RenderContext
 from proxy.singleflight import SingleFlight
-from proxy.telemetry.metrics import tell
+from proxy.telemetry.request_context import record_cache
 
-_BUDGET = 64 * 1024 * 1024  # bytes
-_SECONDS = 5.0
-"""How far apart two may want the same original, and how long a raster outlasts its last use."""
+_MAX_BYTES = 64 * 1024 * 1024
+_TTL_SECONDS = 5.0
+"""How far apart two requests may be to share a decode, and how long an unused decode is held."""
 
 
-class Reduced(Struct, frozen=True):
-    """A decoded original, and its pixels."""
-
-    raster: Raster
+class DecodedOriginal(Struct, frozen=True):
+    info: DecodedInfo
     pixels: SharedBuffer
 
 
-class _Kept(NamedTuple):
-    reduced: Reduced
+class _Entry(NamedTuple):
+    decoded: DecodedOriginal
     used_at: float
-    own: bool
+    published: bool
+    """Whether this worker decoded it and shares it, rather than another one."""
 
 
-class Rasters:
+class SharedDecodes:
     """The decoded originals of one HTTP worker."""
 
-    def __init__(self, pool: Pool, outfit: Outfit, folder: Path | None = None) -> None:
-        """``folder`` is where all workers of the machine meet; without it this one is alone.
+    def __init__(
+        self, pool: RenderPool, context: RenderContext, shared_dir: Path | None = None
+    ) -> None:
+        """All workers of the machine name the same ``shared_dir``; without it this one is alone.
 
-        Raises OSError where nothing can be written there.
+        Raises OSError where that folder is not writable.
         """
         self._pool = pool
-        self._outfit = outfit
-        self._flights = SingleFlight(folder / "raster-flights" if folder else None)
-        self._asked = Asked(folder / "raster-asked" if folder else None)
-        self._loans = Loans(folder, "raster")
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._context = context
+        self._single_flight = SingleFlight(shared_dir / "decode-locks" if shared_dir else None)
+        self._requests = RecentRequests(shared_dir / "decode-requests" if shared_dir else None)
+        self._registry = SharedMemoryRegistry(shared_dir, "decode")
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
-    def wanted(self, source: str) -> None:
-        """Say that a rendition of the source of this key is about to be made."""
-        self._asked.note(source)
+    def note_request(self, source_key: str) -> None:
+        """Record that a rendition of this source is about to be made."""
+        self._requests.record(source_key)
 
-    async def of(self, source: str, original: Original, plan: Plan, lane: Lane) -> Reduced | None:
-        """The original decoded, where that serves this plan and others too; else None.
+    async def get(
+        self, source_key: str, original: Original, plan: Plan, priority: Priority
+    ) -> DecodedOriginal | None:
+        """The decoded original, if this plan and others can start from it; else None.
 
-        ``source`` is its key. Raises whatever rendering would raise.
+        Raises the errors of rendering.
         """
-        if plan.pages is not None or not self._asked.twice(source, _SECONDS):
+        if plan.page_range is not None or not self._requests.repeated_within(
+            source_key, _TTL_SECONDS
+        ):
             return None
-        at_hand = self._at_hand(original.digest)
-        reduced = at_hand or await self._decoded(original, plan, lane)
-        if reduced is None or not reduced.raster.serves(plan.needs(reduced.raster.natural)):
+        cached = self._find(original.digest)
+        decoded = cached or await self._decode(original, plan, priority)
+        if decoded is None or not decoded.info.can_serve(
+            plan.required_size(decoded.info.natural_size)
+        ):
             return None
-        tell("raster", "hit" if at_hand else "miss")
-        return reduced
+        record_cache("decoded", "hit" if cached else "miss")
+        return decoded
 
-    def forget(self, *, unused_for: float) -> None:
-        """Let go of what was not used for so many seconds."""
-        before = time.monotonic() - unused_for
-        for digest in [digest for digest, kept in self._kept.items() if kept.used_at <= before]:
-            self._drop(digest)
+    def evict(self, *, unused_for: float) -> None:
+        """Drop what was not used for so many seconds."""
+        limit = time.monotonic() - unused_for
+        for digest in [digest for digest, entry in self._entries.items() if entry.used_at <= limit]:
+            self._remove(digest)
 
     async def close(self) -> None:
-        """Give up what is being decoded, and let go of the rest."""
-        await self._flights.close()
+        """Cancel decodes in progress, and drop the others."""
+        await self._single_flight.close()
         if self._timer is not None:
             self._timer.cancel()
-        self.forget(unused_for=0)
+        self.evict(unused_for=0)
 
-    async def _decoded(self, original: Original, plan: Plan, lane: Lane) -> Reduced | None:
+    async def _decode(
+        self, original: Original, plan: Plan, priority: Priority
+    ) -> DecodedOriginal | None:
         header = await asyncio.to_thread(probe, original.body.view())
-        if not may_share(header, plan.needs(Size(header.width, header.height))):
+        if not can_share(header, plan.required_size(Size(header.width, header.height))):
             return None
-        return await self._flights.do(
-            f"{lane}-{original.digest}",  # who waits does not join what is in no hurry
-            partial(self._reduce, original, header, lane),
-            look=partial(self._made, original.digest),
+        return await self._single_flight.do(
+            f"{priority}-{original.digest}",  # a request does not wait for a less urgent task
+            partial(self._run_decode, original, header, priority),
+            recheck=partial(self._recheck, original.digest),
         )
 
-    async def _reduce(self, original: Original, header: Header, lane: Lane) -> Reduced:
-        room = OutputBuffer(SHARED_AT_MOST * BANDS_AT_MOST)
-        raster = await self._pool.run(
-            REDUCE,
-            ReduceOrder(self._outfit, shared_factor(header) or 1),
-            [original.body, room],
-            lane=lane,
-            seconds=self._outfit.limits.render_timeout_seconds,
+    async def _run_decode(
+        self, original: Original, header: ImageHeader, priority: Priority
+    ) -> DecodedOriginal:
+        output = OutputBuffer(MAX_SHARED_PIXELS * MAX_BANDS)
+        info = await self._pool.run(
+            DECODE,
+            DecodeRequest(self._context, shared_shrink_factor(header) or 1),
+            [original.body, output],
+            priority=priority,
+            deadline_seconds=self._context.limits.render_timeout_seconds,
         )
         try:
-            reduced = Reduced(raster, room.sealed(raster.length))
+            decoded = DecodedOriginal(info, output.seal(info.byte_length))
         except (OSError, ValueError) as error:
-            message = "the picture could not be rendered"
-            raise RenderFailed(message, detail=f"a raster that cannot be: {error}") from error
-        self._keep(original.digest, reduced, own=True)
-        return reduced
+            raise RenderFailed(
+                "the image could not be rendered", detail=f"decoded original invalid: {error}"
+            ) from error
+        self._add(original.digest, decoded, publish=True)
+        return decoded
 
-    async def _made(self, digest: str) -> Reduced | None:
-        """What was decoded meanwhile, here or elsewhere."""
-        return self._at_hand(digest)
+    async def _recheck(self, digest: str) -> DecodedOriginal | None:
+        return self._find(digest)
 
-    def _at_hand(self, digest: str) -> Reduced | None:
-        kept = self._kept.get(digest)
-        if kept is not None:
-            self._kept[digest] = kept._replace(used_at=time.monotonic())
-            self._kept.move_to_end(digest)
-            return kept.reduced
-        lent = self._loans.borrow(digest, Raster)
-        if lent is None:
+    def _find(self, digest: str) -> DecodedOriginal | None:
+        """What was decoded here, or by another worker."""
+        entry = self._entries.get(digest)
+        if entry is not None:
+            self._entries[digest] = entry._replace(used_at=time.monotonic())
+            self._entries.move_to_end(digest)
+            return entry.decoded
+        shared = self._registry.open(digest, DecodedInfo)
+        if shared is None:
             return None
-        pixels, raster = lent
-        reduced = Reduced(raster, pixels)
-        self._keep(digest, reduced, own=False)
-        return reduced
+        pixels, info = shared
+        decoded = DecodedOriginal(info, pixels)
+        self._add(digest, decoded, publish=False)
+        return decoded
 
-    def _keep(self, digest: str, reduced: Reduced, *, own: bool) -> None:
-        """Keep it for a while; the longest unused make room for it."""
-        self._kept[digest] = _Kept(reduced, time.monotonic(), own)
-        if own:
-            self._loans.lend(digest, reduced.pixels, reduced.raster)
-        while sum(kept.reduced.pixels.size for kept in self._kept.values()) > _BUDGET:
-            self._drop(next(iter(self._kept)))
+    def _add(self, digest: str, decoded: DecodedOriginal, *, publish: bool) -> None:
+        """Hold it for a while; above the byte limit, the least recently used are dropped."""
+        self._entries[digest] = _Entry(decoded, time.monotonic(), publish)
+        if publish:
+            self._registry.publish(digest, decoded.pixels, decoded.info)
+        while sum(entry.decoded.pixels.size for entry in self._entries.values()) > _MAX_BYTES:
+            self._remove(next(iter(self._entries)))
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._expire)
+            self._timer = asyncio.get_running_loop().call_later(_TTL_SECONDS, self._expire)
 
-    def _drop(self, digest: str) -> None:
-        if self._kept.pop(digest).own:
-            self._loans.take_back(digest)
+    def _remove(self, digest: str) -> None:
+        if self._entries.pop(digest).published:
+            self._registry.withdraw(digest)
 
     def _expire(self) -> None:
         self._timer = None
-        self.forget(unused_for=_SECONDS)
-        if self._kept:
-            self._timer = asyncio.get_running_loop().call_later(_SECONDS, self._expire)
+        self.evict(unused_for=_TTL_SECONDS)
+        if self._entries:
+            self._timer = asyncio.get_running_loop().call_later(_TTL_SECONDS, self._expire)

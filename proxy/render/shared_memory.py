@@ -1,10 +1,10 @@
-"""Blobs in memory that the workers of a machine lend each other.
+"""Share buffers in memory between the workers of a machine.
 
-Who lends writes a note into a folder that all of them name alike: which process holds the bytes,
-behind which descriptor. Who borrows opens that very memory through ``/proc`` and has a blob of its
-own, which stays when the lender lets go. A note that is wrong, since its lender has gone or holds
-something else there by now, is as good as none: the memory is recognised by its inode, and by its
-seals, which only finished blobs have.
+The owner writes an entry into a folder that all workers name alike: which process holds the bytes,
+behind which descriptor. Another worker opens that very memory through ``/proc``; its own buffer
+stays valid when the owner closes the first. An entry may be out of date, because its owner has
+exited or has another file behind that descriptor by now. The memory is therefore checked by its
+inode, and by its seals, which only finished buffers have.
 """
 
 import contextlib
@@ -21,51 +21,51 @@ from proxy.buffers import SharedBuffer
 T = TypeVar("T")
 
 
-class _Note(Struct, frozen=True):
-    process: int
+class _Entry(Struct, frozen=True):
+    pid: int
     descriptor: int
     inode: int
-    about: msgspec.Raw
+    info: msgspec.Raw
 
 
-class Loans:
-    """What this process lends and borrows. A failure to lend or to borrow is not told."""
+class SharedMemoryRegistry:
+    """Buffers by key. A failure to share is not an error: the other worker finds nothing."""
 
     def __init__(self, folder: Path | None, kind: str) -> None:
-        """Without a folder nothing is lent. ``kind`` is what is lent, in file names."""
+        """Without a folder nothing is shared. ``kind`` is a prefix of file names."""
         self._folder = folder
         self._kind = kind
 
-    def lend(self, name: str, blob: SharedBuffer, about: Struct) -> None:
-        """Let others have the sealed blob for as long as it lives here, and what is said of it."""
+    def publish(self, key: str, buffer: SharedBuffer, info: Struct) -> None:
+        """Let other workers open the sealed buffer, for as long as it is open here."""
         if self._folder is None:
             return
-        inode = os.fstat(blob.descriptor).st_ino
-        told = msgspec.Raw(msgspec.msgpack.encode(about))
-        note = _Note(os.getpid(), blob.descriptor, inode, told)
-        aside = self._folder / f"{self._kind}-by-{os.getpid()}"
+        inode = os.fstat(buffer.descriptor).st_ino
+        encoded_info = msgspec.Raw(msgspec.msgpack.encode(info))
+        entry = _Entry(os.getpid(), buffer.descriptor, inode, encoded_info)
+        temporary = self._folder / f"{self._kind}-by-{os.getpid()}"
         with contextlib.suppress(OSError):
-            aside.write_bytes(msgspec.msgpack.encode(note))
-            aside.rename(self._folder / f"{self._kind}-{name}")
+            temporary.write_bytes(msgspec.msgpack.encode(entry))
+            temporary.rename(self._folder / f"{self._kind}-{key}")
 
-    def take_back(self, name: str) -> None:
-        """Let nobody else have it."""
+    def withdraw(self, key: str) -> None:
+        """Let no other worker open the buffer from now on."""
         if self._folder is not None:
             with contextlib.suppress(OSError):
-                (self._folder / f"{self._kind}-{name}").unlink()
+                (self._folder / f"{self._kind}-{key}").unlink()
 
-    def borrow(self, name: str, kind: type[T]) -> tuple[SharedBuffer, T] | None:
-        """What another process lends under this name, and what it says of it."""
+    def open(self, key: str, info_type: type[T]) -> tuple[SharedBuffer, T] | None:
+        """The buffer that another process published under this key, and its info."""
         if self._folder is None:
             return None
         try:
-            written = (self._folder / f"{self._kind}-{name}").read_bytes()
-            note = msgspec.msgpack.decode(written, type=_Note)
-            about = msgspec.msgpack.decode(note.about, type=kind)
-            memory = f"/proc/{note.process}/fd/{note.descriptor}"
-            blob = SharedBuffer(os.open(memory, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
-            inode = os.fstat(blob.descriptor).st_ino
-            sealed = fcntl.fcntl(blob.descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE
+            data = (self._folder / f"{self._kind}-{key}").read_bytes()
+            entry = msgspec.msgpack.decode(data, type=_Entry)
+            info = msgspec.msgpack.decode(entry.info, type=info_type)
+            path = f"/proc/{entry.pid}/fd/{entry.descriptor}"
+            buffer = SharedBuffer(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+            inode = os.fstat(buffer.descriptor).st_ino
+            sealed = fcntl.fcntl(buffer.descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE
         except (OSError, msgspec.DecodeError):
             return None
-        return (blob, about) if sealed and inode == note.inode else None
+        return (buffer, info) if sealed and inode == entry.inode else None

@@ -1,107 +1,123 @@
-"""What render processes do when they get an order."""
+"""The tasks that HTTP workers send to render processes, with their arguments and results.
 
-from collections.abc import Sequence
-from functools import lru_cache, partial
+Their handlers are in `proxy.render.handlers`, which only render processes import: it needs libvips
+and numpy, which would double the start time and the memory of an HTTP worker.
+"""
 
-import pyvips
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from operator import attrgetter
+from typing import Any
 
-from proxy import operations
-from proxy.buffers import Buffer, OutputWriter, SharedBuffer
-from proxy.imaging import background_removal
-from proxy.imaging.cost_model import HEAVY_SECONDS, decoding
-from proxy.imaging.headers import probe
-from proxy.imaging.image import Eye, Rendered, Seen
-from proxy.imaging.info import describe
-from proxy.imaging.info_model import Description
-from proxy.imaging.shrink_on_load import Raster
-from proxy.operations.pipeline import look, reduce, render
-from proxy.render.messages import (
-    DESCRIBE,
-    LOOK,
-    REDUCE,
-    RENDER,
-    LookOrder,
-    ReduceOrder,
-    RenderOrder,
-    unpacked,
-)
-from proxy.render.protocol import Heavy, Lane, Work
-from proxy.smartcrop.detector import Eye as Detectors
+import msgspec
+from msgspec import Struct
+
+from proxy.buffers import SharedBuffer
+from proxy.formats import FormatName
+from proxy.imaging.results import Detection, ImageInfo, RenderResult
+from proxy.imaging.shrink_on_load import DecodedInfo
+from proxy.limits import Limits
+from proxy.operations.operation import Operation, operation_name
+from proxy.operations.plan import Plan
+from proxy.originals import SourceRef
+from proxy.render.ipc import TaskType
 from proxy.smartcrop.models import ModelsConfig
-
-# What libvips remembers of its operations is of use to whoever does the same again, and holds up to
-# 100 MB. Here every picture is met once.
-pyvips.cache_set_max(0)
+from proxy.smartcrop.registry import DETECTORS, DetectorSpec
+from proxy.smartcrop.subject import Subject
 
 
-@lru_cache(maxsize=4)
-def eye_of(models: ModelsConfig) -> Eye:
-    """The eye of a process: its detectors are loaded when something is first looked at."""
-    return Detectors(models)
+class RenderContext(Struct, frozen=True):
+    """What all tasks of one server have in common."""
+
+    limits: Limits
+    models: ModelsConfig = ModelsConfig()
+    detector_version: str = ""
+    detectors: tuple[DetectorSpec, ...] = DETECTORS
 
 
-def _render(originals: Sequence[SharedBuffer], order: RenderOrder, lane: Lane) -> Rendered:
-    picture, *others = (original.view() for original in originals)
-    _weigh_decoding(picture, order.raster, lane)
-    return render(
-        picture,
-        unpacked(order),
-        order.outfit.limits,
-        eye=eye_of(order.outfit.models),
-        focus=order.focus,
-        also=dict(zip(order.also, others, strict=True)),
-        weigh=partial(_weigh, lane=lane),
-        raster=order.raster,
+class WireOperation(Struct, frozen=True):
+    """An operation on the wire: the module and name of its class, and its parameters."""
+
+    module: str
+    name: str
+    params: dict[str, Any]
+
+
+class RenderRequest(Struct, frozen=True):
+    """Render the first buffer by a plan; ``extra_images`` name the other buffers, in order.
+
+    With ``decoded`` the first buffer holds pixels that are decoded already. Without ``subject`` it
+    is detected if the plan needs it.
+    """
+
+    context: RenderContext
+    operations: tuple[WireOperation, ...]
+    accepted_formats: tuple[FormatName, ...]
+    subject: Subject | None
+    extra_images: tuple[SourceRef, ...] = ()
+    decoded: DecodedInfo | None = None
+
+
+class DetectRequest(Struct, frozen=True):
+    """Detect the subject, or use ``subject`` where it is known already.
+
+    With ``decoded`` the buffer holds pixels that are decoded already.
+    """
+
+    context: RenderContext
+    subject: Subject | None
+    decoded: DecodedInfo | None = None
+
+
+class DecodeRequest(Struct, frozen=True):
+    """Decode the first buffer, ``shrink`` times smaller, into the second."""
+
+    context: RenderContext
+    shrink: int
+
+
+def build_render_request(
+    context: RenderContext,
+    plan: Plan,
+    subject: Subject | None,
+    extra_images: Mapping[SourceRef, SharedBuffer],
+    decoded: DecodedInfo | None = None,
+) -> RenderRequest:
+    return RenderRequest(
+        context,
+        _encode_operations(plan),
+        plan.accepted_formats,
+        subject,
+        tuple(extra_images),
+        decoded,
     )
 
 
-def _look(originals: Sequence[SharedBuffer], order: LookOrder, lane: Lane) -> Seen:
-    (picture,) = (original.view() for original in originals)
-    _weigh_decoding(picture, order.raster, lane)
-    return look(
-        picture,
-        order.outfit.limits,
-        eye=eye_of(order.outfit.models),
-        focus=order.focus,
-        raster=order.raster,
+def _encode_operations(plan: Plan) -> tuple[WireOperation, ...]:
+    return tuple(
+        WireOperation(kind.__module__, kind.__qualname__, msgspec.structs.asdict(operation))
+        for operation in plan
+        for kind in (type(operation),)
     )
 
 
-def _describe(originals: Sequence[SharedBuffer], order: LookOrder, lane: Lane) -> Description:
-    (picture,) = (original.view() for original in originals)
-    _weigh_decoding(picture, None, lane)
-    return describe(
-        picture, order.outfit.limits, eye=eye_of(order.outfit.models), focus=order.focus
+def decode_plan(request: RenderRequest) -> Plan:
+    operations = (
+        msgspec.convert({"type": operation_name(kind), **operation.params}, kind)
+        for operation in request.operations
+        for kind in (_import_operation(operation.module, operation.name),)
     )
+    return Plan(tuple(operations), request.accepted_formats)
 
 
-def _reduce(originals: Sequence[SharedBuffer], order: ReduceOrder, lane: Lane) -> Raster:
-    original, room = originals
-    picture = original.view()
-    _weigh_decoding(picture, None, lane)
-    eye = eye_of(order.outfit.models)
-    return reduce(
-        picture, order.factor, order.outfit.limits, eye=eye, write=OutputWriter(room).write
-    )
+@lru_cache(maxsize=256)
+def _import_operation(module: str, name: str) -> type[Operation]:
+    kind: type[Operation] = attrgetter(name)(import_module(module))
+    return kind
 
 
-def _weigh_decoding(original: Buffer, raster: Raster | None, lane: Lane) -> None:
-    if raster is None:
-        _weigh(decoding(probe(original)), lane)
-
-
-def _weigh(seconds: float, lane: Lane) -> None:
-    """Raise Heavy where cheap work would have to stand behind what takes so long."""
-    if lane == "live" and seconds > HEAVY_SECONDS:
-        raise Heavy
-
-
-WORKS = (
-    Work.of(RENDER, _render),
-    Work.of(LOOK, _look),
-    Work.of(DESCRIBE, _describe),
-    Work.of(REDUCE, _reduce),
-)
-
-SHARED = (background_removal, operations)
-"""What orders name by module. Imported before the fork it is there at once, once for all."""
+RENDER = TaskType("render", RenderRequest, RenderResult)
+DETECT = TaskType("detect", DetectRequest, Detection)
+INFO = TaskType("info", DetectRequest, ImageInfo)
+DECODE = TaskType("decode", DecodeRequest, DecodedInfo)

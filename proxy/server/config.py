@@ -1,49 +1,119 @@
-"""What the supervisor and its HTTP workers agree on, and what an operator can set for them."""
+"""The settings of the HTTP server."""
 
-import signal
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-STOP, RETIRE, LEAVE = signal.SIGTERM, signal.SIGUSR2, signal.SIGINT
-"""What a worker is told: no more requests should come; others have taken over; now go."""
-
-BUSY, IDLE = b"b", b"i"
-"""Signs of a worker's life: with connections, without."""
-
-ENTERING_SECONDS = 2.0
-"""How long a request may take to follow the connection that it comes on, when a worker leaves."""
-
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the server listens, with how many processes, and how patient it is."""
+    """Address, worker processes and timeouts of the HTTP server."""
 
-    host: str = "127.0.0.1"
-    """The address to listen on; 0.0.0.0 is every address of this machine."""
+    host: Annotated[
+        str,
+        Meta(
+            description=(
+                "Address to listen on. `0.0.0.0` means all IPv4 addresses of this machine."
+            )
+        ),
+    ] = "127.0.0.1"
 
-    port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
-    """The port to listen on; 0 is any that is free."""
+    port: Annotated[
+        int, Meta(ge=0, le=65_535, description="TCP port to listen on. 0 picks a free port.")
+    ] = 8080
 
-    workers: Annotated[int, Meta(ge=1, le=64)] = 1
-    """HTTP workers. They share one cache and the render processes of the machine."""
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description=(
+                "Number of HTTP worker processes. They share the cache and the render processes of "
+                "the machine."
+            ),
+        ),
+    ] = 1
 
-    max_connections: Annotated[int, Meta(ge=1, le=100_000)] = 4096
-    """Most connections of one worker; one more is answered 503."""
+    max_connections: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description=(
+                "Connections that one worker keeps open at the same time. Above it, a new "
+                "connection is answered with 503."
+            ),
+        ),
+    ] = 4096
 
-    read_timeout_seconds: Annotated[float, Meta(ge=1, le=300)] = 15.0
-    """Longest wait for a request's head, and for each 64 KiB of its body."""
+    read_timeout_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=300,
+            description=(
+                "Time in seconds to receive the head of a request, and then each 64 KiB of its "
+                "body. After it the answer is 408 and the connection is closed."
+            ),
+        ),
+    ] = 15.0
 
-    write_timeout_seconds: Annotated[float, Meta(ge=1, le=300)] = 30.0
-    """Longest wait for a client to take 64 KiB of its answer."""
+    write_timeout_seconds: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=300,
+            description=(
+                "Time in seconds for the client to take each 64 KiB of a response. After it "
+                "the connection is closed."
+            ),
+        ),
+    ] = 30.0
 
-    keep_alive_seconds: Annotated[int, Meta(ge=1, le=3600)] = 75
-    """How long an idle connection is kept open: longer than the proxy in front keeps it."""
+    keep_alive_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description=(
+                "Time in seconds that an idle connection stays open. Set it longer than the "
+                "keep-alive time of the proxy in front, so that the proxy closes first."
+            ),
+        ),
+    ] = 75
 
-    drain_seconds: Annotated[float, Meta(ge=0, le=300)] = 3.0
-    """After SIGTERM, how long new requests are still taken while readiness is already red."""
+    drain_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=300,
+            description=(
+                "After SIGTERM, time in seconds in which new requests are still accepted while "
+                "`/health/ready` already answers 503, so that a load balancer can stop "
+                "sending."
+            ),
+        ),
+    ] = 3.0
 
-    shutdown_timeout_seconds: Annotated[int, Meta(ge=1, le=300)] = 20
-    """After that, how long requests in hand may still take."""
+    shutdown_timeout_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=300,
+            description=(
+                "After the drain time, time in seconds for running requests to finish. What "
+                "still runs then is cancelled."
+            ),
+        ),
+    ] = 20
 
-    worker_timeout_seconds: Annotated[float, Meta(ge=2, le=600)] = 20.0
-    """A worker whose event loop has not turned for so long is ended and replaced."""
+    worker_timeout_seconds: Annotated[
+        float,
+        Meta(
+            ge=2,
+            le=600,
+            description=(
+                "A worker whose event loop is blocked for longer than this, in seconds, is "
+                "killed and replaced."
+            ),
+        ),
+    ] = 20.0

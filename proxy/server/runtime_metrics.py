@@ -1,44 +1,63 @@
-"""How a worker is, noted once a second: what waits, what runs, its memory, a late event loop."""
+"""Report once a second how this worker is doing: its queue, its memory, its event loop."""
 
 import asyncio
+import logging
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from proxy.render.pool import Pool
-from proxy.telemetry.metrics import Telemetry
+from proxy.render.pool import RenderPool
+from proxy.telemetry.metrics import Metrics
 
-_SECONDS = 1.0
+logger = logging.getLogger("framekeep.server.runtime_metrics")
+
+_INTERVAL_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def telling(telemetry: Telemetry, pool: Pool) -> AsyncIterator[None]:
-    """Tell as long as the block lasts."""
-    task = asyncio.create_task(_tell(telemetry, pool))
+async def report_runtime_metrics(metrics: Metrics, pool: RenderPool) -> AsyncIterator[None]:
+    """Report while the block runs, and once more at its end."""
+    runtime = RuntimeMetrics(metrics, pool)
+    task = asyncio.create_task(runtime.run())
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        tell(telemetry, pool)
+        runtime.report()
 
 
-async def _tell(telemetry: Telemetry, pool: Pool) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + _SECONDS
-        await asyncio.sleep(_SECONDS)
-        tell(telemetry, pool, late=loop.time() - due)
+class RuntimeMetrics:
+    def __init__(self, metrics: Metrics, pool: RenderPool) -> None:
+        self._metrics = metrics
+        self._pool = pool
+        self._reported: Counter[str] = Counter()
 
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            expected = loop.time() + _INTERVAL_SECONDS
+            await asyncio.sleep(_INTERVAL_SECONDS)
+            try:
+                self.report(lag=loop.time() - expected)
+            except OSError as error:  # no file descriptor is left, for instance
+                logger.warning("runtime metrics not reported: %s", error)
 
-def tell(telemetry: Telemetry, pool: Pool, late: float = 0.0) -> None:
-    """Note how things are; ``late`` is by how many seconds the loop kept us waiting."""
-    telemetry.copy("renders", pool.counts)
-    telemetry.set("renders_waiting", pool.waiting)
-    telemetry.set("renders_running", pool.running)
-    telemetry.set("requests_running", telemetry.running)
-    telemetry.set("loop_late_seconds", max(0.0, late))
-    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    telemetry.set("worker_resident_bytes", pages * os.sysconf("SC_PAGESIZE"))
+    def report(self, lag: float = 0.0) -> None:
+        """Set the gauges and flush all metrics; ``lag`` is how late the event loop was.
+
+        Raises OSError.
+        """
+        metrics, pool = self._metrics, self._pool
+        metrics.render_queue_length.set(pool.waiting)
+        metrics.renders_in_progress.set(pool.running)
+        metrics.event_loop_lag.set(max(0.0, lag))
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+        metrics.resident_memory.set(pages * os.sysconf("SC_PAGESIZE"))
+        for outcome, count in (pool.outcomes - self._reported).items():
+            metrics.record_renders(outcome, count)
+        self._reported = pool.outcomes.copy()
+        metrics.flush()

@@ -1,14 +1,15 @@
 """One HTTP worker, forked by `proxy.server.supervisor`.
 
-It serves on a socket that it was given, and shows twice a second that its loop still turns. It is
-told to leave in two steps: first each answer becomes the last on its connection, so that clients
-go by themselves; then, when nobody can be surprised by it, it finishes what is left and ends.
+It serves on a socket that it inherits, and sends a heartbeat twice a second to show that its event
+loop runs. It is stopped in two steps: first each response closes its connection, so that clients
+leave by themselves; then it accepts no more connections, finishes its requests and exits.
 """
 
 import asyncio
 import faulthandler
 import os
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -18,49 +19,64 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
+from proxy.compat.uvicorn import Config, Server
 from proxy.errors import ConfigError
-from proxy.render.malloc import give_back, keep_pages
-from proxy.server.config import BUSY, ENTERING_SECONDS, IDLE, LEAVE, RETIRE, STOP, ServerConfig
-from proxy.server.http_protocol import CHECK_SECONDS, Protocol
+from proxy.render.malloc import release_freed_memory, retain_freed_memory
+from proxy.server.config import ServerConfig
+from proxy.server.http_protocol import CHECK_SECONDS, TimeoutHttpProtocol
+from proxy.telemetry.metrics import MetricsFiles
 
-_FORGOTTEN_SECONDS = 5.0
-"""How much later than expected the word to leave may come; then the worker leaves without."""
+SIGNAL_DRAIN, SIGNAL_REPLACED, SIGNAL_EXIT = signal.SIGTERM, signal.SIGUSR2, signal.SIGINT
+"""Become not ready and close connections after their response; the same, but stay ready, because
+another worker has taken over; finish and exit."""
 
-_LOOK_SECONDS = 0.01
-"""How often it looks, when it leaves, whether somebody has still not asked."""
+HEARTBEAT_BUSY, HEARTBEAT_IDLE = b"b", b"i"
+"""What a worker writes to its heartbeat pipe, with and without open connections."""
 
-_REST = 2
-"""Turns without a request in hand after which memory is given back."""
+FIRST_REQUEST_SECONDS = 2.0
+"""How long a worker that exits waits for the first request on a connection that is just made."""
 
-NAME = "framekeep-http"
-"""What `ps` shows as the name of a worker's command."""
+PROCESS_NAME = "framekeep-http"
+"""The name of the process in `ps`."""
 
-MakeApp = Callable[[Callable[[], bool], Path], Any]
-"""Makes the app of a worker: given one that tells whether the worker is about to leave, and the
-folder of the machine's render processes."""
+_EXIT_DELAY_SECONDS = 5.0
+"""If `SIGNAL_EXIT` is later than expected by more than this, the worker exits without it."""
+
+_DRAIN_POLL_SECONDS = 0.01
+
+_IDLE_TICKS = 2
+"""Ticks without a request after which freed memory is released."""
+
+AppFactory = Callable[[Callable[[], bool], Path], Any]
+"""Makes the app of a worker. It is given a function that says whether the server is stopping, and
+the folder with the sockets of the render processes."""
 
 
-class Worker(uvicorn.Server):
-    """uvicorn's server, with our life cycle around its own."""
+class Worker(Server):
+    """uvicorn's server with heartbeat, timeouts and a shutdown in two steps."""
 
     def __init__(
-        self, app: Any, settings: ServerConfig, stopping: asyncio.Event, beat: int, owner: int
+        self,
+        app: Any,
+        config: ServerConfig,
+        *,
+        stopping: asyncio.Event,
+        heartbeat_fd: int,
+        supervisor_fd: int,
     ) -> None:
-        """``stopping`` is set as soon as no more requests should be sent here.
+        """``stopping`` is set as soon as no more requests should be sent to this server.
 
-        ``beat`` is a descriptor to write signs of life to; ``owner`` is one that ends with whoever
-        started us.
+        ``heartbeat_fd`` is written to. ``supervisor_fd`` becomes readable when the supervisor has
+        exited.
         """
         protocol = partial(
-            Protocol,
-            receive_seconds=settings.read_timeout_seconds,
-            send_seconds=settings.write_timeout_seconds,
-            at_hand=getattr(app, "at_hand", None),
+            TimeoutHttpProtocol,
+            read_timeout_seconds=config.read_timeout_seconds,
+            write_timeout_seconds=config.write_timeout_seconds,
+            fast_path=getattr(app, "fast_path", None),
         )
         super().__init__(
-            uvicorn.Config(
+            Config(
                 app,
                 http=protocol,  # type: ignore[arg-type]
                 ws="none",
@@ -70,109 +86,120 @@ class Worker(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=settings.max_connections,
-                timeout_keep_alive=settings.keep_alive_seconds,
-                timeout_graceful_shutdown=settings.shutdown_timeout_seconds,
+                limit_concurrency=config.max_connections,
+                timeout_keep_alive=config.keep_alive_seconds,
+                timeout_graceful_shutdown=config.shutdown_timeout_seconds,
             )
         )
         self._stopping = stopping
-        self._farewell = False
-        self._leaving = asyncio.Event()
-        self._patience = settings.drain_seconds + _FORGOTTEN_SECONDS
-        self._rested = 0
-        self._beat = beat
-        self._owner = owner
+        self._exit = asyncio.Event()
+        self._exit_timeout = config.drain_seconds + _EXIT_DELAY_SECONDS
+        self._close_connections = False
+        self._idle_ticks = 0
+        self._heartbeat_fd = heartbeat_fd
+        self._supervisor_fd = supervisor_fd
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Listen to signals on the loop, and do not die of them afterwards."""
+        """Handle signals on the event loop, and do not raise them again at the end."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(STOP, self._stop)
-        loop.add_signal_handler(RETIRE, self._retire)
-        loop.add_signal_handler(LEAVE, self._leaving.set)
-        loop.add_reader(self._owner, self._lose_owner)
+        loop.add_signal_handler(SIGNAL_DRAIN, self._on_drain)
+        loop.add_signal_handler(SIGNAL_REPLACED, self._on_replaced)
+        loop.add_signal_handler(SIGNAL_EXIT, self._exit.set)
+        loop.add_reader(self._supervisor_fd, self._on_supervisor_exit)
         yield
 
-    def _stop(self) -> None:
+    def _on_drain(self) -> None:
         self._stopping.set()
-        self._retire()
+        self._on_replaced()
 
-    def _retire(self) -> None:
-        self._farewell = True
-        self._turn()
-        asyncio.get_running_loop().call_later(self._patience, self._leaving.set)
+    def _on_replaced(self) -> None:
+        self._close_connections = True
+        self._tick()
+        asyncio.get_running_loop().call_later(self._exit_timeout, self._exit.set)
 
-    def _lose_owner(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._owner)
+    def _on_supervisor_exit(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._supervisor_fd)
         self._stopping.set()
-        self._leaving.set()
+        self._exit.set()
 
     async def main_loop(self) -> None:
-        """Serve until it is time to leave; what is in hand then is finished by uvicorn."""
-        self._go_on()
-        await self._leaving.wait()
-        await self._let_nobody_else_in()
+        """Serve until it is time to exit; uvicorn then finishes the requests."""
+        self._run_ticks()
+        await self._exit.wait()
+        await self._drain_accepted()
 
-    def _go_on(self) -> None:
-        """Turn until the end: a worker that finishes what is in hand is alive as well."""
-        self._turn()
-        asyncio.get_running_loop().call_later(CHECK_SECONDS, self._go_on)
+    def _run_ticks(self) -> None:
+        """Tick until the process exits: a worker that finishes its requests is alive too."""
+        self._tick()
+        asyncio.get_running_loop().call_later(CHECK_SECONDS, self._run_ticks)
 
-    async def _let_nobody_else_in(self) -> None:
-        """Take no more connections, and hear out who came in just before."""
+    async def _drain_accepted(self) -> None:
+        """Accept no more connections, and wait for the first request on those accepted last."""
         for server in self.servers:
             server.close()
-        entered = True  # who was let in last shows a turn of the loop later
-        while entered:
-            await asyncio.sleep(_LOOK_SECONDS)
-            since = asyncio.get_running_loop().time() - ENTERING_SECONDS
-            connections = self.server_state.connections
-            entered = any(one.is_entering(since) for one in connections)  # type: ignore[union-attr]
+        waiting = True  # the last connections are reported one turn of the loop later
+        while waiting:
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+            since = asyncio.get_running_loop().time() - FIRST_REQUEST_SECONDS
+            waiting = any(
+                connection.is_awaiting_first_request(since) for connection in self._connections()
+            )
 
-    def _turn(self) -> None:
-        """What is due twice a second."""
+    def _connections(self) -> list[TimeoutHttpProtocol]:
+        return list(self.server_state.connections)  # type: ignore[arg-type]
+
+    def _tick(self) -> None:
+        """Update the default headers, check timeouts, release memory, send a heartbeat."""
         headers = [(b"date", formatdate(usegmt=True).encode())]
-        if self._farewell:
+        if self._close_connections:
             headers.append((b"connection", b"close"))
-        self.server_state.default_headers[:] = headers  # in place: for answers under way too
-        connections = list(self.server_state.connections)
+        self.server_state.default_headers[:] = headers  # in place: for current requests too
+        connections = self._connections()
         now = asyncio.get_running_loop().time()
         for connection in connections:
-            connection.check(now)  # type: ignore[union-attr]
-        self._rested = 0 if self.server_state.tasks else self._rested + 1
-        if self._rested == _REST:
-            give_back()
+            connection.check_timeouts(now)
+        self._idle_ticks = 0 if self.server_state.tasks else self._idle_ticks + 1
+        if self._idle_ticks == _IDLE_TICKS:
+            release_freed_memory()
         with suppress(BlockingIOError, BrokenPipeError):
-            os.write(self._beat, BUSY if connections else IDLE)
+            os.write(self._heartbeat_fd, HEARTBEAT_BUSY if connections else HEARTBEAT_IDLE)
 
 
 def run(
-    make_app: MakeApp,
-    settings: ServerConfig,
+    make_app: AppFactory,
+    config: ServerConfig,
     *,
-    listener: int,
-    beat: int,
-    owner: int,
-    renderers: Path,
+    listener_fd: int,
+    heartbeat_fd: int,
+    supervisor_fd: int,
+    render_dir: Path,
+    metrics_files: MetricsFiles,
 ) -> int:
-    """Be a worker, from the first to the last; the exit status.
+    """Run a worker in this process; the exit status.
 
-    ``listener``, ``beat`` and ``owner`` are descriptors, see `Worker`; ``renderers`` is the folder
-    of the machine's render processes.
+    For the descriptors see `Worker`; ``render_dir`` has the sockets of the render processes.
     """
-    Path("/proc/self/comm").write_text(NAME)
-    faulthandler.enable()  # on SIGABRT, it says where it hangs
-    keep_pages()
-    os.set_blocking(beat, False)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    Path("/proc/self/comm").write_text(PROCESS_NAME)
+    faulthandler.enable()  # on SIGABRT it prints where the worker hangs
+    retain_freed_memory()
+    os.set_blocking(heartbeat_fd, False)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
 
+    metrics_files.use()
     stopping = asyncio.Event()
     try:
-        app = make_app(stopping.is_set, renderers)
+        app = make_app(stopping.is_set, render_dir)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    worker = Worker(app, settings, stopping, beat, owner)
-    worker.run([socket.socket(fileno=listener)])
+    worker = Worker(
+        app,
+        config,
+        stopping=stopping,
+        heartbeat_fd=heartbeat_fd,
+        supervisor_fd=supervisor_fd,
+    )
+    worker.run([socket.socket(fileno=listener_fd)])
     return 0

@@ -1,1 +1,1 @@
-"""Where the eye goes: detectors find evidence, and the window is placed by it."""
+"""Find the subject of a picture, and place a crop around it."""

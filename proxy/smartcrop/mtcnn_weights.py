@@ -1,9 +1,8 @@
-"""The weights of MTCNN's three nets, read out of the ``mtcnn`` wheel without running any of it.
+"""The weights of MTCNN's networks, read from the ``mtcnn`` package without running any of its code.
 
-The wheel keeps them as LZ4-compressed pickles. A pickle can run code when it is loaded, and
-importing the package would pull in TensorFlow, so neither is done: the file's SHA-256 is compared
-first, which makes the place of every array in it a known fact, and the arrays are then plain views
-of the bytes.
+The package has them as LZ4-compressed pickles. Unpickling can run code, and importing the package
+would import TensorFlow, so neither is done: the file's SHA-256 is compared with the known one,
+which fixes the offset of every array in it, and the arrays are plain views of the bytes.
 """
 
 from __future__ import annotations
@@ -21,19 +20,20 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 
 
-class Net(msgspec.Struct, frozen=True):
-    """One weights file: its digest, and where each array of little-endian float32 begins."""
+class WeightsFile(msgspec.Struct, frozen=True):
+    """A file of weights: its digest, and the offset and shape of each array.
 
-    file: str
+    Arrays are little-endian float32; offsets are bytes in the decompressed file.
+    """
+
+    name: str
     sha256: str
-    unpacked: int
     arrays: tuple[tuple[int, tuple[int, ...]], ...]
 
 
-PROPOSAL = Net(
-    file="pnet.lz4",
+P_NET = WeightsFile(
+    name="pnet.lz4",
     sha256="ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
-    unpacked=27_450,
     arrays=(
         (240, (3, 3, 3, 10)),
         (1376, (10,)),
@@ -50,10 +50,9 @@ PROPOSAL = Net(
         (27440, (2,)),
     ),
 )
-REFINEMENT = Net(
-    file="rnet.lz4",
+R_NET = WeightsFile(
+    name="rnet.lz4",
     sha256="cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
-    unpacked=401_770,
     arrays=(
         (240, (3, 3, 3, 28)),
         (3312, (28,)),
@@ -73,10 +72,9 @@ REFINEMENT = Net(
         (401760, (2,)),
     ),
 )
-OUTPUT = Net(
-    file="onet.lz4",
+O_NET = WeightsFile(
+    name="onet.lz4",
     sha256="94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
-    unpacked=1_557_530,
     arrays=(
         (240, (3, 3, 3, 32)),
         (3744, (32,)),
@@ -101,25 +99,26 @@ OUTPUT = Net(
 )
 
 
-def wheel_folder() -> Path | None:
-    """The folder of weights in the installed ``mtcnn`` package, or None where there is none."""
-    spec = find_spec("mtcnn")  # a top-level name: located on the path, never run
+def find_weights_dir() -> Path | None:
+    """The folder of weights in the installed ``mtcnn`` package; None when it is not installed."""
+    spec = find_spec("mtcnn")  # a top-level package is located on the path and not imported
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "assets" / "weights"
     return folder if folder.is_dir() else None
 
 
-def read(net: Net, folder: Path) -> list[Array]:
-    """The arrays of one net, in the order its layers use them: kernel, bias, slope, and so on.
+def load_weights(file: WeightsFile, folder: Path) -> list[Array]:
+    """The arrays of one network in the order its layers use them: kernel, bias, slope, and so on.
 
-    Raises ValueError when the file isn't the one that is known.
+    Raises ValueError when the file's SHA-256 is not the known one.
     """
-    packed = (folder / net.file).read_bytes()
-    if hashlib.sha256(packed).hexdigest() != net.sha256:
-        raise ValueError(f"{net.file} is not the file that is known: its SHA-256 differs")
-    raw = lz4.frame.decompress(packed)
+    compressed = (folder / file.name).read_bytes()
+    found = hashlib.sha256(compressed).hexdigest()
+    if found != file.sha256:
+        raise ValueError(f"{file.name} has SHA-256 {found}, expected {file.sha256}")
+    raw = lz4.frame.decompress(compressed)
     return [
-        np.frombuffer(raw, dtype="<f4", count=math.prod(shape), offset=start).reshape(shape)
-        for start, shape in net.arrays
+        np.frombuffer(raw, dtype="<f4", count=math.prod(shape), offset=offset).reshape(shape)
+        for offset, shape in file.arrays
     ]

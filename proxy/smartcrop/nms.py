@@ -1,47 +1,39 @@
-"""Boxes as rows of left, top, right, bottom, confidence: what every detector answers with."""
+"""Boxes as detectors' models find them, and non-maximum suppression."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pyvips
 
-Rows = npt.NDArray[np.float32]
+Boxes = npt.NDArray[np.float32]
+"""One box a row: left, top, right, bottom (pixels), confidence (0 to 1), class id.
+
+The class id is 0 where a model knows one class only.
+"""
 
 
-def apart(boxes: Rows, most: float, *, of_smaller: bool = False) -> npt.NDArray[np.intp]:
-    """Indices of the boxes that no kept, surer box overlaps by more than ``most``.
+def non_max_suppression(
+    boxes: npt.NDArray[np.float32], max_overlap: float, *, over_minimum: bool = False
+) -> npt.NDArray[np.intp]:
+    """Indices of the boxes that overlap no more confident box by more than ``max_overlap``.
 
-    Boxes come the surest first. Overlap is the shared area as a share of both together, or of the
-    smaller one.
+    Rows begin with left, top, right, bottom and are sorted by confidence, highest first. Overlap is
+    intersection over union, or over the smaller area with ``over_minimum``; 0 to 1.
     """
     left, top, right, bottom = boxes[:, :4].T
     area = (right - left) * (bottom - top)
-    wide = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
-    high = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
-    shared = np.clip(wide, 0, None) * np.clip(high, 0, None)
-    whole = np.minimum(area[:, None], area) if of_smaller else area[:, None] + area - shared
-    same = shared > most * np.maximum(whole, 1e-6)
-    gone = np.zeros(len(boxes), bool)
-    kept = []
+    width = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    height = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    intersection = np.clip(width, 0, None) * np.clip(height, 0, None)
+    if over_minimum:
+        reference = np.minimum(area[:, None], area)
+    else:
+        reference = area[:, None] + area - intersection
+    overlaps = intersection > max_overlap * np.maximum(reference, 1e-6)
+    suppressed = np.zeros(len(boxes), bool)
+    selected = []
     for index in range(len(boxes)):
-        if not gone[index]:
-            kept.append(index)
-            gone |= same[index]
-    return np.array(kept, np.intp)
-
-
-def as_image(pixels: npt.NDArray[np.uint8]) -> pyvips.Image:
-    """An RGB array of shape (height, width, 3) as an image on the same memory."""
-    height, width = pixels.shape[:2]
-    return pyvips.Image.new_from_memory(
-        np.ascontiguousarray(pixels).data, width, height, 3, "uchar"
-    )
-
-
-def as_plane(pixels: npt.NDArray[np.uint8]) -> pyvips.Image:
-    """An array of shape (height, width) as an image of one band on the same memory."""
-    height, width = pixels.shape
-    return pyvips.Image.new_from_memory(
-        np.ascontiguousarray(pixels).data, width, height, 1, "uchar"
-    )
+        if not suppressed[index]:
+            selected.append(index)
+            suppressed |= overlaps[index]
+    return np.array(selected, np.intp)

@@ -1,7 +1,8 @@
-"""ONNX files, where onnxruntime is installed; the only module that knows it."""
+"""ONNX models by onnxruntime, which is optional; no other module imports it."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,18 +10,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from proxy.smartcrop.models import ModelsConfig
+
 Array = npt.NDArray[np.float32]
 
-
-def available() -> bool:
-    """Whether onnxruntime is installed."""
-    return find_spec("onnxruntime") is not None
+log = logging.getLogger(__name__)
 
 
-class Net:
-    """A model that runs on one thread: the machine's work is shared out over render processes.
+def find_model(models: ModelsConfig, name: str) -> Path | None:
+    """The model file of that name, or None when it or onnxruntime is not installed."""
+    path = next((path for path in models.installed_files() if path.name == name), None)
+    if path is not None and find_spec("onnxruntime") is None:
+        log.warning("onnxruntime is not installed: model %s is not used", name)
+        return None
+    return path
 
-    Raises ValueError when the file is no model that can be run.
+
+class OnnxModel:
+    """A model that runs on one thread: the cores are shared among render processes.
+
+    Raises ValueError when the file is not an ONNX model, or not one that can run here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,8 +49,7 @@ class Net:
         self.outputs = tuple(output.name for output in self._session.get_outputs())
         self.input_shape: Sequence[int | str] = self._session.get_inputs()[0].shape
 
-    def __call__(self, planes: Array) -> Mapping[str, Array]:
-        """The outputs, by name, for an input of shape (1, 3, height, width)."""
-        return dict(
-            zip(self.outputs, self._session.run(self.outputs, {self._input: planes}), strict=True)
-        )
+    def run(self, planes: Array) -> Mapping[str, Array]:
+        """The outputs by name, for an input of shape (1, 3, height, width)."""
+        outputs = self._session.run(self.outputs, {self._input: planes})
+        return dict(zip(self.outputs, outputs, strict=True))

@@ -1,105 +1,107 @@
-"""From evidence to a window: where to cut a picture so that its subject stays.
+"""Place a crop: the window of a given aspect ratio that keeps most of the subject.
 
-For every place of the window along an axis, the shares it keeps of each kind of evidence are added
-up, each with its own weight; the best place wins, and between equals the one nearest the evidence's
-middle. Nothing here looks at pixels, so one look serves every size and ratio, and equal evidence
-gives equal windows.
+For each offset of the window along an axis, the shares of all regions inside it are added up, each
+with the weight of its kind. The offset with the highest score wins; among equals, the one nearest
+to the center of the regions. Only regions are read, not pixels, so one detection serves all sizes
+and aspect ratios, and equal regions give equal crops.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import sqrt
 
 from msgspec import Struct
 
-from proxy.geometry import Box, Size, anchored, largest_window
-from proxy.smartcrop.area_of_interest import Shares, area_of_interest, to_show
-from proxy.smartcrop.subject import Focus, Region
-from proxy.smartcrop.weights import (
-    THINGS,
-    Decided,
-    Wanted,
-    across,
+from proxy.geometry import Box, Size, anchor, largest_window
+from proxy.smartcrop.area_of_interest import Edges, area_of_interest, zoom_target
+from proxy.smartcrop.regions import (
+    OBJECT_KINDS,
+    CropReason,
+    FocusOption,
     area_weight,
-    body,
-    chosen,
-    down,
-    first_kind,
-    room,
+    estimate_body,
+    mean_side,
+    select_regions,
     side_weight,
+    top_kind,
+    with_margin,
+    x_interval,
+    y_interval,
 )
+from proxy.smartcrop.subject import Region, Subject
 
-WORTH: dict[str, float] = {"face": 2.0, "body": 0.25, "thing": 1.0, "saliency": 1.0}
-"""What it is worth to keep all evidence of a sort; people, animals and objects are things."""
+_FACE_VALUE, _BODY_VALUE, _OBJECT_VALUE, _SALIENCY_VALUE = 2.0, 0.25, 1.0, 1.0
+"""Score of a window that holds everything of a kind; people and animals are objects here."""
 
-# Detectors place the edge of a face to about a tenth of it, and hair, hat and chin want air: a
-# window that keeps a face with more room around it is better. Shares of the face's extent: sides
+# Detectors find the edge of a face to about a tenth of its width, and hair, hat and chin need
+# space: a window with more space around a face scores higher. As shares of the face: at the sides
 # and below, above.
-ROOM: tuple[tuple[float, float], ...] = ((0.05, 0.05), (0.15, 0.25), (0.3, 0.5))
-PROMINENT = 0.1  # of the picture's mean side: a face that counts fully
-CUT = 0.5  # what a cut face counts for, beside a whole one
-WHOLE = 0.995  # of a face, and it counts as whole
-NEAR = 0.02  # what the whole way from the evidence's middle costs
-PLACES = 128  # tried along an axis
-RATIOS = (0.5, 2.0)  # of a window whose ratio nobody asked for
+_FACE_MARGINS: tuple[tuple[float, float], ...] = ((0.05, 0.05), (0.15, 0.25), (0.3, 0.5))
+_FULL_SIZE_FACE = 0.1  # of the picture's mean side; smaller faces score less
+_CUT_FACTOR = 0.5  # score of a cut face, relative to a whole one
+_WHOLE = 0.995  # share of a face from which it counts as whole
+_CENTER_PENALTY = 0.02  # for a distance of one picture from the center of the regions
+_MAX_OFFSETS = 128  # that are tried along an axis
+_MIN_RATIO, _MAX_RATIO = 0.5, 2.0  # width by height, when the caller asks for no ratio
 
 
 class Placement(Struct, frozen=True):
-    """Where to cut, in pixels, and the kind of evidence that had the first word."""
+    """Where to crop, in pixels, and the most important kind of region that decided it."""
 
     box: Box
-    decided: Decided
+    reason: CropReason
 
 
-class Span(Struct, frozen=True):
-    """Evidence along one axis, in shares of it; ``whole`` evidence is spoilt by a cut."""
+class Interval(Struct, frozen=True):
+    """A region along one axis, in fractions; with ``indivisible`` its parts are worth less."""
 
     start: float
     end: float
-    worth: float
-    whole: bool = False
+    value: float
+    indivisible: bool = False
 
 
-def place(
-    focus: Focus,
+WeightedRegions = list[tuple[Region, float]]
+
+
+def place_crop(
+    subject: Subject,
     picture: Size,
     target: Size,
-    wanted: Wanted = "auto",
+    focus: FocusOption = "auto",
     zoom: float | None = None,
 ) -> Placement:
-    """The window of the target's ratio that keeps the subject.
+    """Place the window of the target's aspect ratio so that it keeps the subject.
 
-    It is the largest in the picture; ``zoom`` (0 to 1) draws it together around the subject, at 1
-    to as little as shows it with some room, but never below the target's own size. ``wanted``
-    names the evidence to go by; where there is none of it, the kinds that follow it in ORDER are
-    taken, and without any the middle.
+    It is the largest window that fits, or smaller by ``zoom``: from 0 to 1 it shrinks around the
+    subject, at 1 to the subject with some margin, but never below the target's own size. ``focus``
+    selects the kind of regions, see `select_regions`; without any, the window is centered.
     """
-    regions = chosen(focus, wanted)
+    regions = select_regions(subject, focus)
     window = largest_window(picture, target)
     if not regions:
-        return Placement(anchored(window, picture, 0.5, 0.5), "center")
-    subject = None
+        return Placement(anchor(window, picture, 0.5, 0.5), "center")
+    keep_x = keep_y = None
     if zoom:
-        subject = to_show(regions)
-        window = _drawn(window, _tight(subject, picture, target, window), zoom)
+        edges = zoom_target(regions)
+        window = _interpolate_zoom(window, _tightest(edges, picture, target, window), zoom)
+        keep_x, keep_y = (edges[0], edges[2]), (edges[1], edges[3])
     box = Box(
-        _along(_spans(regions, across), picture.width, window.width, subject and subject[0::2]),
-        _along(_spans(regions, down), picture.height, window.height, subject and subject[1::2]),
+        _best_offset(_intervals(regions, x_interval), picture.width, window.width, keep_x),
+        _best_offset(_intervals(regions, y_interval), picture.height, window.height, keep_y),
         window.width,
         window.height,
     )
-    return Placement(box, first_kind(regions))
+    return Placement(box, top_kind(regions))
 
 
-def best_window(focus: Focus, picture: Size) -> Placement:
-    """The window of the subject's own ratio, between 1:2 and 2:1: for when none is asked for."""
-    area = area_of_interest(focus, picture)
-    least, most = RATIOS
-    ratio = min(max(area.width / area.height, least), most)
+def best_crop(subject: Subject, picture: Size) -> Placement:
+    """Crop to the subject at its own aspect ratio, between 1:2 and 2:1."""
+    area = area_of_interest(subject, picture)
+    ratio = min(max(area.width / area.height, _MIN_RATIO), _MAX_RATIO)
     width = min(picture.width, max(area.width, round(area.height * ratio)))
     height = min(picture.height, max(area.height, round(area.width / ratio)))
-    width, height = min(width, int(height * most)), min(height, int(width / least))
+    width, height = min(width, int(height * _MAX_RATIO)), min(height, int(width / _MIN_RATIO))
     window = Size(max(1, width), max(1, height))
     left = area.left + (area.width - window.width) // 2
     top = area.top + (area.height - window.height) // 2
@@ -109,67 +111,62 @@ def best_window(focus: Focus, picture: Size) -> Placement:
         window.width,
         window.height,
     )
-    regions = chosen(focus, "auto")
-    return Placement(box, first_kind(regions) if regions else "center")
+    regions = select_regions(subject, "auto")
+    return Placement(box, top_kind(regions) if regions else "center")
 
 
-Sides = Callable[[Region], tuple[float, float]]
-
-
-def _spans(regions: Sequence[Region], sides: Sides) -> list[Span]:
-    """The evidence along one axis."""
-    faces = _prominent([face for face in regions if face.kind == "face"])
-    things = [(thing, area_weight(thing)) for thing in regions if thing.kind in THINGS]
-    salient = [(place, place.weight) for place in regions if place.kind == "saliency"]
-    seen_whole = any(thing.kind == "person" for thing, _ in things)
-    bodies = [] if seen_whole else [(body(face), share) for face, share in faces]
-    worths = [
-        *_worth(WORTH["thing"], _whole(things)),
-        *_worth(WORTH["saliency"], _whole(salient)),
-        *_worth(WORTH["body"], bodies),
+def _intervals(
+    regions: Sequence[Region], interval_of: Callable[[Region], tuple[float, float]]
+) -> list[Interval]:
+    """The regions along one axis, with their values."""
+    faces = _weigh_faces([region for region in regions if region.kind == "face"])
+    objects = [(region, area_weight(region)) for region in regions if region.kind in OBJECT_KINDS]
+    salient = [(region, region.weight) for region in regions if region.kind == "saliency"]
+    has_people = any(region.kind == "person" for region, _ in objects)
+    bodies = [] if has_people else [(estimate_body(face), weight) for face, weight in faces]
+    valued = [
+        *_scale(_OBJECT_VALUE, _normalize(objects)),
+        *_scale(_SALIENCY_VALUE, _normalize(salient)),
+        *_scale(_BODY_VALUE, bodies),
     ]
-    for around, above in ROOM:
-        roomy = [(room(face, around, above, around), share) for face, share in faces]
-        worths += _worth(WORTH["face"] / len(ROOM), roomy)
+    for sides, above in _FACE_MARGINS:
+        grown = [(with_margin(face, sides, above, sides), weight) for face, weight in faces]
+        valued += _scale(_FACE_VALUE / len(_FACE_MARGINS), grown)
     merged: dict[tuple[float, float, bool], float] = {}
-    for region, worth in worths:
-        key = (*sides(region), region.kind == "face")
-        merged[key] = merged.get(key, 0.0) + worth
-    return [Span(start, end, worth, whole) for (start, end, whole), worth in merged.items()]
+    for region, value in valued:
+        key = (*interval_of(region), region.kind == "face")
+        merged[key] = merged.get(key, 0.0) + value
+    return [Interval(start, end, value, whole) for (start, end, whole), value in merged.items()]
 
 
-Weighted = list[tuple[Region, float]]
+def _weigh_faces(faces: Sequence[Region]) -> WeightedRegions:
+    """Give each face a weight; they add up to 1, or less when none is both certain and large.
 
-
-def _prominent(faces: Sequence[Region]) -> Weighted:
-    """How far each face counts; all together 1, or less where none is sure and large.
-
-    A doubtful or very small face is no reason to give up the rest, and whoever stands in front is
-    whom a picture is about.
+    A doubtful or very small face is no reason to lose the rest, and the larger a face, the more the
+    picture is about it.
     """
-    seen = sum(face.weight * min(1.0, _side(face) / PROMINENT) for face in faces)
+    certainty = sum(face.weight * min(1.0, mean_side(face) / _FULL_SIZE_FACE) for face in faces)
     total = sum(map(side_weight, faces))
-    return [(face, min(1.0, seen) * side_weight(face) / total) for face in faces if total > 0]
+    return [(face, min(1.0, certainty) * side_weight(face) / total) for face in faces if total > 0]
 
 
-def _side(region: Region) -> float:
-    return sqrt((region.right - region.left) * (region.bottom - region.top))
-
-
-def _whole(weighted: Weighted) -> Weighted:
-    """With the weights brought to add up to 1."""
+def _normalize(weighted: WeightedRegions) -> WeightedRegions:
+    """Scale the weights so that they add up to 1."""
     total = sum(weight for _, weight in weighted)
     return [(region, weight / total) for region, weight in weighted if weight > 0]
 
 
-def _worth(worth: float, weighted: Weighted) -> Weighted:
-    return [(region, worth * weight) for region, weight in weighted]
+def _scale(factor: float, weighted: WeightedRegions) -> WeightedRegions:
+    return [(region, factor * weight) for region, weight in weighted]
 
 
-def _along(
-    spans: Sequence[Span], length: int, window: int, keep: tuple[float, float] | None
+def _best_offset(
+    intervals: Sequence[Interval], length: int, window: int, keep: tuple[float, float] | None
 ) -> int:
-    """The best start, in pixels, of a window along an axis; ``keep`` is what it must not leave."""
+    """The best start of a window along an axis; ``length`` and ``window`` are pixels.
+
+    The window contains ``keep`` (start and end as fractions), as far as it can.
+    """
     first, last = 0, length - window
     if keep is not None:
         first = min(last, max(0, round(keep[1] * length) - window))
@@ -177,49 +174,49 @@ def _along(
     if first == last:
         return first
     share = window / length
-    total = sum(span.worth for span in spans) or 1.0
-    middle = sum(span.worth * (span.start + span.end) / 2 for span in spans) / total
-    steps = min(last - first, PLACES)
-    best, best_value = first, float("-inf")
+    total = sum(interval.value for interval in intervals) or 1.0
+    center = sum(each.value * (each.start + each.end) / 2 for each in intervals) / total
+    steps = min(last - first, _MAX_OFFSETS)
+    best, best_score = first, float("-inf")
     for step in range(steps + 1):
         start = first + (last - first) * step // steps
-        value = _kept(spans, start / length, share)
-        value -= NEAR * abs((start + window / 2) / length - middle)
-        if value > best_value:
-            best, best_value = start, value
+        score = _score(intervals, start / length, share)
+        score -= _CENTER_PENALTY * abs((start + window / 2) / length - center)
+        if score > best_score:
+            best, best_score = start, score
     return best
 
 
-def _kept(spans: Sequence[Span], start: float, share: float) -> float:
-    """What a window is worth: the evidence it keeps."""
+def _score(intervals: Sequence[Interval], start: float, share: float) -> float:
+    """The value inside a window from ``start`` that covers ``share`` of the axis."""
     end = start + share
-    value = 0.0
-    for span in spans:
-        low = max(start, span.start)
-        high = min(end, span.end)
+    score = 0.0
+    for interval in intervals:
+        low = max(start, interval.start)
+        high = min(end, interval.end)
         if high > low:
-            kept = (high - low) / (span.end - span.start)
-            if span.whole and kept < WHOLE:
-                kept *= CUT
-            value += span.worth * kept
-    return value
+            inside = (high - low) / (interval.end - interval.start)
+            if interval.indivisible and inside < _WHOLE:
+                inside *= _CUT_FACTOR
+            score += interval.value * inside
+    return score
 
 
-def _tight(subject: Shares, picture: Size, target: Size, window: Size) -> Size:
-    """The smallest window that shows the subject; as large as the target, where it can be."""
+def _tightest(subject: Edges, picture: Size, target: Size, window: Size) -> Size:
+    """The smallest window that shows the subject, at least as large as the target if it can be."""
     left, top, right, bottom = subject
     scale = max(
         (right - left) * picture.width / window.width,
         (bottom - top) * picture.height / window.height,
         target.width / window.width,
     )
-    return _scaled(window, min(1.0, scale))
+    return _scale_size(window, min(1.0, scale))
 
 
-def _drawn(window: Size, tight: Size, zoom: float) -> Size:
-    """Between the two: every step of zoom makes it smaller by the same factor."""
-    return _scaled(window, (tight.width / window.width) ** zoom)
+def _interpolate_zoom(window: Size, tightest: Size, zoom: float) -> Size:
+    """From ``window`` at 0 to ``tightest`` at 1; equal steps shrink by equal factors."""
+    return _scale_size(window, (tightest.width / window.width) ** zoom)
 
 
-def _scaled(window: Size, scale: float) -> Size:
-    return Size(max(1, round(window.width * scale)), max(1, round(window.height * scale)))
+def _scale_size(size: Size, scale: float) -> Size:
+    return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))

@@ -1,92 +1,107 @@
-"""What stands out without being known: whatever cannot be reached from the border cheaply.
+"""Saliency: what stands out from the background, without knowing what it is.
 
-Background is what touches the border. The barrier of a place is the least span of values (greatest
-less smallest) on any way to it from the border (minimum barrier distance); it is high inside things
-and low on walls, skies and lawns, also where those shade off. It is taken over colour (CIELAB) and
-over texture, weighed by how unlike the four borders the place looks, smoothed, and drawn towards
-the middle, where photographers put what they mean. Methods: Zhang et al., "Minimum Barrier Salient
-Object Detection at 80 FPS", 2015, after Strand et al., 2013.
+Background is what touches the border. The minimum barrier distance of a cell is the smallest range
+of values (highest minus lowest) on any path to it from the border; it is large inside objects, and
+small on walls, skies and lawns, also where these are shaded. It is taken over color (CIELAB) and
+texture, multiplied by the contrast to the four borders, smoothed, and weighted towards the center.
+Methods: Strand et al., "The minimum barrier distance", 2013; Zhang et al., "Minimum Barrier Salient
+Object Detection at 80 FPS", 2015.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from proxy.smartcrop.nms import as_image, as_plane
+from proxy.smartcrop.frame import Frame, Pixels, gray_image, rgb_image
+from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.subject import Region
 
 Array = npt.NDArray[np.float32]
 
-SIDE = 64  # cells along the longer side
-TEXTURE = 0.4  # share of texture in the barrier; the rest is colour
-CONTRAST = 1.5  # power of what stands out over what does not
-CELLS = 16  # boxes along the longer side, when a map is handed on
-LEVELS = 15  # of saliency, when a map is handed on
-SMOOTH = 2  # cells
-DRAWN = 0.25  # how far from the middle the pull is felt, as a share of each side
-BORDER = 0.1  # depth of the border that is compared with, as a share of the longer side
-ROUNDS = 2  # sweeps in all four directions
-FLAT = 4.0  # barriers (in units of CIELAB) below this are noise
+_MAP_SIDE = 64  # cells along the longer side of a map
+_TEXTURE_SHARE = 0.4  # of texture in the barrier; the rest is color
+_CONTRAST = 1.5  # exponent that separates high from low saliency
+_SMOOTHING = 2  # cells
+_CENTER_SIGMA = 0.25  # of the Gaussian around the center, as a share of each side
+_BORDER = 0.1  # depth of the border that cells are compared with, as a share of the longer side
+_SWEEPS = 2  # in all four directions
+_MIN_BARRIER = 4.0  # in units of CIELAB; a map whose highest barrier is below holds only noise
+_NOISE = 4  # variance of a plain wall in CIELAB
+
+_REGION_SIDE = 16  # cells along the longer side when a map becomes regions
+_REGION_LEVELS = 15  # of saliency when a map becomes regions
+_DIGITS = 4  # that edges and weights of regions are rounded to
 
 
-def salience(
-    preview: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8] | None = None
-) -> Array | None:
-    """How much every cell of a coarse grid stands out, greatest 1; None where nothing does.
+def load_detector(_models: ModelsConfig) -> Callable[[Sequence[Frame]], list[Region]]:
+    return detect_saliency
 
-    ``preview`` is RGB of shape (height, width, 3); the grid has its ratio. Transparent places, by
-    ``alpha`` of shape (height, width), don't stand out.
+
+def detect_saliency(frames: Sequence[Frame]) -> list[Region]:
+    """The mean saliency of all frames as regions; a `RegionDetector`."""
+    maps = [saliency_map(frame.pixels, frame.alpha) for frame in frames]
+    salient = [grid for grid in maps if grid is not None]
+    return saliency_regions(np.mean(salient, axis=0)) if salient else []
+
+
+def saliency_map(pixels: Pixels, alpha: Pixels | None = None) -> Array | None:
+    """The saliency of every cell of a coarse grid, maximum 1; None when nothing stands out.
+
+    ``pixels`` is RGB of shape (height, width, 3); the grid has about its aspect ratio. Cells that
+    are transparent by ``alpha``, of shape (height, width), are not salient.
     """
-    height, width = preview.shape[:2]
+    height, width = pixels.shape[:2]
     if min(height, width) < 8:
         return None
-    scale = min(1.0, SIDE / max(height, width))
-    across, down = max(3, round(width * scale)), max(3, round(height * scale))
-    image = as_image(preview)
-    colours = _planes(_shrunk(image, across, down).colourspace("lab"))
-    texture = np.log1p(_smooth(_planes(_shrunk(_edges(image), across, down)), 1))
-    barriers = barrier(np.concatenate([colours, texture]))
-    colour = barriers[:3].sum(axis=0)
-    if float(colour.max()) < FLAT:
+    scale = min(1.0, _MAP_SIDE / max(height, width))
+    columns, rows = max(3, round(width * scale)), max(3, round(height * scale))
+    image = rgb_image(pixels)
+    lab = _planes(_shrink(image, columns, rows).colourspace("lab"))
+    texture = np.log1p(_box_blur(_planes(_shrink(_edges(image), columns, rows)), 1))
+    barriers = minimum_barrier_distance(np.concatenate([lab, texture]))
+    color_barrier = barriers[:3].sum(axis=0)
+    if float(color_barrier.max()) < _MIN_BARRIER:
         return None
-    reached = (1 - TEXTURE) * _stretched(colour) + TEXTURE * _stretched(barriers[3])
-    standing = _stretched(reached) * _stretched(unlike_border(colours))
-    grid = _smooth(standing[None] ** CONTRAST, SMOOTH)[0] * _pull(down, across)
+    color, texture_barrier = _stretch(color_barrier), _stretch(barriers[3])
+    barrier = (1 - _TEXTURE_SHARE) * color + _TEXTURE_SHARE * texture_barrier
+    saliency = _stretch(barrier) * _stretch(border_contrast(lab))
+    grid = _box_blur(saliency[None] ** _CONTRAST, _SMOOTHING)[0] * _center_prior(rows, columns)
     if alpha is not None:
-        grid *= _planes(_shrunk(as_plane(alpha), across, down))[0] / 255
-    greatest = float(grid.max())
-    return grid / greatest if greatest > 0 else None
+        grid *= _planes(_shrink(gray_image(alpha), columns, rows))[0] / 255
+    maximum = float(grid.max())
+    return grid / maximum if maximum > 0 else None
 
 
-def regions(grid: Array) -> list[Region]:
+def saliency_regions(grid: Array) -> list[Region]:
     """A map as few boxes: cells of equal level, joined along rows, then down columns.
 
-    Weights add up to 1.
+    The weights add up to 1.
     """
     height, width = grid.shape
-    scale = min(1.0, CELLS / max(height, width))
-    across, down = max(1, round(width * scale)), max(1, round(height * scale))
-    coarse = _means_of(grid, down, across)
-    levels = np.round(LEVELS * coarse / coarse.max()).astype(int)
+    scale = min(1.0, _REGION_SIDE / max(height, width))
+    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    coarse = _cell_means(grid, rows, columns)
+    levels = np.round(_REGION_LEVELS * coarse / coarse.max()).astype(int)
     open_runs: dict[tuple[int, int, int], int] = {}
     boxes = []
-    for row in range(down + 1):
-        runs = _runs(levels[row].tolist()) if row < down else []
+    for row in range(rows + 1):
+        runs = _runs(levels[row].tolist()) if row < rows else []
         ended = {run: top for run, top in open_runs.items() if run not in runs}
         boxes += [(run, top, row) for run, top in ended.items()]
         open_runs = {run: open_runs.get(run, row) for run in runs}
     total = float(levels.sum())
     return [
         Region(
-            round(start / across, 4),
-            round(top / down, 4),
-            round(end / across, 4),
-            round(bottom / down, 4),
-            round(level * (end - start) * (bottom - top) / total, 4),
+            round(start / columns, _DIGITS),
+            round(top / rows, _DIGITS),
+            round(end / columns, _DIGITS),
+            round(bottom / rows, _DIGITS),
+            round(level * (end - start) * (bottom - top) / total, _DIGITS),
             "saliency",
         )
         for (start, end, level), top, bottom in boxes
@@ -95,124 +110,129 @@ def regions(grid: Array) -> list[Region]:
 
 def _runs(levels: list[int]) -> list[tuple[int, int, int]]:
     """Start, end and level of each run of equal levels above 0."""
-    found = []
+    runs = []
     start = 0
     for level, run in groupby(levels):
         end = start + len(list(run))
         if level:
-            found.append((start, end, level))
+            runs.append((start, end, level))
         start = end
-    return found
+    return runs
 
 
-def _means_of(grid: Array, down: int, across: int) -> Array:
-    """Means over the cells of a coarser grid; edges fall on whole cells of the finer one."""
-    rows = np.linspace(0, grid.shape[0], down + 1).round().astype(int)
-    columns = np.linspace(0, grid.shape[1], across + 1).round().astype(int)
-    sums = np.add.reduceat(np.add.reduceat(grid, rows[:-1], axis=0), columns[:-1], axis=1)
-    means: Array = sums / np.outer(np.diff(rows), np.diff(columns))
+def _cell_means(grid: Array, rows: int, columns: int) -> Array:
+    """Means over the cells of a coarser grid; its edges lie on edges of the finer one."""
+    row_edges = np.linspace(0, grid.shape[0], rows + 1).round().astype(int)
+    column_edges = np.linspace(0, grid.shape[1], columns + 1).round().astype(int)
+    row_sums = np.add.reduceat(grid, row_edges[:-1], axis=0)
+    sums = np.add.reduceat(row_sums, column_edges[:-1], axis=1)
+    means: Array = sums / np.outer(np.diff(row_edges), np.diff(column_edges))
     return means
 
 
-def barrier(planes: Array) -> Array:
-    """For each plane and cell the least span of values on a way from the border, nearly.
+def minimum_barrier_distance(planes: Array) -> Array:
+    """The minimum barrier distance from the border, for each plane and cell, approximately.
 
-    Swept back and forth along rows and columns; ``planes`` has shape (planes, height, width).
+    ``planes`` has the shape (planes, height, width), and so has the result. Computed by raster
+    scans along rows and columns, as in Zhang et al.
     """
-    high, low = planes.copy(), planes.copy()
-    span = np.full_like(planes, np.inf)
-    span[:, [0, -1]] = span[:, :, [0, -1]] = 0
-    upright = (planes, high, low, span)
-    turned = tuple(array.transpose(0, 2, 1) for array in upright)
-    for _ in range(ROUNDS):
-        for onward in (True, False):
-            _sweep(*upright, onward=onward)
-            _sweep(*turned, onward=onward)
-    return span
+    highest, lowest = planes.copy(), planes.copy()
+    distance = np.full_like(planes, np.inf)
+    distance[:, [0, -1]] = distance[:, :, [0, -1]] = 0
+    by_rows = (planes, highest, lowest, distance)
+    by_columns = tuple(array.transpose(0, 2, 1) for array in by_rows)
+    for _ in range(_SWEEPS):
+        for forward in (True, False):
+            _sweep(*by_rows, forward=forward)
+            _sweep(*by_columns, forward=forward)
+    return distance
 
 
-def _sweep(planes: Array, high: Array, low: Array, span: Array, *, onward: bool) -> None:
-    """Carry the ways found so far from each row to the next, in place."""
-    lines = range(planes.shape[1])
-    order = lines if onward else lines[::-1]
-    for before, line in pairwise(order):
-        higher = np.maximum(high[:, before], planes[:, line])
-        lower = np.minimum(low[:, before], planes[:, line])
-        through = higher - lower
-        better = through < span[:, line]
-        np.copyto(span[:, line], through, where=better)
-        np.copyto(high[:, line], higher, where=better)
-        np.copyto(low[:, line], lower, where=better)
+def _sweep(planes: Array, highest: Array, lowest: Array, distance: Array, *, forward: bool) -> None:
+    """Extend the paths found so far from each row to the next, in place."""
+    rows = range(planes.shape[1])
+    order = rows if forward else rows[::-1]
+    for before, row in pairwise(order):
+        path_highest = np.maximum(highest[:, before], planes[:, row])
+        path_lowest = np.minimum(lowest[:, before], planes[:, row])
+        path_distance = path_highest - path_lowest
+        shorter = path_distance < distance[:, row]
+        np.copyto(distance[:, row], path_distance, where=shorter)
+        np.copyto(highest[:, row], path_highest, where=shorter)
+        np.copyto(lowest[:, row], path_lowest, where=shorter)
 
 
-def unlike_border(colours: Array) -> Array:
-    """How far each cell's colour is from those of the borders, the least alike border left out.
+def border_contrast(lab: Array) -> Array:
+    """How far the color of each cell is from the colors of the four borders (Zhang et al.).
 
-    Distances are Mahalanobis', each scaled to at most 1, so that a subject that touches one border
-    still differs from the other three.
+    ``lab`` has the shape (3, height, width), the result (height, width). Mahalanobis distances to
+    the borders, each scaled to at most 1, are added up without the largest, so that a subject that
+    touches one border still differs from the other three.
     """
-    planes, height, width = colours.shape
-    depth = max(1, round(BORDER * max(height, width)))
+    planes, height, width = lab.shape
+    depth = max(1, round(_BORDER * max(height, width)))
     borders = (
-        colours[:, :depth],
-        colours[:, -depth:],
-        colours[:, :, :depth],
-        colours[:, :, -depth:],
+        lab[:, :depth],
+        lab[:, -depth:],
+        lab[:, :, :depth],
+        lab[:, :, -depth:],
     )
     distances = []
     for border in borders:
-        values = border.reshape(planes, -1)
-        away = colours - values.mean(axis=1)[:, None, None]
-        spread = np.cov(values) + 4 * np.eye(planes)  # 4: noise of a flat wall
-        inverse = np.linalg.inv(spread).astype(np.float32)
-        distance = np.sqrt((away * np.tensordot(inverse, away, 1)).sum(axis=0))
+        colors = border.reshape(planes, -1)
+        difference = lab - colors.mean(axis=1)[:, None, None]
+        covariance = np.cov(colors) + _NOISE * np.eye(planes)
+        inverse = np.linalg.inv(covariance).astype(np.float32)
+        distance = np.sqrt((difference * np.tensordot(inverse, difference, 1)).sum(axis=0))
         distances.append(distance / max(float(distance.max()), 1e-6))
-    together = np.stack(distances)
-    least_alike: Array = together.sum(axis=0) - together.max(axis=0)
-    return least_alike
+    stacked = np.stack(distances)
+    contrast: Array = stacked.sum(axis=0) - stacked.max(axis=0)
+    return contrast
 
 
 def _edges(image: pyvips.Image) -> pyvips.Image:
-    """The absolute Laplacian of the green plane, which is most of what is bright."""
-    mask = pyvips.Image.new_from_array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]])
-    return image[1].conv(mask, precision="integer").abs()
+    """The absolute Laplacian of the green band, which carries most of the luminance."""
+    laplacian = pyvips.Image.new_from_array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]])
+    return image[1].conv(laplacian, precision="integer").abs()
 
 
-def _shrunk(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
-    """By averaging, to an exact size."""
+def _shrink(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
+    """Average down to an exact size."""
     return image.resize(width / image.width, vscale=height / image.height, kernel="linear")
 
 
 def _planes(image: pyvips.Image) -> Array:
+    """The bands as float32 of shape (bands, height, width)."""
     pixels = image.cast("float").numpy().reshape(image.height, image.width, image.bands)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _smooth(planes: Array, radius: int) -> Array:
-    """Twice the mean over squares of 2 radius + 1 cells; edges go on as they end."""
+def _box_blur(planes: Array, radius: int) -> Array:
+    """Blur twice with a box of 2 radius + 1 cells; edge cells are repeated outwards."""
     for _ in range(2):
         for axis in (1, 2):
-            planes = _means(planes, radius, axis)
+            planes = _moving_mean(planes, radius, axis)
     return planes
 
 
-def _means(planes: Array, radius: int, axis: int) -> Array:
+def _moving_mean(planes: Array, radius: int, axis: int) -> Array:
     length = planes.shape[axis]
-    places = np.arange(length)
+    positions = np.arange(length)
     total = np.zeros_like(planes)
     for step in range(-radius, radius + 1):
-        total += planes.take(np.clip(places + step, 0, length - 1), axis=axis)
+        total += planes.take(np.clip(positions + step, 0, length - 1), axis=axis)
     total /= 2 * radius + 1
     return total
 
 
-def _stretched(values: Array) -> Array:
-    """Linearly from least and greatest to 0 and 1."""
-    least, greatest = float(values.min()), float(values.max())
-    return (values - least) / np.float32(max(greatest - least, 1e-6))
+def _stretch(values: Array) -> Array:
+    """Scale linearly to the range 0 to 1."""
+    lowest, highest = float(values.min()), float(values.max())
+    return (values - lowest) / np.float32(max(highest - lowest, 1e-6))
 
 
-def _pull(height: int, width: int) -> Array:
+def _center_prior(height: int, width: int) -> Array:
+    """A Gaussian around the center: photographers place the subject there."""
     y = (np.arange(height, dtype=np.float32) + 0.5) / height - 0.5
     x = (np.arange(width, dtype=np.float32) + 0.5) / width - 0.5
-    return np.exp(-(y[:, None] ** 2 + x**2) / (2 * DRAWN**2)).astype(np.float32)
+    return np.exp(-(y[:, None] ** 2 + x**2) / (2 * _CENTER_SIGMA**2)).astype(np.float32)

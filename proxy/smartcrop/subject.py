@@ -1,17 +1,18 @@
-"""What is known of a picture's subject: weighted boxes, and nothing of what was found in them."""
+"""The subject of a picture: weighted boxes, and nothing of what was seen in them."""
 
 from typing import Literal
 
 from msgspec import Struct
 
-Evidence = Literal["face", "person", "animal", "object", "saliency"]
+RegionKind = Literal["face", "person", "animal", "object", "saliency"]
 
 
 class Region(Struct, frozen=True, array_like=True):
-    """A place worth keeping. Sides are shares, 0 to 1, of the upright picture's extent.
+    """A part of a picture that a crop should keep; edges are fractions (0 to 1) of its sides.
 
-    Of faces and things ``weight`` is how sure a detector was, 0 to 1; of saliency it is the share
-    of all saliency that lies in the box. Written as a list: half the bytes, and many are kept.
+    ``weight`` is 0 to 1: of a face or object how confident the detector is, of saliency the share
+    of the picture's saliency in the box. Encoded as an array, which is half the bytes: the cache
+    holds many.
     """
 
     left: float
@@ -19,10 +20,10 @@ class Region(Struct, frozen=True, array_like=True):
     right: float
     bottom: float
     weight: float
-    kind: Evidence
+    kind: RegionKind
 
 
-class Focus(Struct, frozen=True):
-    """All evidence of one picture, whatever size or ratio it will be cropped to."""
+class Subject(Struct, frozen=True):
+    """All regions of an upright picture; they serve every size and aspect ratio."""
 
     regions: tuple[Region, ...] = ()

@@ -1,7 +1,8 @@
-"""People, animals and objects by YOLOX, an ONNX model that knows the 80 classes of COCO.
+"""YOLOX, a detector of people, animals and objects as an ONNX model of the 80 COCO classes.
 
-The model answers for every cell of three grids with a box, whether there is anything, and which
-class.
+For each cell of three grids the model returns a box, a confidence that there is anything, and one
+for each class. Method: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", 2021; classes: Lin et
+al., "Microsoft COCO: Common Objects in Context", 2014.
 """
 
 from __future__ import annotations
@@ -9,36 +10,55 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from proxy.smartcrop.nms import Rows, apart, as_image
-from proxy.smartcrop.onnx import Net
-from proxy.smartcrop.subject import Evidence
+from proxy.smartcrop.box_detector import BoxDetector
+from proxy.smartcrop.frame import Pixels, rgb_image
+from proxy.smartcrop.models import ModelsConfig
+from proxy.smartcrop.nms import Boxes, non_max_suppression
+from proxy.smartcrop.onnx import OnnxModel, find_model
+from proxy.smartcrop.subject import RegionKind
 
 STRIDES = (8, 16, 32)
-CLASSES = 80
-EMPTY = 114  # grey, around a picture that doesn't fill the model's square
-SURE = 0.2
-OVERLAP = 0.45
-
+CLASS_COUNT = 80
 PERSON = 0
-ANIMALS = range(14, 24)
+ANIMALS = range(14, 24)  # bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe
 FURNITURE = frozenset(
     (13, 56, 57, 59, 60, 61, 62, 68, 69, 71, 72)
 )  # bench, chair, couch, bed, table …
 
+_MAX_OBJECTS = 24
+_PADDING = 114  # gray, where a picture does not fill the model's square
+_MIN_CONFIDENCE = 0.2
+_MAX_OVERLAP = 0.45
 
-class Things:
-    """The model, loaded once.
 
-    A call gives rows of left, top, right, bottom (pixels), confidence, class.
-    """
+def load_detector(models: ModelsConfig) -> BoxDetector | None:
+    path = find_model(models, models.object_file)
+    return None if path is None else BoxDetector(YoloxDetector(path), _classify, _MAX_OBJECTS)
+
+
+def _classify(class_id: int, confidence: float) -> tuple[RegionKind, float]:
+    kind, prior = class_kind(class_id)
+    return kind, confidence * prior
+
+
+def class_kind(class_id: int) -> tuple[RegionKind, float]:
+    """The kind of a COCO class, and how likely (0 to 1) such a thing is a picture's subject."""
+    if class_id == PERSON:
+        return "person", 1.0
+    if class_id in ANIMALS:
+        return "animal", 0.8
+    return "object", 0.15 if class_id in FURNITURE else 0.5
+
+
+class YoloxDetector:
+    """The model, loaded once. Raises ValueError when the file is not a YOLOX model."""
 
     def __init__(self, path: Path) -> None:
-        self._net = Net(path)
-        side = self._net.input_shape[-1]
-        if not isinstance(side, int) or list(self._net.input_shape) != [1, 3, side, side]:
-            raise ValueError(f"{path.name} has not the input of YOLOX: one square of fixed size")
+        self._model = OnnxModel(path)
+        side = self._model.input_shape[-1]
+        if not isinstance(side, int) or list(self._model.input_shape) != [1, 3, side, side]:
+            raise ValueError(f"{path.name} is not a YOLOX model: its input is not a fixed square")
         self._side = side
         counts = [side // stride for stride in STRIDES]
         self._cells = np.concatenate(
@@ -46,42 +66,36 @@ class Things:
         )
         self._strides = np.repeat(STRIDES, [n * n for n in counts])[:, None]
 
-    def __call__(self, preview: npt.NDArray[np.uint8]) -> Rows:
-        """What is in an RGB preview of shape (height, width, 3)."""
-        height, width = preview.shape[:2]
+    def __call__(self, pixels: Pixels) -> Boxes:
+        """Find objects in RGB of shape (height, width, 3), grouped by class, best first."""
+        height, width = pixels.shape[:2]
         scale = self._side / max(height, width)
-        wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-        small = (
-            as_image(preview).resize(wide / width, vscale=high / height, kernel="linear").numpy()
+        scaled_width, scaled_height = max(1, round(width * scale)), max(1, round(height * scale))
+        scaled = rgb_image(pixels).resize(
+            scaled_width / width, vscale=scaled_height / height, kernel="linear"
         )
-        planes = np.full((1, 3, self._side, self._side), EMPTY, np.float32)
-        planes[0, :, :high, :wide] = small[:, :, ::-1].transpose(2, 0, 1)  # blue first
-        rows = self._rows(self._net(planes)[self._net.outputs[0]][0])
-        rows[:, :4] *= np.array([width / wide, height / high] * 2, np.float32)
-        return np.concatenate(
-            [rows[:0], *(_apart(rows[rows[:, 5] == kind]) for kind in np.unique(rows[:, 5]))]
-        )
+        planes = np.full((1, 3, self._side, self._side), _PADDING, np.float32)
+        planes[0, :, :scaled_height, :scaled_width] = scaled.numpy()[:, :, ::-1].transpose(
+            2, 0, 1
+        )  # BGR
+        boxes = self._decode(self._model.run(planes)[self._model.outputs[0]][0])
+        boxes[:, :4] *= np.array([width / scaled_width, height / scaled_height] * 2, np.float32)
+        classes = [boxes[boxes[:, 5] == class_id] for class_id in np.unique(boxes[:, 5])]
+        distinct = [same[non_max_suppression(same, _MAX_OVERLAP)] for same in classes]
+        return np.concatenate([boxes[:0], *distinct])
 
-    def _rows(self, answer: Rows) -> Rows:
-        sures = answer[:, 4:5] * answer[:, 5 : 5 + CLASSES]
-        kinds = sures.argmax(axis=1)
-        sure = sures[np.arange(len(sures)), kinds]
-        kept = np.flatnonzero(sure > SURE)
-        kept = kept[np.argsort(-sure[kept], kind="stable")]
-        middle = (answer[kept, :2] + self._cells[kept]) * self._strides[kept]
-        half = np.exp(np.minimum(answer[kept, 2:4], 8)) * self._strides[kept] / 2
-        rows = [middle - half, middle + half, sure[kept], kinds[kept]]
-        return np.column_stack(rows).astype(np.float32)
+    def _decode(self, output: Boxes) -> Boxes:
+        """Boxes in pixels of the model's square.
 
-
-def _apart(rows: Rows) -> Rows:
-    return rows[apart(rows, OVERLAP)]
-
-
-def meaning(kind: int) -> tuple[Evidence, float]:
-    """What a class is evidence of, and how likely such a thing is what the picture is about."""
-    if kind == PERSON:
-        return "person", 1.0
-    if kind in ANIMALS:
-        return "animal", 0.8
-    return "object", 0.15 if kind in FURNITURE else 0.5
+        A row of ``output`` is a cell: center x and y, logarithm of width and height (all in
+        strides), objectness, and the confidence of each class.
+        """
+        confidences = output[:, 4:5] * output[:, 5 : 5 + CLASS_COUNT]
+        class_ids = confidences.argmax(axis=1)
+        confidence = confidences[np.arange(len(confidences)), class_ids]
+        found = np.flatnonzero(confidence > _MIN_CONFIDENCE)
+        found = found[np.argsort(-confidence[found], kind="stable")]
+        center = (output[found, :2] + self._cells[found]) * self._strides[found]
+        half_size = np.exp(np.minimum(output[found, 2:4], 8)) * self._strides[found] / 2
+        columns = [center - half_size, center + half_size, confidence[found], class_ids[found]]
+        return np.column_stack(columns).astype(np.float32)

@@ -1,26 +1,21 @@
-"""Where originals are fetched from. A file here is a source; the scheme of an address picks one."""
+"""Sources of originals.
 
-from typing import Protocol
+Links name an http(s) URL or an alias of the operator's, ``ALIAS:path``. The scheme of the alias'
+location picks its source: a new source is one file here and one line in `SOURCES`.
+"""
 
-from proxy.errors import SourceFailed
-from proxy.originals import NotModified, Original, OriginalRef, Validators
+from collections.abc import Mapping
 
+from proxy.sources.base_url import BaseUrlSource
+from proxy.sources.file import FileSource
+from proxy.sources.object_storage import ObjectStorageSource
+from proxy.sources.source import SourceFactory
 
-class Source(Protocol):
-    """Fetches originals; knows one outside thing and nothing of plans, caches or HTTP answers."""
-
-    async def fetch(
-        self, reference: OriginalRef, validators: Validators | None = None
-    ) -> Original | NotModified:
-        """The original, or word that the one with these validators is still right.
-
-        Raises a SourceError of the fitting kind, or BadSource for an address that is none.
-        """
-        ...
-
-
-def require_body(answer: Original | NotModified) -> Original:
-    """The answer of a source that was asked without validators. Raises SourceFailed."""
-    if isinstance(answer, NotModified):
-        raise SourceFailed("the source says that nothing changed, but was not asked")
-    return answer
+SOURCES: Mapping[str, SourceFactory] = {
+    "file": FileSource.from_context,
+    "http": BaseUrlSource.from_context,
+    "https": BaseUrlSource.from_context,
+    "s3": ObjectStorageSource.from_context,
+    "gs": ObjectStorageSource.from_context,
+    "az": ObjectStorageSource.from_context,
+}

@@ -1,4 +1,4 @@
-"""What an HTTP answer says about its body's life: validators, lifetime, tags (RFC 9110, 9111)."""
+"""Parse the response headers of a source: validators, TTL, cache tags (RFC 9110, RFC 9111)."""
 
 import re
 from collections.abc import Callable
@@ -9,47 +9,47 @@ from proxy.originals import OriginMetadata, Validators
 
 MAX_TTL = 2**31
 
-# A directive begins at a comma and nowhere else, and nothing is given back: else a header of a
-# malicious source would keep us busy for minutes.
+# A directive begins only at a comma, and the possessive quantifiers never backtrack: a header made
+# for it would otherwise take minutes.
 _DIRECTIVE = re.compile(
     r"(?:^|[,;])\s*+([a-zA-Z0-9_-]++)\s*+"
     r'(?:=\s*+("(?:[^"\\]|\\.)*+"|[^\s,;]*+)\s*+)?(?=,|$)'
 )
-_LONGEST = 4096
+_MAX_LENGTH = 4096
 
 
 def parse_cache_headers(header: Callable[[str], str], now: datetime) -> OriginMetadata:
-    """What is said by the headers that ``header`` gives by name, empty where there is none."""
+    """Parse the headers that ``header`` gives by name, with an empty text for a missing one."""
     return OriginMetadata(
-        validators=Validators(header("ETag"), _if_date(header("Last-Modified"))),
-        ttl=_lifetime(header, now),
+        validators=Validators(header("ETag"), _valid_date(header("Last-Modified"))),
+        ttl=_ttl(header, now),
         tags=_tags(header("Cache-Tag"), header("Surrogate-Key")),
     )
 
 
-def _lifetime(header: Callable[[str], str], now: datetime) -> float | None:
-    """Seconds from now, from 0 to 2**31; None where nothing is said.
+def _ttl(header: Callable[[str], str], now: datetime) -> float | None:
+    """Seconds from now, from 0 to 2**31; None if the headers say nothing.
 
-    A shared cache is what we are: `s-maxage` goes before `max-age`, and `private` is not for us.
-    Anything that cannot be read as a time is stale, as the standard advises.
+    This is a shared cache: `s-maxage` goes before `max-age`, and `private` must not be stored.
+    What cannot be parsed as a time counts as expired (RFC 9111 section 4.2.1).
     """
     directives = dict(reversed(_directives(header("Cache-Control"))))  # the first of equals counts
     if directives.keys() & {"no-store", "no-cache", "private"}:
         return 0.0
     for name in ("s-maxage", "max-age"):
         if name in directives:
-            return _within(_seconds(directives[name]) - _seconds(header("Age")))
+            return _clamp(_seconds(directives[name]) - _seconds(header("Age")))
     if expires := header("Expires"):
         until = _date(expires)
         since = _date(header("Date")) or now
-        return 0.0 if until is None else _within((until - since).total_seconds())
+        return 0.0 if until is None else _clamp((until - since).total_seconds())
     return None
 
 
 def _directives(text: str) -> list[tuple[str, str]]:
     return [
-        (found[1].lower(), (found[2] or "").strip('"'))
-        for found in _DIRECTIVE.finditer(text[:_LONGEST])
+        (match[1].lower(), (match[2] or "").strip('"'))
+        for match in _DIRECTIVE.finditer(text[:_MAX_LENGTH])
     ]
 
 
@@ -57,7 +57,7 @@ def _seconds(text: str) -> int:
     return int(text[:10]) if text.isascii() and text.isdigit() else 0
 
 
-def _within(seconds: float) -> float:
+def _clamp(seconds: float) -> float:
     return float(min(max(seconds, 0), MAX_TTL))
 
 
@@ -69,12 +69,12 @@ def _date(text: str) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def _if_date(text: str) -> str:
-    """The text where it is a date: it goes on to whoever asks for the picture."""
+def _valid_date(text: str) -> str:
+    """The text if it is a date: clients get it as ``Last-Modified``."""
     return text if text.isascii() and text.isprintable() and _date(text) else ""
 
 
 def _tags(by_commas: str, by_spaces: str) -> tuple[str, ...]:
-    """Each tag once, in order. Their number is bounded by what a header may hold."""
+    """Each tag once, in order. Their number is limited by the size of a header."""
     tags = [tag.strip() for tag in by_commas.split(",")] + by_spaces.replace(",", " ").split()
     return tuple(dict.fromkeys(tag for tag in tags if tag))

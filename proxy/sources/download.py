@@ -1,4 +1,4 @@
-"""Originals as they arrive: bounded one by one, and all together."""
+"""Downloads of originals, limited one by one and all together."""
 
 from threading import Lock
 from types import TracebackType
@@ -12,38 +12,49 @@ MAX_INFLIGHT_BYTES = 1024 * 1024 * 1024
 
 
 class DownloadBudget:
-    """Where originals arrive. Many slow sources may not fill the memory together.
+    """Memory for downloads in flight, so that many slow sources cannot fill it together.
 
-    ``most`` is for one original, ``held`` for all that are under way at a time, in bytes.
+    ``max_bytes`` is for one original, ``max_inflight_bytes`` for all downloads at a time.
     """
 
     def __init__(self, max_bytes: int, max_inflight_bytes: int = MAX_INFLIGHT_BYTES) -> None:
-        self.max_bytes = max_bytes
-        self._room = max_inflight_bytes
-        self._lock = Lock()  # some sources are read on threads
+        self._max_bytes = max_bytes
+        self._free_bytes = max_inflight_bytes
+        self._lock = Lock()  # some sources read on threads
 
     def start(self) -> "Download":
         return Download(self)
 
+    def check_size(self, size: int) -> None:
+        """Raise SourceTooLarge for an original of more bytes than one may have."""
+        if size > self._max_bytes:
+            raise SourceTooLarge(
+                f"original too large: larger than {self._max_bytes} bytes "
+                "(FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES)"
+            )
+
     def reserve(self, size: int) -> None:
-        """Raises Overloaded where there is no room left."""
+        """Raise Overloaded unless as many bytes are free."""
         with self._lock:
-            if size > self._room:
-                raise Overloaded("too many large originals are under way; try again in a moment")
-            self._room -= size
+            if size > self._free_bytes:
+                raise Overloaded(
+                    "download memory exhausted: too many large originals in flight; try again "
+                    "(FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
+                )
+            self._free_bytes -= size
 
     def release(self, size: int) -> None:
         with self._lock:
-            self._room += size
+            self._free_bytes += size
 
 
 class Download:
-    """One original on its way, for as long as the block lasts: counted and written."""
+    """One original being downloaded; its memory is reserved until the block ends."""
 
-    def __init__(self, arrivals: DownloadBudget) -> None:
-        self._arrivals = arrivals
+    def __init__(self, budget: DownloadBudget) -> None:
+        self._budget = budget
         self._writer = SharedBufferWriter()
-        self._taken = 0
+        self._reserved = 0
 
     def __enter__(self) -> Self:
         return self
@@ -54,26 +65,25 @@ class Download:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._arrivals.release(self._taken)
+        self._budget.release(self._reserved)
 
     @property
     def size(self) -> int:
-        """Bytes so far."""
+        """Bytes written so far."""
         return self._writer.size
 
     def check_size(self, size: int) -> None:
-        """Hear how large it will be. Raises SourceTooLarge."""
-        if size > self._arrivals.max_bytes:
-            raise SourceTooLarge(f"the original is larger than {self._arrivals.max_bytes} bytes")
+        """Check the size that a source announces. Raises SourceTooLarge."""
+        self._budget.check_size(size)
 
     def write(self, chunk: Buffer) -> None:
-        """Raises SourceTooLarge, or Overloaded."""
+        """Raise SourceTooLarge or Overloaded if the chunk exceeds a limit."""
         self.check_size(self.size + len(chunk))
-        self._arrivals.reserve(len(chunk))
-        self._taken += len(chunk)
+        self._budget.reserve(len(chunk))
+        self._reserved += len(chunk)
         self._writer.write(chunk)
 
     def finish(self, metadata: OriginMetadata) -> Original:
-        """The original; this object is used up."""
+        """Complete the original. Nothing can be written after it."""
         body = self._writer.finish()
         return Original(body, body.digest, metadata)

@@ -1,8 +1,7 @@
 """Originals at http(s) URLs.
 
-One deadline lies over everything: redirects, further tries, the last byte. Redirects are followed
-here, each hop anew through the dialer's policy. What arrives is the whole original or an error,
-never a part.
+One timeout covers everything: redirects, retries, the last byte. Redirects are followed here, and
+the SSRF policy checks each hop anew. The result is the complete original or an error.
 """
 
 import asyncio
@@ -18,7 +17,6 @@ from proxy.errors import (
     SourceFailed,
     SourceForbidden,
     SourceNotFound,
-    SourceTimedOut,
 )
 from proxy.limits import Limits
 from proxy.originals import (
@@ -31,98 +29,104 @@ from proxy.originals import (
 )
 from proxy.sources.cache_headers import parse_cache_headers
 from proxy.sources.download import DownloadBudget
-from proxy.sources.net.http_client import HttpResponse, HttpClient
+from proxy.sources.net.http_client import HttpClient, HttpResponse
 from proxy.sources.net.request_headers import forwardable_headers
-from proxy.sources.net.url import Url, resolve_redirect, parse_url
+from proxy.sources.net.url import Url, parse_url, resolve_redirect
+from proxy.sources.source import fetch_timeout
+
+Headers = tuple[tuple[str, str], ...]
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-_BUSY = frozenset((502, 503, 504))
-_LATER = frozenset((408, 421, 425, 429))  # these do not speak of the original
+_RETRIED = frozenset((502, 503, 504))
+_NOT_ABOUT_THE_ORIGINAL = frozenset((408, 421, 425, 429))  # the only 4xx that are no denial
 
 
 class HttpSource:
     def __init__(
         self,
-        dialer: HttpClient,
+        client: HttpClient,
         limits: Limits,
         *,
-        retries: int = 2,
-        retry_seconds: float = 0.1,
-        arrivals: DownloadBudget | None = None,
+        max_retries: int = 2,
+        retry_backoff_seconds: float = 0.1,
+        downloads: DownloadBudget | None = None,
     ) -> None:
-        """Make up to ``retries`` further tries for what may be over in a moment.
+        """Retry transient failures up to ``max_retries`` times.
 
-        The first comes after ``retry_seconds`` at most, each one after it waits twice as long.
+        The first retry comes after at most ``retry_backoff_seconds``; each further one waits twice
+        as long.
         """
-        self._dialer = dialer
+        self._client = client
         self._limits = limits
-        self._retries = retries
-        self._retry_seconds = retry_seconds
-        self._arrivals = arrivals or DownloadBudget(limits.max_source_bytes)
+        self._max_retries = max_retries
+        self._retry_backoff_seconds = retry_backoff_seconds
+        self._downloads = downloads or DownloadBudget(limits.max_source_bytes)
 
     async def fetch(
-        self, reference: OriginalRef, validators: Validators | None = None
+        self, ref: OriginalRef, validators: Validators | None = None
     ) -> Original | NotModified:
-        if not isinstance(reference, SourceRef):
-            raise InvalidSource("an upload cannot be asked for at a URL")
-        url = parse_url(reference.text)
-        along = forwardable_headers(reference.headers)
-        seconds = min(reference.timeout_seconds or self._limits.fetch_timeout_seconds, self._limits.fetch_timeout_seconds)
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._persist(url, along, validators)
-        except TimeoutError as error:
-            raise SourceTimedOut(f"the source took longer than {seconds:g} seconds") from error
+        if not isinstance(ref, SourceRef):
+            raise InvalidSource("an uploaded original has no URL")
+        url = parse_url(ref.text)
+        headers = forwardable_headers(ref.headers)
+        timeout_seconds = self._limits.fetch_timeout_seconds
+        async with fetch_timeout(min(ref.timeout_seconds or timeout_seconds, timeout_seconds)):
+            return await self._fetch_with_retries(url, headers, validators)
 
-    async def _persist(
-        self, url: Url, along: tuple[tuple[str, str], ...], validators: Validators | None
+    async def _fetch_with_retries(
+        self, url: Url, headers: Headers, validators: Validators | None
     ) -> Original | NotModified:
-        for tried in range(self._retries):
+        for attempt in range(self._max_retries):
             try:
-                return await self._follow(url, along, validators)
+                return await self._follow_redirects(url, headers, validators)
             except SourceFailed as error:
                 if not error.transient:
                     raise
-            # Many who fail together should not come back together.
-            await asyncio.sleep(self._retry_seconds * 2**tried * random.uniform(0.5, 1))  # noqa: S311
-        return await self._follow(url, along, validators)
+            # With jitter: requests that failed together should not be repeated together.
+            backoff_seconds = self._retry_backoff_seconds * 2**attempt
+            await asyncio.sleep(backoff_seconds * random.uniform(0.5, 1))  # noqa: S311
+        return await self._follow_redirects(url, headers, validators)
 
-    async def _follow(
-        self, url: Url, along: tuple[tuple[str, str], ...], validators: Validators | None
+    async def _follow_redirects(
+        self, url: Url, headers: Headers, validators: Validators | None
     ) -> Original | NotModified:
-        seen = {url}
+        visited = {url}
         while True:
-            async with self._dialer.request("GET", url, (*along, *_conditions(validators))) as answer:
-                if answer.status not in _REDIRECTS:
-                    return await self._take(answer, validators)
-                location = answer.location()
-            before, url = url, _next(url, location)
-            if url in seen:
-                raise SourceFailed("the source redirects in a circle")
-            if len(seen) > self._limits.max_redirects:
+            sent = (*headers, *_conditions(validators))
+            async with self._client.request("GET", url, sent) as response:
+                if response.status not in _REDIRECTS:
+                    return await self._receive(response, validators)
+                location = response.location()
+            previous, url = url, _next_hop(url, location)
+            if url in visited:
+                raise SourceFailed("redirect loop at the source")
+            if len(visited) > self._limits.max_redirects:
                 raise SourceFailed(
-                    f"the source redirects more than {self._limits.max_redirects} times"
+                    f"redirect limit exceeded: more than {self._limits.max_redirects} redirects at "
+                    "the source (FRAMEKEEP_LIMITS_MAX_REDIRECTS)"
                 )
-            seen.add(url)
-            if url.origin != before.origin:
-                along = ()  # meant for the first server alone, also when a redirect leads back
+            visited.add(url)
+            if url.origin != previous.origin:
+                headers = ()  # meant for the first server alone, also if a redirect leads back
 
-    async def _take(self, answer: HttpResponse, validators: Validators | None) -> Original | NotModified:
-        if answer.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
-            return NotModified(_facts(answer, validators))
-        _require_success(answer)
+    async def _receive(
+        self, response: HttpResponse, validators: Validators | None
+    ) -> Original | NotModified:
+        if response.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
+            return NotModified(_metadata(response, validators))
+        _require_success(response)
         for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
-            if answer.header(name).strip().lower() not in ("", plain):
-                raise SourceFailed("the source encoded its answer, though asked not to")
-        with self._arrivals.start() as arrival:
-            length = answer.header("Content-Length")
-            arrival.check_size(int(length) if length.isdigit() else 0)
-            async for chunk in answer.chunks():
-                arrival.write(chunk)
-            return arrival.finish(_facts(answer, None))
+            if response.header(name).strip().lower() not in ("", plain):
+                raise SourceFailed("source sent an encoded body, which the request ruled out")
+        with self._downloads.start() as download:
+            length = response.header("Content-Length")
+            download.check_size(int(length) if length.isdigit() else 0)
+            async for chunk in response.chunks():
+                download.write(chunk)
+            return download.finish(_metadata(response, None))
 
 
-def _conditions(validators: Validators | None) -> tuple[tuple[str, str], ...]:
+def _conditions(validators: Validators | None) -> Headers:
     if validators is None:
         return ()
     conditions = (
@@ -132,37 +136,37 @@ def _conditions(validators: Validators | None) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in conditions if value)
 
 
-def _next(url: Url, location: str) -> Url:
+def _next_hop(url: Url, location: str) -> Url:
     try:
-        found = resolve_redirect(url, location)
+        target = resolve_redirect(url, location)
     except InvalidSource as error:
         raise SourceFailed(
-            "the source redirects to what is no http(s) URL we would ask", detail=str(error)
+            "source redirects to an invalid http(s) URL", detail=str(error)
         ) from error
-    if url.scheme == "https" and found.scheme == "http":
-        # Whoever wrote https:// wanted the bytes to come unread and unchanged.
-        raise SourceForbidden("the source redirects from https:// to http://")
-    return found
+    if url.scheme == "https" and target.scheme == "http":
+        # Who wrote https:// wants a transfer that nobody can read or change.
+        raise SourceForbidden("source redirects from https:// to http://")
+    return target
 
 
-def _require_success(answer: HttpResponse) -> None:
-    match answer.status:
+def _require_success(response: HttpResponse) -> None:
+    match response.status:
         case 200 | 203:
             return
-        case 404 | 410:
-            raise SourceNotFound(f"the source says that nothing is there ({answer.status})")
-        case 401 | 403:
-            raise SourceDenied(f"the source does not let us have the original ({answer.status})")
-        case status if 400 <= status < 500 and status not in _LATER:
-            raise SourceDenied(f"the source answered with status {status}")
+        case 404 | 410 as status:
+            raise SourceNotFound(f"source has no such original (status {status})")
+        case 401 | 403 as status:
+            raise SourceDenied(f"source denied access (status {status})")
+        case status if 400 <= status < 500 and status not in _NOT_ABOUT_THE_ORIGINAL:
+            raise SourceDenied(f"source responded with status {status}")
         case status:
-            busy = status in _BUSY and not answer.header("Retry-After")
-            raise SourceFailed(f"the source answered with status {status}", transient=busy)
+            transient = status in _RETRIED and not response.header("Retry-After")
+            raise SourceFailed(f"source responded with status {status}", transient=transient)
 
 
-def _facts(answer: HttpResponse, known: Validators | None) -> OriginMetadata:
-    """What the answer says; a 304 need not repeat the validators it confirms."""
-    said = parse_cache_headers(answer.header, datetime.now(UTC))
-    if known is not None and said.validators == Validators():
-        return replace(said, validators=known)
-    return said
+def _metadata(response: HttpResponse, known: Validators | None) -> OriginMetadata:
+    """The metadata in the headers; a 304 need not repeat the validators that it confirms."""
+    metadata = parse_cache_headers(response.header, datetime.now(UTC))
+    if known is not None and metadata.validators == Validators():
+        return replace(metadata, validators=known)
+    return metadata

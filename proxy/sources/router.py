@@ -1,79 +1,90 @@
-"""Picks the source that an original comes from."""
+"""All sources as one: picks the source of each original."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 
-from proxy.errors import InvalidSource
+from msgspec.structs import replace
+
+from proxy.errors import ConfigError, InvalidSource
 from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginalRef, Validators
-from proxy.sources import Source
-from proxy.sources.base_url import BaseUrlSource
+from proxy.sources import SOURCES
 from proxy.sources.config import SourceConfig
 from proxy.sources.download import DownloadBudget
-from proxy.sources.file import FileSource
 from proxy.sources.http import HttpSource
-from proxy.sources.net import object_store
 from proxy.sources.net.dns import Resolver
 from proxy.sources.net.http_client import HttpClient
-from proxy.sources.net.url import parse_url
-from proxy.sources.object_storage import ObjectStorageSource
+from proxy.sources.source import Source, SourceContext, SourceFactory
 from proxy.sources.upload import UploadSource
 
 
 class SourceRouter:
-    """All sources behind one, by the scheme of a reference."""
+    """A source that hands each reference to the source of its scheme or alias."""
 
-    def __init__(self, by_scheme: Mapping[str, Source]) -> None:
+    def __init__(self, by_scheme: Mapping[str, Source], exit_stack: AsyncExitStack) -> None:
+        """``exit_stack`` holds what `close` has to close."""
         self._by_scheme = by_scheme
-        self._closing = AsyncExitStack()
+        self._exit_stack = exit_stack
 
     @classmethod
     def from_config(
-        cls, settings: SourceConfig, limits: Limits, lookup: Resolver | None = None
+        cls,
+        config: SourceConfig,
+        limits: Limits,
+        *,
+        sources: Mapping[str, SourceFactory] = SOURCES,
+        resolver: Resolver | None = None,
     ) -> "SourceRouter":
-        """What the settings say; `close` gives back what was opened for it.
+        """Make the sources of the settings; ``sources`` are the schemes that an alias may have.
 
-        Raises ValueError for a bucket that cannot be opened.
+        Raises ConfigError, naming every alias with an invalid location.
         """
-        dialer = HttpClient(settings.ssrf_policy(), settings, lookup)
-        arrivals = DownloadBudget(limits.max_source_bytes, max(settings.max_inflight_bytes, limits.max_source_bytes))
+        exit_stack = AsyncExitStack()
+        http_client = HttpClient(config.ssrf_policy(), config, resolver)
+        exit_stack.push_async_callback(http_client.close)
+        max_inflight_bytes = max(config.max_inflight_bytes, limits.max_source_bytes)
+        downloads = DownloadBudget(limits.max_source_bytes, max_inflight_bytes)
         http = HttpSource(
-            dialer,
+            http_client,
             limits,
-            retries=settings.max_retries,
-            retry_seconds=settings.retry_backoff_seconds,
-            arrivals=arrivals,
+            max_retries=config.max_retries,
+            retry_backoff_seconds=config.retry_backoff_seconds,
+            downloads=downloads,
         )
+        context = SourceContext("", config, limits, downloads, http_client, http, exit_stack)
         by_scheme: dict[str, Source] = {
             "http": http,
             "https": http,
-            "upload": UploadSource(limits),
+            "upload": UploadSource(downloads),
         }
-        sources = cls(by_scheme)
-        sources._closing.push_async_callback(dialer.close)
-        for name, place in settings.aliases.items():
-            scheme, _, rest = place.partition("://")
-            if scheme == "file":
-                folder = FileSource(Path(rest), limits, arrivals=arrivals)
-                sources._closing.push_async_callback(folder.close)
-                by_scheme[name] = folder
-            elif scheme in object_store.SCHEMES:
-                by_scheme[name] = ObjectStorageSource(
-                    place, limits, connect_seconds=settings.connect_timeout_seconds, arrivals=arrivals
-                )
-            else:
-                by_scheme[name] = BaseUrlSource(parse_url(place), http)
-        return sources
+        errors: list[str] = []
+        for alias, location in config.aliases.items():
+            try:
+                by_scheme[alias] = _open(replace(context, location=location), sources)
+            except ValueError as error:
+                errors.append(f"FRAMEKEEP_SOURCES_ALIASES: {alias}: {error}")
+        if errors:
+            raise ConfigError("\n".join(errors))
+        return cls(by_scheme, exit_stack)
 
     async def fetch(
-        self, reference: OriginalRef, validators: Validators | None = None
+        self, ref: OriginalRef, validators: Validators | None = None
     ) -> Original | NotModified:
-        source = self._by_scheme.get(reference.scheme)
+        source = self._by_scheme.get(ref.scheme)
         if source is None:
             names = ", ".join(sorted(self._by_scheme.keys() - {"upload"}))
-            raise InvalidSource(f"{reference.scheme[:64]!r} is none of the sources here: {names}")
-        return await source.fetch(reference, validators)
+            raise InvalidSource(f"unknown source {ref.scheme[:64]!r}; the sources are: {names}")
+        return await source.fetch(ref, validators)
 
     async def close(self) -> None:
-        await self._closing.aclose()
+        await self._exit_stack.aclose()
+
+
+def _open(context: SourceContext, sources: Mapping[str, SourceFactory]) -> Source:
+    scheme, separator, _ = context.location.partition("://")
+    if not separator or scheme not in sources:
+        raise ValueError(
+            f"unknown scheme in {context.location!r}; a location is SCHEME://…, where the scheme "
+            f"is one of: {', '.join(sorted(sources))}"
+        )
+    return sources[scheme](context)

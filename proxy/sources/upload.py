@@ -1,27 +1,26 @@
-"""Originals that came with the request."""
+"""Originals in the body of the request."""
 
 import asyncio
 
 from proxy.buffers import SharedBuffer
-from proxy.errors import InvalidSource, SourceTooLarge
-from proxy.limits import Limits
+from proxy.errors import InvalidSource
 from proxy.originals import NotModified, Original, OriginalRef, Upload, Validators
+from proxy.sources.download import DownloadBudget
 
 
 class UploadSource:
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, downloads: DownloadBudget) -> None:
+        self._downloads = downloads
 
     async def fetch(
-        self, reference: OriginalRef, validators: Validators | None = None
+        self, ref: OriginalRef, validators: Validators | None = None
     ) -> Original | NotModified:
-        del validators  # a body that was sent is never an old one
-        if not isinstance(reference, Upload):
-            raise InvalidSource("an address has no body")
-        if len(reference.body) > self._limits.max_source_bytes:
-            raise SourceTooLarge(f"the original is larger than {self._limits.max_source_bytes} bytes")
-        return await asyncio.to_thread(_original, reference)
+        del validators  # the body is in the request anyway
+        if not isinstance(ref, Upload):
+            raise InvalidSource("upload: the request has no body with an original")
+        self._downloads.check_size(len(ref.body))
+        return await asyncio.to_thread(_original, ref)
 
 
 def _original(upload: Upload) -> Original:
-    return Original(SharedBuffer.of(upload.body), upload.digest)
+    return Original(SharedBuffer.from_bytes(upload.body), upload.digest)

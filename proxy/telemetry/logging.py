@@ -1,9 +1,9 @@
-"""Logs: one JSON object a line on standard error, the same from every process.
+"""Write logs to standard error, one JSON object per line, in the same form from every process.
 
-Rule 1  A line is a line: whatever is in it, control characters and all that is not ASCII come out
-        escaped, so nobody forges a line or paints a terminal.
-Rule 2  No secrets: of URLs neither the query nor user info is written, wherever in a text they
-        stand; paths of requests, which hold signatures, are never given here.
+Rule 1  One entry is one line of printable ASCII: control characters and everything else are
+        escaped, so that nobody can forge an entry or send sequences to a terminal.
+Rule 2  No secrets: queries and user info of URLs are removed wherever they stand in a text. Paths
+        of requests, which contain signatures, must not be logged at all.
 """
 
 import json
@@ -14,154 +14,145 @@ import sys
 import time
 from asyncio import get_running_loop
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from logging.handlers import MemoryHandler
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, NotRequired, TypedDict
 
 import msgspec
-from msgspec import Struct
 
+from proxy.telemetry.config import LogConfig
 
-class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is written to standard error, one JSON object a line."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least grave lines that are written."""
-
-    access: Literal["all", "misses", "errors", "none"] = "misses"
-    """Which requests get a line: all; those not answered from the cache; those that failed."""
-
-
-# Written in one piece, percent-encoded, or in Base64: a URL may hold what is nobody's business.
 _URL = re.compile(
     r"(?i)\b([a-z][a-z0-9+.-]{0,20}:/{1,2})([^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?"
 )
-_CODED = re.compile(r"(?i)\b(https?%3a|b64:)[^\s'\"<>]+")
-_LONGEST = 8192
-_DEL = "\x7f"
+_ENCODED_URL = re.compile(r"(?i)\b(https?%3a|b64:)[^\s'\"<>]+")
+_MAX_TEXT = 8192
+_FLUSH_SECONDS = 0.25
+_MAX_BUFFERED_ENTRIES = 256
+
+_encode = msgspec.json.Encoder().encode
 
 
-def clean(text: str) -> str:
-    """The text without what must not be written: queries and user info of URLs."""
-    text = _CODED.sub(r"\1…", text[:_LONGEST])
+def redact(text: str) -> str:
+    """Remove the queries and user info of URLs, and the whole of percent- or Base64-encoded ones.
+
+    What is longer than 8192 characters is cut off.
+    """
+    text = _ENCODED_URL.sub(r"\1…", text[:_MAX_TEXT])
     return _URL.sub(lambda url: f"{url[1]}{url[3]}{'?…' if url[4] else ''}", text)
 
 
-class JsonLines(logging.Formatter):
-    """A log record as one line of JSON."""
-
+class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": moment(record.created),
-            "level": record.levelname.lower(),
-            "from": record.name,
-            "process": record.process,
-            "message": clean(record.getMessage()),
-        }
+        fields = {"logger": record.name, "message": redact(record.getMessage())}
         if record.exc_info:
-            line["trace"] = clean(self.formatException(record.exc_info))
-        return in_ascii(line)
+            fields["traceback"] = redact(self.formatException(record.exc_info))
+        return _line(record, fields)
 
 
-def configure(settings: LogConfig) -> None:
-    """Let this process log so. What Python itself complains of is logged as well."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(handlers=[handler], level=settings.level.upper(), force=True)
-    logging.captureWarnings(True)
-    for name in ("asyncio", "uvicorn"):  # below, they tell of every step
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Its warnings are about strangers' files: what matters of them is in the request's line.
-    logging.getLogger("pyvips").setLevel(logging.ERROR)
-    sys.excepthook = _crash
+class AccessLogEntry(TypedDict):
+    """What is logged of a request; ``duration_ms`` and ``stages`` are in milliseconds."""
 
-
-def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    logging.getLogger("framekeep").critical("ended by a fault", exc_info=(kind, error, trace))
-
-
-def moment(seconds: float) -> str:
-    """A moment in Unix seconds, as a reader of logs wants it."""
-    whole = int(seconds)
-    shown = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return f"{shown}.{int((seconds - whole) * 1000):03}Z"
-
-
-def in_ascii(line: Mapping[str, Any]) -> str:
-    return json.dumps(line).replace(_DEL, "\\u007f")
-
-
-class RequestLine(Struct, frozen=True, omit_defaults=True):
-    """What is written of a request; ``ms`` and ``stages`` in milliseconds."""
-
-    time: str
-    level: str
-    process: int
-    id: str
-    face: str
+    request_id: str
+    handler: str
     method: str
     status: int
-    ms: float
+    duration_ms: float
     bytes: int
-    cache: str = "none"
-    source: str = ""
-    stages: Mapping[str, float] = {}
-    error: str = ""
-    message: str = ""
-    detail: str = ""
+    cache: NotRequired[str]
+    source: NotRequired[str]
+    stages: NotRequired[Mapping[str, float]]
+    error: NotRequired[str]
+    message: NotRequired[str]
+    detail: NotRequired[str]
 
 
-_FLUSH_SECONDS = 0.25
-_FLUSH_BYTES = 65_536
+class AccessLogFormatter(logging.Formatter):
+    """Formats records whose message is an `AccessLogEntry`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _line(record, record.msg)  # type: ignore[arg-type]
 
 
-class RequestLog:
-    """Lines of requests, written some at a time: a system call for each would make hits dear."""
+class AccessLog(MemoryHandler):
+    """Buffers entries and writes several at once: a system call for each would slow cache hits."""
 
-    def __init__(self, settings: LogConfig, descriptor: int = 2) -> None:
-        """``descriptor`` is standard error's."""
-        self.wants = settings.access
-        self._least = logging.getLevelNamesMapping()[settings.level.upper()]
+    def __init__(self, config: LogConfig, descriptor: int = 2) -> None:
+        """``descriptor`` is the file to write to: standard error, unless a test says otherwise."""
+        super().__init__(_MAX_BUFFERED_ENTRIES)
+        self.setLevel(config.level.upper())
+        self.setFormatter(AccessLogFormatter())
+        self.access = config.access
         self._descriptor = descriptor
-        self._lines: list[bytes] = []
-        self._bytes = 0
-        self._second = 0
-        self._shown = ""
-        self._encode = msgspec.json.Encoder().encode
-        self.process = os.getpid()
 
-    def admits(self, level: int) -> bool:
-        return level >= self._least
+    def log(self, level: int, entry: AccessLogEntry) -> None:
+        """Buffer an entry. Must be called while an event loop is running in this thread."""
+        self.handle(logging.LogRecord("framekeep.access", level, "", 0, entry, (), None))
 
-    def now(self) -> str:
-        """The present moment; only its milliseconds are written anew each time."""
-        seconds = time.time()
-        whole = int(seconds)
-        if whole != self._second:
-            self._second = whole
-            self._shown = moment(whole)[:-4]
-        return f"{self._shown}{int((seconds - whole) * 1000):03}Z"
-
-    def write(self, line: RequestLine) -> None:
-        """Have the line written soon. To be called on a running loop."""
-        encoded = self._encode(line)
-        if not encoded.isascii() or b"\x7f" in encoded:
-            encoded = in_ascii(msgspec.to_builtins(line)).encode()
-        if not self._lines:
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.buffer:
             get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
-        self._lines.append(encoded)
-        self._bytes += len(encoded)
-        if self._bytes >= _FLUSH_BYTES:
-            self.flush()
+        super().emit(record)
 
     def flush(self) -> None:
-        """Write what is there. A log that cannot be written to is no reason to stop serving."""
-        if not self._lines:
+        """Write what is buffered; entries are lost where that fails, and requests go on."""
+        if not self.buffer:
             return
-        data = memoryview(b"\n".join((*self._lines, b"")))
-        self._lines.clear()
-        self._bytes = 0
-        try:
+        lines = "".join(f"{self.format(record)}\n" for record in self.buffer)
+        self.buffer.clear()
+        data = memoryview(lines.encode("ascii"))
+        with suppress(OSError):
             while data:
                 data = data[os.write(self._descriptor, data) :]
-        except OSError:
-            return
+
+
+def configure(config: LogConfig) -> None:
+    """Set up the logging of this process, including warnings and uncaught exceptions of Python."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(handlers=[handler], level=config.level.upper(), force=True)
+    logging.captureWarnings(True)
+    for name in ("asyncio", "uvicorn"):  # too much detail below this level
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # libvips warns about defects of single originals; the access log has the error that matters.
+    logging.getLogger("pyvips").setLevel(logging.ERROR)
+    logging.logThreads = logging.logMultiprocessing = False  # no formatter shows them
+    sys.excepthook = _log_uncaught_exception
+
+
+def _log_uncaught_exception(
+    exc_type: type[BaseException], exc: BaseException, traceback: TracebackType | None
+) -> None:
+    logging.getLogger("framekeep").critical(
+        "uncaught exception", exc_info=(exc_type, exc, traceback)
+    )
+
+
+def format_timestamp(seconds: float) -> str:
+    """Format Unix seconds as RFC 3339, in UTC with milliseconds."""
+    milliseconds = int(seconds % 1 * 1000)
+    return f"{_format_seconds(int(seconds))}.{milliseconds:03}Z"
+
+
+@lru_cache(maxsize=8)
+def _format_seconds(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def to_ascii_json(fields: Mapping[str, Any]) -> str:
+    try:
+        encoded = _encode(fields)
+        if encoded.isascii() and b"\x7f" not in encoded:
+            return encoded.decode()
+    except UnicodeEncodeError:  # a lone surrogate
+        pass
+    return json.dumps(fields, separators=(",", ":")).replace("\x7f", "\\u007f")
+
+
+def _line(record: logging.LogRecord, fields: Mapping[str, Any]) -> str:
+    # Put together as text: one dictionary of everything would take hits twice the time.
+    time, level = format_timestamp(record.created), record.levelname.lower()
+    head = f'{{"time":"{time}","level":"{level}","pid":{record.process}'
+    return f"{head},{to_ascii_json(fields)[1:]}"

@@ -1,8 +1,7 @@
-"""Traces by OpenTelemetry, for those who installed the extra ``otel`` and switched them on.
+"""Trace requests with OpenTelemetry, where the extra ``otel`` is installed and tracing is enabled.
 
-Spans say which stage of which request took how long and how it ended; of what was asked for they
-name the source's host alone. Where they go is OpenTelemetry's own to configure, by its ``OTEL_…``
-variables. Only this module imports it.
+There is a span for each request and one for each of its stages. Of the source they name only the
+host. Where spans are sent is configured by OpenTelemetry's own variables, ``OTEL_…``.
 """
 
 from collections.abc import Iterator
@@ -15,43 +14,43 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from proxy.telemetry.metrics import Request
+from proxy.telemetry.request_context import RequestContext
 
 
-class Traces:
+class OpenTelemetryTracing:
     def __init__(self, exporter: SpanExporter | None = None) -> None:
-        """Spans go to the exporter in batches; to an OTLP collector where none is given."""
-        named = Resource({SERVICE_NAME: "framekeep"}).merge(OTELResourceDetector().detect())
-        self._provider = TracerProvider(resource=named)
+        """Send spans in batches, to an OTLP collector where there is no other exporter."""
+        resource = Resource({SERVICE_NAME: "framekeep"}).merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=resource)
         self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("framekeep")
 
     @contextmanager
-    def request(self, request: Request, method: str) -> Iterator[None]:
-        """A span around a request; what is known of it at its end is noted there."""
+    def trace_request(self, request: RequestContext, method: str) -> Iterator[None]:
+        """Open a span around a request; its attributes are set at the end."""
         with self._tracer.start_as_current_span(
-            f"{method} {request.face}", kind=SpanKind.SERVER
+            f"{method} {request.handler}", kind=SpanKind.SERVER
         ) as span:
             yield
             span.set_attributes(
                 {
                     "http.request.method": method,
                     "http.response.status_code": request.status,
-                    "framekeep.face": request.face,
-                    "framekeep.cache": request.cache,
-                    "framekeep.request_id": request.name,
+                    "framekeep.handler": request.handler,
+                    "framekeep.cache": request.cache_result,
+                    "framekeep.request_id": request.request_id,
                     "framekeep.source_host": request.source_host,
                 }
             )
             if request.error is not None:
-                span.set_attribute("error.type", request.reason)
+                span.set_attribute("error.type", request.error_type)
             if request.status >= 500:
                 span.set_status(Status(StatusCode.ERROR))
 
-    def span(self, name: str) -> AbstractContextManager[Any]:
-        """A span around a stage, below the request's."""
+    def start_span(self, name: str) -> AbstractContextManager[Any]:
+        """Open a span inside the one that is open."""
         return self._tracer.start_as_current_span(name, record_exception=False)
 
-    def close(self) -> None:
-        """Send what is left."""
+    def shutdown(self) -> None:
+        """Send the spans that are left."""
         self._provider.shutdown()

@@ -1,14 +1,14 @@
-"""Accept in four buckets."""
+"""Accept headers, in four buckets."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.api.http.accept import offer
+from proxy.api.http.accept import accepted_formats
 
 
 @pytest.mark.parametrize(
-    ("accept", "offered"),
+    ("accept", "formats"),
     [
         (b"", ()),
         (b"*/*", ()),
@@ -40,10 +40,10 @@ from proxy.api.http.accept import offer
         (b"image/webp," + b"x" * 2000, ()),
     ],
 )
-def test_what_is_offered(accept: bytes, offered: tuple[str, ...]) -> None:
-    assert offer(accept) == offered
+def test_accepted_formats(accept: bytes, formats: tuple[str, ...]) -> None:
+    assert accepted_formats(accept) == formats
 
 
 @given(st.binary(max_size=80) | st.text("aimgevifwbp/*;q=0.159, ", max_size=80).map(str.encode))
 def test_there_are_four_buckets(accept: bytes) -> None:
-    assert offer(accept) in {(), ("avif",), ("webp",), ("avif", "webp")}
+    assert accepted_formats(accept) in {(), ("avif",), ("webp",), ("avif", "webp")}

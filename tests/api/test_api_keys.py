@@ -1,33 +1,33 @@
-"""Keys of API faces."""
+"""API keys."""
 
 import pytest
 
-from proxy.api.http.api_keys import Keys, bearer
+from proxy.api.http.api_keys import ApiKeys, bearer_token
 
 ONE, TWO = "one-key-0123456789", "two-key-0123456789"
 
 
 @pytest.mark.parametrize("key", [ONE, TWO])
-def test_any_key_admits(key: str) -> None:
-    assert Keys([ONE, TWO]).admit(key)
+def test_any_of_the_keys_is_valid(key: str) -> None:
+    assert ApiKeys([ONE, TWO]).verify(key)
 
 
 @pytest.mark.parametrize("key", [None, "", ONE[:-1], ONE + "x", ONE.upper(), "ключ"])
-def test_nothing_else_admits(key: str | None) -> None:
-    assert not Keys([ONE, TWO]).admit(key)
+def test_no_other_key_is_valid(key: str | None) -> None:
+    assert not ApiKeys([ONE, TWO]).verify(key)
 
 
 @pytest.mark.parametrize("key", [None, "", ONE])
-def test_without_keys_the_door_is_shut(key: str | None) -> None:
-    assert not Keys([]).admit(key)
+def test_without_keys_no_key_is_valid(key: str | None) -> None:
+    assert not ApiKeys([]).verify(key)
 
 
-def test_the_operator_may_leave_it_open() -> None:
-    assert Keys([], allow_keyless=True).admit(None)
+def test_an_anonymous_request_is_valid_where_that_is_allowed() -> None:
+    assert ApiKeys([], allow_anonymous=True).verify(None)
 
 
-def test_keys_are_not_kept() -> None:
-    keys = Keys([ONE])
+def test_keys_are_stored_as_digests() -> None:
+    keys = ApiKeys([ONE])
     assert ONE not in repr(keys)
     assert ONE.encode() not in repr(vars(keys)).encode()
 
@@ -43,5 +43,5 @@ def test_keys_are_not_kept() -> None:
         (None, None),
     ],
 )
-def test_bearers(header: str | None, key: str | None) -> None:
-    assert bearer(header) == key
+def test_bearer_tokens(header: str | None, key: str | None) -> None:
+    assert bearer_token(header) == key

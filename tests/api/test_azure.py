@@ -7,25 +7,25 @@ from pathlib import Path
 import httpx2 as httpx
 import photos
 import pytest
-from live_server import KEY, OTHER_KEY, Served, serving
+from live_server import KEY, OTHER_KEY, LiveServer, live_server
 
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-PICTURE = photos.encoded("JPEG")
+PICTURE = photos.encode_scene("JPEG")
 OCTET_STREAM = "application/octet-stream"
 OCTETS = {"content-type": OCTET_STREAM}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder: Path = tmp_path_factory.mktemp("cache")
-    with serving(folder) as served:
+    with live_server(folder) as served:
         yield served
 
 
 Body = bytes | Iterator[bytes]
 
 
-def post(server: Served, path: str, body: Body = PICTURE, **headers: str) -> httpx.Response:
+def post(server: LiveServer, path: str, body: Body = PICTURE, **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.post(
         server.url + path, content=body, headers={"ocp-apim-subscription-key": KEY, **named}
@@ -33,7 +33,7 @@ def post(server: Served, path: str, body: Body = PICTURE, **headers: str) -> htt
 
 
 def vision(
-    server: Served,
+    server: LiveServer,
     query: str = "width=60&height=40",
     body: Body = PICTURE,
     content_type: str = OCTET_STREAM,
@@ -44,7 +44,7 @@ def vision(
 
 
 def analysis(
-    server: Served, query: str = "", body: Body = PICTURE, content_type: str = OCTET_STREAM
+    server: LiveServer, query: str = "", body: Body = PICTURE, content_type: str = OCTET_STREAM
 ) -> httpx.Response:
     path = "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops"
     return post(server, f"{path}&{query}", body, content_type=content_type)
@@ -54,17 +54,17 @@ def analysis(
 
 
 @pytest.mark.parametrize("version", ["v1.0", "v2.0", "v2.1", "v3.0", "v3.1", "v3.2"])
-def test_thumbnails_by_every_spelling(server: Served, version: str) -> None:
+def test_thumbnails_by_every_spelling(server: LiveServer, version: str) -> None:
     answer = post(
         server, f"/vision/{version}/generateThumbnail?width=60&height=40&smartCropping=true",
         content_type="application/octet-stream",
     )  # fmt: skip
     assert answer.status_code == 200
-    assert photos.opened(answer.content).size == (60, 40)
+    assert photos.decode(answer.content).size == (60, 40)
 
 
 @pytest.mark.parametrize("version", ["v2.0", "v2.1", "v3.0", "v3.1"])
-def test_older_areas_of_interest_know_no_model(server: Served, version: str) -> None:
+def test_older_areas_of_interest_know_no_model(server: LiveServer, version: str) -> None:
     answer = post(
         server, f"/vision/{version}/areaOfInterest?model-version=x", content_type=OCTET_STREAM
     )
@@ -83,7 +83,7 @@ def test_older_areas_of_interest_know_no_model(server: Served, version: str) -> 
         "/computervision/imageAnalysis:analyze?API-VERSION=2023-04-01-preview&Features=SmartCrops",
     ],
 )
-def test_paths_and_names_are_read_generously(server: Served, path: str) -> None:
+def test_paths_and_names_are_read_generously(server: LiveServer, path: str) -> None:
     assert post(server, path, content_type=OCTET_STREAM).status_code == 200
 
 
@@ -100,7 +100,7 @@ def test_paths_and_names_are_read_generously(server: Served, path: str) -> None:
         "/computervision/imageanalysis:analyze?api-version=2023-10-01&model-name=mine",
     ],
 )
-def test_what_is_not_here(server: Served, path: str) -> None:
+def test_what_is_not_here(server: LiveServer, path: str) -> None:
     answer = post(server, path, content_type=OCTET_STREAM)
     assert answer.status_code == 404
     assert answer.json() == {"error": {"code": "404", "message": "Resource not found"}}
@@ -114,7 +114,7 @@ def test_what_is_not_here(server: Served, path: str) -> None:
         "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops",
     ],
 )
-def test_both_are_only_posted_to(server: Served, path: str, method: str) -> None:
+def test_both_are_only_posted_to(server: LiveServer, path: str, method: str) -> None:
     assert httpx.request(method, server.url + path).status_code == 404
 
 
@@ -143,7 +143,7 @@ def test_both_are_only_posted_to(server: Served, path: str, method: str) -> None
     ],
 )
 def test_where_a_key_may_stand(
-    server: Served, path: str, headers: dict[str, str], query: str, status: int
+    server: LiveServer, path: str, headers: dict[str, str], query: str, status: int
 ) -> None:
     answer = httpx.post(server.url + path + query, content=PICTURE, headers=OCTETS | headers)
     assert answer.status_code == status
@@ -152,7 +152,7 @@ def test_where_a_key_may_stand(
         assert answer.json()["error"]["message"].startswith("Access denied due to invalid")
 
 
-def test_a_bad_key_is_told_before_a_bad_query(server: Served) -> None:
+def test_a_bad_key_is_told_before_a_bad_query(server: LiveServer) -> None:
     path = "/vision/v3.2/generateThumbnail?width=0"
     assert httpx.post(server.url + path, content=b"", headers=OCTETS).status_code == 401
 
@@ -167,7 +167,7 @@ FORM = (
 
 @pytest.mark.parametrize("face", [vision, analysis])
 def test_three_forms_of_body_give_the_same(
-    server: Served, face: Callable[..., httpx.Response]
+    server: LiveServer, face: Callable[..., httpx.Response]
 ) -> None:
     url = server.origin.serve("/forms.jpg", PICTURE)
     answers = [
@@ -186,7 +186,7 @@ def test_three_forms_of_body_give_the_same(
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "image/jpeg", ""])
-def test_other_types_of_body(server: Served, content_type: str) -> None:
+def test_other_types_of_body(server: LiveServer, content_type: str) -> None:
     answer = vision(server, content_type=content_type)
     assert answer.status_code == 415
     assert answer.json()["error"]["innererror"]["code"] == "UnsupportedMediaType"
@@ -214,7 +214,7 @@ def test_other_types_of_body(server: Served, content_type: str) -> None:
         (b"", "application/octet-stream", "InvalidImageFormat"),
     ],
 )
-def test_bad_bodies(server: Served, body: bytes, content_type: str, code: str) -> None:
+def test_bad_bodies(server: LiveServer, body: bytes, content_type: str, code: str) -> None:
     answer = vision(server, body=body, content_type=content_type)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "InvalidRequest"
@@ -222,12 +222,12 @@ def test_bad_bodies(server: Served, body: bytes, content_type: str, code: str) -
     assert analysis(server, body=body, content_type=content_type).status_code == 400
 
 
-def test_an_encoded_body_is_not_unpacked(server: Served) -> None:
+def test_an_encoded_body_is_not_unpacked(server: LiveServer) -> None:
     answer = vision(server, content_encoding="gzip")
     assert answer.json()["error"]["innererror"]["code"] == "BadArgument"
 
 
-def test_the_size_is_bounded_while_it_is_read(server: Served) -> None:
+def test_the_size_is_bounded_while_it_is_read(server: LiveServer) -> None:
     """Chunked, so that no header tells; and more than is taken is never read."""
     sent = 0
 
@@ -266,18 +266,18 @@ def test_the_size_is_bounded_while_it_is_read(server: Served) -> None:
         ("width=60&height=40&model-version=1999-01-01", "BadArgument"),
     ],
 )
-def test_bad_parameters(server: Served, query: str, code: str) -> None:
+def test_bad_parameters(server: LiveServer, query: str, code: str) -> None:
     answer = vision(server, query)
     assert answer.status_code == 400
     assert answer.json()["error"]["innererror"]["code"] == code
 
 
 @pytest.mark.parametrize("model", ["latest", "latest-preview", "2021-04-01", "2021-05-01"])
-def test_models(server: Served, model: str) -> None:
+def test_models(server: LiveServer, model: str) -> None:
     assert vision(server, f"width=60&height=40&model-version={model}").status_code == 200
 
 
-def test_older_spellings_fail_flat(server: Served) -> None:
+def test_older_spellings_fail_flat(server: LiveServer) -> None:
     answer = post(
         server, "/vision/v2.0/generateThumbnail?width=0&height=1", content_type=OCTET_STREAM
     )
@@ -302,7 +302,7 @@ def test_older_spellings_fail_flat(server: Served) -> None:
     ],
 )
 def test_parameters_of_the_analysis(
-    server: Served, query: str, status: int, message: str, inner: str
+    server: LiveServer, query: str, status: int, message: str, inner: str
 ) -> None:
     answer = analysis(server, query)
     assert answer.status_code == status
@@ -327,7 +327,7 @@ def test_parameters_of_the_analysis(
         ("SmartCrops,read", "The feature 'Read' is not supported", "NotSupportedFeature"),
     ],
 )
-def test_features(server: Served, features: str, message: str, inner: str | None) -> None:
+def test_features(server: LiveServer, features: str, message: str, inner: str | None) -> None:
     path = f"/computervision/imageanalysis:analyze?api-version=2023-10-01&features={features}"
     error = post(server, path, content_type=OCTET_STREAM).json()["error"]
     assert error["message"].startswith(message)
@@ -337,7 +337,7 @@ def test_features(server: Served, features: str, message: str, inner: str | None
 # Answers.
 
 
-def test_headers_of_every_answer(server: Served) -> None:
+def test_headers_of_every_answer(server: LiveServer) -> None:
     for answer in (vision(server), vision(server, "width=0"), analysis(server)):
         assert GUID.fullmatch(answer.headers["apim-request-id"])
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -356,36 +356,36 @@ def test_headers_of_every_answer(server: Served) -> None:
         ("JPEG", "image/avif", "image/jpeg"),
     ],
 )
-def test_the_type_of_a_thumbnail(server: Served, kind: str, accept: str, media_type: str) -> None:
-    body = photos.see_through() if kind == "see-through" else photos.encoded(kind)
+def test_the_type_of_a_thumbnail(server: LiveServer, kind: str, accept: str, media_type: str) -> None:
+    body = photos.translucent_png() if kind == "see-through" else photos.encode_scene(kind)
     answer = vision(server, body=body, accept=accept)
     assert answer.headers["content-type"] == media_type
 
 
-def test_only_the_first_frame_counts(server: Served) -> None:
-    answer = vision(server, body=photos.moving(), accept="*/*")
+def test_only_the_first_frame_counts(server: LiveServer) -> None:
+    answer = vision(server, body=photos.animated_gif(), accept="*/*")
     assert answer.headers["content-type"] == "image/png"
-    assert getattr(photos.opened(answer.content), "n_frames", 1) == 1
+    assert getattr(photos.decode(answer.content), "n_frames", 1) == 1
 
 
-def test_pictures_stand_upright(server: Served) -> None:
-    body = photos.encoded("JPEG", exif=photos.turned())
+def test_pictures_stand_upright(server: LiveServer) -> None:
+    body = photos.encode_scene("JPEG", exif=photos.rotated_exif())
     answer = post(server, "/vision/v3.2/areaOfInterest", body, content_type=OCTET_STREAM).json()
     assert (answer["metadata"]["width"], answer["metadata"]["height"]) == (300, 400)
 
 
-def test_a_small_source_is_enlarged(server: Served) -> None:
-    answer = vision(server, "width=700&height=600", body=photos.encoded("PNG", 60, 60))
-    assert photos.opened(answer.content).size == (700, 600)
+def test_a_small_source_is_enlarged(server: LiveServer) -> None:
+    answer = vision(server, "width=700&height=600", body=photos.encode_scene("PNG", 60, 60))
+    assert photos.decode(answer.content).size == (700, 600)
 
 
 def test_keys_may_be_left_out_where_the_operator_says_so(tmp_path: Path) -> None:
-    with serving(tmp_path, {"FRAMEKEEP_API_KEYS": "", "FRAMEKEEP_API_ALLOW_ANONYMOUS": "true"}) as on:
+    with live_server(tmp_path, {"FRAMEKEEP_API_KEYS": "", "FRAMEKEEP_API_ALLOW_ANONYMOUS": "true"}) as on:
         assert post(on, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code == 200
 
 
 def test_without_keys_the_faces_are_shut(tmp_path: Path) -> None:
-    with serving(tmp_path, {"FRAMEKEEP_API_KEYS": ""}) as shut:
+    with live_server(tmp_path, {"FRAMEKEEP_API_KEYS": ""}) as shut:
         assert (
             post(shut, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code == 401
         )
@@ -393,6 +393,6 @@ def test_without_keys_the_faces_are_shut(tmp_path: Path) -> None:
 
 def test_limits_can_be_raised_and_formats_added(tmp_path: Path) -> None:
     wider = {"FRAMEKEEP_AZURE_VISION_MAX_BYTES": "9000000", "FRAMEKEEP_AZURE_ALLOW_ALL_FORMATS": "true"}
-    with serving(tmp_path, wider) as generous:
-        large = photos.encoded("WEBP") + b"\0" * 5_000_000
+    with live_server(tmp_path, wider) as generous:
+        large = photos.encode_scene("WEBP") + b"\0" * 5_000_000
         assert vision(generous, body=large).status_code == 200

@@ -1,4 +1,4 @@
-"""Base64 in the forms in which it comes."""
+"""Base64 in all its variants."""
 
 import base64
 import textwrap
@@ -12,10 +12,10 @@ from proxy.errors import InvalidUpload
 
 
 @given(st.binary(max_size=300))
-def test_every_form_gives_the_same_bytes(data: bytes) -> None:
+def test_every_variant_decodes_to_the_same_bytes(data: bytes) -> None:
     plain = base64.b64encode(data)
     lines = "\r\n".join(textwrap.wrap(plain.decode(), 76)).encode()
-    for form in (
+    for variant in (
         plain,
         plain.rstrip(b"="),
         base64.urlsafe_b64encode(data),
@@ -25,12 +25,12 @@ def test_every_form_gives_the_same_bytes(data: bytes) -> None:
         b"data:image/svg+xml;charset=utf-8;base64," + lines,
         b" DATA:;BASE64," + plain,
     ):
-        assert decode_base64(form) == data
+        assert decode_base64(variant) == data
 
 
 @pytest.mark.parametrize(
-    "form", [b"a", b"ab*c", b"data:image/png,abcd", b"ab=cd", "ä".encode(), b"abcde"]
+    "text", [b"a", b"ab*c", b"data:image/png,abcd", b"ab=cd", "ä".encode(), b"abcde"]
 )
-def test_what_is_not_base64_is_refused(form: bytes) -> None:
+def test_other_text_is_rejected(text: bytes) -> None:
     with pytest.raises(InvalidUpload):
-        decode_base64(form)
+        decode_base64(text)

@@ -15,21 +15,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
-from proxy.api.fast_path import AtHand
-from proxy.api.images import StaleConfig, Images
-from proxy.api.middleware import Observed
-from proxy.api.response_cache import Recent
+from proxy.api.fast_path import FastPath
+from proxy.api.images import ImagesEndpoint, StaleConfig
+from proxy.api.middleware import AccessLogMiddleware
+from proxy.api.response_cache import ResponseCache
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
-from proxy.imaging.image import Rendition
+from proxy.imaging.results import Rendition
+from proxy.links.config import LinksConfig
+from proxy.links.dialect import DialectContext
 from proxy.links.native import NativeDialect
-from proxy.links.signing import Keyring
-from proxy.operations.plan import Operation, OperationRegistry
-from proxy.render.protocol import Lane
-from proxy.server.http_protocol import Protocol
+from proxy.operations.operation import Operation
+from proxy.operations.registry import OperationRegistry
+from proxy.render.scheduling import Priority
+from proxy.server.http_protocol import TimeoutHttpProtocol
 from proxy.service import ImageResult
-from proxy.telemetry.logging import LogConfig, RequestLine, RequestLog
-from proxy.telemetry.metrics import SECONDS, Telemetry
+from proxy.telemetry.config import LogConfig
+from proxy.telemetry.logging import AccessLog, AccessLogEntry
+from proxy.telemetry.metrics import Metrics
 
 ETAG = '"abc"'
 CHANGED = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -89,7 +92,7 @@ class Kept:
         self.asked = 0
         self.right = True
 
-    async def get_or_render(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
+    async def get_or_render(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         self.asked += 1
         body = BODIES[job.source.text]  # type: ignore[union-attr]
         rendition = Rendition(body, "webp", Size(1, 1), "face")
@@ -98,31 +101,32 @@ class Kept:
         )
 
 
-class Lines(RequestLog):
+class Lines(AccessLog):
     def __init__(self) -> None:
         super().__init__(LogConfig(access="all"))
-        self.lines: list[RequestLine] = []
+        self.lines: list[tuple[int, AccessLogEntry]] = []
 
-    def write(self, line: RequestLine) -> None:
-        self.lines.append(line)
+    def log(self, level: int, entry: AccessLogEntry) -> None:
+        self.lines.append((level, entry))
 
 
 class World:
     """The images face behind the protocol, with or without the short way."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, short: bool) -> None:
-        self.service, self.log, self.telemetry = Kept(), Lines(), Telemetry(["images"])
+        self.service, self.log, self.metrics = Kept(), Lines(), Metrics(["images"])
         self.apps = 0
         self._loop = loop
-        native = NativeDialect(
-            OperationRegistry([Package]), Keyring([]), allow_unsigned=True, sources=["a"]
+        context = DialectContext(
+            OperationRegistry([Package]), LinksConfig(allow_unsigned=True), aliases=["a"]
         )
-        recent = Recent(1_000_000)
+        native = NativeDialect(context)
+        recent = ResponseCache(1_000_000)
         now = lambda: 1000.0  # noqa: E731
-        images = Images(native, self.service, grace=StaleConfig(), recent=recent, now=now)  # type: ignore[arg-type]
-        self._observed = Observed(images, "images", self.telemetry, self.log)
-        at_hand = AtHand(recent, self._observed, now=now) if short else None
-        http: Any = partial(Protocol, receive_seconds=15, send_seconds=30, at_hand=at_hand)
+        images = ImagesEndpoint(native, self.service, grace=StaleConfig(), cache=recent, now=now)  # type: ignore[arg-type]
+        self._observed = AccessLogMiddleware(images, "images", self.metrics, self.log)
+        at_hand = FastPath(recent, self._observed, now=now) if short else None
+        http: Any = partial(TimeoutHttpProtocol, read_timeout_seconds=15, write_timeout_seconds=30, fast_path=at_hand)
         config = uvicorn.Config(
             self._app,
             interface="asgi3",
@@ -159,23 +163,25 @@ class World:
         """Let what is done after an answer be done."""
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
 
-    def counts(self) -> Counter[tuple[str, ...]]:
+    def counts(self) -> Counter[tuple[object, ...]]:
         """All that was counted, without how long it took."""
+        self.metrics.flush()
         return Counter(
             {
-                (reading.metric.name, *row): int(sum(numbers[: len(SECONDS) + 1]))
-                for reading in self.telemetry.read()
-                if reading.metric.kind in ("counter", "histogram")
-                for row, numbers in reading.rows.items()
+                (sample.name, *sample.labels.items()): int(sample.value)
+                for family in self.metrics.collect()
+                for sample in family.samples
+                if sample.name.endswith(("_total", "_count"))
             }
         )
 
     def told(self) -> list[tuple[object, ...]]:
         """What the log says, without names that were made up and times."""
         return [
-            (line.level, line.face, line.method, line.status, line.bytes, line.cache, line.source)
-            + ((line.id,) if "-" in line.id else ())
-            for line in self.log.lines
+            (level, entry["handler"], entry["method"], entry["status"], entry["bytes"])
+            + (entry.get("cache"), entry.get("source"))
+            + ((entry["request_id"],) if "-" in entry["request_id"] else ())
+            for level, entry in self.log.lines
         ]
 
 
@@ -195,7 +201,6 @@ def worlds() -> Iterator[tuple[World, World]]:
         yield pair
         for world in pair:
             asyncio.run_coroutine_threadsafe(world.server.shutdown(), loop).result()
-            world.telemetry.close()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -1,45 +1,49 @@
-"""Alive, and ready."""
+"""The health API: alive, and ready."""
 
 import httpx2 as httpx
 import pytest
 
-from proxy.api.health import LIVE, READY, Health
+from proxy.api.health import LIVE, READY, health_api
 
 pytestmark = pytest.mark.anyio
 
 
-async def ask(path: str, unready: str = "", method: str = "GET") -> httpx.Response:
-    transport = httpx.ASGITransport(app=Health(lambda: unready))
+async def request(path: str, not_ready: str = "", method: str = "GET") -> httpx.Response:
+    transport = httpx.ASGITransport(app=health_api(lambda: not_ready))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.request(method, path)
 
 
 @pytest.mark.parametrize("path", [LIVE, *READY])
-async def test_all_is_well(path: str) -> None:
-    answer = await ask(path)
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
-    assert answer.headers["cache-control"] == "no-store"
+async def test_a_ready_worker_answers_ok(path: str) -> None:
+    response = await request(path)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert response.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", READY)
-async def test_the_unready_say_why(path: str) -> None:
-    answer = await ask(path, "going down")
-    assert (answer.status_code, answer.json()) == (503, {"status": "going down"})
+async def test_a_worker_that_is_not_ready_gives_the_reason(path: str) -> None:
+    response = await request(path, "stopping")
+    assert (response.status_code, response.json()) == (503, {"status": "stopping"})
 
 
-async def test_the_unready_are_alive() -> None:
-    assert (await ask(LIVE, "going down")).status_code == 200
+async def test_a_worker_that_is_not_ready_is_alive() -> None:
+    assert (await request(LIVE, "stopping")).status_code == 200
 
 
-async def test_other_paths_are_none() -> None:
-    assert (await ask("/health/of-my-cat")).status_code == 404
+@pytest.mark.parametrize("path", ["/health/of-my-cat", "/health/", "//health"])
+async def test_other_paths_are_not_found(path: str) -> None:
+    response = await request(path)
+    assert response.status_code == 404
+    assert response.json()["status"].startswith("not found")
 
 
 async def test_head_has_no_body() -> None:
-    answer = await ask(LIVE, method="HEAD")
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = await request(LIVE, method="HEAD")
+    assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_health_is_only_read() -> None:
-    answer = await ask(LIVE, method="POST")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+async def test_only_get_and_head_are_allowed() -> None:
+    response = await request(LIVE, method="POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+    assert response.headers["cache-control"] == "no-store"

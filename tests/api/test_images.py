@@ -8,16 +8,18 @@ import httpx2 as httpx
 import msgspec
 import pytest
 
-from proxy.api.images import StaleConfig, Images
-from proxy.api.response_cache import Recent
+from proxy.api.images import ImagesEndpoint, StaleConfig
+from proxy.api.response_cache import ResponseCache
 from proxy.errors import Overloaded, SourceNotFound
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
-from proxy.imaging.image import Rendition
+from proxy.imaging.results import Rendition
+from proxy.links.config import LinksConfig
+from proxy.links.dialect import DialectContext
 from proxy.links.native import NativeDialect
-from proxy.links.signing import Keyring
-from proxy.operations.plan import Operation, OperationRegistry
-from proxy.render.protocol import Lane
+from proxy.operations.operation import Operation
+from proxy.operations.registry import OperationRegistry
+from proxy.render.scheduling import Priority
 from proxy.service import ImageResult
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +46,7 @@ class Kept:
         )
         self.jobs: list[ImageRequest] = []
 
-    async def produce(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
+    async def produce(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         self.jobs.append(job)
         return self.answer
 
@@ -63,19 +65,16 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def produce(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
+    async def produce(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         raise self.error
 
 
-def images(service: Any, recent: int = 0) -> Images:
-    native = NativeDialect(
-        OperationRegistry([Package]),
-        Keyring([]),
-        allow_unsigned=True,
-        sources=["a"],
-        now=lambda: 1000.0,
+def images(service: Any, recent: int = 0) -> ImagesEndpoint:
+    context = DialectContext(
+        OperationRegistry([Package]), LinksConfig(allow_unsigned=True), aliases=["a"]
     )
-    return Images(native, service, grace=StaleConfig(300, 600), recent=Recent(recent), now=lambda: 1000.0)
+    native = NativeDialect(context, now=lambda: 1000.0)
+    return ImagesEndpoint(native, service, grace=StaleConfig(300, 600), cache=ResponseCache(recent), now=lambda: 1000.0)
 
 
 async def ask(service: Any, rest: str = URL, method: str = "GET", **headers: str) -> httpx.Response:
@@ -136,14 +135,14 @@ async def test_an_open_format_varies_by_what_the_asker_takes() -> None:
     service = Kept()
     answer = await ask(service, f"package:auto/{URL}", accept="image/avif,image/webp;q=0.9")
     assert answer.headers["vary"] == "Accept"
-    assert service.jobs[0].plan.offer == ("avif", "webp")
+    assert service.jobs[0].plan.accepted_formats == ("avif", "webp")
 
 
 async def test_a_named_format_does_not_vary() -> None:
     service = Kept()
     answer = await ask(service, f"package:webp/{URL}", accept="image/avif")
     assert "vary" not in answer.headers
-    assert service.jobs[0].plan.offer == ()
+    assert service.jobs[0].plan.accepted_formats == ()
 
 
 # Conditions.
@@ -335,7 +334,7 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
 
-    async def produce(self, job: ImageRequest, lane: Lane = "live") -> ImageResult:
+    async def produce(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         self.begun.set()
         try:
             await asyncio.Event().wait()
@@ -431,7 +430,7 @@ async def test_askers_who_take_other_formats_are_not_mixed_up() -> None:
     async with lately(service) as client:
         for accept in ("image/avif", "image/webp", "image/avif"):
             await client.get(f"/_/package:auto/{URL}", headers={"accept": accept})
-    assert [job.plan.offer for job in service.jobs] == [("avif",), ("webp",)]
+    assert [job.plan.accepted_formats for job in service.jobs] == [("avif",), ("webp",)]
 
 
 async def test_what_was_answered_lately_has_a_bound() -> None:

@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from proxy import errors
-from proxy.api.http.problems import Problem, problem, status_of
+from starlette.exceptions import HTTPException
+
+from proxy.api.http.problems import problem_json, status_of
 
 
 def kinds(of: type[errors.ProxyError] = errors.ProxyError) -> Iterator[type[errors.ProxyError]]:
@@ -55,7 +57,7 @@ def test_statuses(kind: type[errors.ProxyError], status: int) -> None:
 
 
 def told(error: Exception) -> tuple[int, dict[bytes, bytes], dict[str, object]]:
-    status, headers, body = problem(error, "request-1")
+    status, headers, body = problem_json(error, "request-1")
     return status, dict(headers), msgspec.json.decode(body)
 
 
@@ -83,7 +85,7 @@ def test_a_problem_names_everything() -> None:
         (errors.LinkExpired("gone"), b"public, max-age=60"),
         (errors.InvalidLink("no"), b"no-store"),
         (errors.SourceFailed("no"), b"no-store"),
-        (Problem(HTTPStatus.METHOD_NOT_ALLOWED, "no"), b"no-store"),
+        (HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "no"), b"no-store"),
     ],
 )
 def test_only_what_is_gone_may_be_kept(error: Exception, kept: bytes) -> None:
@@ -105,6 +107,6 @@ def test_the_log_s_words_are_not_the_stranger_s() -> None:
 
 
 def test_nothing_looks_like_markup() -> None:
-    body = problem(errors.InvalidOperation("<b>&'x'</b>"), "request-1")[2]
+    body = problem_json(errors.InvalidOperation("<b>&'x'</b>"), "request-1")[2]
     assert not set(b"<>&") & set(body)
     assert msgspec.json.decode(body)["detail"] == "<b>&'x'</b>"

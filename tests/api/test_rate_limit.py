@@ -1,26 +1,26 @@
-"""A window that slides."""
+"""The sliding window of the rate limit."""
 
-from proxy.api.http.rate_limit import Rates, Turn
+from proxy.api.http.rate_limit import RateLimiter, RateLimitResult
 
 
-def test_places_come_free_one_by_one() -> None:
+def test_the_window_has_room_again_request_by_request() -> None:
     now = [1000.0]
-    rates = Rates(2, lambda: now[0])
-    assert rates.take("a") == Turn(granted=True, remaining=1, reset=1060, wait=60)
+    limiter = RateLimiter(2, lambda: now[0])
+    assert limiter.acquire("a") == RateLimitResult(allowed=True, remaining=1, reset_at=1060, retry_after=60)
     now[0] = 1030.0
-    assert rates.take("a") == Turn(granted=True, remaining=0, reset=1060, wait=30)
-    assert rates.take("a") == Turn(granted=False, remaining=0, reset=1060, wait=30)
+    assert limiter.acquire("a") == RateLimitResult(allowed=True, remaining=0, reset_at=1060, retry_after=30)
+    assert limiter.acquire("a") == RateLimitResult(allowed=False, remaining=0, reset_at=1060, retry_after=30)
     now[0] = 1060.0
-    assert rates.take("a") == Turn(granted=True, remaining=0, reset=1090, wait=30)
+    assert limiter.acquire("a") == RateLimitResult(allowed=True, remaining=0, reset_at=1090, retry_after=30)
 
 
-def test_keys_do_not_share() -> None:
-    rates = Rates(1, lambda: 0.0)
-    assert [rates.take(key).granted for key in "aab"] == [True, False, True]
+def test_each_key_has_its_own_window() -> None:
+    limiter = RateLimiter(1, lambda: 0.0)
+    assert [limiter.acquire(key).allowed for key in "aab"] == [True, False, True]
 
 
-def test_only_so_many_keys_are_remembered() -> None:
-    rates = Rates(1, lambda: 0.0)
-    for at in range(5000):
-        rates.take(str(at))
-    assert rates.take("0").granted
+def test_the_number_of_keys_is_bounded() -> None:
+    limiter = RateLimiter(1, lambda: 0.0)
+    for number in range(5000):
+        limiter.acquire(str(number))
+    assert limiter.acquire("0").allowed

@@ -1,4 +1,4 @@
-"""Names of requests."""
+"""Request ids."""
 
 import subprocess
 import sys
@@ -6,13 +6,13 @@ import sys
 from proxy.api.http.request_id import request_id
 
 
-def test_no_name_comes_twice() -> None:
-    names = {request_id({}) for _ in range(1000)}
-    assert len(names) == 1000
-    assert {len(name) for name in names} == {32}
+def test_ids_are_unique() -> None:
+    ids = {request_id({}) for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {len(id) for id in ids} == {32}
 
 
-def test_a_forked_process_has_names_of_its_own() -> None:
+def test_a_forked_process_has_its_own_prefix() -> None:
     code = (
         "import os; from proxy.api.http.request_id import request_id\n"
         "child = os.fork()\n"
@@ -24,5 +24,5 @@ def test_a_forked_process_has_names_of_its_own() -> None:
     assert ours[:20] != theirs[:20]
 
 
-def test_a_name_that_was_given_is_kept() -> None:
+def test_an_id_from_the_proxy_in_front_is_used() -> None:
     assert request_id({b"x-request-id": b"from-the-cdn.1"}) == "from-the-cdn.1"

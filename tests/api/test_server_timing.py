@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from live_server import Served, serving
-from pictures import file, scene
+from live_server import LiveServer, live_server
+from pictures import encode, scene
 
 from proxy.links.signing import Keyring
 
@@ -14,20 +14,20 @@ KEY = "00112233445566778899aabbccddeeff"
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def served(tmp_path: Path) -> Iterator[LiveServer]:
     signed_only = {"FRAMEKEEP_LINKS_KEYS": KEY, "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "false"}
-    with serving(tmp_path, signed_only) as server:
+    with live_server(tmp_path, signed_only) as server:
         yield server
 
 
-def ask(served: Served, steps: str, path: str = "/a.png", **headers: str) -> httpx.Response:
+def ask(served: LiveServer, steps: str, path: str = "/a.png", **headers: str) -> httpx.Response:
     rest = f"/{steps}/{served.origin.url(path)}"
     link = f"/{Keyring.from_hex([KEY]).sign(rest.encode())}{rest}"
     return httpx.get(served.url + link, headers=headers)
 
 
-def test_a_debug_link_tells_of_each_stage_and_is_of_the_same_picture(served: Served) -> None:
-    served.origin.serve("/a.png", file(scene()))
+def test_a_debug_link_tells_of_each_stage_and_is_of_the_same_picture(served: LiveServer) -> None:
+    served.origin.serve("/a.png", encode(scene()))
     made = ask(served, "debug/resize:40")
     assert made.headers["x-cache"] == "miss"
     assert {"fetch", "render", "total"} <= {
@@ -49,16 +49,16 @@ def test_a_debug_link_tells_of_each_stage_and_is_of_the_same_picture(served: Ser
     assert served.origin.count("/a.png") == 1
 
 
-def test_a_debug_link_tells_of_failures_and_questions_too(served: Served) -> None:
-    served.origin.serve("/a.png", file(scene()))
+def test_a_debug_link_tells_of_failures_and_questions_too(served: LiveServer) -> None:
+    served.origin.serve("/a.png", encode(scene()))
     missing = ask(served, "debug/resize:40", "/missing.png")
     assert missing.status_code == 404
     assert "fetch" in missing.headers["server-timing"]
     assert "server-timing" in ask(served, "debug/info").headers
 
 
-def test_nobody_unsigned_is_told(served: Served) -> None:
-    served.origin.serve("/a.png", file(scene()))
+def test_nobody_unsigned_is_told(served: LiveServer) -> None:
+    served.origin.serve("/a.png", encode(scene()))
     link = f"/debug/resize:40/{served.origin.url('/a.png')}"
     for signature in ("_", "x" * 22):
         answer = httpx.get(f"{served.url}/{signature}{link}")

@@ -9,28 +9,28 @@ from typing import Any
 import httpx2 as httpx
 import photos
 import pytest
-from live_server import KEY, OTHER_KEY, Served, serving
+from live_server import KEY, OTHER_KEY, LiveServer, live_server
 
 PATH = "/image-transformation/v1/transform"
-PICTURE = photos.encoded("PNG", 60, 40)
+PICTURE = photos.encode_scene("PNG", 60, 40)
 INLINE = {"type": "base64", "base64": base64.b64encode(PICTURE).decode()}
 FLIP = [{"type": "flip"}]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     settings = {"FRAMEKEEP_TRANSFORM_ALLOW_HTTP": "true"}
-    with serving(tmp_path_factory.mktemp("cache"), settings) as served:
+    with live_server(tmp_path_factory.mktemp("cache"), settings) as served:
         yield served
 
 
-def post(server: Served, body: object, path: str = PATH, key: str = KEY) -> httpx.Response:
+def post(server: LiveServer, body: object, path: str = PATH, key: str = KEY) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     return httpx.post(server.url + path, content=content, headers=headers)
 
 
-def transform(server: Served, file: object = INLINE, operations: object = FLIP) -> httpx.Response:
+def transform(server: LiveServer, file: object = INLINE, operations: object = FLIP) -> httpx.Response:
     return post(server, {"file": file, "operations": operations})
 
 
@@ -40,34 +40,34 @@ def made(answer: httpx.Response) -> bytes:
     return base64.b64decode(answer.json()["data"]["buffer"], validate=True)
 
 
-def test_the_answer_is_read_as_the_published_example_reads_it(server: Served) -> None:
+def test_the_answer_is_read_as_the_published_example_reads_it(server: LiveServer) -> None:
     answer = transform(server)
     assert answer.headers["content-type"] == "application/json"
     assert set(answer.json()) == {"success", "data"}
     assert answer.json()["data"]["mime_type"] == "image/png"
-    assert photos.opened(made(answer)).size == (60, 40)
+    assert photos.decode(made(answer)).size == (60, 40)
 
 
 @pytest.mark.parametrize("path", ["/" + PATH, PATH + "/", PATH.replace("/v1", "//v1")])
-def test_paths_are_read_generously(server: Served, path: str) -> None:
+def test_paths_are_read_generously(server: LiveServer, path: str) -> None:
     assert post(server, {"file": INLINE, "operations": FLIP}, path).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/image-transformation/v2/transform", "/image-transformation"])
-def test_other_paths_are_refused_in_json(server: Served, path: str) -> None:
+def test_other_paths_are_refused_in_json(server: LiveServer, path: str) -> None:
     answer = post(server, b"", path)
     assert answer.status_code == 404
     assert answer.json() == {"success": False, "error": "Not found", "code": "NOT_FOUND"}
 
 
-def test_only_post_is_served(server: Served) -> None:
+def test_only_post_is_served(server: LiveServer) -> None:
     answer = httpx.get(server.url + PATH)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json()["success"] is False
 
 
 @pytest.mark.parametrize(("key", "status"), [(KEY, 200), (OTHER_KEY, 200), ("other", 401)])
-def test_keys(server: Served, key: str, status: int) -> None:
+def test_keys(server: LiveServer, key: str, status: int) -> None:
     answer = post(server, {"file": INLINE, "operations": FLIP}, key=key)
     assert answer.status_code == status
     if status == 401:
@@ -85,21 +85,21 @@ def test_keys(server: Served, key: str, status: int) -> None:
         {"type": "base64", "base64": base64.b64encode(PICTURE).decode(), "other": {"deep": [1]}},
     ],
 )
-def test_forms_of_base64(server: Served, file: object) -> None:
+def test_forms_of_base64(server: LiveServer, file: object) -> None:
     assert made(transform(server, file)) == made(transform(server))
 
 
-def test_slashes_may_be_escaped(server: Served) -> None:
+def test_slashes_may_be_escaped(server: LiveServer) -> None:
     body = json.dumps({"file": INLINE, "operations": FLIP}).replace("/", "\\/").encode()
     assert made(post(server, body)) == made(transform(server))
 
 
-def test_a_url_needs_no_type(server: Served) -> None:
+def test_a_url_needs_no_type(server: LiveServer) -> None:
     url = server.origin.serve("/typeless.png", PICTURE)
     assert made(transform(server, {"url": url})) == made(transform(server))
 
 
-def test_unknown_members_and_nulls_are_passed_over(server: Served) -> None:
+def test_unknown_members_and_nulls_are_passed_over(server: LiveServer) -> None:
     operations = [
         {
             "type": "resize", "width_in_px": 30, "height": 30.0, "fit": "cover",
@@ -108,12 +108,12 @@ def test_unknown_members_and_nulls_are_passed_over(server: Served) -> None:
         {"type": "convert", "format": "webp", "quality": None},
     ]  # fmt: skip
     answer = post(server, {"file": INLINE, "operations": operations, "project": {"id": 7}})
-    assert photos.opened(made(answer)).size == (30, 30)
+    assert photos.decode(made(answer)).size == (30, 30)
 
 
-def test_a_cover_may_ask_for_the_subject(server: Served) -> None:
+def test_a_cover_may_ask_for_the_subject(server: LiveServer) -> None:
     crop = {"width_in_px": 100, "height_in_px": 100}
-    file = {"type": "base64", "base64": base64.b64encode(photos.off_centre()).decode()}
+    file = {"type": "base64", "base64": base64.b64encode(photos.off_center()).decode()}
     by_position = [{"type": "resize", "fit": "cover", "position": "smart_crop"} | crop]
     smart = [{"type": "smart_crop"} | crop]
     assert made(transform(server, file, by_position)) == made(transform(server, file, smart))
@@ -146,7 +146,7 @@ def test_a_cover_may_ask_for_the_subject(server: Served) -> None:
     ],
 )  # fmt: skip
 def test_what_the_json_alone_tells(
-    server: Served, body: object, error: str, field: str | None
+    server: LiveServer, body: object, error: str, field: str | None
 ) -> None:
     answer = post(server, body)
     assert answer.status_code == 400
@@ -178,7 +178,7 @@ def test_what_the_json_alone_tells(
     ],
 )
 def test_what_is_wrong_with_an_operation(
-    server: Served, step: object, status: int, error: str, field: str | None
+    server: LiveServer, step: object, status: int, error: str, field: str | None
 ) -> None:
     answer = transform(server, operations=[*FLIP, step])
     assert answer.status_code == status
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_an_operation(
 
 
 def test_files_are_fetched_over_https_unless_the_operator_says_otherwise(tmp_path: Path) -> None:
-    with serving(tmp_path) as strict:
+    with live_server(tmp_path) as strict:
         url = strict.origin.serve("/plain.png", PICTURE)
         answer = transform(strict, {"type": "url", "url": url})
     assert answer.status_code == 400
@@ -205,10 +205,10 @@ OPTIONS = {
 }
 
 
-def test_what_is_sent_along_to_the_source(server: Served) -> None:
+def test_what_is_sent_along_to_the_source(server: LiveServer) -> None:
     url = server.origin.serve("/guarded.png", PICTURE)
     assert made(transform(server, {"url": url, "fetch_options": OPTIONS}))
-    (asked,) = [asked for asked in server.origin.asked if asked.target == "/guarded.png"]
+    (asked,) = [asked for asked in server.origin.requests if asked.target == "/guarded.png"]
     assert asked.headers["authorization"] == "Bearer t0ken"
     assert asked.headers["x-tenant"] == "7"
     assert asked.headers["accept-language"] == "de-CH"
@@ -223,12 +223,12 @@ def test_what_is_sent_along_to_the_source(server: Served) -> None:
     ],
 )
 def test_ways_to_prove_oneself(
-    server: Served, auth: dict[str, str], header: str, value: str
+    server: LiveServer, auth: dict[str, str], header: str, value: str
 ) -> None:
     path = f"/{auth['type']}.png"
     file = {"url": server.origin.serve(path, PICTURE), "fetch_options": {"auth": auth}}
     assert made(transform(server, file))
-    (asked,) = [asked for asked in server.origin.asked if asked.target == path]
+    (asked,) = [asked for asked in server.origin.requests if asked.target == path]
     assert asked.headers[header] == value
 
 
@@ -249,7 +249,7 @@ def test_ways_to_prove_oneself(
         {"locale": "x\r\ny"},
     ],
 )
-def test_what_may_not_be_sent_along(server: Served, options: Any) -> None:
+def test_what_may_not_be_sent_along(server: LiveServer, options: Any) -> None:
     answer = transform(server, {"url": "http://127.0.0.1:1/a", "fetch_options": options})
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("file")
@@ -257,13 +257,13 @@ def test_what_may_not_be_sent_along(server: Served, options: Any) -> None:
 
 def test_bodies_are_bounded(tmp_path: Path) -> None:
     small = {"FRAMEKEEP_TRANSFORM_MAX_BODY_BYTES": "1000"}
-    with serving(tmp_path, small) as strict:
+    with live_server(tmp_path, small) as strict:
         answer = post(strict, b" " * 1001)
     assert answer.status_code == 413
     assert answer.json()["success"] is False
 
 
-def test_a_large_upload_is_taken(server: Served) -> None:
+def test_a_large_upload_is_taken(server: LiveServer) -> None:
     """Just within 50 MB: what is behind a picture's end is not looked at."""
     large = PICTURE + b"\0" * (52_428_800 - len(PICTURE))
     file = {"type": "base64", "base64": base64.b64encode(large).decode()}
@@ -273,7 +273,7 @@ def test_a_large_upload_is_taken(server: Served) -> None:
 
 
 def test_there_is_a_limit_of_requests_where_the_operator_sets_one(tmp_path: Path) -> None:
-    with serving(tmp_path, {"FRAMEKEEP_TRANSFORM_RATE_LIMIT_PER_MINUTE_PER_WORKER": "2"}) as slow:
+    with live_server(tmp_path, {"FRAMEKEEP_TRANSFORM_RATE_LIMIT_PER_MINUTE_PER_WORKER": "2"}) as slow:
         first, second, third = (transform(slow) for _ in range(3))
         other = post(slow, {"file": INLINE, "operations": FLIP}, key=OTHER_KEY)
     assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]
@@ -285,5 +285,5 @@ def test_there_is_a_limit_of_requests_where_the_operator_sets_one(tmp_path: Path
     assert other.status_code == 200
 
 
-def test_without_one_nobody_is_told_of_any(server: Served) -> None:
+def test_without_one_nobody_is_told_of_any(server: LiveServer) -> None:
     assert "x-ratelimit-limit" not in transform(server).headers

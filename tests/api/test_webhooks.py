@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from origin_server import Origin
+from origin_server import OriginServer
 
-from proxy.api.transform.queue import Piece, Spool
-from proxy.api.transform.webhooks import Order, Webhooks
+from proxy.api.transform.queue import DurableQueue, QueueItem
+from proxy.api.transform.webhooks import WebhookDeliveries, WebhookDelivery
 from proxy.errors import NotAnImage, Overloaded, ProxyError
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
-from proxy.imaging.image import Rendition
+from proxy.imaging.results import Rendition
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import OperationRegistry, Plan
+from proxy.operations.plan import Plan
+from proxy.operations.registry import OperationRegistry
 from proxy.operations.smart_crop import SmartCrop
 from proxy.originals import SourceRef, Upload
 from proxy.service import ImageResult
@@ -47,7 +48,7 @@ class Makes:
 class Receiver:
     """Answers with these statuses, then with 200, and remembers what it was sent."""
 
-    def __init__(self, origin: Origin, *statuses: int) -> None:
+    def __init__(self, origin: OriginServer, *statuses: int) -> None:
         self.sent: list[bytes] = []
         self.told = asyncio.Event()
         self._statuses = list(statuses)
@@ -80,12 +81,12 @@ async def desk(
     tries: int = 5,
     most: int = 10,
     nets: tuple[str, ...] = LOOPBACK,
-    kind: type[Spool] = Spool,
-) -> AsyncIterator[Webhooks]:
+    kind: type[DurableQueue] = DurableQueue,
+) -> AsyncIterator[WebhookDeliveries]:
     dialer = HttpClient(SsrfPolicy(allow_nets=nets, allow_ports=("1-65535",)))
-    made = Webhooks(
-        service, dialer, kind(folder, most=most), OperationRegistry(OPERATIONS), told,
-        tries=tries, wait_seconds=0.001,
+    made = WebhookDeliveries(
+        service, dialer, kind(folder, max_items=most), OperationRegistry(OPERATIONS), told,
+        max_attempts=tries, backoff_seconds=0.001,
     )  # fmt: skip
     async with made as open_desk:
         yield open_desk
@@ -97,63 +98,63 @@ async def emptied(folder: Path) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_an_order_is_fulfilled_once_and_forgotten(origin: Origin, tmp_path: Path) -> None:
+async def test_an_order_is_fulfilled_once_and_forgotten(origin: OriginServer, tmp_path: Path) -> None:
     receiver, service = Receiver(origin), Makes(b"made")
     async with desk(tmp_path, service) as open_desk:
-        await open_desk.accept(Order(JOB, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
         await receiver.heard()
         await emptied(tmp_path)
     assert receiver.sent == [b"made"]
     assert service.jobs == [JOB]
-    assert origin.asked[0].headers["content-type"] == "application/json"
+    assert origin.requests[0].headers["content-type"] == "application/json"
 
 
-async def test_a_failure_is_told_too(origin: Origin, tmp_path: Path) -> None:
+async def test_a_failure_is_told_too(origin: OriginServer, tmp_path: Path) -> None:
     receiver = Receiver(origin)
     async with desk(tmp_path, Makes(NotAnImage("no picture"))) as open_desk:
-        await open_desk.accept(Order(JOB, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
         await receiver.heard()
     assert receiver.sent == [b"no picture"]
 
 
-async def test_a_fault_of_ours_is_told_without_its_words(origin: Origin, tmp_path: Path) -> None:
+async def test_a_fault_of_ours_is_told_without_its_words(origin: OriginServer, tmp_path: Path) -> None:
     receiver = Receiver(origin)
     async with desk(tmp_path, Makes(RuntimeError("secret"))) as open_desk:
-        await open_desk.accept(Order(JOB, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
         await receiver.heard()
     assert receiver.sent == [b"None"]
 
 
-async def test_while_we_are_overloaded_the_order_waits(origin: Origin, tmp_path: Path) -> None:
+async def test_while_we_are_overloaded_the_order_waits(origin: OriginServer, tmp_path: Path) -> None:
     receiver, service = Receiver(origin), Makes(Overloaded("full"), Overloaded("full"), b"made")
     async with desk(tmp_path, service) as open_desk:
-        await open_desk.accept(Order(JOB, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
         await receiver.heard()
     assert receiver.sent == [b"made"]
 
 
-async def test_a_receiver_is_tried_again_until_it_says_yes(origin: Origin, tmp_path: Path) -> None:
+async def test_a_receiver_is_tried_again_until_it_says_yes(origin: OriginServer, tmp_path: Path) -> None:
     receiver, service = Receiver(origin, 500, 404, 302), Makes(b"made")
     async with desk(tmp_path, service) as open_desk:
-        await open_desk.accept(Order(JOB, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
         await receiver.heard()
     assert receiver.sent == [b"made"] * 4
     assert len(service.jobs) == 1
     assert origin.count("/elsewhere") == 0  # redirects are not followed
 
 
-async def test_after_the_last_try_it_is_given_up(origin: Origin, tmp_path: Path) -> None:
+async def test_after_the_last_try_it_is_given_up(origin: OriginServer, tmp_path: Path) -> None:
     receiver = Receiver(origin, *[500] * 9)
     async with desk(tmp_path, Makes(b"made"), tries=3) as open_desk:
-        await open_desk.accept(Order(JOB, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
         await emptied(tmp_path)
     assert len(receiver.sent) == 3
 
 
-async def test_private_receivers_are_not_asked(origin: Origin, tmp_path: Path) -> None:
+async def test_private_receivers_are_not_asked(origin: OriginServer, tmp_path: Path) -> None:
     receiver = Receiver(origin)
     async with desk(tmp_path, Makes(b"made"), tries=2, nets=()) as open_desk:
-        await open_desk.accept(Order(JOB, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
         await emptied(tmp_path)
     assert receiver.sent == []
 
@@ -168,7 +169,7 @@ async def test_private_receivers_are_not_asked(origin: Origin, tmp_path: Path) -
     ],
 )
 async def test_what_one_server_left_undone_the_next_takes_up(
-    origin: Origin, tmp_path: Path, job: ImageRequest
+    origin: OriginServer, tmp_path: Path, job: ImageRequest
 ) -> None:
     receiver, begun = Receiver(origin), asyncio.Event()
 
@@ -179,7 +180,7 @@ async def test_what_one_server_left_undone_the_next_takes_up(
             raise AssertionError
 
     async with desk(tmp_path, NeverDone(b"")) as open_desk:
-        await open_desk.accept(Order(job, receiver.url))
+        await open_desk.enqueue(WebhookDelivery(job, receiver.url))
         await begun.wait()
     assert receiver.sent == []
     service = Makes(b"made")
@@ -193,24 +194,24 @@ async def test_what_one_server_left_undone_the_next_takes_up(
 async def test_what_is_found_on_the_way_out_is_left_to_the_next(tmp_path: Path) -> None:
     looking, may_look, looked = threading.Event(), threading.Event(), threading.Event()
 
-    class Slow(Spool):
-        def claim(self) -> Iterator[Piece]:
+    class Slow(DurableQueue):
+        def claim(self) -> Iterator[QueueItem]:
             looking.set()
             may_look.wait()
             yield from list(super().claim())
             looked.set()
 
-    Spool(tmp_path).put(b"an order").leave()
+    DurableQueue(tmp_path).put(b"an order").release()
 
     async with desk(tmp_path, Makes(b"made"), kind=Slow):
         await asyncio.to_thread(looking.wait)
         asyncio.get_running_loop().call_soon(may_look.set)  # comes when leaving has begun
     await asyncio.to_thread(looked.wait)
-    assert len(list(Spool(tmp_path).claim())) == 1
+    assert len(list(DurableQueue(tmp_path).claim())) == 1
 
 
 async def test_what_cannot_be_read_is_given_up(tmp_path: Path) -> None:
-    Spool(tmp_path).put(b"no order").leave()
+    DurableQueue(tmp_path).put(b"no order").release()
     async with desk(tmp_path, Makes(b"made")):
         await emptied(tmp_path)
 
@@ -218,11 +219,11 @@ async def test_what_cannot_be_read_is_given_up(tmp_path: Path) -> None:
 async def test_there_is_a_bound(tmp_path: Path) -> None:
     async with desk(tmp_path, Makes(b"made"), most=0) as open_desk:
         with pytest.raises(Overloaded, match="too many results are waiting"):
-            await open_desk.accept(Order(JOB, "https://a.example/"))
+            await open_desk.enqueue(WebhookDelivery(JOB, "https://a.example/"))
 
 
 async def test_what_cannot_be_kept_is_not_accepted(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     async with desk(tmp_path / "file" / "spool", Makes(b"made")) as open_desk:
         with pytest.raises(Overloaded, match="cannot be kept"):
-            await open_desk.accept(Order(JOB, "https://a.example/"))
+            await open_desk.enqueue(WebhookDelivery(JOB, "https://a.example/"))

@@ -1,4 +1,4 @@
-"""Callers check every answer, and stop at the first that is wrong."""
+"""The load generator checks every response, and stops at the first that is wrong."""
 
 import socketserver
 import threading
@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from load_generator import Ask, WrongAnswer, call, get, once
+from load_generator import Request, WrongResponse, generate_load, get_request, send_once
 
 RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[int]:
-    """A server that answers in this order on each connection, and with the last one ever after."""
+def responding(*responses: bytes) -> Iterator[int]:
+    """A server that sends these responses on each connection, then repeats the last one."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            at = 0
+            sent = 0
             while self.request.recv(65536):
-                answer = answers[min(at, len(answers) - 1)]
-                # In two pieces, as networks do.
-                self.request.sendall(answer[:7])
-                self.request.sendall(answer[7:])
-                at += 1
+                response = responses[min(sent, len(responses) - 1)]
+                # In two parts, as networks do.
+                self.request.sendall(response[:7])
+                self.request.sendall(response[7:])
+                sent += 1
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -36,33 +36,33 @@ def answering(*answers: bytes) -> Iterator[int]:
         thread.join()
 
 
-def test_every_question_is_asked_once_and_timed_by_its_group() -> None:
-    with answering(RIGHT) as port:
-        asks = [Ask(get("/", port), body=b"right", group=name) for name in "aab"]
+def test_every_request_is_sent_once_and_timed_in_its_group() -> None:
+    with responding(RIGHT) as port:
+        requests = [Request(get_request("/", port), body=b"right", group=name) for name in "aab"]
 
-        times = call(port, asks, callers=2)
+        result = generate_load(port, requests, connections=2)
 
-    assert {name: len(values) for name, values in times.groups.items()} == {"a": 2, "b": 1}
+    assert {name: len(values) for name, values in result.groups.items()} == {"a": 2, "b": 1}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "error"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong", "another body"),
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503 Busy"),
-        (b"HTTP/1.1 200 OK\r\n\r\nright", "without a length"),
+        (b"HTTP/1.1 200 OK\r\n\r\nright", "without Content-Length"),
     ],
 )
-def test_a_wrong_answer_among_right_ones_ends_it(wrong: bytes, sentence: str) -> None:
-    with answering(RIGHT, RIGHT, wrong) as port:
-        ask = Ask(get("/", port), body=b"right")
+def test_a_wrong_response_among_right_ones_stops_the_run(wrong: bytes, error: str) -> None:
+    with responding(RIGHT, RIGHT, wrong) as port:
+        request = Request(get_request("/", port), body=b"right")
 
-        with pytest.raises(WrongAnswer, match=sentence):
-            call(port, [ask], callers=1, seconds=60)
+        with pytest.raises(WrongResponse, match=error):
+            generate_load(port, [request], connections=1, seconds=60)
 
 
 def test_a_304_has_no_body() -> None:
-    with answering(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n") as port:
-        status, _, body = once(port, Ask(get("/", port), status=304))
+    with responding(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n") as port:
+        status, _, body = send_once(port, Request(get_request("/", port), status=304))
 
     assert (status, body) == (304, b"")

@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from cache.suite import MEGABYTE, Clock, StoreSuite, body_of
+from cache.suite import MEGABYTE, CacheSuite, Clock, body_of
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.disk import CacheConfig, DiskStore
-from proxy.cache.store import KINDS, Entry, Everything, Kind, Labelled, Store
+from proxy.cache.config import CacheConfig
+from proxy.cache.disk import DiskStore
+from proxy.cache.store import KINDS, All, ByTag, Entry, Kind, Store
 from proxy.errors import StoreUnavailable
 
 
-def settings(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:
+def config(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:
     return CacheConfig(
         dir=str(folder),
         max_result_bytes=budget,
@@ -28,9 +29,9 @@ def settings(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:
     )
 
 
-class TestDiskStore(StoreSuite):
+class TestDiskStore(CacheSuite):
     def make(self, folder: Path, clock: Clock, budget: int) -> Store:
-        return DiskStore(settings(folder, budget), clock=clock)
+        return DiskStore(config(folder, budget), clock=clock)
 
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def store(folder: Path) -> AsyncIterator[DiskStore]:
-    store = DiskStore(settings(folder))
+    store = DiskStore(config(folder))
     yield store
     await store.close()
 
@@ -58,7 +59,7 @@ async def store(folder: Path) -> AsyncIterator[DiskStore]:
 @pytest.fixture
 async def other(folder: Path) -> AsyncIterator[DiskStore]:
     """The store of another process, as far as this can be had in one."""
-    other = DiskStore(settings(folder))
+    other = DiskStore(config(folder))
     yield other
     await other.close()
 
@@ -74,9 +75,9 @@ def in_index(folder: Path, statement: str, *values: object) -> None:
 
 
 async def put_both(store: Store) -> None:
-    await store.put("rendition", "small", Entry(SMALL, labels=("tag:a",)))
-    await store.put("rendition", "large", Entry(LARGE, labels=("tag:a",)))
-    await store.put("original", "blob", Entry(SharedBuffer.of(LARGE), labels=("tag:a",)))
+    await store.put("rendition", "small", Entry(SMALL, tags=("tag:a",)))
+    await store.put("rendition", "large", Entry(LARGE, tags=("tag:a",)))
+    await store.put("original", "blob", Entry(SharedBuffer.from_bytes(LARGE), tags=("tag:a",)))
 
 
 async def found(store: Store) -> list[bytes | None]:
@@ -90,17 +91,17 @@ async def found(store: Store) -> list[bytes | None]:
 async def test_entries_outlive_the_process(store: DiskStore, folder: Path) -> None:
     await put_both(store)
     await store.close()
-    again = DiskStore(settings(folder))
+    again = DiskStore(config(folder))
     assert await found(again) == [SMALL, LARGE, LARGE]
     await again.close()
 
 
-async def test_another_process_sees_them(store: DiskStore, other: DiskStore) -> None:
+async def test_another_process_reads_them(store: DiskStore, other: DiskStore) -> None:
     await put_both(store)
     assert await found(other) == [SMALL, LARGE, LARGE]
 
 
-async def test_everything_is_closed_to_other_users(store: DiskStore, folder: Path) -> None:
+async def test_folder_and_files_are_private(store: DiskStore, folder: Path) -> None:
     await put_both(store)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for path in bodies(folder):
@@ -121,7 +122,7 @@ async def test_a_folder_that_is_open_to_others_is_not_used(
     assert body_of(await store.get("rendition", "k")) == b"body"
 
 
-async def test_an_empty_folder_is_closed_to_others_and_used(store: DiskStore, folder: Path) -> None:
+async def test_an_empty_folder_is_made_private_and_used(store: DiskStore, folder: Path) -> None:
     folder.mkdir(mode=0o755)
     await store.put("rendition", "k", Entry(b"body"))
     assert body_of(await store.get("rendition", "k")) == b"body"
@@ -185,15 +186,15 @@ async def test_a_damaged_file_is_a_miss_and_can_be_replaced(
     assert await found(store) == [SMALL, LARGE, LARGE]
 
 
-async def test_files_that_changed_places_are_misses(store: DiskStore, folder: Path) -> None:
+async def test_swapped_files_are_misses(store: DiskStore, folder: Path) -> None:
     one, two = os.urandom(100_000), os.urandom(100_000)
     await store.put("rendition", "1", Entry(one))
     await store.put("rendition", "2", Entry(two))
     first, second = bodies(folder)
-    aside = first.with_suffix(".aside")
-    first.rename(aside)
+    temporary = first.with_suffix(".temporary")
+    first.rename(temporary)
     second.rename(first)
-    aside.rename(second)
+    temporary.rename(second)
     assert await store.get("rendition", "1") is None
     assert await store.get("rendition", "2") is None
 
@@ -217,16 +218,16 @@ async def test_files_that_changed_places_are_misses(store: DiskStore, folder: Pa
         "store_time = NULL",
         "store_time = 'yesterday'",
         "store_time = 1e12",
-        "stale_since = 'never'",
+        "soft_purged_at = 'never'",
     ],
 )
 async def test_a_row_that_was_tampered_with_is_a_miss(
     store: DiskStore, folder: Path, change: str
 ) -> None:
-    await store.put("rendition", "small", Entry(SMALL))
+    await store.put("rendition", "small", Entry(SMALL, tags=("tag:small",)))
     await store.put("rendition", "large", Entry(LARGE))
     if change.startswith("key"):
-        await store.remove("rendition", "small")
+        await store.purge(ByTag("tag:small"))
     in_index(folder, f"UPDATE Cache SET {change}")
     for key in ("small", "large"):
         assert await store.get("rendition", key) is None
@@ -235,9 +236,7 @@ async def test_a_row_that_was_tampered_with_is_a_miss(
     assert body_of(await store.get("rendition", "small")) == SMALL
 
 
-async def test_bodies_of_rows_that_changed_places_are_misses(
-    store: DiskStore, folder: Path
-) -> None:
+async def test_swapped_bodies_of_rows_are_misses(store: DiskStore, folder: Path) -> None:
     await store.put("rendition", "1", Entry(b"one"))
     await store.put("rendition", "2", Entry(b"two"))
     in_index(folder, "UPDATE Cache SET value = (SELECT value FROM Cache WHERE key = '2')")
@@ -265,7 +264,7 @@ async def test_nothing_is_unpickled(store: DiskStore, folder: Path, tmp_path: Pa
     in_index(folder, "UPDATE Cache SET key = ?, raw = 0 WHERE key = 'small'", trap)
     assert (await found(store))[:2] == [None, LARGE]
     await store.verify()
-    await store.purge(Everything())
+    await store.purge(All())
     assert not sprung.exists()
 
 
@@ -295,21 +294,21 @@ def replace(index: Path) -> None:
 
 
 @pytest.mark.parametrize("running", [True, False])
-@pytest.mark.parametrize("ruin", [overwrite, empty, cut_short, scramble, replace])
-async def test_a_broken_index_is_begun_anew(
-    store: DiskStore, folder: Path, ruin: Callable[[Path], None], *, running: bool
+@pytest.mark.parametrize("damage", [overwrite, empty, cut_short, scramble, replace])
+async def test_a_damaged_index_is_rebuilt(
+    store: DiskStore, folder: Path, damage: Callable[[Path], None], *, running: bool
 ) -> None:
     await put_both(store)
     for number in range(200):
         await store.put("rendition", str(number), Entry(os.urandom(500)))
     if not running:
         await store.close()
-    ruin(folder / "rendition" / "cache.db")
+    damage(folder / "rendition" / "cache.db")
     if not running:
-        store = DiskStore(settings(folder))
+        store = DiskStore(config(folder))
     for number in range(200):
         await store.get("rendition", str(number))
-    for _ in range(2):  # the first may be the one that finds out
+    for _ in range(2):  # the first may be the one that detects the damage
         await put_both(store)
     assert await found(store) == [SMALL, LARGE, LARGE]
     await store.verify()
@@ -318,29 +317,29 @@ async def test_a_broken_index_is_begun_anew(
     await store.close()
 
 
-@pytest.mark.parametrize("harm", [empty, delete])
+@pytest.mark.parametrize("damage", [empty, delete])
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
-async def test_what_lies_beside_the_index_can_be_lost_too(
-    store: DiskStore, other: DiskStore, folder: Path, suffix: str, harm: Callable[[Path], None]
+async def test_the_log_of_the_index_can_be_lost(
+    store: DiskStore, other: DiskStore, folder: Path, suffix: str, damage: Callable[[Path], None]
 ) -> None:
     await put_both(store)
     await found(other)
-    harm(folder / "rendition" / f"cache.db{suffix}")
+    damage(folder / "rendition" / f"cache.db{suffix}")
     await found(store)
     await found(other)
-    for _ in range(2):  # the first may be the one that finds out
+    for _ in range(2):  # the first may be the one that detects the damage
         await put_both(other)
     assert await found(store) == [SMALL, LARGE, LARGE]
     assert await found(other) == [SMALL, LARGE, LARGE]
 
 
-@pytest.mark.parametrize("what", ["all", "rendition", "index", "generations"])
-async def test_what_vanished_is_made_again(
-    store: DiskStore, other: DiskStore, folder: Path, what: str
+@pytest.mark.parametrize("removed", ["all", "rendition", "index", "counters"])
+async def test_what_was_removed_is_created_again(
+    store: DiskStore, other: DiskStore, folder: Path, removed: str
 ) -> None:
     await put_both(store)
     assert await found(other) == [SMALL, LARGE, LARGE]
-    match what:
+    match removed:
         case "all":
             shutil.rmtree(folder)
         case "rendition":
@@ -348,23 +347,23 @@ async def test_what_vanished_is_made_again(
         case "index":
             for path in (folder / "rendition").glob("cache.db*"):
                 path.unlink()
-        case "generations":
-            (folder / "generations").unlink()
-    before = store.watch(("rendition", "small"))
+        case "counters":
+            (folder / "change-counters").unlink()
+    before = store.change_token(("rendition", "small"))
     await put_both(store)
     assert await found(store) == [SMALL, LARGE, LARGE]
     assert await found(other) == [SMALL, LARGE, LARGE]
     assert before is not None
-    if what in {"all", "generations"}:
+    if removed in {"all", "counters"}:
         assert not before()
-    seen = other.watch(("rendition", "small"))
-    assert seen is not None
-    assert seen()
+    is_current = other.change_token(("rendition", "small"))
+    assert is_current is not None
+    assert is_current()
     await put_both(store)
-    assert not seen()
+    assert not is_current()
 
 
-async def test_a_place_that_is_no_folder_is_told_once_and_recovered_from(
+async def test_a_path_that_is_not_a_folder_is_logged_once_and_recovered_from(
     store: DiskStore, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.write_bytes(b"in the way")
@@ -373,135 +372,157 @@ async def test_a_place_that_is_no_folder_is_told_once_and_recovered_from(
         await store.put("rendition", str(number), Entry(b"body"))
         assert await store.get("rendition", str(number)) is None
     assert len(caplog.records) == 2  # one for reading, one for writing
-    assert "File exists" in (await store.stats())["rendition"].trouble
+    assert "File exists" in (await store.stats())["rendition"].error
     with pytest.raises(StoreUnavailable):
-        await store.purge(Labelled("tag:a"))
+        await store.purge(ByTag("tag:a"))
     with pytest.raises(StoreUnavailable):
         await store.verify()
     folder.unlink()
     await store.put("rendition", "k", Entry(b"body"))
     assert body_of(await store.get("rendition", "k")) == b"body"
-    assert (await store.stats())["rendition"].trouble == ""
-    assert caplog.records[-1].message.endswith("again")
+    assert (await store.stats())["rendition"].error == ""
+    assert caplog.records[-1].message.startswith("cache read recovered")
 
 
-async def test_verify_repairs(store: DiskStore, folder: Path) -> None:
+async def test_a_kind_without_a_folder_is_a_miss(store: DiskStore, folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / "rendition").write_bytes(b"in the way")
+    await put_both(store)
+    assert await found(store) == [None, None, LARGE]
+    assert "File exists" in (await store.stats())["rendition"].error
+
+
+async def test_an_index_of_another_version_is_rebuilt(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = DiskStore(config(folder))
+    await put_both(store)
+    await store.close()
+    in_index(folder, "PRAGMA user_version = 1")
+    again = DiskStore(config(folder))
+    assert await found(again) == [None, None, LARGE]
+    assert "schema version 1" in caplog.text
+    await put_both(again)
+    assert await found(again) == [SMALL, LARGE, LARGE]
+    await again.close()
+
+
+async def test_verify_repairs_damage(store: DiskStore, folder: Path) -> None:
     for number in range(6):
-        await store.put("rendition", str(number), Entry(os.urandom(100_000), labels=("tag:a",)))
-    await store.put("rendition", "small", Entry(SMALL, labels=("tag:a",)))
+        await store.put("rendition", str(number), Entry(os.urandom(100_000), tags=("tag:a",)))
+    await store.put("rendition", "small", Entry(SMALL, tags=("tag:a",)))
     first, second, *_ = bodies(folder)
     delete(first)
     flip(second)
-    stray = second.with_name("stray.val")
-    stray.touch()
+    orphan = second.with_name("orphan.val")
+    orphan.touch()
     in_index(
-        folder, "DELETE FROM Label WHERE entry = (SELECT rowid FROM Cache WHERE key = 'small')"
+        folder, "DELETE FROM EntryTag WHERE entry = (SELECT rowid FROM Cache WHERE key = 'small')"
     )
     in_index(folder, "UPDATE Settings SET value = 12345 WHERE key IN ('size', 'count')")
-    # A file without a row is left alone while its writer may still be about to enter the row.
-    repairs = (await store.verify())["rendition"]
-    assert (repairs.entries, repairs.damaged, repairs.missing) == (7, 1, 1)
-    assert (repairs.stray, repairs.relabelled) == (0, 1)
-    assert stray.exists()
+    # A file without a row is left alone while its writer may still be about to write the row.
+    report = (await store.verify())["rendition"]
+    assert (report.entries, report.damaged, report.missing) == (7, 1, 1)
+    assert (report.orphans, report.retagged) == (0, 1)
+    assert orphan.exists()
     stats = (await store.stats())["rendition"]
     assert stats.entries == 5
     assert 4 * 100_000 < stats.bytes < 5 * 100_000
-    assert (await store.purge(Labelled("tag:a")))["rendition"] == 5
+    assert (await store.purge(ByTag("tag:a")))["rendition"] == 5
 
 
-async def test_verify_removes_strays_that_nobody_claims(folder: Path) -> None:
+async def test_verify_removes_old_orphans(folder: Path) -> None:
     clock = Clock()
     clock.now = 4e9  # long after what the file system says
-    store = DiskStore(settings(folder), clock=clock)
+    store = DiskStore(config(folder), clock=clock)
     await store.put("rendition", "k", Entry(LARGE))
     (body,) = bodies(folder)
-    body.with_name("stray.val").touch()
-    assert (await store.verify())["rendition"].stray == 1
+    body.with_name("orphan.val").touch()
+    assert (await store.verify())["rendition"].orphans == 1
     assert bodies(folder) == [body]
     assert body_of(await store.get("rendition", "k")) == LARGE
     await store.close()
 
 
-async def test_what_dead_writers_left_is_swept_at_the_next_start(folder: Path) -> None:
-    store = DiskStore(settings(folder))
+async def test_old_staged_files_are_removed_at_the_next_start(folder: Path) -> None:
+    store = DiskStore(config(folder))
     await store.put("rendition", "k", Entry(LARGE))
-    left = folder / "rendition" / "incoming" / "left"
-    left.touch()
-    os.utime(left, (0, 0))
-    fresh = left.with_name("fresh")
-    fresh.touch()
+    old = folder / "rendition" / "staging" / "old"
+    old.touch()
+    os.utime(old, (0, 0))
+    new = old.with_name("new")
+    new.touch()
     await store.close()
-    again = DiskStore(settings(folder))
+    again = DiskStore(config(folder))
     assert body_of(await again.get("rendition", "k")) == LARGE
-    assert not left.exists()
-    assert fresh.exists()
+    assert not old.exists()
+    assert new.exists()
     await again.close()
 
 
-async def test_no_file_is_left_behind(store: DiskStore, folder: Path) -> None:
+async def test_replaced_and_purged_bodies_leave_no_file(store: DiskStore, folder: Path) -> None:
     for _ in range(3):
         await store.put("rendition", "k", Entry(os.urandom(100_000)))
     assert len(bodies(folder)) == 1
-    await store.purge(Everything())
+    await store.purge(All())
     assert bodies(folder) == []
-    assert list((folder / "rendition" / "incoming").iterdir()) == []
+    assert list((folder / "rendition" / "staging").iterdir()) == []
 
 
-async def test_what_is_cheap_to_remake_goes_first(tmp_path: Path) -> None:
-    store = DiskStore(settings(tmp_path / "cache", MEGABYTE))
+async def test_entries_that_are_cheap_to_remake_are_evicted_first(tmp_path: Path) -> None:
+    store = DiskStore(config(tmp_path / "cache", MEGABYTE))
     for number in range(5):
-        await store.put("rendition", f"dear {number}", Entry(os.urandom(100_000), cost=3.0))
+        await store.put("rendition", f"expensive {number}", Entry(os.urandom(100_000), cost=3.0))
     for number in range(20):
         await store.put("rendition", f"cheap {number}", Entry(os.urandom(100_000), cost=0.1))
-    assert all([await store.get("rendition", f"dear {number}") for number in range(5)])
+    assert all([await store.get("rendition", f"expensive {number}") for number in range(5)])
     assert await store.get("rendition", "cheap 0") is None
     assert await store.get("rendition", "cheap 19") is not None
     await store.close()
 
 
-async def test_what_is_of_use_stays_and_what_is_not_ages(tmp_path: Path) -> None:
-    store = DiskStore(settings(tmp_path / "cache", MEGABYTE))
+async def test_used_entries_stay_and_unused_ones_age(tmp_path: Path) -> None:
+    store = DiskStore(config(tmp_path / "cache", MEGABYTE))
     await store.put("rendition", "used", Entry(os.urandom(100_000), cost=0.1))
-    await store.put("rendition", "dear", Entry(os.urandom(100_000), cost=1.0))
+    await store.put("rendition", "expensive", Entry(os.urandom(100_000), cost=1.0))
     for number in range(150):
         await store.put("rendition", str(number), Entry(os.urandom(100_000), cost=0.1))
         await store.get("rendition", "used")
     assert await store.get("rendition", "used") is not None
-    assert await store.get("rendition", "dear") is None
+    assert await store.get("rendition", "expensive") is None
     await store.close()
 
 
-async def test_word_of_a_change_reaches_other_processes(store: DiskStore, other: DiskStore) -> None:
-    assert store.watch(("rendition", "k")) is None
-    await store.put("rendition", "k", Entry(b"1", labels=("tag:a",)))
+async def test_changes_reach_other_processes(store: DiskStore, other: DiskStore) -> None:
+    assert store.change_token(("rendition", "k")) is None
+    await store.put("rendition", "k", Entry(b"1", tags=("tag:a",)))
     await other.get("rendition", "k")
     changes: list[Awaitable[object]] = [
-        store.put("rendition", "k", Entry(b"2", labels=("tag:a",))),
-        store.label("rendition", "k", ["tag:b"]),
-        store.purge(Labelled("tag:a"), soft=True),
-        store.purge(Labelled("tag:a")),
-        store.remove("rendition", "k"),
+        store.put("rendition", "k", Entry(b"2", tags=("tag:a",))),
+        store.add_tags("rendition", "k", ["tag:b"]),
+        store.purge(ByTag("tag:a"), soft=True),
+        store.purge(ByTag("tag:a")),
     ]
     for change in changes:
-        same = other.watch(("record", "else"), ("rendition", "k"))
-        assert same is not None
+        is_current = other.change_token(("record", "other"), ("rendition", "k"))
+        assert is_current is not None
         await store.get("rendition", "k")
-        assert same()
+        assert is_current()
         await change
-        assert not same()
+        assert not is_current()
 
 
-async def test_an_eviction_is_told_too(tmp_path: Path) -> None:
-    store = DiskStore(settings(tmp_path / "cache", MEGABYTE))
+async def test_an_eviction_is_a_change(tmp_path: Path) -> None:
+    store = DiskStore(config(tmp_path / "cache", MEGABYTE))
     await store.put("rendition", "first", Entry(os.urandom(600_000)))
-    same = store.watch(("rendition", "first"))
-    assert same is not None
+    is_current = store.change_token(("rendition", "first"))
+    assert is_current is not None
     await store.put("rendition", "second", Entry(os.urandom(600_000)))
-    assert not same()
+    assert not is_current()
     await store.close()
 
 
-async def test_many_at_once_from_two_processes(store: DiskStore, other: DiskStore) -> None:
+async def test_two_processes_read_and_write_at_once(store: DiskStore, other: DiskStore) -> None:
     async def one(store: DiskStore, number: int) -> None:
         body = os.urandom(40_000 if number % 2 else 400)
         key = str(number % 20)
@@ -515,18 +536,18 @@ async def test_many_at_once_from_two_processes(store: DiskStore, other: DiskStor
     assert (await other.stats())["rendition"].entries == 20
 
 
-async def test_all_kinds_have_a_budget() -> None:
+async def test_each_kind_has_a_budget() -> None:
     assert set(CacheConfig().budgets()) == set(KINDS)
 
 
-async def test_a_disk_that_hangs_costs_nobody_more_than_patience(
+async def test_a_disk_that_hangs_blocks_only_its_threads(
     store: DiskStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     await store.put("rendition", "k", Entry(b"body"))
-    with store._places["rendition"]._lock:  # what a thread would hold that hangs in the file system
-        asked = [asyncio.ensure_future(store.get("rendition", "k")) for _ in range(100)]
-        done, waiting = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    with store._tables["rendition"]._lock:  # as a thread does that hangs in the file system
+        reads = [asyncio.ensure_future(store.get("rendition", "k")) for _ in range(100)]
+        done, waiting = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
         assert {one.result() for one in done} == {None}
         assert len(waiting) <= 4 + 64
     assert [one for one in await asyncio.gather(*waiting) if body_of(one) == b"body"]
-    assert "too much is waiting" in caplog.text
+    assert "disk queue full" in caplog.text

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.files import Files
+from proxy.cache.files import BodyFiles
 
 PAGE = mmap.PAGESIZE
 LARGE = 1024 * 1024
@@ -27,35 +27,37 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def files(folder: Path) -> Files:
-    files = Files(folder)
+def files(folder: Path) -> BodyFiles:
+    files = BodyFiles(folder)
     files.prepare(older_than=0)
     return files
 
 
 @pytest.mark.parametrize("size", [0, 1, LARGE - 1, LARGE, LARGE + 1, LARGE + PAGE - 1])
-def test_a_body_is_kept_byte_for_byte(files: Files, folder: Path, size: int) -> None:
+def test_a_body_is_stored_byte_for_byte(files: BodyFiles, folder: Path, size: int) -> None:
     body = os.urandom(size)
-    files.write(NAME, SharedBuffer.of(body))
-    files.settle(NAME)
+    files.stage(NAME, SharedBuffer.from_bytes(body))
+    files.commit(NAME)
     assert (folder / NAME).read_bytes() == body
 
 
-def test_a_large_body_leaves_the_page_cache_to_others(tmp_path: Path) -> None:
-    files = Files(tmp_path)
+def test_a_large_body_is_not_copied_to_the_page_cache(tmp_path: Path) -> None:
+    files = BodyFiles(tmp_path)
     files.prepare(older_than=0)
-    body = SharedBuffer.of(os.urandom(LARGE + 1))
-    files.write(NAME, body)
-    files.settle(NAME)
-    assert is_at_hand(tmp_path / NAME) == is_at_hand(written_directly(tmp_path / "probe", body))
+    body = SharedBuffer.from_bytes(os.urandom(LARGE + 1))
+    files.stage(NAME, body)
+    files.commit(NAME)
+    assert is_in_page_cache(tmp_path / NAME) == is_in_page_cache(
+        written_directly(tmp_path / "probe", body)
+    )
 
 
-def test_what_becomes_shorter_while_it_is_written_is_not_kept(files: Files, folder: Path) -> None:
-    body = SharedBuffer.of(os.urandom(LARGE + 1))
+def test_a_body_that_becomes_shorter_is_not_stored(files: BodyFiles, folder: Path) -> None:
+    body = SharedBuffer.from_bytes(os.urandom(LARGE + 1))
     body.size += PAGE  # as if it had been cut since it was opened
     with pytest.raises(OSError, match="shorter"):
-        files.write(NAME, body)
-    assert not any((folder / "incoming").iterdir())
+        files.stage(NAME, body)
+    assert not any((folder / "staging").iterdir())
 
 
 def written_directly(path: Path, body: SharedBuffer) -> Path:
@@ -71,7 +73,7 @@ def written_directly(path: Path, body: SharedBuffer) -> Path:
     return path
 
 
-def is_at_hand(path: Path) -> bool:
+def is_in_page_cache(path: Path) -> bool:
     """Whether the beginning of the file can be read without waiting for the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

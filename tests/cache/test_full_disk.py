@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from cache.suite import MEGABYTE, body_of
 
-from proxy.cache.disk import CacheConfig, DiskStore
-from proxy.cache.store import Entry, Everything
+from proxy.cache.config import CacheConfig
+from proxy.cache.disk import DiskStore
+from proxy.cache.store import All, Entry
 
 pytestmark = pytest.mark.anyio
 
@@ -26,23 +27,23 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
+    path = tmp_path / "disk"
+    path.mkdir()
     mount = shutil.which("mount")
-    if mount is None or not run(mount, "-t", "tmpfs", "-o", "size=4m", "none", str(place)):
+    if mount is None or not run(mount, "-t", "tmpfs", "-o", "size=4m", "none", str(path)):
         pytest.skip("file systems cannot be mounted here")
-    yield place
-    run("umount", "--lazy", str(place))
+    yield path
+    run("umount", "--lazy", str(path))
 
 
 @pytest.fixture
-def settings(disk: Path) -> CacheConfig:
+def config(disk: Path) -> CacheConfig:
     return CacheConfig(dir=str(disk / "cache"), disk_backoff_seconds=0)  # 10 GB, on a disk of 4 MB
 
 
 @pytest.fixture
-async def store(settings: CacheConfig) -> AsyncIterator[DiskStore]:
-    store = DiskStore(settings)
+async def store(config: CacheConfig) -> AsyncIterator[DiskStore]:
+    store = DiskStore(config)
     yield store
     await store.close()
 
@@ -57,23 +58,23 @@ def fill(disk: Path, leave: int = 0) -> Path:
     return file
 
 
-async def test_a_cache_larger_than_its_disk_keeps_the_newest(store: DiskStore) -> None:
+async def test_a_budget_larger_than_the_disk_leaves_the_newest_entries(store: DiskStore) -> None:
     for number in range(60):
         await store.put("rendition", str(number), Entry(os.urandom(200_000)))
-    kept = [n for n in range(60) if await store.get("rendition", str(n)) is not None]
-    assert kept[-1] == 59
-    assert len(kept) >= 8
+    left = [n for n in range(60) if await store.get("rendition", str(n)) is not None]
+    assert left[-1] == 59
+    assert len(left) >= 8
 
 
-async def test_small_entries_make_room_too(store: DiskStore) -> None:
+async def test_small_entries_are_evicted_too(store: DiskStore) -> None:
     for number in range(400):
         await store.put("rendition", str(number), Entry(os.urandom(20_000)))
-    kept = [n for n in range(400) if await store.get("rendition", str(n)) is not None]
-    assert len(kept) >= 50
-    assert max(kept) >= 390
+    left = [n for n in range(400) if await store.get("rendition", str(n)) is not None]
+    assert len(left) >= 50
+    assert max(left) >= 390
 
 
-async def test_a_disk_that_others_fill_is_served_from(store: DiskStore, disk: Path) -> None:
+async def test_a_disk_that_others_fill_is_read_from(store: DiskStore, disk: Path) -> None:
     body = os.urandom(50_000)
     await store.put("rendition", "old", Entry(body))
     file = fill(disk)
@@ -89,36 +90,36 @@ async def test_a_start_on_a_full_disk(store: DiskStore, disk: Path) -> None:
     file = fill(disk)
     await store.put("rendition", "k", Entry(b"body"))
     assert await store.get("rendition", "k") is None
-    assert "space" in (await store.stats())["rendition"].trouble
+    assert "space" in (await store.stats())["rendition"].error
     file.unlink()
     await store.put("rendition", "k", Entry(b"body"))
     assert body_of(await store.get("rendition", "k")) == b"body"
 
 
 async def test_a_restart_on_a_disk_that_the_cache_itself_filled(
-    settings: CacheConfig, disk: Path
+    config: CacheConfig, disk: Path
 ) -> None:
-    before = DiskStore(settings)
+    before = DiskStore(config)
     for number in range(20):
         await before.put("rendition", str(number), Entry(os.urandom(200_000)))
     await before.close()
     fill(disk)
-    after = DiskStore(settings)
+    after = DiskStore(config)
     for _ in range(2):
         await after.put("rendition", "k", Entry(b"body"))
     assert body_of(await after.get("rendition", "k")) == b"body"
     await after.close()
 
 
-async def test_a_start_on_a_read_only_disk(settings: CacheConfig, disk: Path) -> None:
-    before = DiskStore(settings)
+async def test_a_start_on_a_read_only_disk(config: CacheConfig, disk: Path) -> None:
+    before = DiskStore(config)
     await before.put("rendition", "old", Entry(b"old"))
     await before.close()
     assert run("mount", "-o", "remount,ro", str(disk))
-    store = DiskStore(settings)
+    store = DiskStore(config)
     await store.put("rendition", "new", Entry(b"new"))
     assert await store.get("rendition", "new") is None
-    assert "read-only" in (await store.stats())["rendition"].trouble.lower()
+    assert "read-only" in (await store.stats())["rendition"].error.lower()
     assert run("mount", "-o", "remount,rw", str(disk))
     await store.put("rendition", "new", Entry(b"new"))
     assert body_of(await store.get("rendition", "new")) == b"new"
@@ -132,4 +133,4 @@ async def test_a_disk_that_was_taken_away(store: DiskStore, disk: Path) -> None:
     assert await store.get("rendition", "k") is None
     await store.put("rendition", "k", Entry(b"body"))  # where the disk was there is a folder now
     assert body_of(await store.get("rendition", "k")) == b"body"
-    assert (await store.purge(Everything()))["rendition"] == 1
+    assert (await store.purge(All()))["rendition"] == 1

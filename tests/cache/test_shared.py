@@ -6,18 +6,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from cache.suite import Clock, body_of
-from origin_server import FaultOrigin
-from render_processes import until
+from memory_store import MemoryStore
+from origin_server import FaultyOrigin
+from render_processes import wait_until
 
-from proxy.cache.memory import MemoryStore
-from proxy.cache.shared import SharedCacheConfig, SharedStore
-from proxy.cache.store import Entry, Everything, Labelled, Store
+from proxy.cache.config import SharedCacheConfig
+from proxy.cache.memory_layer import MemoryCacheLayer
+from proxy.cache.shared import SharedCache
+from proxy.cache.store import All, ByTag, Cache, Entry, Kind
 from proxy.errors import StoreUnavailable
 
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
@@ -60,41 +63,46 @@ def objects(server: tuple[str, Path]) -> list[Path]:
     return [path for path in server[1].rglob("rendition/*/*") if path.is_file()]
 
 
+def memory_cache(clock: Callable[[], float] = time.time) -> Cache:
+    return MemoryCacheLayer(MemoryStore(10_000_000, clock=clock), 0)
+
+
 @asynccontextmanager
 async def machine(
-    bucket: str, clock: Clock, near: Store | None = None, *, start: bool = True
-) -> AsyncIterator[SharedStore]:
-    settings = SharedCacheConfig(url=bucket, read_timeout_seconds=10, purge_poll_seconds=3600, backoff_seconds=0)
-    store = SharedStore(near or MemoryStore(10_000_000, clock=clock), settings, clock=clock)
-    if start:
-        store.begin()
-        await until(lambda: store._current)
+    bucket: str, clock: Clock, local: Cache | None = None
+) -> AsyncIterator[SharedCache]:
+    config = SharedCacheConfig(
+        url=bucket, read_timeout_seconds=10, purge_poll_seconds=3600, backoff_seconds=0
+    )
+    store = SharedCache(local or memory_cache(clock), config, clock=clock)
+    store.start()
+    await wait_until(lambda: store._knows_purges)
     yield store
     await store.close()
 
 
-async def written(store: SharedStore) -> None:
-    for queue in store._waiting:
+async def wait_written(store: SharedCache) -> None:
+    for queue in store._queues:
         await queue.join()
 
 
-async def test_what_one_machine_made_the_other_has(bucket: str) -> None:
+async def test_an_entry_of_one_machine_is_read_by_the_other(bucket: str) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        entry = Entry(os.urandom(50_000), head=b"head", labels=("tag:a",), cost=0.5)
+        entry = Entry(os.urandom(50_000), head=b"head", tags=("tag:a",), cost=0.5)
         await one.put("rendition", "key-1", entry)
         await one.put("record", "key-1", Entry(b"", head=b"record"))
         await one.put("original", "key-1", entry)
-        await written(one)
+        await wait_written(one)
         found = await other.get("rendition", "key-1")
         assert found is not None
-        assert (found.body, found.head, found.labels) == (entry.body, b"head", ("tag:a",))
+        assert (found.body, found.head, found.tags) == (entry.body, b"head", ("tag:a",))
         record = await other.get("record", "key-1")
         assert record is not None
         assert record.head == b"record"
         assert await other.get("original", "key-1") is None  # the source has it
         assert await other.get("rendition", "key-2") is None
-        assert await other._near.get("rendition", "key-1") is not None
+        assert await other._local.get("rendition", "key-1") is not None
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -102,123 +110,143 @@ async def test_a_purge_reaches_the_other_machine(bucket: str, *, soft: bool) -> 
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
         for store in (one, other):
-            await store.put("rendition", "key-1", Entry(b"1", labels=("tag:a",)))
-            await store.put("rendition", "key-2", Entry(b"2", labels=("tag:b",)))
-            await written(store)
-        counts = await one.purge(Labelled("tag:a"), soft=soft)
+            await store.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
+            await store.put("rendition", "key-2", Entry(b"2", tags=("tag:b",)))
+            await wait_written(store)
+        counts = await one.purge(ByTag("tag:a"), soft=soft)
         assert counts["rendition"] == 1
-        await other._learn()
+        await other._apply_purges()
         found = await other.get("rendition", "key-1")
-        assert (found is not None and found.stale_since > 0) if soft else found is None
+        assert (found is not None and found.soft_purged_at > 0) if soft else found is None
         assert body_of(await other.get("rendition", "key-2")) == b"2"
 
 
-async def test_what_lies_in_the_bucket_from_before_a_purge_is_not_taken(bucket: str) -> None:
+async def test_entries_of_the_bucket_from_before_a_purge_are_not_used(bucket: str) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one:
-        await one.put("rendition", "key-1", Entry(b"1", labels=("tag:a",)))
-        await written(one)
+        await one.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
+        await wait_written(one)
         clock.now += 60
-        await one.purge(Everything())
+        await one.purge(All())
         assert await one.get("rendition", "key-1") is None
         async with machine(bucket, clock) as late:
             assert await late.get("rendition", "key-1") is None
         clock.now += 60
         await one.put("rendition", "key-1", Entry(b"2"))
-        await written(one)
+        await wait_written(one)
         async with machine(bucket, clock) as later:
             assert body_of(await later.get("rendition", "key-1")) == b"2"
 
 
-async def test_a_machine_that_was_away_learns_of_purges_once(bucket: str) -> None:
+async def test_a_machine_that_was_down_applies_purges_once(bucket: str) -> None:
     clock = Clock()
-    near = MemoryStore(10_000_000, clock=clock)
-    await near.put("rendition", "key-1", Entry(b"1", labels=("tag:a",)))
+    local = memory_cache(clock)
+    await local.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
     async with machine(bucket, clock) as one:
-        await one.purge(Labelled("tag:a"))
-        async with machine(bucket, clock, near) as back:
+        await one.purge(ByTag("tag:a"))
+        async with machine(bucket, clock, local) as back:
             assert await back.get("rendition", "key-1") is None
-            await back.put("rendition", "key-1", Entry(b"2", labels=("tag:a",)))
-            await back._learn()
+            await back.put("rendition", "key-1", Entry(b"2", tags=("tag:a",)))
+            await back._apply_purges()
             assert body_of(await back.get("rendition", "key-1")) == b"2"
 
 
-async def test_a_damaged_or_old_object_is_not_taken(bucket: str, server: tuple[str, Path]) -> None:
+async def test_a_foreign_object_among_the_purges_is_ignored(bucket: str) -> None:
+    clock = Clock()
+    async with machine(bucket, clock) as one, machine(bucket, clock) as other:
+        await one._bucket.put("v2/purges/zzz", b"foreign")
+        await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
+        await one.purge(ByTag("tag:a"))
+        await other._apply_purges()
+        assert await other.get("rendition", "key-1") is None
+
+
+class FailsOnce(MemoryCacheLayer):
+    failed = False
+
+    async def get(self, kind: Kind, key: str) -> Entry | None:
+        if not self.failed:
+            self.failed = True
+            raise RuntimeError("unexpected")
+        return await super().get(kind, key)
+
+
+async def test_an_unexpected_error_does_not_stop_the_purges(
+    bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    local = FailsOnce(MemoryStore(10_000_000), 0)
+    async with machine(bucket, Clock(), local) as store:
+        assert local.failed
+        assert store._knows_purges
+    assert "shared cache task failed" in caplog.text
+
+
+async def test_a_damaged_or_old_object_is_not_used(bucket: str, server: tuple[str, Path]) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
         await one.put("rendition", "damaged", Entry(os.urandom(1000)))
-        await written(one)
+        await wait_written(one)
         (path,) = (path for path in objects(server) if path.name == "damaged")
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
         assert await other.get("rendition", "damaged") is None
         await one.put("rendition", "old", Entry(b"old"))
-        await written(one)
+        await wait_written(one)
         clock.now += 31 * 86_400
         assert await other.get("rendition", "old") is None
 
 
-async def test_removed_here_is_removed_there(bucket: str) -> None:
+async def test_tags_that_are_added_later_are_shared(bucket: str) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        await one.put("rendition", "key-1", Entry(b"1"))
-        await one.remove("rendition", "key-1")
-        await one.remove("rendition", "never there")
-        await written(one)
-        assert await other.get("rendition", "key-1") is None
-
-
-async def test_labels_added_later_are_shared(bucket: str) -> None:
-    clock = Clock()
-    async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        await one.put("rendition", "key-1", Entry(b"1", labels=("tag:a",)))
-        await one.label("rendition", "key-1", ["tag:b"])
-        await written(one)
+        await one.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
+        await one.add_tags("rendition", "key-1", ["tag:b"])
+        await wait_written(one)
         found = await other.get("rendition", "key-1")
         assert found is not None
-        assert found.labels == ("tag:a", "tag:b")
+        assert found.tags == ("tag:a", "tag:b")
 
 
-async def test_a_bucket_that_is_gone_is_done_without(bucket: str) -> None:
+async def test_without_the_bucket_the_local_cache_is_used(bucket: str) -> None:
     gone = re.sub(r"endpoint=.*", "endpoint=http://127.0.0.1:1", bucket)
-    settings = SharedCacheConfig(url=gone, write_timeout_seconds=1)
-    store = SharedStore(MemoryStore(10_000_000), settings)
-    store.begin()
+    config = SharedCacheConfig(url=gone, write_timeout_seconds=1)
+    store = SharedCache(memory_cache(), config)
+    store.start()
     await store.put("rendition", "key-1", Entry(b"1"))
     assert body_of(await store.get("rendition", "key-1")) == b"1"
     assert await store.get("rendition", "key-2") is None
     with pytest.raises(StoreUnavailable):
-        await store.purge(Everything())
+        await store.purge(All())
     assert await store.get("rendition", "key-1") is None
     await store.close()
 
 
-async def test_a_bucket_that_hangs_is_waited_for_once(bucket: str) -> None:
-    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def test_a_bucket_that_hangs_delays_one_read(bucket: str) -> None:
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await over.wait()
         writer.close()
         left.append(writer)
 
     over, left = asyncio.Event(), list[asyncio.StreamWriter]()
-    async with FaultOrigin(silence) as origin:
+    async with FaultyOrigin(hang) as origin:
         hangs = re.sub(r"endpoint=.*", f"endpoint={origin.url('/').rstrip('/')}", bucket)
-        settings = SharedCacheConfig(url=hangs, read_timeout_seconds=0.01, write_timeout_seconds=1)
-        store = SharedStore(MemoryStore(10_000_000), settings)
-        store.begin()
-        store._current = True
+        config = SharedCacheConfig(url=hangs, read_timeout_seconds=0.01, write_timeout_seconds=1)
+        store = SharedCache(memory_cache(), config)
+        store.start()
+        store._knows_purges = True
         assert await store.get("rendition", "key-1") is None
-        assert not store._usable()
+        assert not store._is_usable()
         await store.close()
         over.set()
-        await until(lambda: len(left) == origin.connections)
+        await wait_until(lambda: len(left) == origin.connections)
 
 
-async def test_a_full_queue_keeps_nobody_waiting(bucket: str) -> None:
+async def test_a_full_queue_blocks_no_put(bucket: str) -> None:
     clock = Clock()
-    settings = SharedCacheConfig(url=bucket, max_write_queue=2)
-    store = SharedStore(MemoryStore(10_000_000, clock=clock), settings, clock=clock)
+    config = SharedCacheConfig(url=bucket, max_write_queue=2)
+    store = SharedCache(memory_cache(clock), config, clock=clock)
     for number in range(50):
         await store.put("rendition", f"key-{number}", Entry(b"1"))
-    assert [queue.qsize() for queue in store._waiting] == [1, 1, 1, 1]
+    assert [queue.qsize() for queue in store._queues] == [1, 1, 1, 1]
     await store.close()

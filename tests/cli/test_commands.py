@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import proxy
-from proxy import Framekeep, Link
+from proxy import Framekeep, Signer
+from proxy.__main__ import COMMANDS
 from proxy.errors import InvalidOperation
 from proxy.formats import sniff
 
@@ -20,10 +21,10 @@ BEACH = Path(proxy.__file__).parent / "data" / "demo" / "beach.jpg"
 
 
 def framekeep(
-    *words: str, stdin: bytes = b"", **environment: str
+    *arguments: str, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "proxy", *words],
+        [sys.executable, "-m", "proxy", *arguments],
         input=stdin,
         capture_output=True,
         check=False,
@@ -31,20 +32,20 @@ def framekeep(
     )
 
 
-def test_what_is_signed_is_explained() -> None:
+def test_a_signed_link_is_explained() -> None:
     signed = framekeep("sign", SOURCE, "resize:800:600", "convert:auto", FRAMEKEEP_LINKS_KEYS=KEY)
     assert signed.returncode == 0
     link = signed.stdout.decode().strip()
     assert re.fullmatch(rf"/[\w-]{{22}}/resize:800:600/convert(:auto)?/{SOURCE}", link)
     explained = framekeep("explain", f"https://img.example.com{link}", FRAMEKEEP_LINKS_KEYS=KEY)
     assert explained.returncode == 0
-    told = dict(line.split(maxsplit=1) for line in explained.stdout.decode().splitlines())
-    assert told["source"] == SOURCE
-    assert told["canonical"] == link
-    assert re.fullmatch("[0-9a-f]{64}", told["key"])
+    explanation = dict(line.split(maxsplit=1) for line in explained.stdout.decode().splitlines())
+    assert explanation["source"] == SOURCE
+    assert explanation["canonical"] == link
+    assert re.fullmatch("[0-9a-f]{64}", explanation["key"])
 
 
-def test_an_original_that_is_fetched_is_looked_at() -> None:
+def test_the_subject_of_a_fetched_original_is_explained() -> None:
     explained = framekeep(
         "explain",
         "--fetch",
@@ -53,16 +54,16 @@ def test_an_original_that_is_fetched_is_looked_at() -> None:
         FRAMEKEEP_SOURCES_ALIASES=json.dumps({"demo": f"file://{BEACH.parent}"}),
     )
     assert explained.returncode == 0
-    told = dict(line.split(maxsplit=1) for line in explained.stdout.decode().splitlines())
-    assert told["original"].startswith("jpeg, 4000x3000, 1 frames")
-    assert told["focus"] == "2 face"
-    assert told["window"].startswith("1x1: 3000x3000 at ")
+    explanation = dict(line.split(maxsplit=1) for line in explained.stdout.decode().splitlines())
+    assert explanation["original"].startswith("jpeg, 4000x3000, 1 frames")
+    assert explanation["subject"] == "2 face"
+    assert explanation["crop"].startswith("1x1: 3000x3000 at ")
 
 
-def test_a_link_that_is_refused_is_explained_too() -> None:
+def test_an_invalid_link_is_explained_too() -> None:
     explained = framekeep("explain", f"/{'a' * 22}/{SOURCE}", FRAMEKEEP_LINKS_KEYS=KEY)
     assert explained.returncode == 1
-    assert explained.stdout.startswith(b"refused      the signature is wrong")
+    assert explained.stdout.startswith(b"error        signature mismatch")
 
 
 def test_a_srcset_is_printed_with_a_resize_before_the_format() -> None:
@@ -94,17 +95,27 @@ def test_a_file_is_rendered(tmp_path: Path) -> None:
     assert form.name == "webp"
 
 
-def test_pictures_are_rendered_through_pipes() -> None:
+def test_images_are_rendered_through_pipes() -> None:
     rendered = framekeep("render", "-", "resize:20/convert:png", "-", stdin=BEACH.read_bytes())
     form = sniff(rendered.stdout)
     assert form is not None
     assert form.name == "png"
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     rendered = framekeep("render", str(tmp_path / "none.jpg"), "flip", "-")
     assert rendered.returncode == 1
     assert b"none.jpg: No such file or directory" in rendered.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", *COMMANDS, "cache stats", "cache verify", "cache purge"],
+)
+def test_the_help_of_every_command_has_an_example(command: str) -> None:
+    printed = framekeep(*command.split(), "--help")
+    assert printed.returncode == 0
+    assert f"\n  framekeep {command}".encode() in printed.stdout.partition(b"example")[2]
 
 
 def test_settings_are_printed_without_secrets() -> None:
@@ -120,7 +131,7 @@ def test_a_bad_setting_stops_every_command() -> None:
     assert printed.stderr.startswith(b"FRAMEKEEP_SERVER_PORT='http': expected `int`")
 
 
-def test_a_port_that_is_taken_is_said_to_be() -> None:
+def test_a_port_that_is_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         served = framekeep("serve", "--dev", FRAMEKEEP_SERVER_PORT=port)
@@ -130,17 +141,17 @@ def test_a_port_that_is_taken_is_said_to_be() -> None:
     assert port in served.stderr.decode()
 
 
-def test_a_server_without_keys_does_not_start_and_says_what_to_do() -> None:
+def test_a_server_without_keys_does_not_start_and_names_the_settings() -> None:
     served = framekeep("serve")
     assert served.returncode == 2
     assert b"FRAMEKEEP_LINKS_KEYS" in served.stderr
     assert b"FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true" in served.stderr
 
 
-def test_the_doctor_finds_what_works_and_what_does_not(tmp_path: Path) -> None:
+def test_the_doctor_reports_what_works_and_what_does_not(tmp_path: Path) -> None:
     examined = framekeep("doctor", FRAMEKEEP_CACHE_DIR=str(tmp_path), FRAMEKEEP_LINKS_KEYS=KEY)
     assert examined.returncode == 0, examined.stdout
-    assert re.search(rb"ok +webp +is written and read", examined.stdout)
+    assert re.search(rb"ok +webp +can be written and read", examined.stdout)
     assert re.search(rb"(ok|note) +sandbox +(privileges|render processes run)", examined.stdout)
     open_to_all = framekeep(
         "doctor",
@@ -150,19 +161,22 @@ def test_the_doctor_finds_what_works_and_what_does_not(tmp_path: Path) -> None:
     )
     assert open_to_all.returncode == 1
     assert re.search(rb"bad +links +no signing keys", open_to_all.stdout)
-    assert re.search(rb"note +addresses +public ones, and 10.0.0.0/8", open_to_all.stdout)
+    assert re.search(
+        rb"note +networks +sources may have public addresses, and those in 10.0.0.0/8",
+        open_to_all.stdout,
+    )
     assert re.search(rb"bad +metrics +nobody can read /metrics", open_to_all.stdout)
-    assert re.search(rb"ok +traces +none", open_to_all.stdout)
+    assert re.search(rb"ok +tracing +turned off", open_to_all.stdout)
 
 
 def test_links_are_signed_in_python_as_on_the_command_line() -> None:
-    link = Link("https://img.example.com", keys=[KEY])
+    signer = Signer("https://img.example.com", keys=[KEY])
     signed = framekeep("sign", SOURCE, "flip", FRAMEKEEP_LINKS_KEYS=KEY).stdout.decode().strip()
-    assert link(SOURCE, "flip") == f"https://img.example.com{signed}"
+    assert signer.url(SOURCE, "flip") == f"https://img.example.com{signed}"
     with pytest.raises(InvalidOperation, match="blur: sigma"):
-        link(SOURCE, "blur:-1")
+        signer.url(SOURCE, "blur:-1")
 
 
-def test_pictures_are_rendered_in_python() -> None:
+def test_images_are_rendered_in_python() -> None:
     rendition = Framekeep().render(BEACH.read_bytes(), "smart_crop:120:63", "convert:jpeg")
     assert (rendition.format, str(rendition.size)) == ("jpeg", "120x63")

@@ -40,13 +40,13 @@ def check(result, ratios):
 def test_a_crop_for_each_ratio_in_their_order(server):
     with client(server) as vision:
         result = vision.analyze(
-            photos.off_centre(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5, 1.0]
+            photos.off_center(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5, 1.0]
         )
         check(result, [0.75, 1.0, 1.5, 1.0])
-        url = server.origin.serve("/off-centre.jpg", photos.off_centre())
+        url = server.origin.serve("/off-centre.jpg", photos.off_center())
         by_url = vision.analyze_from_url(url, CROPS, smart_crops_aspect_ratios=[0.75, 1, 1.5, 1.0])
         assert crops(by_url) == crops(result)
-        opened = io.BytesIO(photos.off_centre())
+        opened = io.BytesIO(photos.off_center())
         assert crops(vision.analyze(opened, CROPS, smart_crops_aspect_ratios=[1.5])) == [
             crops(result)[2]
         ]
@@ -56,7 +56,7 @@ def test_a_crop_for_each_ratio_in_their_order(server):
 async def test_the_async_client_gets_the_same(server):
     async with AsyncClient(server.url, AzureKeyCredential(KEY), retry_total=0) as vision:
         result = await vision.analyze(
-            photos.off_centre(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5]
+            photos.off_center(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5]
         )
     check(result, [0.75, 1.0, 1.5])
 
@@ -64,7 +64,7 @@ async def test_the_async_client_gets_the_same(server):
 @pytest.mark.parametrize("ratios", [None, []])
 def test_without_a_ratio_there_is_one_crop_of_a_modest_one(server, ratios):
     with client(server) as vision:
-        result = vision.analyze(photos.off_centre(), CROPS, smart_crops_aspect_ratios=ratios)
+        result = vision.analyze(photos.off_center(), CROPS, smart_crops_aspect_ratios=ratios)
     (crop,) = result.smart_crops.list
     assert 0.5 <= crop.aspect_ratio <= 2.0
     box = crop.bounding_box
@@ -75,7 +75,7 @@ def test_without_a_ratio_there_is_one_crop_of_a_modest_one(server, ratios):
 
 def test_the_ends_of_the_range_belong_to_it(server):
     with client(server) as vision:
-        data = photos.off_centre()
+        data = photos.off_center()
         check(vision.analyze(data, CROPS, smart_crops_aspect_ratios=[0.75, 1.8]), [0.75, 1.8])
         for outside in (0.74, 1.81, 0, -1, float("nan"), float("inf")):
             with pytest.raises(HttpResponseError) as caught:
@@ -86,7 +86,7 @@ def test_the_ends_of_the_range_belong_to_it(server):
 
 def test_features_that_are_not_there(server):
     with client(server) as vision:
-        data = photos.off_centre()
+        data = photos.off_center()
         with pytest.raises(HttpResponseError, match="The feature 'Tags' is not supported"):
             vision.analyze(data, [VisualFeatures.SMART_CROPS, VisualFeatures.TAGS])
         with pytest.raises(HttpResponseError) as caught:
@@ -101,10 +101,10 @@ def test_features_that_are_not_there(server):
     ("data", "inner"),
     [
         (b"this is text", "InvalidImageFormat"),
-        (photos.encoded("JPEG")[:3000], "InvalidImageFormat"),
+        (photos.encode_scene("JPEG")[:3000], "InvalidImageFormat"),
         (b"", None),
         (b"\0" * 20_971_521, None),
-        (photos.encoded("PNG", 49, 60), None),
+        (photos.encode_scene("PNG", 49, 60), None),
     ],
 )
 def test_what_is_no_good_picture(server, data, inner):
@@ -125,34 +125,34 @@ def test_urls_that_lead_nowhere(server):
 
 def test_a_wrong_key_is_not_admitted(server):
     with client(server, "wrong") as vision, pytest.raises(ClientAuthenticationError) as caught:
-        vision.analyze(photos.off_centre(), CROPS)
+        vision.analyze(photos.off_center(), CROPS)
     assert caught.value.error.code == "401"
 
 
 def test_two_keys_work_at_a_time(server):
     for key in (KEY, OTHER_KEY):
         with client(server, key) as vision:
-            assert vision.analyze(photos.off_centre(), CROPS).smart_crops.list
+            assert vision.analyze(photos.off_center(), CROPS).smart_crops.list
 
 
 def test_an_endpoint_may_end_in_a_slash(server):
     with ImageAnalysisClient(server.url + "/", AzureKeyCredential(KEY), retry_total=0) as vision:
-        assert vision.analyze(photos.off_centre(), CROPS).smart_crops.list
+        assert vision.analyze(photos.off_center(), CROPS).smart_crops.list
 
 
 def test_versions_of_the_api(server):
     with client(server, api_version="2024-02-01") as vision:
-        assert vision.analyze(photos.off_centre(), CROPS).smart_crops.list
+        assert vision.analyze(photos.off_center(), CROPS).smart_crops.list
     old = client(server, api_version="1999-01-01")
     with old as vision, pytest.raises(ResourceNotFoundError):
-        vision.analyze(photos.off_centre(), CROPS)
+        vision.analyze(photos.off_center(), CROPS)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO"])
 def test_every_format_is_taken(server, kind):
     side = {"width": 256, "height": 256} if kind == "ICO" else {}
     with client(server) as vision:
-        assert vision.analyze(photos.encoded(kind, **side), CROPS).smart_crops.list
+        assert vision.analyze(photos.encode_scene(kind, **side), CROPS).smart_crops.list
 
 
 def test_a_face_lies_in_every_crop(server):
@@ -162,7 +162,7 @@ def test_a_face_lies_in_every_crop(server):
         own = vision.analyze(data, CROPS)
     check(result, [0.75, 1.0, 1.8])
     for _, x, y, width, height in crops(result) + crops(own):
-        assert x <= photos.FACE[0]
-        assert y <= photos.FACE[1]
-        assert photos.FACE[2] <= x + width
-        assert photos.FACE[3] <= y + height
+        assert x <= photos.FACE_BOX[0]
+        assert y <= photos.FACE_BOX[1]
+        assert photos.FACE_BOX[2] <= x + width
+        assert photos.FACE_BOX[3] <= y + height

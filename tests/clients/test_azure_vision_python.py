@@ -23,7 +23,7 @@ def client(server, key=KEY):
 
 @pytest.fixture
 def url(server):
-    return server.origin.serve("/off-centre.jpg", photos.off_centre())
+    return server.origin.serve("/off-centre.jpg", photos.off_center())
 
 
 def thumbnail(server, *arguments, **options):
@@ -38,13 +38,13 @@ def inner_code(error):
 @pytest.mark.parametrize("size", [(200, 200), (1024, 1), (1, 1024), (50, 50), (1024, 1024), (1, 1)])
 @pytest.mark.parametrize("smart", [True, False, None])
 def test_thumbnails_are_exactly_as_large_as_asked(server, url, size, smart):
-    assert photos.opened(thumbnail(server, *size, url, smart_cropping=smart)).size == size
+    assert photos.decode(thumbnail(server, *size, url, smart_cropping=smart)).size == size
 
 
 def test_smart_cropping_keeps_a_subject_far_from_the_centre(server, url):
     smart, plain = (
         np.asarray(
-            photos.opened(thumbnail(server, 200, 200, url, smart_cropping=on)).convert("RGB")
+            photos.decode(thumbnail(server, 200, 200, url, smart_cropping=on)).convert("RGB")
         )
         for on in (True, False)
     )
@@ -56,21 +56,21 @@ def test_smart_cropping_keeps_a_subject_far_from_the_centre(server, url):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
 def test_every_format_is_taken_as_a_stream(server, kind):
     with client(server) as vision:
-        data = io.BytesIO(photos.encoded(kind))
+        data = io.BytesIO(photos.encode_scene(kind))
         chunks = vision.generate_thumbnail_in_stream(100, 50, data, smart_cropping=True)
-        assert photos.opened(b"".join(chunks)).size == (100, 50)
+        assert photos.decode(b"".join(chunks)).size == (100, 50)
 
 
 def test_other_formats_are_not(server):
     with client(server) as vision, pytest.raises(HttpOperationError) as caught:
-        vision.generate_thumbnail_in_stream(100, 50, io.BytesIO(photos.encoded("WEBP")))
+        vision.generate_thumbnail_in_stream(100, 50, io.BytesIO(photos.encode_scene("WEBP")))
     assert inner_code(caught.value) == "InvalidImageFormat"
 
 
 def test_the_area_of_interest(server, url):
     with client(server) as vision:
         by_url = vision.get_area_of_interest(url)
-        streamed = vision.get_area_of_interest_in_stream(io.BytesIO(photos.off_centre()))
+        streamed = vision.get_area_of_interest_in_stream(io.BytesIO(photos.off_center()))
     area = by_url.area_of_interest
     assert (by_url.metadata.width, by_url.metadata.height) == (800, 300)
     assert by_url.metadata.format == "Jpeg"
@@ -90,8 +90,8 @@ def test_the_area_holds_a_face_and_is_what_the_thumbnail_shows(server):
         chunks = vision.generate_thumbnail_in_stream(
             200, 200, io.BytesIO(data), smart_cropping=True
         )
-        thumbnail = photos.opened(b"".join(chunks)).convert("RGB")
-    left, top, right, bottom = photos.FACE
+        thumbnail = photos.decode(b"".join(chunks)).convert("RGB")
+    left, top, right, bottom = photos.FACE_BOX
     assert area.x <= left
     assert area.y <= top
     assert right <= area.x + area.w
@@ -123,9 +123,9 @@ def test_urls_that_lead_nowhere(server, bad):
     [
         (b"this is text", "InvalidImageFormat"),
         (b"", "InvalidImageFormat"),
-        (photos.encoded("JPEG")[:3000], "InvalidImageFormat"),
-        (photos.encoded("PNG", 49, 60), "InvalidImageSize"),
-        (photos.encoded("PNG") + b"\0" * 4_194_304, "InvalidImageSize"),
+        (photos.encode_scene("JPEG")[:3000], "InvalidImageFormat"),
+        (photos.encode_scene("PNG", 49, 60), "InvalidImageSize"),
+        (photos.encode_scene("PNG") + b"\0" * 4_194_304, "InvalidImageSize"),
     ],
 )
 def test_what_is_no_good_picture(server, data, code):
@@ -140,12 +140,12 @@ def test_what_is_no_good_picture(server, data, code):
 
 def test_fifty_pixels_are_enough(server):
     with client(server) as vision:
-        data = io.BytesIO(photos.encoded("PNG", 50, 50))
+        data = io.BytesIO(photos.encode_scene("PNG", 50, 50))
         assert vision.get_area_of_interest_in_stream(data).metadata.width == 50
 
 
 def test_a_large_file_by_url_is_refused(server):
-    url = server.origin.serve("/large.png", photos.encoded("PNG") + b"\0" * 4_194_304)
+    url = server.origin.serve("/large.png", photos.encode_scene("PNG") + b"\0" * 4_194_304)
     with client(server) as vision, pytest.raises(ComputerVisionErrorResponseException) as caught:
         vision.get_area_of_interest(url)
     assert caught.value.error.error.innererror.code == "InvalidImageSize"
@@ -179,7 +179,7 @@ def test_models_are_known_by_their_dates(server, url):
 def test_the_client_may_choose_the_format(server, url):
     for kind in ("png", "jpeg", "webp"):
         data = thumbnail(server, 60, 60, url, custom_headers={"Accept": f"image/{kind}"})
-        assert photos.opened(data).format.lower() == kind
+        assert photos.decode(data).format.lower() == kind
 
 
 def test_an_endpoint_may_end_in_a_slash(server, url):

@@ -61,18 +61,18 @@ def forms(server, picture):
 def test_the_three_forms(server, picture, form):
     status, content_type, body = thumbnail(server, *forms(server, picture)[form])
     assert (status, content_type) == (200, "image/jpeg")
-    assert photos.opened(body).size == (120, 90)
+    assert photos.decode(body).size == (120, 90)
     assert len(body) < len(photos.PORTRAIT)
 
 
 def test_a_large_upload_waits_for_leave(server, tmp_path):
     """Curl asks with `Expect: 100-continue` before it sends so much."""
     file = tmp_path / "large.png"
-    file.write_bytes(photos.encoded("PNG") + b"\0" * 3_000_000)
+    file.write_bytes(photos.encode_scene("PNG") + b"\0" * 3_000_000)
     octets = ("--header", "Content-Type: application/octet-stream")
     status, _, body = thumbnail(server, *octets, "--data-binary", f"@{file}")
     assert status == 200
-    assert photos.opened(body).size == (120, 90)
+    assert photos.decode(body).size == (120, 90)
 
 
 def test_another_type_of_body(server, picture):
@@ -100,4 +100,4 @@ def test_one_post_makes_a_thumbnail(server):
         *("--header", "Content-Type: application/json"),
     )
     assert (status, content_type) == (200, "application/json")
-    assert photos.opened(base64.b64decode(json.loads(answer)["data"]["buffer"])).size == (200, 200)
+    assert photos.decode(base64.b64decode(json.loads(answer)["data"]["buffer"])).size == (200, 200)

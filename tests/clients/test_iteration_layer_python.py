@@ -12,7 +12,7 @@ from pathlib import Path
 import photos
 import pytest
 from aiohttp import web
-from live_server import KEY, serving
+from live_server import KEY, live_server
 
 OLD = Path(sys.prefix) / "clients" / "iterationlayer-1"
 
@@ -83,7 +83,7 @@ def server(tmp_path_factory):
         "FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_HTTP": "true",
         "FRAMEKEEP_TRANSFORM_WEBHOOK_BACKOFF_SECONDS": "0.01",
     }
-    with serving(tmp_path_factory.mktemp("cache"), settings) as served:
+    with live_server(tmp_path_factory.mktemp("cache"), settings) as served:
         yield served
 
 
@@ -110,18 +110,18 @@ def test_resize_by_url(server, client):
     cover = {"type": "resize", "width_in_px": 200, "height_in_px": 200, "fit": "cover"}
     data, media_type = client.transform(file, [cover, CONVERT])
     assert media_type == "image/webp"
-    assert (photos.opened(data).size, photos.opened(data).format) == ((200, 200), "WEBP")
+    assert (photos.decode(data).size, photos.decode(data).format) == ((200, 200), "WEBP")
 
 
 def test_base64_gives_the_same_bytes_as_a_url(server, client):
     operations = [{"type": "smart_crop", "width_in_px": 200, "height_in_px": 200}, CONVERT]
     sent = client.transform(client.inline(photos.PORTRAIT), operations)
     assert sent == client.transform(by_url(server, photos.PORTRAIT), operations)
-    assert photos.opened(sent[0]).size == (200, 200)
+    assert photos.decode(sent[0]).size == (200, 200)
 
 
 def test_three_sizes_of_an_upload_in_parallel(server, client):
-    upload = photos.encoded("JPEG", 1600, 1200)
+    upload = photos.encode_scene("JPEG", 1600, 1200)
     path = f"/upload-{type(client).__name__}.jpg"
     file = {"type": "url", "name": "upload.jpg", "url": server.origin.serve(path, upload)}
     sizes = [(200, 200), (800, 600), (1200, 630)]
@@ -134,7 +134,7 @@ def test_three_sizes_of_an_upload_in_parallel(server, client):
 
     with ThreadPoolExecutor(3) as threads:
         answers = list(threads.map(made, sizes))
-    assert [photos.opened(data).size for data, _ in answers] == sizes
+    assert [photos.decode(data).size for data, _ in answers] == sizes
     assert {media_type for _, media_type in answers} == {"image/webp"}
     assert server.origin.count(path) == 1
 
@@ -144,7 +144,7 @@ def test_an_email_thumbnail(server, client):
     jpeg = {"type": "convert", "format": "jpeg", "quality": 75}
     data, media_type = client.transform(by_url(server, photos.PORTRAIT), [cover, jpeg])
     assert media_type == "image/jpeg"
-    assert photos.opened(data).size == (150, 150)
+    assert photos.decode(data).size == (150, 150)
 
 
 # Every operation alone, on a picture of 400 by 300, and the size of what comes out.
@@ -196,14 +196,14 @@ EVERY = [
 
 @pytest.mark.parametrize(("operation", "size"), EVERY, ids=lambda value: str(value)[:40])
 @pytest.mark.parametrize(
-    "picture", [photos.encoded("JPEG"), photos.see_through()], ids=["jpeg", "alpha"]
+    "picture", [photos.encode_scene("JPEG"), photos.translucent_png()], ids=["jpeg", "alpha"]
 )
 def test_every_operation(server, operation, size, picture):
     client = New(server.url)
     with client.client._client:
         data, media_type = client.transform(client.inline(picture), [operation])
     if media_type != "image/avif":  # which Pillow may not read
-        opened = photos.opened(data)
+        opened = photos.decode(data)
         assert size is None or opened.size == size
     if operation["type"] == "compress_to_size":
         assert len(data) <= 6000
@@ -276,11 +276,11 @@ def test_every_published_pipeline(server, pipeline, size, wanted):
     with client.client._client:
         data, media_type = client.transform(client.inline(photos.PORTRAIT), steps)
     assert media_type == wanted
-    assert size is None or photos.opened(data).size == size
+    assert size is None or photos.decode(data).size == size
 
 
 def test_thirty_operations_and_no_more(server, client):
-    file = by_url(server, photos.encoded("PNG", 60, 40))
+    file = by_url(server, photos.encode_scene("PNG", 60, 40))
     assert client.transform(file, [{"type": "flip"}] * 30)
     with pytest.raises(client.failure) as caught:
         client.transform(file, [{"type": "flip"}] * 31)
@@ -313,7 +313,7 @@ def test_thirty_operations_and_no_more(server, client):
 )
 def test_bad_operations(server, client, operations, status):
     with pytest.raises(client.failure) as caught:
-        client.transform(by_url(server, photos.encoded("JPEG")), operations)
+        client.transform(by_url(server, photos.encode_scene("JPEG")), operations)
     assert caught.value.status_code == status
     assert isinstance(caught.value.error_message, str)
     assert len(caught.value.error_message) > 10
@@ -322,7 +322,7 @@ def test_bad_operations(server, client, operations, status):
 def test_bad_files(server, client):
     flip = [{"type": "flip"}]
     for file, status in (
-        (client.inline(photos.encoded("JPEG")[:4000]), 422),
+        (client.inline(photos.encode_scene("JPEG")[:4000]), 422),
         (client.inline(b"this is text"), 400),
         ({"type": "url", "name": "a", "url": "http://127.0.0.1:1/a.jpg"}, 422),
         ({"type": "url", "name": "a", "url": server.origin.url("/nothing.jpg")}, 422),
@@ -335,10 +335,10 @@ def test_bad_files(server, client):
 
 def test_fifty_megabytes_by_url(server, client):
     """What is behind a picture's end is not looked at, but it has to be fetched."""
-    picture = photos.encoded("PNG")
+    picture = photos.encode_scene("PNG")
     large = picture + b"\0" * (52_428_800 - len(picture))
     data, _ = client.transform(by_url(server, large), [{"type": "flip"}])
-    assert photos.opened(data).size == (400, 300)
+    assert photos.decode(data).size == (400, 300)
 
 
 def test_a_wrong_key(server, line):
@@ -350,10 +350,10 @@ def test_a_wrong_key(server, line):
 
 def test_cmyk_alpha_and_animations(client):
     jpeg = [{"type": "convert", "format": "jpeg"}]
-    for picture in (photos.cmyk(), photos.see_through(), photos.moving()):
+    for picture in (photos.cmyk_jpeg(), photos.translucent_png(), photos.animated_gif()):
         data, media_type = client.transform(client.inline(picture), jpeg)
         assert media_type == "image/jpeg"
-        assert photos.opened(data).mode == "RGB"
+        assert photos.decode(data).mode == "RGB"
 
 
 class Receiver:
@@ -375,13 +375,13 @@ class Receiver:
 def test_a_result_is_sent_later(server, client):
     receiver = Receiver(server, f"/hook-{type(client).__name__}")
     crop = [{"type": "smart_crop", "width_in_px": 50, "height_in_px": 40}]
-    accepted = client.later(by_url(server, photos.encoded("PNG")), crop, receiver.url)
+    accepted = client.later(by_url(server, photos.encode_scene("PNG")), crop, receiver.url)
     assert accepted["async"] is True
     assert receiver.told.wait(30)
     (sent,) = receiver.sent
     assert (sent["success"], sent["api"]) == (True, "image_transformation")
     assert sent["data"]["mime_type"] == "image/png"
-    assert photos.opened(base64.b64decode(sent["data"]["buffer"])).size == (50, 40)
+    assert photos.decode(base64.b64decode(sent["data"]["buffer"])).size == (50, 40)
 
 
 def test_a_failure_is_sent_later_too(server, client):

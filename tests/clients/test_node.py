@@ -9,7 +9,7 @@ from pathlib import Path
 
 import photos
 import pytest
-from live_server import KEY, serving
+from live_server import KEY, live_server
 
 FOLDER = Path(__file__).parent / "node"
 INSTALLED = Path(sys.prefix) / "clients" / "node"
@@ -17,7 +17,7 @@ INSTALLED = Path(sys.prefix) / "clients" / "node"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with serving(
+    with live_server(
         tmp_path_factory.mktemp("cache"), {"FRAMEKEEP_TRANSFORM_ALLOW_HTTP": "true"}
     ) as served:
         yield served
@@ -25,7 +25,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def picture(server, tmp_path):
-    data = photos.off_centre()
+    data = photos.off_center()
     (tmp_path / "picture.jpg").write_bytes(data)
     return server.origin.serve("/picture.jpg", data), str(tmp_path / "picture.jpg")
 
@@ -46,7 +46,7 @@ def run(script, *arguments):
 
 
 def size(text):
-    return photos.opened(base64.b64decode(text)).size
+    return photos.decode(base64.b64decode(text)).size
 
 
 def test_computer_vision(server, picture):

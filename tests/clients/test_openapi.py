@@ -12,9 +12,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from proxy.api.openapi import document
+from proxy.api.openapi import openapi_document
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import OperationRegistry
+from proxy.operations.registry import OperationRegistry
 
 CHECKS = [
     not_a_server_error,
@@ -22,7 +22,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-SCHEMA = schemathesis.openapi.from_dict(document(OperationRegistry(OPERATIONS)))
+SCHEMA = schemathesis.openapi.from_dict(openapi_document(OperationRegistry(OPERATIONS)))
 CALLS = [result.ok() for result in SCHEMA.get_all_operations()]
 HEADERS = {"Ocp-Apim-Subscription-Key": KEY, "Authorization": f"Bearer {KEY}"}
 

@@ -1,4 +1,4 @@
-"""What comes in: every format, every orientation, every bound."""
+"""Decoding: every format, every orientation, every limit."""
 
 import io
 import random
@@ -11,81 +11,81 @@ import numpy as np
 import pictures
 import pytest
 import pyvips
-from color_difference import difference, profile
+from color_difference import difference, load_profile
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
 from PIL import Image
-from render_helper import CATALOGUE, EYE, pixels, rendered, step
+from render_helper import DETECTOR, REGISTRY, render_pixels, render_steps, step
 
 from proxy.errors import BrokenImage, ImageError, ImageTooLarge, NotAnImage, OperationNotApplicable
-from proxy.formats import Name
+from proxy.formats import FormatName
 from proxy.geometry import Size
 from proxy.imaging.decode import decode
-from proxy.imaging.decoders import Wanted, turbo, vips
+from proxy.imaging.decoders import DecodeOptions, turbo, vips
 from proxy.imaging.headers import probe
-from proxy.imaging.optional_codecs import missing
+from proxy.imaging.optional_codecs import missing_package
 from proxy.limits import Limits
 from proxy.operations.pipeline import render
 
 SCENE = pictures.scene(160, 120)
 
 
-def written(form: str, mode: str = "RGB", **options: Any) -> bytes:
-    kept = io.BytesIO()
+def encode_scene(form: str, mode: str = "RGB", **options: Any) -> bytes:
+    output = io.BytesIO()
     image = Image.fromarray(SCENE)
-    (image.quantize(128) if mode == "P" else image.convert(mode)).save(kept, form, **options)
-    return kept.getvalue()
+    (image.quantize(128) if mode == "P" else image.convert(mode)).save(output, form, **options)
+    return output.getvalue()
 
 
-def by_vips(**options: Any) -> bytes:
+def encode_png_with_vips(**options: Any) -> bytes:
     image = pyvips.Image.new_from_array(SCENE).copy(interpretation="srgb")
     body: bytes = image.pngsave_buffer(**options)
     return body
 
 
-def by_extra(form: Name) -> bytes:
-    """The scene in a format that an extra writes."""
-    assert not missing(form)
-    return written(form.upper(), quality=95)
+def encode_optional(form: FormatName) -> bytes:
+    """The scene in a format whose codec is optional."""
+    assert not missing_package(form)
+    return encode_scene(form.upper(), quality=95)
 
 
 INPUTS = {
-    "jpeg baseline": written("JPEG", quality=95),
-    "jpeg progressive": written("JPEG", quality=95, progressive=True),
-    "jpeg 4:4:4": written("JPEG", quality=95, subsampling=0),
-    "png": written("PNG"),
-    "png interlaced": by_vips(interlace=True),
-    "png palette": written("PNG", "P"),
-    "png 16 bit": pictures.sixteen_bit(160, 120),
-    "apng": pictures.animation(pictures.drifting(3, 160, 120), "png"),
-    "gif": written("GIF", "P"),
-    "gif moving": pictures.animation(pictures.drifting(3, 160, 120)),
-    "webp": written("WEBP", quality=95),
-    "webp lossless": written("WEBP", lossless=True),
-    "webp moving": pictures.animation(pictures.drifting(3, 160, 120), "webp"),
-    "avif": written("AVIF", quality=90),
-    "tiff": written("TIFF"),
-    "tiff lzw": written("TIFF", compression="tiff_lzw"),
-    "tiff jpeg": written("TIFF", compression="jpeg", quality=95),
-    "bmp": written("BMP"),
-    "bmp palette": written("BMP", "P"),
-    "heic": by_extra("heif"),
-    "jxl": by_extra("jxl"),
-    "ico": written("ICO", sizes=[(160, 120)]),
+    "jpeg baseline": encode_scene("JPEG", quality=95),
+    "jpeg progressive": encode_scene("JPEG", quality=95, progressive=True),
+    "jpeg 4:4:4": encode_scene("JPEG", quality=95, subsampling=0),
+    "png": encode_scene("PNG"),
+    "png interlaced": encode_png_with_vips(interlace=True),
+    "png palette": encode_scene("PNG", "P"),
+    "png 16 bit": pictures.png_16_bit(160, 120),
+    "apng": pictures.encode_animation(pictures.moving_scene(3, 160, 120), "png"),
+    "gif": encode_scene("GIF", "P"),
+    "gif moving": pictures.encode_animation(pictures.moving_scene(3, 160, 120)),
+    "webp": encode_scene("WEBP", quality=95),
+    "webp lossless": encode_scene("WEBP", lossless=True),
+    "webp moving": pictures.encode_animation(pictures.moving_scene(3, 160, 120), "webp"),
+    "avif": encode_scene("AVIF", quality=90),
+    "tiff": encode_scene("TIFF"),
+    "tiff lzw": encode_scene("TIFF", compression="tiff_lzw"),
+    "tiff jpeg": encode_scene("TIFF", compression="jpeg", quality=95),
+    "bmp": encode_scene("BMP"),
+    "bmp palette": encode_scene("BMP", "P"),
+    "heic": encode_optional("heif"),
+    "jxl": encode_optional("jxl"),
+    "ico": encode_scene("ICO", sizes=[(160, 120)]),
 }
 """Files of the same scene."""
 
 
 @pytest.mark.parametrize("kind", INPUTS)
-def test_every_format_is_read_as_the_same_picture(kind: str) -> None:
-    result = pixels(INPUTS[kind])
+def test_every_format_decodes_to_the_same_picture(kind: str) -> None:
+    result = render_pixels(INPUTS[kind])
     assert result.shape[:2] == (120, 160)
     assert difference(np.ascontiguousarray(result[:, :, :3]), SCENE) < 3
 
 
 def turned(form: str, orientation: int) -> bytes:
-    """A file whose stored pixels are turned so that its EXIF orientation sets them right."""
+    """A file whose pixels are stored so that its EXIF orientation turns them upright."""
     undo = {
         1: lambda a: a,
         2: np.fliplr,
@@ -98,49 +98,49 @@ def turned(form: str, orientation: int) -> bytes:
     }
     exif = Image.Exif()
     exif[0x0112] = orientation
-    kept = io.BytesIO()
+    output = io.BytesIO()
     stored = Image.fromarray(np.ascontiguousarray(undo[orientation](SCENE)))
-    stored.save(kept, form, exif=exif, quality=95)
-    return kept.getvalue()
+    stored.save(output, form, exif=exif, quality=95)
+    return output.getvalue()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_set_right(form: str, orientation: int) -> None:
+def test_every_orientation_is_applied(form: str, orientation: int) -> None:
     original = turned(form, orientation)
-    assert difference(np.ascontiguousarray(pixels(original)[:, :, :3]), SCENE) < 3
-    small = pixels(original, step("resize", width=40, height=30, fit="fill"))
-    upright = pixels(INPUTS["png"], step("resize", width=40, height=30, fit="fill"))
+    assert difference(np.ascontiguousarray(render_pixels(original)[:, :, :3]), SCENE) < 3
+    small = render_pixels(original, step("resize", width=40, height=30, fit="fill"))
+    upright = render_pixels(INPUTS["png"], step("resize", width=40, height=30, fit="fill"))
     assert difference(np.ascontiguousarray(small[:, :, :3]), upright[:, :, :3].copy()) < 3
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_goes_with_shrinking_while_loading(orientation: int) -> None:
+def test_orientation_is_applied_after_shrink_on_load(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    large = pictures.file(pictures.gradient(1601, 1203), "jpeg", exif=exif)
+    large = pictures.encode(pictures.gradient(1601, 1203), "jpeg", exif=exif)
     expected = (60, 80) if orientation < 5 else (106, 80)
-    assert pixels(large, step("resize", width=80)).shape[:2] == expected
+    assert render_pixels(large, step("resize", width=80)).shape[:2] == expected
 
 
 @pytest.mark.parametrize(("width", "height"), [(1601, 1203), (4000, 33), (33, 4000), (17, 9)])
 @pytest.mark.parametrize("target", [1, 10, 100])
-def test_shrinking_while_loading_keeps_to_the_natural_size(
-    width: int, height: int, target: int
-) -> None:
-    original = pictures.file(pictures.gradient(width, height), "jpeg")
-    picture = decode(original, Limits(), eye=EYE, needed=lambda _: Size(target, target))
-    assert picture.natural == Size(width, height)
-    assert picture.raster.width >= min(width, target)
-    result = rendered(original, step("resize", width=target, height=target, fit="cover"))
+def test_shrink_on_load_keeps_the_natural_size(width: int, height: int, target: int) -> None:
+    original = pictures.encode(pictures.gradient(width, height), "jpeg")
+    picture = decode(
+        original, Limits(), detector=DETECTOR, required_size=lambda _: Size(target, target)
+    )
+    assert picture.natural_size == Size(width, height)
+    assert picture.frame_size.width >= min(width, target)
+    result = render_steps(original, step("resize", width=target, height=target, fit="cover"))
     assert result.size == Size(target, target)
 
 
 def plain_jpeg(width: int, height: int, mode: str, **options: Any) -> bytes:
-    kept = io.BytesIO()
+    output = io.BytesIO()
     scene = Image.fromarray(pictures.scene(width, height)).convert(mode)
-    scene.save(kept, "JPEG", **{"quality": 90, **options})
-    return kept.getvalue()
+    scene.save(output, "JPEG", **{"quality": 90, **options})
+    return output.getvalue()
 
 
 @given(
@@ -152,7 +152,7 @@ def plain_jpeg(width: int, height: int, mode: str, **options: Any) -> bytes:
     st.booleans(),
     st.integers(0, 1),
 )
-def test_what_is_decoded_at_once_is_what_libvips_reads(
+def test_decoding_in_memory_gives_the_same_pixels_as_libvips(
     width: int, height: int, shrink: int, mode: str, subsampling: int, progressive: bool, rows: int
 ) -> None:
     assume(shrink <= min(width, height))
@@ -165,24 +165,28 @@ def test_what_is_decoded_at_once_is_what_libvips_reads(
         restart_marker_rows=rows,
     )
     header = probe(original)
-    streamed = vips.jpeg(original, header, Wanted(shrink=shrink))
-    at_once = turbo.held(original, vips.jpeg(original, header, Wanted()), shrink)
+    streamed = vips.load_jpeg(original, header, DecodeOptions(shrink=shrink))
+    at_once = turbo.decode_in_memory(
+        original, vips.load_jpeg(original, header, DecodeOptions()), shrink
+    )
     assert at_once is not None
     assert at_once.interpretation == streamed.interpretation
     assert np.array_equal(at_once.numpy(), streamed.numpy())
 
 
-def test_what_is_decoded_at_once_keeps_its_profile_and_its_orientation() -> None:
+def test_decoding_in_memory_keeps_profile_and_orientation() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    original = plain_jpeg(40, 30, "RGB", exif=exif, icc_profile=profile("p3"))
-    at_once = turbo.held(original, vips.jpeg(original, probe(original), Wanted()), 1)
+    original = plain_jpeg(40, 30, "RGB", exif=exif, icc_profile=load_profile("p3"))
+    at_once = turbo.decode_in_memory(
+        original, vips.load_jpeg(original, probe(original), DecodeOptions()), 1
+    )
     assert at_once is not None
-    assert at_once.get("icc-profile-data") == profile("p3")
+    assert at_once.get("icc-profile-data") == load_profile("p3")
     assert at_once.get("orientation") == 6
 
 
-def test_what_is_odd_about_a_jpeg_is_for_libvips_to_judge() -> None:
+def test_odd_jpegs_are_left_to_libvips() -> None:
     whole = plain_jpeg(160, 120, "RGB", restart_marker_rows=1)
     odd = (
         whole[:-2],
@@ -191,14 +195,17 @@ def test_what_is_odd_about_a_jpeg_is_for_libvips_to_judge() -> None:
         plain_jpeg(160, 120, "CMYK", subsampling=2),
     )
     for body in odd:
-        assert turbo.held(body, vips.jpeg(body, probe(body), Wanted()), 1) is None
+        assert (
+            turbo.decode_in_memory(body, vips.load_jpeg(body, probe(body), DecodeOptions()), 1)
+            is None
+        )
 
 
-def test_a_jpeg_that_is_too_large_to_be_held_is_streamed() -> None:
+def test_a_jpeg_that_is_too_large_for_memory_is_streamed() -> None:
     large = plain_jpeg(5000, 3300, "L")
-    image = vips.jpeg(large, probe(large), Wanted())
-    assert turbo.held(large, image, 1) is None
-    assert turbo.held(large, image, 2) is not None
+    image = vips.load_jpeg(large, probe(large), DecodeOptions())
+    assert turbo.decode_in_memory(large, image, 1) is None
+    assert turbo.decode_in_memory(large, image, 2) is not None
 
 
 FRAME = b"\xff\xc0"
@@ -211,12 +218,12 @@ def hidden(before: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", [0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF])
-def test_a_lossless_or_hierarchical_jpeg_meets_no_decoder(kind: int) -> None:
+def test_lossless_and_hierarchical_jpegs_are_rejected_by_the_probe(kind: int) -> None:
     with pytest.raises(NotAnImage, match="lossless"):
         probe(plain_jpeg(160, 120, "RGB").replace(FRAME, bytes((0xFF, kind)), 1))
 
 
-def test_a_jpeg_hides_no_frame_from_the_first_look() -> None:
+def test_a_jpeg_cannot_hide_a_frame_from_the_probe() -> None:
     with pytest.raises(NotAnImage, match="lossless"):
         probe(hidden(LOSSLESS))
     for before in (b"\xff\0\0\x20" + LOSSLESS.ljust(30, b"\0"), b"\0" + LOSSLESS):
@@ -227,10 +234,12 @@ def test_a_jpeg_hides_no_frame_from_the_first_look() -> None:
         probe(hidden(FRAME + frame))
 
 
-def test_a_shrunk_picture_looks_like_the_whole_one_made_small() -> None:
+def test_shrink_on_load_looks_like_resizing_the_full_picture() -> None:
     whole = pictures.scene(1600, 1200)
-    by_decoder = pixels(pictures.file(whole, "jpeg", quality=97), step("resize", width=100))
-    by_scaling = pixels(pictures.file(whole), step("resize", width=100))
+    by_decoder = render_pixels(
+        pictures.encode(whole, "jpeg", quality=97), step("resize", width=100)
+    )
+    by_scaling = render_pixels(pictures.encode(whole), step("resize", width=100))
     assert difference(by_decoder, by_scaling) < 1
 
 
@@ -251,20 +260,20 @@ BOUNDS = [
 
 
 @pytest.mark.parametrize(("bounds", "kind", "named"), BOUNDS)
-def test_each_bound_is_kept_and_named(bounds: dict[str, int], kind: str, named: str) -> None:
-    rendered(INPUTS[kind])
+def test_each_limit_is_enforced_and_named(bounds: dict[str, int], kind: str, named: str) -> None:
+    render_steps(INPUTS[kind])
     with pytest.raises(ImageTooLarge, match=named):
-        rendered(INPUTS[kind], limits=structs.replace(Limits(), **bounds))
+        render_steps(INPUTS[kind], limits=structs.replace(Limits(), **bounds))
 
 
-def test_a_format_that_is_not_taken_is_said_to_be_so() -> None:
+def test_a_format_that_is_not_accepted_is_named() -> None:
     drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
     with pytest.raises(NotAnImage, match="svg"):
-        rendered(drawing)
-    taken = structs.replace(Limits(), allow_source_formats=("svg",))
-    assert rendered(drawing, limits=taken).size == Size(40, 30)
+        render_steps(drawing)
+    accepted = structs.replace(Limits(), allow_source_formats=("svg",))
+    assert render_steps(drawing, limits=accepted).size == Size(40, 30)
     with pytest.raises(NotAnImage, match="jpeg"):
-        rendered(INPUTS["jpeg baseline"], limits=taken)
+        render_steps(INPUTS["jpeg baseline"], limits=accepted)
 
 
 @pytest.mark.parametrize(
@@ -275,78 +284,82 @@ def test_a_format_that_is_not_taken_is_said_to_be_so() -> None:
         '<script>1</script><rect width="40" height="30" fill="url({file})"/>',
     ],
 )
-def test_a_drawing_reads_no_file(inside: str, tmp_path: Path) -> None:
+def test_an_svg_cannot_read_files(inside: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
-    secret.write_bytes(pictures.file(pictures.plain(40, 30, (255, 0, 0))))
+    secret.write_bytes(pictures.encode(pictures.plain(40, 30, (255, 0, 0))))
     drawing = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">{inside}</svg>'
     body = drawing.replace("{file}", secret.as_uri()).encode()
-    result = pixels(body, limits=structs.replace(Limits(), allow_source_formats=("svg",)))
+    result = render_pixels(body, limits=structs.replace(Limits(), allow_source_formats=("svg",)))
     assert not (result[:, :, 0] > 200).any() or (result[:, :, 3] == 0).all()
 
 
-def test_frames_beyond_the_bound_do_no_harm_where_only_one_is_read() -> None:
+def test_frames_that_are_not_read_do_not_count() -> None:
     few = structs.replace(Limits(), max_frames=1)
-    assert rendered(INPUTS["gif moving"], step("convert", format="jpeg"), limits=few)
-    assert rendered(INPUTS["gif moving"], step("page", number=2), limits=few)
+    assert render_steps(INPUTS["gif moving"], step("convert", format="jpeg"), limits=few)
+    assert render_steps(INPUTS["gif moving"], step("page", number=2), limits=few)
 
 
 @pytest.mark.parametrize("kind", ["gif moving", "webp moving"])
-def test_frames_and_pages_are_chosen_from_one(kind: str) -> None:
-    drawn = pictures.drifting(3, 160, 120)
-    second = pixels(INPUTS[kind], step("page", number=2))
+def test_frames_and_pages_are_counted_from_one(kind: str) -> None:
+    drawn = pictures.moving_scene(3, 160, 120)
+    second = render_pixels(INPUTS[kind], step("page", number=2))
     assert difference(np.ascontiguousarray(second[:, :, :3]), drawn[1]) < 4
-    two = rendered(INPUTS[kind], step("frames", first=2, last=3))
+    two = render_steps(INPUTS[kind], step("frames", first=2, last=3))
     assert pictures.frame_count(two.body) == 2
     for beyond in (step("page", number=4), step("frames", first=1, last=4)):
         with pytest.raises(OperationNotApplicable, match="3 frames"):
-            rendered(INPUTS[kind], beyond)
+            render_steps(INPUTS[kind], beyond)
 
 
-def test_pages_of_a_document() -> None:
-    kept = io.BytesIO()
+def test_a_page_of_a_document_is_selected() -> None:
+    output = io.BytesIO()
     red, blue = pictures.plain(60, 40, pictures.RED), pictures.plain(60, 40, pictures.BLUE)
     first, second = Image.fromarray(red), Image.fromarray(blue)
-    first.save(kept, "TIFF", save_all=True, append_images=[second])
-    assert tuple(pixels(kept.getvalue())[0, 0, :3]) == pictures.RED
-    assert tuple(pixels(kept.getvalue(), step("page", number=2))[0, 0, :3]) == pictures.BLUE
+    first.save(output, "TIFF", save_all=True, append_images=[second])
+    assert tuple(render_pixels(output.getvalue())[0, 0, :3]) == pictures.RED
+    assert (
+        tuple(render_pixels(output.getvalue(), step("page", number=2))[0, 0, :3]) == pictures.BLUE
+    )
 
 
-def test_an_apng_moves_where_the_format_shows_it() -> None:
-    assert pictures.frame_count(rendered(INPUTS["apng"], step("convert", format="webp")).body) == 3
-    assert pictures.frame_count(rendered(INPUTS["apng"]).body) == 1
+def test_an_apng_stays_animated_in_an_animated_format() -> None:
+    assert (
+        pictures.frame_count(render_steps(INPUTS["apng"], step("convert", format="webp")).body) == 3
+    )
+    assert pictures.frame_count(render_steps(INPUTS["apng"]).body) == 1
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
 
 
-def test_a_small_chunk_that_would_fill_the_memory_is_refused() -> None:
-    plain = written("PNG")
+def test_a_decompression_bomb_in_a_chunk_is_rejected() -> None:
+    plain = encode_scene("PNG")
     bomb = zlib.compress(bytes(64 * 1024 * 1024), 9)
     for part in (chunk(b"iCCP", b"x\0\0" + bomb), chunk(b"zTXt", b"x\0\0" + bomb)):
         with pytest.raises(BrokenImage):
-            rendered(plain[:33] + part + plain[33:])
+            render_steps(plain[:33] + part + plain[33:])
 
 
-def test_scans_are_counted_before_any_codec_sees_them() -> None:
+def test_scans_are_counted_before_decoding() -> None:
     body = INPUTS["jpeg progressive"]
     at = body.rindex(b"\xff\xda")
     with pytest.raises(ImageTooLarge, match="100 scans"):
-        rendered(body[:-2] + body[at:-2] * 2000 + b"\xff\xd9")
+        render_steps(body[:-2] + body[at:-2] * 2000 + b"\xff\xd9")
 
 
-def test_directories_that_go_round_come_to_an_end() -> None:
-    body = bytearray(written("TIFF"))
+def test_a_cycle_of_tiff_directories_ends() -> None:
+    body = bytearray(encode_scene("TIFF"))
     first = int.from_bytes(body[4:8], "little")
     count = int.from_bytes(body[first : first + 2], "little")
     at = first + 2 + 12 * count
     body[at : at + 4] = first.to_bytes(4, "little")
-    assert rendered(bytes(body)).size == Size(160, 120)
+    assert render_steps(bytes(body)).size == Size(160, 120)
 
 
 @pytest.mark.parametrize("kind", INPUTS)
-def test_damage_is_a_picture_or_a_failure_with_a_name(kind: str) -> None:
-    plan = CATALOGUE.plan([step("resize", width=20)])
+def test_damaged_files_decode_or_raise_an_image_error(kind: str) -> None:
+    plan = REGISTRY.plan([step("resize", width=20)])
     chance = random.Random(kind)  # noqa: S311 - damage, no secret
     for _ in range(25):
         body = bytearray(INPUTS[kind])
@@ -355,37 +368,39 @@ def test_damage_is_a_picture_or_a_failure_with_a_name(kind: str) -> None:
         if chance.random() < 0.3:
             del body[chance.randrange(len(body)) :]
         with suppress(ImageError):
-            assert render(bytes(body), plan, Limits(), eye=EYE).rendition.body
+            assert render(bytes(body), plan, Limits(), detector=DETECTOR).rendition.body
 
 
-HELD_OUT = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev"
+BAD_INPUTS = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev"
 
 
-@pytest.mark.skipif(not HELD_OUT.exists(), reason="the folder of bad inputs is not here")
-def test_hostile_files_end_as_they_should() -> None:
-    lines = (HELD_OUT / "manifest.tsv").read_text().splitlines()[1:]
+@pytest.mark.skipif(not BAD_INPUTS.exists(), reason="the folder of bad inputs is not here")
+def test_malformed_files_end_as_expected() -> None:
+    lines = (BAD_INPUTS / "manifest.tsv").read_text().splitlines()[1:]
     for name, expected, *_ in (line.split("\t") for line in lines):
-        original = (HELD_OUT / "files" / name).read_bytes()
+        original = (BAD_INPUTS / "files" / name).read_bytes()
         try:
-            answer = type(rendered(original, step("resize", width=50, height=50))).__name__
+            answer = type(render_steps(original, step("resize", width=50, height=50))).__name__
         except ImageError as error:
             answer = type(error).__name__
-        wanted = {
+        allowed = {
             "decode": {"Rendition"},
             "toolarge": {"ImageTooLarge"},
             "refuse": {"NotAnImage", "BrokenImage", "ImageTooLarge"},
             "bounded": {"Rendition", "NotAnImage", "BrokenImage", "ImageTooLarge"},
         }[expected]
-        assert answer in wanted, name
+        assert answer in allowed, name
 
 
-def test_an_alpha_channel_that_hides_nothing_is_left_out_of_animations() -> None:
+def test_an_opaque_alpha_channel_is_dropped_from_animations() -> None:
     still = np.zeros((60, 80, 4), np.uint8)
     still[:, :, 3] = 255
     frames = [still.copy(), still.copy()]
     frames[1][20:30, 20:30, :3] = 200
-    opaque = pictures.animation(pictures.drifting(3, 80, 60))  # Pillow leaves out what stays
-    assert decode(opaque, Limits(), eye=EYE, ends_in="webp").image.bands == 3
+    opaque = pictures.encode_animation(
+        pictures.moving_scene(3, 80, 60)
+    )  # Pillow marks unchanged pixels as transparent
+    assert decode(opaque, Limits(), detector=DETECTOR, output_format="webp").image.bands == 3
     frames[1][20:30, 20:30, 3] = 0
-    seen_through = pictures.animation(frames, "webp")
-    assert decode(seen_through, Limits(), eye=EYE, ends_in="webp").image.bands == 4
+    seen_through = pictures.encode_animation(frames, "webp")
+    assert decode(seen_through, Limits(), detector=DETECTOR, output_format="webp").image.bands == 4

@@ -1,4 +1,4 @@
-"""The keyring: newest signs, any verifies, one spelling per signature."""
+"""The keyring: the newest key signs, any verifies, a signature has one form."""
 
 import base64
 import hmac
@@ -25,9 +25,9 @@ def text(raw: bytes) -> bytes:
 
 
 @given(messages)
-def test_what_is_signed_is_verified(message: bytes) -> None:
-    ring = Keyring([NEW, OLD])
-    assert ring.verify(ring.sign(message).encode(), message)
+def test_a_signature_verifies(message: bytes) -> None:
+    keyring = Keyring([NEW, OLD])
+    assert keyring.verify(keyring.sign(message).encode(), message)
 
 
 @given(messages)
@@ -36,9 +36,9 @@ def test_the_newest_key_signs_with_sixteen_bytes(message: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", [NEW, OLD])
-@pytest.mark.parametrize("taken", [16, 32])
-def test_any_key_verifies_in_both_lengths(key: bytes, taken: int) -> None:
-    assert Keyring([NEW, OLD]).verify(text(mac(key, MESSAGE)[:taken]), MESSAGE)
+@pytest.mark.parametrize("length", [16, 32])
+def test_any_key_verifies_in_both_lengths(key: bytes, length: int) -> None:
+    assert Keyring([NEW, OLD]).verify(text(mac(key, MESSAGE)[:length]), MESSAGE)
 
 
 def test_another_key_does_not_verify() -> None:
@@ -49,28 +49,28 @@ def test_without_keys_nothing_verifies() -> None:
     assert not Keyring([]).verify(b"", b"")
 
 
-@pytest.mark.parametrize("taken", [*range(16), *range(17, 32)])
-def test_no_other_length_verifies(taken: int) -> None:
-    assert not Keyring([NEW]).verify(text(mac(NEW, MESSAGE)[:taken]), MESSAGE)
+@pytest.mark.parametrize("length", [*range(16), *range(17, 32)])
+def test_no_other_length_verifies(length: int) -> None:
+    assert not Keyring([NEW]).verify(text(mac(NEW, MESSAGE)[:length]), MESSAGE)
 
 
-@pytest.mark.parametrize("taken", [16, 32])
-def test_only_the_canonical_last_character_verifies(taken: int) -> None:
-    """Other last characters decode to the same bytes: they would be second addresses."""
-    good = text(mac(NEW, MESSAGE)[:taken])
+@pytest.mark.parametrize("length", [16, 32])
+def test_only_the_canonical_last_character_verifies(length: int) -> None:
+    """Other last characters decode to the same bytes: they would be further URLs of a link."""
+    valid = text(mac(NEW, MESSAGE)[:length])
     alphabet = (string.ascii_letters + string.digits + "-_").encode()
     verified = [
-        last for last in alphabet if Keyring([NEW]).verify(good[:-1] + bytes([last]), MESSAGE)
+        last for last in alphabet if Keyring([NEW]).verify(valid[:-1] + bytes([last]), MESSAGE)
     ]
-    assert verified == [good[-1]]
+    assert verified == [valid[-1]]
 
 
-def test_a_short_key_is_refused() -> None:
+def test_a_short_key_is_an_error() -> None:
     with pytest.raises(ValueError, match="signing key 2 has 15 bytes; at least 16"):
         Keyring([NEW, b"x" * 15])
 
 
-def test_keys_come_in_hexadecimal() -> None:
+def test_keys_are_length_in_hexadecimal() -> None:
     assert Keyring.from_hex([NEW.hex()]).sign(MESSAGE) == Keyring([NEW]).sign(MESSAGE)
 
 
@@ -81,6 +81,6 @@ def test_a_key_that_is_not_hexadecimal_is_not_shown() -> None:
 
 
 def test_the_keyring_does_not_show_its_keys() -> None:
-    ring = Keyring([NEW, OLD])
-    assert repr(ring) == "Keyring(2 keys)"
-    assert NEW not in repr(vars(ring)).encode()
+    keyring = Keyring([NEW, OLD])
+    assert repr(keyring) == "Keyring(2 keys)"
+    assert NEW not in repr(vars(keyring)).encode()

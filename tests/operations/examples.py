@@ -1,4 +1,4 @@
-"""One or more examples of every operation: what the generated tests run, by name and case."""
+"""One or more examples of every operation, by name and case, for the generated tests."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "middle": {"width": 9, "height": 9, "focus": "center"},
     },
     "extend": {
-        "colour": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "#f80"},
+        "color": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "#f80"},
         "transparent": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "transparent"},
     },
     "pad": {"white": {"width": 200, "height": 200, "position": "north"}},
@@ -42,7 +42,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "pixelate": {"eight": {"size": 8}},
     "modulate": {
         "brighter": {"brightness": 1.3},
-        "grey": {"saturation": 0},
+        "gray": {"saturation": 0},
         "turned": {"hue": 90},
     },
     "contrast": {"more": {"factor": 1.5}},
@@ -51,7 +51,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "grayscale": {"": {}},
     "tint": {"sepia": {"hex_color": "#704214"}},
     "invert_colors": {"": {}},
-    "threshold": {"grey": {"value": 128}, "channels": {"value": 128, "is_grayscale": False}},
+    "threshold": {"gray": {"value": 128}, "channels": {"value": 128, "is_grayscale": False}},
     "opacity": {"half": {"opacity": 50}},
     "remove_transparency": {"yellow": {"hex_color": "#ff0"}},
     "remove_background": {"clear": {}, "filled": {"background_hex_color": "#0a0"}},
@@ -77,6 +77,6 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "compress_to_size": {"small": {"max_file_size_in_bytes": 3000}},
 }
 
-MARK = pictures.file(pictures.see_through(40, 30))
+MARK = pictures.encode(pictures.translucent_scene(40, 30))
 
 CASES = [(name, case) for name, cases in EXAMPLES.items() for case in cases]

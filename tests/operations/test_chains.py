@@ -1,15 +1,15 @@
-"""Pipelines as people write them: each gives its size and its type."""
+"""Typical plans: each renders the expected size and format."""
 
 from typing import Any
 
 import pictures
 import pytest
-from render_helper import rendered, step
+from render_helper import render_steps, step
 
 from proxy.formats import sniff
 from proxy.geometry import Size
 
-PHOTO = pictures.file(pictures.scene(600, 450), "jpeg", quality=90)
+PHOTO = pictures.encode(pictures.scene(600, 450), "jpeg", quality=90)
 WEBP, JPEG, PNG = "webp", "jpeg", "png"
 
 
@@ -25,7 +25,7 @@ def size(name: str, width: int, height: int, **more: Any) -> dict[str, Any]:
     return step(name, width_in_px=width, height_in_px=height, **more)
 
 
-PIPELINES: dict[str, tuple[list[dict[str, Any]], Size, str]] = {
+PLANS: dict[str, tuple[list[dict[str, Any]], Size, str]] = {
     "thumbnail": ([size("resize", 300, 200, fit="cover"), convert(WEBP, 80)], Size(300, 200), WEBP),
     "social square": (
         [size("resize", 1080, 1080, fit="cover"), convert(JPEG, 90)],
@@ -120,17 +120,17 @@ PIPELINES: dict[str, tuple[list[dict[str, Any]], Size, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", PIPELINES)
-def test_a_pipeline_gives_its_size_and_its_type(name: str) -> None:
-    steps, expected, form = PIPELINES[name]
-    result = rendered(PHOTO, *steps)
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_renders_the_expected_size_and_format(name: str) -> None:
+    steps, expected, form = PLANS[name]
+    result = render_steps(PHOTO, *steps)
     found = sniff(result.body[:64])
     assert (result.size, result.format) == (expected, form)
     assert found is not None
     assert found.name == form
-    assert pictures.opened(result.body).shape[:2] == (expected.height, expected.width)
+    assert pictures.decode(result.body).shape[:2] == (expected.height, expected.width)
 
 
-def test_thirty_operations_pass() -> None:
+def test_a_plan_of_thirty_operations_is_rendered() -> None:
     steps = [step("flop")] * 29 + [convert(WEBP)]
-    assert rendered(pictures.file(pictures.scene(64, 48)), *steps).size == Size(64, 48)
+    assert render_steps(pictures.encode(pictures.scene(64, 48)), *steps).size == Size(64, 48)

@@ -1,55 +1,59 @@
-"""What holds for every operation, generated from the catalogue."""
+"""What holds for every operation, generated from the registry."""
 
 import msgspec
 import pictures
 import pytest
-from golden import check
+from golden import check_golden
 from operations.examples import CASES, EXAMPLES, MARK
-from render_helper import CATALOGUE, EYE, step
+from render_helper import DETECTOR, REGISTRY, step
 
 from proxy.errors import ProxyError
-from proxy.imaging.image import Rendition
+from proxy.imaging.results import Rendition
 from proxy.limits import Limits
 from proxy.operations import OPERATIONS
+from proxy.operations.operation import Operation, format_operation, operation_name
 from proxy.operations.pipeline import render
-from proxy.operations.plan import Operation, name_of, written
 from proxy.originals import SourceRef
-from proxy.smartcrop.subject import Focus, Region
+from proxy.smartcrop.subject import Region, Subject
 
-# The scene's red disc. What detectors find has tests of its own.
-DISC = Focus((Region(0.2, 0.3, 0.45, 0.6, weight=1, kind="object"),))
-SCENE = pictures.file(pictures.scene(160, 120))
+# The scene's red disc. Detectors have tests of their own.
+DISC = Subject((Region(0.2, 0.3, 0.45, 0.6, weight=1, kind="object"),))
+SCENE = pictures.encode(pictures.scene(160, 120))
 
 INPUTS = {
-    "jpeg": pictures.file(pictures.scene(160, 120), "jpeg", quality=92),
-    "png_alpha": pictures.file(pictures.see_through(160, 120)),
-    "grey": pictures.file(pictures.scene(160, 120)[:, :, 1]),
-    "sixteen_bit": pictures.sixteen_bit(160, 120),
-    "animated": pictures.animation(pictures.drifting(3, 160, 120)),
-    "animated_webp": pictures.animation(pictures.drifting(3, 160, 120), "webp"),
+    "jpeg": pictures.encode(pictures.scene(160, 120), "jpeg", quality=92),
+    "png_alpha": pictures.encode(pictures.translucent_scene(160, 120)),
+    "gray": pictures.encode(pictures.scene(160, 120)[:, :, 1]),
+    "sixteen_bit": pictures.png_16_bit(160, 120),
+    "animated": pictures.encode_animation(pictures.moving_scene(3, 160, 120)),
+    "animated_webp": pictures.encode_animation(pictures.moving_scene(3, 160, 120), "webp"),
 }
 
 
 def run(original: bytes, *steps: dict[str, object]) -> Rendition:
-    plan = CATALOGUE.plan(list(steps))
+    plan = REGISTRY.plan(list(steps))
     also = {SourceRef("logos:mark.png"): MARK}
-    return render(original, plan, Limits(), eye=EYE, focus=DISC, also=also).rendition
+    return render(
+        original, plan, Limits(), detector=DETECTOR, subject=DISC, extra_images=also
+    ).rendition
 
 
 def test_every_operation_has_an_example() -> None:
-    assert set(EXAMPLES) == {name_of(kind) for kind in OPERATIONS}
+    assert set(EXAMPLES) == {operation_name(kind) for kind in OPERATIONS}
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
-def test_it_looks_as_it_did(name: str, case: str, request: pytest.FixtureRequest) -> None:
+def test_the_result_looks_like_the_golden_picture(
+    name: str, case: str, request: pytest.FixtureRequest
+) -> None:
     result = run(SCENE, step(name, **EXAMPLES[name][case]), step("convert", format="png"))
     folder = f"{name}/{case}" if case else f"{name}/default"
-    check(result.body, folder, write=request.config.getoption("--golden"))
+    check_golden(result.body, folder, write=request.config.getoption("--golden"))
 
 
 @pytest.mark.parametrize("kind", list(INPUTS))
 @pytest.mark.parametrize(("name", "case"), CASES)
-def test_it_works_on_every_kind_of_picture(name: str, case: str, kind: str) -> None:
+def test_it_can_be_applied_to_every_kind_of_picture(name: str, case: str, kind: str) -> None:
     alone = step(name, **EXAMPLES[name][case])
     expected = run(SCENE, alone).size
     result = run(INPUTS[kind], alone)
@@ -62,36 +66,36 @@ def test_it_works_on_every_kind_of_picture(name: str, case: str, kind: str) -> N
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
-def test_links_and_json_mean_the_same(name: str, case: str) -> None:
-    operation = CATALOGUE.plan([step(name, **EXAMPLES[name][case])]).operations[0]
-    assert CATALOGUE.plan([msgspec.to_builtins(operation)]).operations[0] == operation
-    assert written(operation).partition(":")[0] == name
+def test_links_and_json_describe_the_same_operation(name: str, case: str) -> None:
+    operation = REGISTRY.plan([step(name, **EXAMPLES[name][case])]).operations[0]
+    assert REGISTRY.plan([msgspec.to_builtins(operation)]).operations[0] == operation
+    assert format_operation(operation).partition(":")[0] == name
 
 
 @pytest.mark.parametrize("kind", OPERATIONS)
-def test_every_operation_and_its_fields_are_explained(kind: type[Operation]) -> None:
+def test_every_operation_and_its_fields_are_documented(kind: type[Operation]) -> None:
     assert kind.__doc__
     assert kind.__doc__.strip().endswith(".")
-    assert kind.__name__ in CATALOGUE.schemas()
+    assert kind.__name__ in REGISTRY.schemas()
 
 
 @pytest.mark.parametrize("kind", OPERATIONS)
-def test_an_unknown_field_is_refused_by_name(kind: type[Operation]) -> None:
-    name = name_of(kind)
+def test_an_unknown_field_is_rejected_by_name(kind: type[Operation]) -> None:
+    name = operation_name(kind)
     fields = next(iter(EXAMPLES[name].values()))
     with pytest.raises(ProxyError, match="nonsense"):
-        CATALOGUE.plan([step(name, **fields, nonsense=1)])
+        REGISTRY.plan([step(name, **fields, nonsense=1)])
 
 
 def _out_of_bounds() -> list[tuple[str, str, object]]:
-    """Every bounded number of every operation, one step beyond each of its bounds."""
+    """Every bounded number of every operation, just beyond each of its bounds."""
     found: list[tuple[str, str, object]] = []
     for kind in OPERATIONS:
         for field, about in msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"].items():
             for option in about.get("anyOf") or [about]:
                 beyond = {"minimum": -1, "exclusiveMinimum": 0, "maximum": 1, "exclusiveMaximum": 0}
                 found += [
-                    (name_of(kind), field, option[bound] + by)
+                    (operation_name(kind), field, option[bound] + by)
                     for bound, by in beyond.items()
                     if bound in option
                 ]
@@ -99,8 +103,8 @@ def _out_of_bounds() -> list[tuple[str, str, object]]:
 
 
 @pytest.mark.parametrize(("name", "field", "value"), _out_of_bounds())
-def test_beyond_a_bound_is_refused_by_name(name: str, field: str, value: object) -> None:
+def test_a_value_out_of_bounds_is_rejected_by_name(name: str, field: str, value: object) -> None:
     fields = next(iter(EXAMPLES[name].values()))
-    given = {key: what for key, what in fields.items() if not field.startswith(key)}
+    valid = {key: what for key, what in fields.items() if not field.startswith(key)}
     with pytest.raises(ProxyError, match=f"{name}.*{field}"):
-        CATALOGUE.plan([step(name, **{**given, field: value})])
+        REGISTRY.plan([step(name, **{**valid, field: value})])

@@ -1,4 +1,4 @@
-"""The catalogue reads operations from links and from JSON, and refuses by name."""
+"""The registry parses operations from links and JSON, and rejects by name."""
 
 from typing import Annotated, Literal
 
@@ -6,8 +6,10 @@ import pytest
 from msgspec import Meta
 
 from proxy.errors import InvalidOperation
-from proxy.imaging.image import Picture
-from proxy.operations.plan import Operation, OperationRegistry, Plan, written
+from proxy.imaging.picture import Picture
+from proxy.operations.operation import Operation, format_operation
+from proxy.operations.plan import Plan
+from proxy.operations.registry import OperationRegistry
 
 
 class Soften(Operation, frozen=True):
@@ -32,11 +34,11 @@ class Convert(Operation, frozen=True):
         return picture
 
 
-catalogue = OperationRegistry((Soften, Convert), at_most=3)
+registry = OperationRegistry((Soften, Convert), max_operations=3)
 
 
-def words(text: str) -> list[tuple[str | None, str]]:
-    pairs = (word.partition("=") for word in text.split(":"))
+def args(text: str) -> list[tuple[str | None, str]]:
+    pairs = (arg.partition("=") for arg in text.split(":"))
     return [(name, value) if equals else (None, name) for name, equals, value in pairs]
 
 
@@ -44,17 +46,17 @@ def words(text: str) -> list[tuple[str | None, str]]:
     "text",
     ["3", "3:0.5", "3:::", "size=3", "size_in_px=3:strength=0.5", "3:shape=round:twice=false"],
 )
-def test_equal_wishes_are_equal_operations(text: str) -> None:
-    assert catalogue.from_args("soften", words(text)) == Soften(3)
+def test_equal_arguments_give_equal_operations(text: str) -> None:
+    assert registry.from_args("soften", args(text)) == Soften(3)
 
 
-def test_a_plan_from_json_is_the_plan_from_words() -> None:
-    plan = catalogue.plan([{"type": "soften", "size": 3, "at": [0.25, 1]}])
-    assert plan == Plan((catalogue.from_args("soften", words("3:at=0.25,1")),))
+def test_json_and_links_give_the_same_plan() -> None:
+    plan = registry.plan([{"type": "soften", "size": 3, "at": [0.25, 1]}])
+    assert plan == Plan((registry.from_args("soften", args("3:at=0.25,1")),))
 
 
-def test_a_whole_float_is_an_integer_in_json() -> None:
-    assert catalogue.plan([{"type": "soften", "size_in_px": 3.0}]) == Plan((Soften(3),))
+def test_a_float_without_fraction_is_an_integer_in_json() -> None:
+    assert registry.plan([{"type": "soften", "size_in_px": 3.0}]) == Plan((Soften(3),))
 
 
 @pytest.mark.parametrize(
@@ -70,9 +72,9 @@ def test_a_whole_float_is_an_integer_in_json() -> None:
         ("3:1:round:true:1:9", "soften takes at most 5 values, not 6"),
     ],
 )
-def test_a_wrong_word_is_refused_by_name(text: str, sentence: str) -> None:
+def test_a_wrong_argument_is_rejected_by_name(text: str, sentence: str) -> None:
     with pytest.raises(InvalidOperation) as caught:
-        catalogue.from_args("soften", words(text))
+        registry.from_args("soften", args(text))
     assert str(caught.value).startswith(sentence)
 
 
@@ -87,19 +89,21 @@ def test_a_wrong_word_is_refused_by_name(text: str, sentence: str) -> None:
         ([{"type": "convert", "format": "auto"}] * 4, "a plan has at most 3 operations, not 4"),
     ],
 )
-def test_wrong_json_is_refused_by_position(steps: object, sentence: str) -> None:
+def test_wrong_json_is_rejected_by_position(steps: object, sentence: str) -> None:
     with pytest.raises(InvalidOperation) as caught:
-        catalogue.plan(steps)
+        registry.plan(steps)
     assert str(caught.value).startswith(sentence)
 
 
-def test_the_canonical_text_spells_defaults_out() -> None:
-    assert written(Soften(3)) == "soften:3"
-    assert written(Soften(3, twice=True)) == "soften:3:0.5:round:true"
-    assert Plan((Soften(3),)).text == "soften:3:0.5:round:false:/offer:"
+def test_the_canonical_text_includes_defaults() -> None:
+    assert format_operation(Soften(3)) == "soften:3"
+    assert format_operation(Soften(3, twice=True)) == "soften:3:0.5:round:true"
+    assert Plan((Soften(3),)).canonical == "soften:3:0.5:round:false:/accept:"
 
 
-def test_an_offer_counts_only_where_the_format_is_open() -> None:
-    open_plan = Plan((Convert("auto"),))
-    assert open_plan.offered(["webp"]) == Plan((Convert("auto"),), offer=("webp",))
-    assert Plan((Convert("png"),)).offered(["webp"]) == Plan((Convert("png"),))
+def test_accepted_formats_count_only_where_the_format_is_negotiated() -> None:
+    negotiating = Plan((Convert("auto"),))
+    assert negotiating.with_accepted_formats(["webp"]) == Plan(
+        (Convert("auto"),), accepted_formats=("webp",)
+    )
+    assert Plan((Convert("png"),)).with_accepted_formats(["webp"]) == Plan((Convert("png"),))

@@ -1,10 +1,10 @@
-"""Who asks, and whether another did just before, in whichever process."""
+"""Whether something was requested twice within seconds, by whichever process."""
 
 from pathlib import Path
 
 import pytest
 
-from proxy.render.recent_requests import Asked
+from proxy.render.recent_requests import RecentRequests
 
 
 class Clock:
@@ -19,40 +19,40 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_once_is_not_twice(clock: Clock) -> None:
-    asked = Asked(None, clock=clock)
-    assert not asked.twice("a", 5)
-    asked.note("a")
-    assert not asked.twice("a", 5)
-    asked.note("a")
-    assert asked.twice("a", 5)
-    assert not asked.twice("b", 5)
+def test_one_request_is_not_repeated(clock: Clock) -> None:
+    requests = RecentRequests(None, clock=clock)
+    assert not requests.repeated_within("a", 5)
+    requests.record("a")
+    assert not requests.repeated_within("a", 5)
+    requests.record("a")
+    assert requests.repeated_within("a", 5)
+    assert not requests.repeated_within("b", 5)
 
 
-def test_twice_is_twice_within_some_seconds(clock: Clock) -> None:
-    asked = Asked(None, clock=clock)
-    asked.note("a")
+def test_only_the_time_between_the_last_two_requests_counts(clock: Clock) -> None:
+    requests = RecentRequests(None, clock=clock)
+    requests.record("a")
     clock.now += 5.1
-    asked.note("a")
-    assert not asked.twice("a", 5)
+    requests.record("a")
+    assert not requests.repeated_within("a", 5)
     clock.now += 4.9
-    asked.note("a")
-    assert asked.twice("a", 5)
-    clock.now += 60  # while the source takes its time
-    assert asked.twice("a", 5)
+    requests.record("a")
+    assert requests.repeated_within("a", 5)
+    clock.now += 60  # while the origin takes its time
+    assert requests.repeated_within("a", 5)
 
 
-def test_others_count_too(tmp_path: Path, clock: Clock) -> None:
-    one, other = (Asked(tmp_path / "asked", clock=clock) for _ in range(2))
-    one.note("a")
-    other.note("a")
-    assert one.twice("a", 5)
-    assert other.twice("a", 5)
+def test_requests_of_other_processes_count_too(tmp_path: Path, clock: Clock) -> None:
+    one, other = (RecentRequests(tmp_path / "requests", clock=clock) for _ in range(2))
+    one.record("a")
+    other.record("a")
+    assert one.repeated_within("a", 5)
+    assert other.repeated_within("a", 5)
 
 
-def test_what_shares_a_place_is_not_mixed_up(clock: Clock) -> None:
-    asked = Asked(None, clock=clock)
-    names = [str(number) for number in range(70_000)]  # more than there are places
-    for name in names:
-        asked.note(name)
-    assert not any(asked.twice(name, 5) for name in names)
+def test_keys_that_share_a_slot_are_told_apart(clock: Clock) -> None:
+    requests = RecentRequests(None, clock=clock)
+    keys = [str(number) for number in range(70_000)]  # more than there are slots
+    for key in keys:
+        requests.record(key)
+    assert not any(requests.repeated_within(key, 5) for key in keys)

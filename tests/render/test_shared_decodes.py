@@ -1,4 +1,4 @@
-"""Sizes that are wanted at a time are made of one decoding, and nobody sees it."""
+"""Several sizes that are requested at a time share one decode, and look the same as without it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,32 +8,31 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from origin_server import Origin
-from pictures import animation, file, frames, opened, scene
-from service_fixture import World
+from origin_server import OriginServer
+from pictures import decode, encode, encode_animation, moving_square, scene
+from service_fixture import ServiceHarness
 
 from proxy.errors import BrokenImage
 from proxy.geometry import Size
-from proxy.imaging.headers import Header, probe
+from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.shrink_on_load import (
-    SHARED_AT_MOST,
-    Raster,
-    may_share,
-    reduced_by,
-    shared_factor,
-    whole_factor,
+    MAX_SHARED_PIXELS,
+    DecodedInfo,
+    can_share,
+    shared_shrink_factor,
+    shrink_factor,
+    size_for_shrink,
 )
-from proxy.links.native import NativeDialect
-from proxy.links.signing import Keyring
+from proxy.links.dialect import DialectContext
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import OperationRegistry
-from proxy.render.protocol import Lane
+from proxy.operations.registry import OperationRegistry
+from proxy.render.scheduling import Priority
 from proxy.service import ImageResult
 
 pytestmark = pytest.mark.anyio
 
-PHOTO = file(scene(1600, 1200), "jpeg", quality=92)
-NATIVE = NativeDialect(OperationRegistry(OPERATIONS), Keyring.from_hex(["00" * 32]))
+PHOTO = encode(scene(1600, 1200), "jpeg", quality=92)
+LINKS = DialectContext(OperationRegistry(OPERATIONS))
 AVATAR = ("resize:100:100", "convert:png")
 CARD = ("resize:400:300", "convert:png")
 SOCIAL = ("smart_crop:600:315", "convert:png")
@@ -41,168 +40,188 @@ SQUARE = ("smart_crop:300:300", "convert:png")
 FULL = ("flip", "convert:png")
 
 
-async def at_once(
-    world: World, url: str, *wishes: tuple[str, ...], lane: Lane = "live"
+async def render_together(
+    harness: ServiceHarness, url: str, *plans: tuple[str, ...], priority: Priority = "interactive"
 ) -> list[ImageResult]:
-    jobs = [NATIVE.make_request(url, list(steps)) for steps in wishes]
-    return list(await asyncio.gather(*(world.service.get_or_render(job, lane) for job in jobs)))
+    requests = [LINKS.make_request(url, list(steps)) for steps in plans]
+    return list(
+        await asyncio.gather(
+            *(harness.service.get_or_render(request, priority) for request in requests)
+        )
+    )
 
 
-async def test_sizes_that_are_wanted_at_once_are_one_decoding_and_one_look(
-    world: World, origin: Origin
+async def test_sizes_that_are_requested_at_once_share_one_decode_and_one_detection(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = origin.serve("/a.jpg", PHOTO)
-    await at_once(world, url, AVATAR, CARD, SOCIAL, SQUARE)
-    assert world.pool.done == {"reduce": 1, "look": 1, "render": 4}
+    await render_together(harness, url, AVATAR, CARD, SOCIAL, SQUARE)
+    assert harness.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
 
 
-async def test_one_after_another_the_second_decodes_for_all_that_follow(
-    world: World, origin: Origin
+async def test_of_consecutive_requests_the_second_decodes_for_all_that_follow(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     url = origin.serve("/a.jpg", PHOTO)
-    for wish in (AVATAR, CARD, SOCIAL, SQUARE):
-        await at_once(world, url, wish)
-    assert world.pool.done == {"reduce": 1, "look": 1, "render": 4}
+    for plan in (AVATAR, CARD, SOCIAL, SQUARE):
+        await render_together(harness, url, plan)
+    assert harness.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
 
 
 @pytest.fixture
-async def workers(tmp_path: Path) -> AsyncIterator[tuple[World, World]]:
-    """Two of one machine."""
-    both = [World(tmp_path / "cache", shared=tmp_path) for _ in range(2)]
+async def workers(tmp_path: Path) -> AsyncIterator[tuple[ServiceHarness, ServiceHarness]]:
+    """Two workers of one machine."""
+    both = [ServiceHarness(tmp_path / "cache", shared_dir=tmp_path) for _ in range(2)]
     yield both[0], both[1]
-    for world in both:
-        await world.close()
+    for harness in both:
+        await harness.close()
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_it_makes_no_difference_which_workers_sizes_reach(
-    workers: tuple[World, World], origin: Origin, together: bool
+async def test_it_makes_no_difference_which_worker_a_size_reaches(
+    workers: tuple[ServiceHarness, ServiceHarness], origin: OriginServer, together: bool
 ) -> None:
     one, other = workers
     url = origin.serve("/a.jpg", PHOTO)
-    wishes = (one, AVATAR), (other, CARD), (one, SOCIAL), (other, SQUARE)
-    asked = [at_once(world, url, wish) for world, wish in wishes]
+    plans = (one, AVATAR), (other, CARD), (one, SOCIAL), (other, SQUARE)
+    renders = [render_together(harness, url, plan) for harness, plan in plans]
     if together:
-        await asyncio.gather(*asked)
+        await asyncio.gather(*renders)
     else:
-        for answers in asked:
-            await answers
-    assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
+        for render in renders:
+            await render
+    assert one.pool.run_counts + other.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
 
 
-async def test_a_worker_that_lets_go_leaves_the_others_what_they_have(
-    workers: tuple[World, World], origin: Origin
+async def test_a_worker_that_evicts_a_decode_leaves_it_to_the_others(
+    workers: tuple[ServiceHarness, ServiceHarness], origin: OriginServer
 ) -> None:
     one, other = workers
     url = origin.serve("/a.jpg", PHOTO)
-    await at_once(one, url, AVATAR, CARD)
-    await at_once(other, url, SOCIAL)
-    one.service._renderer._rasters.forget(unused_for=0)
-    await at_once(other, url, SQUARE)
-    assert one.pool.done + other.pool.done == {"reduce": 1, "look": 1, "render": 4}
+    await render_together(one, url, AVATAR, CARD)
+    await render_together(other, url, SOCIAL)
+    one.service._renderer._decodes.evict(unused_for=0)
+    await render_together(other, url, SQUARE)
+    assert one.pool.run_counts + other.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
 
 
-async def test_what_is_in_no_hurry_stays_so_at_every_step(world: World, origin: Origin) -> None:
+async def test_background_requests_run_all_tasks_at_background_priority(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = origin.serve("/a.jpg", PHOTO)
-    await at_once(world, url, AVATAR, SOCIAL, SQUARE, lane="background")
-    assert world.pool.done == {"reduce": 1, "look": 1, "render": 3}
-    assert world.pool.lanes == {"background"}
+    await render_together(harness, url, AVATAR, SOCIAL, SQUARE, priority="background")
+    assert harness.pool.run_counts == {"decode": 1, "detect": 1, "render": 3}
+    assert harness.pool.priorities == {"background"}
 
 
-async def test_who_comes_alone_is_rendered_in_one_go(world: World, origin: Origin) -> None:
+async def test_a_single_size_is_rendered_in_one_task(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     for name in ("/a.jpg", "/b.jpg"):
-        await at_once(world, origin.serve(name, PHOTO + name.encode()), CARD)
-    assert world.pool.done == {"render": 2}
+        await render_together(harness, origin.serve(name, PHOTO + name.encode()), CARD)
+    assert harness.pool.run_counts == {"render": 2}
 
 
-async def test_a_plan_that_needs_more_pixels_gets_them(world: World, origin: Origin) -> None:
+async def test_a_plan_that_needs_more_pixels_decodes_for_itself(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     url = origin.serve("/a.jpg", PHOTO)
-    full, _, _ = await at_once(world, url, FULL, AVATAR, CARD)
+    full, _, _ = await render_together(harness, url, FULL, AVATAR, CARD)
     assert full.rendition.size == Size(1600, 1200)
-    assert world.pool.done == {"reduce": 1, "render": 3}
+    assert harness.pool.run_counts == {"decode": 1, "render": 3}
 
 
-async def test_what_costs_little_and_what_moves_is_decoded_for_each(
-    world: World, origin: Origin
+async def test_small_and_animated_originals_are_decoded_for_each_size(
+    harness: ServiceHarness, origin: OriginServer
 ) -> None:
     for name, body in (
-        ("/small.jpg", file(scene(400, 300), "jpeg")),
-        ("/moving.gif", animation(frames(4, 1600, 1200))),
+        ("/small.jpg", encode(scene(400, 300), "jpeg")),
+        ("/moving.gif", encode_animation(moving_square(4, 1600, 1200))),
     ):
-        await at_once(world, origin.serve(name, body), AVATAR, ("resize:90:90", "convert:png"))
-    assert world.pool.done == {"render": 4}
+        await render_together(
+            harness, origin.serve(name, body), AVATAR, ("resize:90:90", "convert:png")
+        )
+    assert harness.pool.run_counts == {"render": 4}
 
 
-async def test_no_size_is_visibly_another(world: World, origin: Origin) -> None:
-    wishes = (AVATAR, CARD, SOCIAL, SQUARE)
-    shared = await at_once(world, origin.serve("/a.jpg", PHOTO), *wishes)
-    for number, (wish, one) in enumerate(zip(wishes, shared, strict=True)):
+async def test_sizes_of_a_shared_decode_look_like_those_rendered_alone(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
+    plans = (AVATAR, CARD, SOCIAL, SQUARE)
+    shared = await render_together(harness, origin.serve("/a.jpg", PHOTO), *plans)
+    for number, (plan, one) in enumerate(zip(plans, shared, strict=True)):
         url = origin.serve(f"/{number}.jpg", PHOTO + str(number).encode())
-        (alone,) = await at_once(world, url, wish)
-        assert alone.rendition.decided == one.rendition.decided
+        (alone,) = await render_together(harness, url, plan)
+        assert alone.rendition.crop_reason == one.rendition.crop_reason
         assert alone.rendition.size == one.rendition.size
-        a, b = (opened(answer.rendition.body).astype(float) for answer in (alone, one))
-        # Each was looked at by itself: their windows may lie a row or a column apart.
+        a, b = (decode(result.rendition.body).astype(float) for result in (alone, one))
+        # Each detected on its own pixels: their windows may be a row or a column apart.
         shifts = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
-        apart = [np.abs(a - np.roll(b, shift, (0, 1))).mean() for shift in shifts]
-        assert min(apart) < 1.5
+        differences = [np.abs(a - np.roll(b, shift, (0, 1))).mean() for shift in shifts]
+        assert min(differences) < 1.5
 
 
-async def test_a_file_that_was_cut_is_refused_to_all(world: World, origin: Origin) -> None:
+async def test_a_truncated_original_fails_for_all_sizes(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
     for name, body in (("/cut.jpg", PHOTO[:-5000]), ("/closed.jpg", PHOTO[:-5000] + b"\xff\xd9")):
         url = origin.serve(name, body)
-        jobs = [NATIVE.make_request(url, list(steps)) for steps in (AVATAR, CARD, SOCIAL)]
-        told = await asyncio.gather(*map(world.service.get_or_render, jobs), return_exceptions=True)
-        assert [type(one) for one in told] == [BrokenImage] * 3
+        requests = [LINKS.make_request(url, list(steps)) for steps in (AVATAR, CARD, SOCIAL)]
+        results = await asyncio.gather(
+            *map(harness.service.get_or_render, requests), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [BrokenImage] * 3
 
 
-async def test_rasters_are_let_go(world: World, origin: Origin) -> None:
-    await at_once(world, origin.serve("/a.jpg", PHOTO), AVATAR, CARD)
-    rasters = world.service._renderer._rasters
-    assert len(rasters) == 1
-    rasters.forget(unused_for=0)
-    assert len(rasters) == 0
+async def test_unused_decodes_are_evicted(harness: ServiceHarness, origin: OriginServer) -> None:
+    await render_together(harness, origin.serve("/a.jpg", PHOTO), AVATAR, CARD)
+    decodes = harness.service._renderer._decodes
+    assert len(decodes) == 1
+    decodes.evict(unused_for=0)
+    assert len(decodes) == 0
 
 
-async def test_memory_for_rasters_is_bounded(world: World, origin: Origin) -> None:
-    large = file(scene(3000, 2000), "jpeg")
+async def test_memory_of_decodes_is_bounded(harness: ServiceHarness, origin: OriginServer) -> None:
+    large = encode(scene(3000, 2000), "jpeg")
     for number in range(6):
         url = origin.serve(f"/{number}.jpg", large + str(number).encode())
-        await at_once(world, url, AVATAR, CARD)
-    assert world.pool.done["reduce"] == 6
-    assert len(world.service._renderer._rasters) == 3  # of 18 MB each
+        await render_together(harness, url, AVATAR, CARD)
+    assert harness.pool.run_counts["decode"] == 6
+    assert len(harness.service._renderer._decodes) == 3  # of 18 MB each
 
 
 sides = st.integers(1, 40_000)
 
 
 @given(sides, sides, st.sampled_from(["jpeg", "png", "webp"]))
-def test_a_shared_raster_is_as_small_as_it_was_to_be(width: int, height: int, form: str) -> None:
-    header = Header(form, width, height)  # type: ignore[arg-type]
-    factor = shared_factor(header)
+def test_a_shared_decode_is_at_most_the_limit_and_no_smaller_than_needed(
+    width: int, height: int, form: str
+) -> None:
+    header = ImageHeader(form, width, height)  # type: ignore[arg-type]
+    factor = shared_shrink_factor(header)
     if factor is None:
         return
-    assert width * height <= SHARED_AT_MOST * factor**2
+    assert width * height <= MAX_SHARED_PIXELS * factor**2
     if min(width, height) > 100:
-        needed = reduced_by(factor, Size(width, height))
-        assert factor <= whole_factor(Size(width, height), needed) < 2 * factor
+        needed = size_for_shrink(factor, Size(width, height))
+        assert factor <= shrink_factor(Size(width, height), needed) < 2 * factor
 
 
 @given(sides, sides, sides, sides)
-def test_what_begins_with_a_shared_raster_scales_the_rest_itself(
+def test_a_plan_on_a_shared_decode_scales_the_rest_itself(
     width: int, height: int, wide: int, high: int
 ) -> None:
-    header, needed = Header("jpeg", width, height), Size(wide, high)
-    if may_share(header, needed):
-        factor = shared_factor(header)
+    header, needed = ImageHeader("jpeg", width, height), Size(wide, high)
+    if can_share(header, needed):
+        factor = shared_shrink_factor(header)
         assert factor is not None
         size = Size(width // factor, height // factor)
-        assert Raster(size, 3, Size(width, height), "jpeg", {}).serves(needed)
-        assert whole_factor(Size(width, height), needed) >= factor
+        assert DecodedInfo(size, 3, Size(width, height), "jpeg", {}).can_serve(needed)
+        assert shrink_factor(Size(width, height), needed) >= factor
 
 
-def test_a_header_tells_who_may_share() -> None:
+def test_the_header_decides_whether_a_decode_is_shared() -> None:
     header = probe(PHOTO)
-    assert may_share(header, Size(400, 300))
-    assert not may_share(header, Size(1600, 1200))
-    assert not may_share(header, None)
+    assert can_share(header, Size(400, 300))
+    assert not can_share(header, Size(1600, 1200))
+    assert not can_share(header, None)

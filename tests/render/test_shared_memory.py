@@ -10,37 +10,37 @@ from pathlib import Path
 from msgspec import Struct
 
 from proxy.buffers import OutputBuffer, SharedBuffer
-from proxy.render.shared_memory import Loans
+from proxy.render.shared_memory import SharedMemoryRegistry
 
-LENDER = """
+OWNER = """
 import sys
 from pathlib import Path
-from test_shared_memory import About, filled
-from proxy.render.shared_memory import Loans
-loans, blob = Loans(Path(sys.argv[1]), "thing"), filled(b"of somebody else")
-loans.lend("a", blob, About(7))
-print("lent", flush=True)
+from test_shared_memory import Info, sealed_buffer
+from proxy.render.shared_memory import SharedMemoryRegistry
+registry, buffer = SharedMemoryRegistry(Path(sys.argv[1]), "thing"), sealed_buffer(b"of the owner")
+registry.publish("a", buffer, Info(7))
+print("published", flush=True)
 for line in sys.stdin:
     if line == "replace\\n":
-        del blob
-        blobs = [filled(b"something else") for _ in range(3)]
+        del buffer
+        buffers = [sealed_buffer(b"something else") for _ in range(3)]
         print("replaced", flush=True)
 """
 
 
-class About(Struct, frozen=True):
+class Info(Struct, frozen=True):
     number: int
 
 
-def filled(data: bytes) -> SharedBuffer:
-    room = OutputBuffer(len(data))
-    os.pwrite(room.descriptor, data, 0)
-    return room.sealed(len(data))
+def sealed_buffer(data: bytes) -> SharedBuffer:
+    output = OutputBuffer(len(data))
+    os.pwrite(output.descriptor, data, 0)
+    return output.seal(len(data))
 
 
 @contextmanager
-def lender(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", LENDER, str(folder)]
+def owner(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", OWNER, str(folder)]
     with subprocess.Popen(
         command,
         cwd=Path(__file__).parent,
@@ -49,63 +49,66 @@ def lender(folder: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "lent\n"
+        assert process.stdout.readline() == "published\n"
         yield process
         assert process.stdin is not None
         process.stdin.close()
 
 
-def test_what_another_process_lends_can_be_read_and_outlasts_it(tmp_path: Path) -> None:
-    with lender(tmp_path):
-        lent = Loans(tmp_path, "thing").borrow("a", About)
-        assert lent is not None
-    blob, about = lent
-    assert blob.read() == b"of somebody else"
-    assert about == About(7)
+def test_a_buffer_of_another_process_can_be_read_and_outlives_it(tmp_path: Path) -> None:
+    with owner(tmp_path):
+        found = SharedMemoryRegistry(tmp_path, "thing").open("a", Info)
+        assert found is not None
+    buffer, info = found
+    assert buffer.read() == b"of the owner"
+    assert info == Info(7)
 
 
-def test_what_is_not_lent_any_more_is_not_to_be_had(tmp_path: Path) -> None:
-    loans = Loans(tmp_path, "thing")
-    assert loans.borrow("a", About) is None
-    with lender(tmp_path) as process:
+def test_a_buffer_that_its_owner_has_closed_is_not_found(tmp_path: Path) -> None:
+    registry = SharedMemoryRegistry(tmp_path, "thing")
+    assert registry.open("a", Info) is None
+    with owner(tmp_path) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("replace\n")
         process.stdin.flush()
         assert process.stdout.readline() == "replaced\n"
-        assert loans.borrow("a", About) is None  # another file has its number
-    assert loans.borrow("a", About) is None  # nobody is there any more
+        assert registry.open("a", Info) is None  # another file has its descriptor
+    assert registry.open("a", Info) is None  # the owner has exited
 
 
-def test_what_is_taken_back_is_not_to_be_had(tmp_path: Path) -> None:
-    loans, blob = Loans(tmp_path, "thing"), filled(b"mine")
-    loans.lend("a", blob, About(1))
-    assert loans.borrow("a", About) is not None
-    loans.take_back("a")
-    loans.take_back("a")
-    assert loans.borrow("a", About) is None
+def test_a_withdrawn_buffer_is_not_found(tmp_path: Path) -> None:
+    registry, buffer = SharedMemoryRegistry(tmp_path, "thing"), sealed_buffer(b"mine")
+    registry.publish("a", buffer, Info(1))
+    assert registry.open("a", Info) is not None
+    registry.withdraw("a")
+    registry.withdraw("a")
+    assert registry.open("a", Info) is None
 
 
-def test_what_can_still_be_written_to_is_not_borrowed(tmp_path: Path) -> None:
-    loans, blob = Loans(tmp_path, "thing"), SharedBuffer.of(b"not sealed")
-    loans.lend("a", blob, About(1))
-    assert loans.borrow("a", About) is None
+def test_a_buffer_that_is_still_writable_is_not_opened(tmp_path: Path) -> None:
+    registry, buffer = SharedMemoryRegistry(tmp_path, "thing"), SharedBuffer.from_bytes(b"open")
+    registry.publish("a", buffer, Info(1))
+    assert registry.open("a", Info) is None
 
 
-def test_a_note_that_makes_no_sense_is_no_note(tmp_path: Path) -> None:
+def test_an_invalid_entry_is_ignored(tmp_path: Path) -> None:
     class Other(Struct):
         text: str
 
-    loans, blob = Loans(tmp_path, "thing"), filled(b"mine")
-    loans.lend("a", blob, About(1))
-    assert loans.borrow("a", Other) is None
+    registry, buffer = SharedMemoryRegistry(tmp_path, "thing"), sealed_buffer(b"mine")
+    registry.publish("a", buffer, Info(1))
+    assert registry.open("a", Other) is None
     (tmp_path / "thing-a").write_bytes(b"\xc1")
-    assert loans.borrow("a", About) is None
+    assert registry.open("a", Info) is None
 
 
-def test_without_a_folder_nothing_is_lent(tmp_path: Path) -> None:
-    blob = filled(b"mine")
-    for loans in (Loans(None, "thing"), Loans(tmp_path / "gone", "thing")):
-        loans.lend("a", blob, About(1))
-        assert loans.borrow("a", About) is None
-        loans.take_back("a")
+def test_without_a_folder_nothing_is_published(tmp_path: Path) -> None:
+    buffer = sealed_buffer(b"mine")
+    for registry in (
+        SharedMemoryRegistry(None, "thing"),
+        SharedMemoryRegistry(tmp_path / "missing", "thing"),
+    ):
+        registry.publish("a", buffer, Info(1))
+        assert registry.open("a", Info) is None
+        registry.withdraw("a")

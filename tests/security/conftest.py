@@ -2,17 +2,17 @@ from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
-from live_server import Served, serving
+from live_server import LiveServer, live_server
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server that may ask anybody on loopback."""
-    with serving(tmp_path_factory.mktemp("cache")) as server:
-        yield server
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server that may connect to any address of loopback."""
+    with live_server(tmp_path_factory.mktemp("cache")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def client(served: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url, timeout=60, trust_env=False) as asking:
-        yield asking
+def client(server: LiveServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http_client:
+        yield http_client

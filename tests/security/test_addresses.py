@@ -1,4 +1,4 @@
-"""Links that lead where nobody may go: nothing is dialled, and the answer tells nothing."""
+"""SSRF: links to addresses that are not allowed open no connection, and disclose nothing."""
 
 import asyncio
 import codecs
@@ -8,14 +8,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from live_server import Served, serving
-from origin_server import Origin
-from security.answers import is_sound
-from security.raw import ask
+from live_server import LiveServer, live_server
+from origin_server import OriginServer
+from security.raw_http import get
+from security.response_checks import check_response
 
 pytestmark = pytest.mark.anyio
 
-GIVEN = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev" / "ssrf-urls.tsv"
+SSRF_URLS = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev" / "ssrf-urls.tsv"
 CANARY = 18081
 
 HOSTS = [
@@ -64,88 +64,91 @@ OTHERS = [
 ]
 
 
-def given() -> list[str]:
-    if not GIVEN.exists():
+def listed_sources() -> list[str]:
+    if not SSRF_URLS.exists():
         return []
-    rows = [line.split("\t") for line in GIVEN.read_text().splitlines()[1:]]
+    rows = [line.split("\t") for line in SSRF_URLS.read_text().splitlines()[1:]]
     return [codecs.decode(row[1] if len(row) > 1 else "", "unicode_escape") for row in rows]
 
 
-SOURCES = [*(f"http://{host}:{CANARY}/canary" for host in HOSTS), *OTHERS, *given()]
+SOURCES = [*(f"http://{host}:{CANARY}/canary" for host in HOSTS), *OTHERS, *listed_sources()]
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server as it comes, but for unsigned links and a port that the canary may listen on."""
+def default_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with the default SSRF policy, but unsigned links and any port."""
     environment = {"FRAMEKEEP_SOURCES_ALLOW_NETS": ""}
-    with serving(tmp_path_factory.mktemp("cache"), environment) as server:
+    with live_server(tmp_path_factory.mktemp("cache"), environment) as server:
         yield server
 
 
 class Canary:
-    """Listens where nobody should come, on every address of loopback."""
+    """Counts connections to a port, on every address of loopback."""
 
     def __init__(self) -> None:
-        self.visits = 0
+        self.connections = 0
 
-    async def visited(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.visits += 1
+    async def _on_connection(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         writer.close()
 
     @asynccontextmanager
     async def listening(self, port: int) -> AsyncIterator[int]:
-        async with await asyncio.start_server(self.visited, "0.0.0.0", port) as server:
+        async with await asyncio.start_server(self._on_connection, "0.0.0.0", port) as server:
             yield int(server.sockets[0].getsockname()[1])
 
 
-async def test_nobody_is_dialled_wherever_a_link_leads(guarded: Served) -> None:
+async def test_no_link_opens_a_connection_to_a_denied_address(default_server: LiveServer) -> None:
     canary = Canary()
     async with canary.listening(0) as port:
         for source in SOURCES:
-            led = source.replace(str(CANARY), str(port))
-            for spelled in (quote(led, safe=":/?&=[]@;%\\#!'()*,+"), quote(led, safe="")):
-                answer = await ask(guarded.url, f"/_/{spelled}".encode())
-                is_sound(answer)
-                assert 400 <= answer.status_code < 500 or answer.status_code == 502, (led, answer)
-    assert canary.visits == 0
+            target = source.replace(str(CANARY), str(port))
+            for encoded in (quote(target, safe=":/?&=[]@;%\\#!'()*,+"), quote(target, safe="")):
+                response = await get(default_server.url, f"/_/{encoded}".encode())
+                check_response(response)
+                assert 400 <= response.status_code < 500 or response.status_code == 502, (
+                    target,
+                    response,
+                )
+    assert canary.connections == 0
 
 
-async def test_the_canary_would_have_sung(tmp_path: Path) -> None:
-    """The same port is dialled where the operator says so: the test above can fail."""
+async def test_an_allowed_link_does_open_a_connection(tmp_path: Path) -> None:
+    """The operator allows it here, so the test above can fail."""
     canary = Canary()
-    with serving(tmp_path) as open_server:
+    with live_server(tmp_path) as open_server:
         async with canary.listening(0) as port:
-            await ask(open_server.url, f"/_/http://127.0.0.1:{port}/canary".encode())
-    assert canary.visits > 0
+            await get(open_server.url, f"/_/http://127.0.0.1:{port}/canary".encode())
+    assert canary.connections > 0
 
 
-async def test_what_answers_what_is_shut_and_what_is_not_there_look_the_same(
-    guarded: Served, origin: Origin
+async def test_an_open_a_closed_and_an_unreachable_port_give_the_same_response(
+    default_server: LiveServer, origin: OriginServer
 ) -> None:
-    there = origin.serve("/a.jpg", b"x")
+    open_port = origin.serve("/a.jpg", b"x")
     async with Canary().listening(0) as port:
-        shut = port
-    answers = [
-        await ask(guarded.url, f"/_/{source}".encode())
-        for source in (there, f"http://127.0.0.1:{shut}/", "http://10.255.255.1/")
+        closed = port
+    responses = [
+        await get(default_server.url, f"/_/{source}".encode())
+        for source in (open_port, f"http://127.0.0.1:{closed}/", "http://10.255.255.1/")
     ]
-    told = [{**answer.json(), "instance": ""} for answer in answers]
-    assert told[0] == told[1] == told[2]
-    assert [answer.status_code for answer in answers] == [403, 403, 403]
-    assert origin.asked == []
+    bodies = [{**response.json(), "instance": ""} for response in responses]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert [response.status_code for response in responses] == [403, 403, 403]
+    assert origin.requests == []
 
 
-async def test_a_redirect_to_where_nobody_may_go_is_not_followed(
-    tmp_path: Path, origin: Origin
+async def test_a_redirect_to_a_denied_address_is_not_followed(
+    tmp_path: Path, origin: OriginServer
 ) -> None:
-    """The first hop is listed by its own address; the second is another one of loopback."""
+    """The first hop is allowed by its address; the second is another one of loopback."""
     canary = Canary()
-    with serving(tmp_path, {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.1/32"}) as served:
+    with live_server(tmp_path, {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.1/32"}) as server:
         async with canary.listening(0) as port:
             for number, host in enumerate(("127.0.0.2", "127.1.1.1", "[::1]", "0.0.0.0")):
                 location = {"Location": f"http://{host}:{port}/"}
                 source = origin.serve(f"/{number}", status=302, headers=location)
-                answer = await ask(served.url, f"/_/{source}".encode())
-                is_sound(answer)
-                assert answer.status_code in (403, 502)
-    assert canary.visits == 0
+                response = await get(server.url, f"/_/{source}".encode())
+                check_response(response)
+                assert response.status_code in (403, 502)
+    assert canary.connections == 0

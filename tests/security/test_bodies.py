@@ -1,4 +1,4 @@
-"""Bodies of any kind to the faces that take JSON: a sound answer, never a fault."""
+"""Bodies of any kind to the APIs that take JSON: a proper response, never a server error."""
 
 import json
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from live_server import KEY
-from security.answers import is_short_word
+from security.response_checks import check_error
 
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import name_of
+from proxy.operations.operation import operation_name
 
 TRANSFORM = "/image-transformation/v1/transform"
 PATHS = (
@@ -21,7 +21,7 @@ PATHS = (
     "/computervision/imageanalysis:analyze?features=smartCrops&api-version=2024-02-01",
     "/admin/purge",
 )
-WORDS = (
+KEYS = (
     "file",
     "type",
     "url",
@@ -37,7 +37,7 @@ FUZZ = settings(
     max_examples=120,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-PLAIN = st.one_of(
+SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**70), 2**70),
@@ -48,37 +48,39 @@ PLAIN = st.one_of(
     ),
 )
 VALUES = st.recursive(
-    PLAIN,
+    SCALARS,
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
-        st.dictionaries(st.one_of(st.sampled_from(WORDS), st.text(max_size=6)), inner, max_size=4),
+        st.dictionaries(st.one_of(st.sampled_from(KEYS), st.text(max_size=6)), inner, max_size=4),
     ),
     max_leaves=12,
 )
-STEP = st.builds(
+OPERATION = st.builds(
     lambda name, fields: {**fields, "type": name},
-    st.sampled_from([name_of(kind) for kind in OPERATIONS]),
-    st.dictionaries(st.sampled_from(["width_in_px", "quality", "sigma", "angle", "format"]), PLAIN),
+    st.sampled_from([operation_name(kind) for kind in OPERATIONS]),
+    st.dictionaries(
+        st.sampled_from(["width_in_px", "quality", "sigma", "angle", "format"]), SCALARS
+    ),
 )
-WISH = st.fixed_dictionaries(
+TRANSFORMS = st.fixed_dictionaries(
     {
         "file": st.one_of(
             st.just({"type": "base64", "base64": "iVBORw0KGgo="}), VALUES, st.just({"type": "url"})
         ),
-        "operations": st.one_of(st.lists(st.one_of(STEP, VALUES), max_size=4), VALUES),
+        "operations": st.one_of(st.lists(st.one_of(OPERATION, VALUES), max_size=4), VALUES),
     }
 )
 
-ODD = {
-    "nothing": b"",
-    "no json": b"{",
+MALFORMED = {
+    "empty": b"",
+    "not JSON": b"{",
     "a number": b"1",
     "a byte order mark": b"\xef\xbb\xbf{}",
-    "no utf-8": b'{"url":"\xff"}',
+    "not UTF-8": b'{"url":"\xff"}',
     "utf-16": '{"url":"x"}'.encode("utf-16"),
     "half a surrogate": b'{"url":"\\ud800"}',
     "not a number": b'{"operations":[{"type":"blur","sigma":NaN}]}',
-    "beyond all numbers": b'{"operations":[{"type":"blur","sigma":1e999}]}',
+    "a number out of range": b'{"operations":[{"type":"blur","sigma":1e999}]}',
     "a very long number": b'{"url":' + b"9" * 500_000 + b"}",
     "a very deep list": b"[" * 100_000 + b"]" * 100_000,
     "a very deep object": b'{"file":' * 50_000 + b"1" + b"}" * 50_000,
@@ -102,31 +104,31 @@ def post(client: httpx.Client, path: str, body: bytes) -> httpx.Response:
     return client.post(path, content=body, headers=headers)
 
 
-def is_sound(answer: httpx.Response) -> None:
-    assert 400 <= answer.status_code < 500, answer.text
-    is_short_word(answer)
+def check_client_error(response: httpx.Response) -> None:
+    assert 400 <= response.status_code < 500, response.text
+    check_error(response)
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("shape", ODD)
-def test_odd_bodies_are_refused(client: httpx.Client, path: str, shape: str) -> None:
-    is_sound(post(client, path, ODD[shape]))
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_bodies_are_client_errors(client: httpx.Client, path: str, name: str) -> None:
+    check_client_error(post(client, path, MALFORMED[name]))
 
 
 @pytest.mark.parametrize("path", PATHS)
 @FUZZ
 @given(value=VALUES)
-def test_any_json_is_refused_in_short_words(client: httpx.Client, path: str, value: Any) -> None:
-    answer = post(client, path, json.dumps(value).encode())
-    assert answer.status_code not in (500, 503), answer.text
-    if answer.status_code >= 400:
-        is_short_word(answer)
+def test_any_json_gets_a_short_error(client: httpx.Client, path: str, value: Any) -> None:
+    response = post(client, path, json.dumps(value).encode())
+    assert response.status_code not in (500, 503), response.text
+    if response.status_code >= 400:
+        check_error(response)
 
 
 @FUZZ
-@given(wish=WISH)
-def test_any_wish_is_refused_or_done(client: httpx.Client, wish: Any) -> None:
-    answer = post(client, TRANSFORM, json.dumps(wish).encode())
-    assert answer.status_code not in (500, 503), answer.text
-    if answer.status_code >= 400:
-        is_short_word(answer)
+@given(request=TRANSFORMS)
+def test_any_request_is_done_or_gets_a_short_error(client: httpx.Client, request: Any) -> None:
+    response = post(client, TRANSFORM, json.dumps(request).encode())
+    assert response.status_code not in (500, 503), response.text
+    if response.status_code >= 400:
+        check_error(response)

@@ -1,4 +1,4 @@
-"""Links of any spelling, and signatures that are nearly right: a sentence, never a fault."""
+"""Malformed links and nearly right signatures: a proper error, never a server error."""
 
 import asyncio
 import base64
@@ -10,18 +10,18 @@ import photos
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from live_server import Served, serving
-from security.answers import is_sound
-from security.raw import ask
+from live_server import LiveServer, live_server
+from security.raw_http import get
+from security.response_checks import check_response
 
 from proxy.links.signing import Keyring
 from proxy.operations import OPERATIONS
-from proxy.operations.plan import name_of
+from proxy.operations.operation import operation_name
 
 KEYS = (bytes(range(32)), bytes(range(1, 33)))
-NAMES = [name_of(kind) for kind in OPERATIONS]
+NAMES = [operation_name(kind) for kind in OPERATIONS]
 
-# Any bytes that a request line can hold; weighted to what means something in a link.
+# Any bytes that a request line can contain; more often those with a meaning in a link.
 PIECES = st.one_of(
     st.sampled_from(
         [
@@ -67,7 +67,7 @@ PIECES = st.one_of(
 LINKS = st.lists(PIECES, max_size=12).map("".join)
 STEPS = st.lists(
     st.builds(
-        lambda name, words: ":".join((name, *words)),
+        lambda name, args: ":".join((name, *args)),
         st.sampled_from(NAMES),
         st.lists(st.one_of(st.integers(-9, 9000).map(str), PIECES), max_size=5),
     ),
@@ -76,14 +76,14 @@ STEPS = st.lists(
 ).map("/".join)
 
 
-def sendable(link: str) -> bytes:
-    """The link without what would end the request line."""
+def to_request_target(link: str) -> bytes:
+    """The link without the bytes that would end the request line."""
     return bytes(byte for byte in link.encode() if byte > 0x20 and byte != 0x7F)
 
 
 @pytest.fixture(scope="module")
-def source(served: Served) -> str:
-    return served.origin.serve("/a.png", photos.encoded("png", 40, 30))
+def source(server: LiveServer) -> str:
+    return server.origin.serve("/a.png", photos.encode_scene("png", 40, 30))
 
 
 FUZZ = settings(
@@ -94,61 +94,68 @@ FUZZ = settings(
 
 @FUZZ
 @given(link=LINKS)
-def test_any_link_gets_a_sound_answer(served: Served, link: str) -> None:
-    answer = asyncio.run(ask(served.url, b"/_/" + sendable(link)))
-    is_sound(answer)
-    assert answer.status_code < 500
+def test_any_link_gets_a_proper_response(server: LiveServer, link: str) -> None:
+    response = asyncio.run(get(server.url, b"/_/" + to_request_target(link)))
+    check_response(response)
+    assert response.status_code < 500
 
 
 @FUZZ
 @given(steps=STEPS)
-def test_any_steps_get_a_sound_answer(served: Served, source: str, steps: str) -> None:
-    answer = asyncio.run(ask(served.url, b"/_/" + sendable(steps) + b"/" + source.encode()))
-    is_sound(answer)
-    assert answer.status_code < 500 or answer.status_code in (502, 504)
+def test_any_steps_get_a_proper_response(server: LiveServer, source: str, steps: str) -> None:
+    response = asyncio.run(
+        get(server.url, b"/_/" + to_request_target(steps) + b"/" + source.encode())
+    )
+    check_response(response)
+    assert response.status_code < 500 or response.status_code in (502, 504)
 
 
 @FUZZ
 @given(st.binary(max_size=60))
-def test_any_bytes_get_a_sound_answer(served: Served, link: bytes) -> None:
+def test_any_bytes_get_a_proper_response(server: LiveServer, link: bytes) -> None:
     path = bytes(byte for byte in link if byte > 0x20 and byte != 0x7F)
-    answer = asyncio.run(ask(served.url, b"/" + path))
-    is_sound(answer)
-    assert answer.status_code < 500
+    response = asyncio.run(get(server.url, b"/" + path))
+    check_response(response)
+    assert response.status_code < 500
 
 
 # Signatures.
 
 
 @pytest.fixture(scope="module")
-def signed_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def signed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     keys = {
         "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "false",
         "FRAMEKEEP_LINKS_KEYS": ",".join(key.hex() for key in KEYS),
     }
-    with serving(tmp_path_factory.mktemp("cache"), keys) as server:
-        server.origin.serve("/a.png", photos.encoded("png", 40, 30))
+    with live_server(tmp_path_factory.mktemp("cache"), keys) as server:
+        server.origin.serve("/a.png", photos.encode_scene("png", 40, 30))
         yield server
 
 
-def rest_of(served: Served) -> str:
-    return f"/resize:10:10:fill/{served.origin.url('/a.png')}"
+def signed_part(server: LiveServer) -> str:
+    return f"/resize:10:10:fill/{server.origin.url('/a.png')}"
 
 
-def signed(served: Served, signature: bytes | str, rest: str | None = None) -> httpx.Response:
+def get_signed(
+    server: LiveServer, signature: bytes | str, rest: str | None = None
+) -> httpx.Response:
     text = signature if isinstance(signature, bytes) else signature.encode()
-    link = b"/" + text + (rest_of(served) if rest is None else rest).encode()
-    return asyncio.run(ask(served.url, link))
+    link = b"/" + text + (signed_part(server) if rest is None else rest).encode()
+    return asyncio.run(get(server.url, link))
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_link_signed_with_any_key_is_answered(signed_only: Served, key: bytes) -> None:
+def test_a_link_signed_with_any_of_the_keys_is_valid(signed_server: LiveServer, key: bytes) -> None:
     assert (
-        signed(signed_only, Keyring([key]).sign(rest_of(signed_only).encode())).status_code == 200
+        get_signed(
+            signed_server, Keyring([key]).sign(signed_part(signed_server).encode())
+        ).status_code
+        == 200
     )
 
 
-def variants(good: str) -> list[bytes | str]:
+def near_misses(good: str) -> list[bytes | str]:
     alphabet = string.ascii_letters + string.digits + "-_"
     last = alphabet[(alphabet.index(good[-1]) + 1) % 64]
     raw = base64.urlsafe_b64decode(good + "==")
@@ -166,20 +173,20 @@ def variants(good: str) -> list[bytes | str]:
     ]
 
 
-def test_what_is_nearly_a_signature_is_none(signed_only: Served) -> None:
-    good = Keyring([KEYS[0]]).sign(rest_of(signed_only).encode())
-    asked = len(signed_only.origin.asked)
-    for variant in variants(good):
-        answer = signed(signed_only, variant)
-        is_sound(answer)
-        assert answer.status_code in (400, 403, 404), (variant, answer.text)
-    assert len(signed_only.origin.asked) == asked
+def test_a_nearly_right_signature_is_invalid(signed_server: LiveServer) -> None:
+    good = Keyring([KEYS[0]]).sign(signed_part(signed_server).encode())
+    request_count = len(signed_server.origin.requests)
+    for variant in near_misses(good):
+        response = get_signed(signed_server, variant)
+        check_response(response)
+        assert response.status_code in (400, 403, 404), (variant, response.text)
+    assert len(signed_server.origin.requests) == request_count
 
 
-def test_a_signature_is_for_these_bytes_and_no_others(signed_only: Served) -> None:
-    rest = rest_of(signed_only)
+def test_a_signature_is_valid_for_exactly_these_bytes(signed_server: LiveServer) -> None:
+    rest = signed_part(signed_server)
     good = Keyring([KEYS[0]]).sign(rest.encode())
-    asked = len(signed_only.origin.asked)
+    request_count = len(signed_server.origin.requests)
     changed = [
         *(rest + "?a", rest + "/", rest + "%20", "/" + rest, rest.replace("10", "11")),
         *(rest.replace(":", "%3A"), rest.replace("fill", "Fill"), rest.replace("/a.", "/%61.")),
@@ -191,19 +198,19 @@ def test_a_signature_is_for_these_bytes_and_no_others(signed_only: Served) -> No
         *("", "/", rest[:-1], rest.replace("resize:10:10", "resize:10:10:")),
     ]
     for other in changed:
-        answer = signed(signed_only, good, other)
-        is_sound(answer)
-        assert answer.status_code == 403, (other, answer.text)
-    assert len(signed_only.origin.asked) == asked
+        response = get_signed(signed_server, good, other)
+        check_response(response)
+        assert response.status_code == 403, (other, response.text)
+    assert len(signed_server.origin.requests) == request_count
 
 
-def test_another_key_signs_for_nobody(signed_only: Served) -> None:
-    rest = rest_of(signed_only).encode()
+def test_a_signature_by_another_key_is_invalid(signed_server: LiveServer) -> None:
+    rest = signed_part(signed_server).encode()
     for key in (bytes(32), KEYS[0][:-1], KEYS[0] + b"\1", KEYS[0].hex().encode()):
-        assert signed(signed_only, Keyring([key]).sign(rest)).status_code == 403
+        assert get_signed(signed_server, Keyring([key]).sign(rest)).status_code == 403
 
 
 @FUZZ
 @given(st.text(string.ascii_letters + string.digits + "-_", min_size=22, max_size=22))
-def test_no_guess_is_right(signed_only: Served, guess: str) -> None:
-    assert signed(signed_only, guess).status_code == 403
+def test_no_guessed_signature_is_valid(signed_server: LiveServer, guess: str) -> None:
+    assert get_signed(signed_server, guess).status_code == 403

@@ -1,4 +1,4 @@
-"""Files that were honest until some bytes were changed: headers are read, or refused."""
+"""Valid files with some bytes changed: the header is read, or the file is rejected."""
 
 import pictures
 from hypothesis import example, given, settings
@@ -9,41 +9,44 @@ from proxy.formats import sniff
 from proxy.imaging.headers import probe
 
 SCENE = pictures.scene(40, 30)
-HONEST = [
-    *(pictures.file(SCENE, form) for form in ("png", "gif", "webp", "tiff", "bmp", "ico", "avif")),
-    pictures.file(SCENE, "jpeg", progressive=True),
-    pictures.file(SCENE, "webp", lossless=True),
-    pictures.animation(pictures.frames(), "gif"),
-    pictures.animation(pictures.frames(), "webp"),
-    pictures.animation(pictures.frames(), "png"),
+VALID = [
+    *(
+        pictures.encode(SCENE, form)
+        for form in ("png", "gif", "webp", "tiff", "bmp", "ico", "avif")
+    ),
+    pictures.encode(SCENE, "jpeg", progressive=True),
+    pictures.encode(SCENE, "webp", lossless=True),
+    pictures.encode_animation(pictures.moving_square(), "gif"),
+    pictures.encode_animation(pictures.moving_square(), "webp"),
+    pictures.encode_animation(pictures.moving_square(), "png"),
     b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0" + bytes(60),
     b"<svg xmlns='http://www.w3.org/2000/svg' width='9px' height='9' viewBox='0 0 9 9'/>",
 ]
 NUMBERS = [0, 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]
 
-PLACES = st.one_of(st.integers(0, 80), st.integers(0, 4000))
+OFFSETS = st.one_of(st.integers(0, 80), st.integers(0, 4000))
 CHANGES = st.one_of(
-    st.tuples(PLACES, st.integers(0, 8), st.binary(max_size=12)),
+    st.tuples(OFFSETS, st.integers(0, 8), st.binary(max_size=12)),
     st.builds(
         lambda at, number, size, order: (
             (at, size, (number % 2 ** (8 * size)).to_bytes(size, order))
         ),
-        PLACES,
+        OFFSETS,
         st.sampled_from(NUMBERS),
         st.sampled_from([1, 2, 4, 8]),
         st.sampled_from(["big", "little"]),
     ),
-    st.tuples(PLACES, st.just(10**6), st.just(b"")),
+    st.tuples(OFFSETS, st.just(10**6), st.just(b"")),
 )
 
 
 @settings(max_examples=1500)
-@given(st.sampled_from(HONEST), st.lists(CHANGES, min_size=1, max_size=5))
-@example(HONEST[-2], [(8, 8, b"\xff" * 8)])
-def test_a_changed_file_is_read_or_refused(
-    honest: bytes, changes: list[tuple[int, int, bytes]]
+@given(st.sampled_from(VALID), st.lists(CHANGES, min_size=1, max_size=5))
+@example(VALID[-2], [(8, 8, b"\xff" * 8)])
+def test_a_changed_file_is_read_or_rejected(
+    valid: bytes, changes: list[tuple[int, int, bytes]]
 ) -> None:
-    body = honest
+    body = valid
     for at, size, new in changes:
         body = body[:at] + new + body[at + size :]
     try:
@@ -56,11 +59,11 @@ def test_a_changed_file_is_read_or_refused(
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_of_some_format_or_of_none(body: bytes) -> None:
-    form = sniff(body)
+def test_any_bytes_have_a_known_format_or_none(body: bytes) -> None:
+    sniffed = sniff(body)
     try:
         header = probe(body)
     except (NotAnImage, BrokenImage):
         return
-    assert form is not None
-    assert header.format == form.name
+    assert sniffed is not None
+    assert header.format == sniffed.name

@@ -1,8 +1,8 @@
-"""Requests that two servers in a row might read differently: one of them has to refuse."""
+"""Request smuggling: what two servers in a row could read differently is rejected."""
 
 import pytest
-from live_server import KEY, Served
-from security.raw import answers, say
+from live_server import KEY, LiveServer
+from security.raw_http import exchange, status_codes
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +15,7 @@ POST = (
     b"Ocp-Apim-Subscription-Key: " + KEY.encode() + b"\r\n" + HOST
 )
 
-REFUSED = {
+AMBIGUOUS = {
     "both lengths": POST
     + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     + HIDDEN,
@@ -26,9 +26,9 @@ REFUSED = {
     "one length twice": POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\n12345" + HIDDEN,
     "a list of lengths": POST + b"Content-Length: 5, 5\r\n\r\n12345" + HIDDEN,
     "a signed length": POST + b"Content-Length: +5\r\n\r\n12345" + HIDDEN,
-    "a length below nought": POST + b"Content-Length: -5\r\n\r\n12345" + HIDDEN,
+    "a negative length": POST + b"Content-Length: -5\r\n\r\n12345" + HIDDEN,
     "a hexadecimal length": POST + b"Content-Length: 0x5\r\n\r\n12345" + HIDDEN,
-    "a length beyond all": POST + b"Content-Length: 99999999999999999999\r\n\r\n12345" + HIDDEN,
+    "a length out of range": POST + b"Content-Length: 99999999999999999999\r\n\r\n12345" + HIDDEN,
     "a space before the colon": POST + b"Content-Length : 5\r\n\r\n12345" + HIDDEN,
     "a tab before the colon": POST + b"Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n" + HIDDEN,
     "an unknown coding": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" + HIDDEN,
@@ -47,38 +47,40 @@ REFUSED = {
     "bare line feeds": GET.replace(b"\r", b"") + LAST.replace(b"\r", b""),
     "bare carriage returns": GET.replace(b"\n", b"") + LAST.replace(b"\n", b"") + b"\r\n\r\n",
     "a carriage return in a value": GET + b"X: a\rY: b\r\n" + LAST,
-    "nothing in a value": GET + b"X: a\0b\r\n" + LAST,
-    "nothing in a path": b"GET /he\0alth HTTP/1.1\r\n" + LAST,
+    "a null byte in a value": GET + b"X: a\0b\r\n" + LAST,
+    "a null byte in a path": b"GET /he\0alth HTTP/1.1\r\n" + LAST,
     "a space in a path": b"GET /_/a b HTTP/1.1\r\n" + LAST,
     "a name with a space": GET + b"X A: b\r\n" + LAST,
-    "a name of nothing": GET + b": b\r\n" + LAST,
-    "a version to come": b"GET /health HTTP/9.9\r\n" + LAST,
+    "an empty name": GET + b": b\r\n" + LAST,
+    "a future version": b"GET /health HTTP/9.9\r\n" + LAST,
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,
     "a tunnel": b"CONNECT 127.0.0.1:80 HTTP/1.1\r\n" + LAST,
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
-    "all bytes there are": bytes(range(256)) * 20,
-    "a chunk of no size": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n" + HIDDEN,
+    "all byte values": bytes(range(256)) * 20,
+    "a chunk size that is no number": POST
+    + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"
+    + HIDDEN,
     "a chunk between line feeds": POST
     + b"Transfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n"
     + HIDDEN,
-    "a chunk that is longer than said": POST
+    "a chunk longer than its size": POST
     + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcdef\r\n0\r\n\r\n"
     + HIDDEN,
     "a chunk of a signed size": POST
     + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n"
     + HIDDEN,
-    "a chunk beyond all": POST
+    "a chunk size out of range": POST
     + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n"
     + HIDDEN,
 }
 
 
-@pytest.mark.parametrize("shape", REFUSED)
-async def test_what_can_be_read_in_two_ways_is_not_read_at_all(served: Served, shape: str) -> None:
-    said = await say(served.url, REFUSED[shape])
-    assert len(answers(said)) == 1, said
-    assert 400 <= answers(said)[0] < 500
-    assert b"hidden" not in said
+@pytest.mark.parametrize("name", AMBIGUOUS)
+async def test_an_ambiguous_request_is_rejected(server: LiveServer, name: str) -> None:
+    received = await exchange(server.url, AMBIGUOUS[name])
+    assert len(status_codes(received)) == 1, received
+    assert 400 <= status_codes(received)[0] < 500
+    assert b"hidden" not in received
 
 
 @pytest.mark.parametrize(
@@ -92,15 +94,15 @@ async def test_what_can_be_read_in_two_ways_is_not_read_at_all(served: Served, s
     ],
     ids=["headers", "value", "name", "method", "path"],
 )
-async def test_a_head_has_an_end(served: Served, head: bytes) -> None:
-    said = await say(served.url, head + LAST)
-    assert not [status for status in answers(said) if status < 400]
+async def test_the_size_of_a_request_head_is_limited(server: LiveServer, head: bytes) -> None:
+    received = await exchange(server.url, head + LAST)
+    assert not [status for status in status_codes(received) if status < 400]
 
 
-async def test_many_requests_in_a_row_get_their_answers_in_a_row(served: Served) -> None:
+async def test_pipelined_requests_get_their_responses_in_order(server: LiveServer) -> None:
     request = GET + HOST + b"\r\n"
-    said = await say(served.url, request * 300 + GET + LAST)
-    assert answers(said) == [200] * 301
+    received = await exchange(server.url, request * 300 + GET + LAST)
+    assert status_codes(received) == [200] * 301
 
 
 @pytest.mark.parametrize(
@@ -111,16 +113,18 @@ async def test_many_requests_in_a_row_get_their_answers_in_a_row(served: Served)
     ],
     ids=["h2c", "websocket"],
 )
-async def test_no_other_protocol_is_spoken(served: Served, upgrade: bytes) -> None:
-    said = await say(served.url, GET + upgrade + HOST + b"\r\n" + GET + LAST)
-    assert 101 not in answers(said)
+async def test_no_upgrade_is_accepted(server: LiveServer, upgrade: bytes) -> None:
+    received = await exchange(server.url, GET + upgrade + HOST + b"\r\n" + GET + LAST)
+    assert 101 not in status_codes(received)
 
 
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"])
-async def test_links_are_read_and_nothing_is_echoed(served: Served, method: bytes) -> None:
-    said = await say(served.url, method + b" /_/a?SECRET HTTP/1.1\r\nX: SECRET\r\n" + LAST)
-    assert answers(said) == [405]
-    assert b"SECRET" not in said
+async def test_links_allow_only_reads_and_nothing_is_echoed(
+    server: LiveServer, method: bytes
+) -> None:
+    received = await exchange(server.url, method + b" /_/a?SECRET HTTP/1.1\r\nX: SECRET\r\n" + LAST)
+    assert status_codes(received) == [405]
+    assert b"SECRET" not in received
 
 
 @pytest.mark.parametrize(
@@ -134,9 +138,9 @@ async def test_links_are_read_and_nothing_is_echoed(served: Served, method: byte
         *(b"X-Forwarded-Proto: \xff", b'Forwarded: for="', b"Cookie: " + b"a=b;" * 9000),
     ],
 )
-async def test_headers_of_any_kind_change_nothing(served: Served, header: bytes) -> None:
-    source = served.origin.serve("/none.jpg", status=404)
+async def test_malformed_headers_are_ignored(server: LiveServer, header: bytes) -> None:
+    source = server.origin.serve("/none.jpg", status=404)
     link = f"GET /_/convert:auto/{source} HTTP/1.1\r\n".encode()
-    said = await say(served.url, link + header + b"\r\n" + LAST)
-    assert answers(said) == [404]
-    assert b"<script>" not in said
+    received = await exchange(server.url, link + header + b"\r\n" + LAST)
+    assert status_codes(received) == [404]
+    assert b"<script>" not in received

@@ -1,4 +1,4 @@
-"""The eye: faces are found, odd pictures are no error, and little is kept."""
+"""Detection of the subject: faces are found, odd pictures are no error, and the result is small."""
 
 import subprocess
 import sys
@@ -11,16 +11,16 @@ import pyvips
 
 from proxy.geometry import Size
 from proxy.smartcrop import mtcnn_weights
-from proxy.smartcrop.detector import Eye
-from proxy.smartcrop.placement import place
-from proxy.smartcrop.subject import Focus
+from proxy.smartcrop.detector import SubjectDetector
+from proxy.smartcrop.placement import place_crop
+from proxy.smartcrop.subject import Subject
 
 PORTRAIT = Path(__file__).parents[1] / "photographs" / "portrait.jpg"
 
 
 @pytest.fixture(scope="module")
-def eye() -> Eye:
-    return Eye()
+def detector() -> SubjectDetector:
+    return SubjectDetector()
 
 
 @pytest.fixture(scope="module")
@@ -28,43 +28,54 @@ def portrait() -> pyvips.Image:
     return pyvips.Image.jpegload_buffer(PORTRAIT.read_bytes()).copy_memory()
 
 
-def faces(focus: Focus) -> list[tuple[float, float]]:
+def face_centers(subject: Subject) -> list[tuple[float, float]]:
     return [
         ((region.left + region.right) / 2, (region.top + region.bottom) / 2)
-        for region in focus.regions
+        for region in subject.regions
         if region.kind == "face"
     ]
 
 
-def test_the_face_of_a_portrait_is_found(eye: Eye, portrait: pyvips.Image) -> None:
-    found = faces(eye.look(portrait))
-    assert len(found) == 1
-    x, y = found[0]
+def test_the_face_of_a_portrait_is_found(detector: SubjectDetector, portrait: pyvips.Image) -> None:
+    centers = face_centers(detector.detect(portrait))
+    assert len(centers) == 1
+    x, y = centers[0]
     assert 0.3 < x < 0.65
     assert 0.3 < y < 0.6
 
 
-def test_a_dark_portrait_is_looked_at_as_well(eye: Eye, portrait: pyvips.Image) -> None:
-    assert len(faces(eye.look((portrait * 0.2).cast("uchar")))) == 1
-
-
-def test_two_looks_see_the_same(eye: Eye, portrait: pyvips.Image) -> None:
-    assert eye.look(portrait) == eye.look(portrait) == Eye().look(portrait)
-
-
-def test_evidence_does_not_depend_on_the_size_of_the_picture(
-    eye: Eye, portrait: pyvips.Image
+def test_the_face_of_a_dark_portrait_is_found(
+    detector: SubjectDetector, portrait: pyvips.Image
 ) -> None:
-    small, large = faces(eye.look(portrait)), faces(eye.look(portrait.resize(4)))
+    assert len(face_centers(detector.detect((portrait * 0.2).cast("uchar")))) == 1
+
+
+def test_equal_pictures_give_equal_subjects(
+    detector: SubjectDetector, portrait: pyvips.Image
+) -> None:
+    assert (
+        detector.detect(portrait) == detector.detect(portrait) == SubjectDetector().detect(portrait)
+    )
+
+
+def test_regions_do_not_depend_on_the_size_of_the_picture(
+    detector: SubjectDetector, portrait: pyvips.Image
+) -> None:
+    small, large = (
+        face_centers(detector.detect(portrait)),
+        face_centers(detector.detect(portrait.resize(4))),
+    )
     assert np.allclose(small, large, atol=0.03)
 
 
-def test_a_face_keeps_its_head_in_any_window(eye: Eye, portrait: pyvips.Image) -> None:
-    focus = eye.look(portrait)
-    ((x, y),) = faces(focus)
+def test_every_crop_contains_the_whole_head(
+    detector: SubjectDetector, portrait: pyvips.Image
+) -> None:
+    subject = detector.detect(portrait)
+    ((x, y),) = face_centers(subject)
     for ratio in (Size(1, 1), Size(16, 9), Size(9, 16)):
-        placement = place(focus, Size(256, 384), ratio)
-        assert placement.decided == "face"
+        placement = place_crop(subject, Size(256, 384), ratio)
+        assert placement.reason == "face"
         assert placement.box.left < x * 256 < placement.box.left + placement.box.width
         assert placement.box.top < y * 384 - 40
         assert y * 384 + 20 < placement.box.top + placement.box.height
@@ -75,52 +86,56 @@ def test_a_face_keeps_its_head_in_any_window(eye: Eye, portrait: pyvips.Image) -
     [(1, 1), (1, 3000), (3000, 1), (2, 2), (15, 15), (16, 16), (40, 900), (9000, 20)],
 )
 @pytest.mark.parametrize("bands", [3, 4])
-def test_odd_pictures_get_a_sane_window(eye: Eye, width: int, height: int, bands: int) -> None:
+def test_odd_pictures_get_a_crop_inside_them(
+    detector: SubjectDetector, width: int, height: int, bands: int
+) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (height, width, bands), np.uint8)
     image = pyvips.Image.new_from_array(noise).copy(interpretation="srgb")
-    box = place(eye.look(image), Size(width, height), Size(16, 9)).box
-    assert box.inside(Size(width, height))
+    box = place_crop(detector.detect(image), Size(width, height), Size(16, 9)).box
+    assert box.is_inside(Size(width, height))
 
 
-def test_a_wholly_transparent_picture_shows_nothing(eye: Eye) -> None:
+def test_a_fully_transparent_picture_has_no_subject(detector: SubjectDetector) -> None:
     image = pyvips.Image.black(200, 200, bands=4).copy(interpretation="srgb").copy_memory()
-    assert eye.look(image) == Focus()
+    assert detector.detect(image) == Subject()
 
 
-def test_a_uniform_picture_shows_nothing(eye: Eye) -> None:
+def test_a_uniform_picture_has_no_subject(detector: SubjectDetector) -> None:
     image = (pyvips.Image.black(300, 200, bands=3) + 90).cast("uchar").copy(interpretation="srgb")
-    assert eye.look(image) == Focus()
+    assert detector.detect(image) == Subject()
 
 
-def test_what_any_frame_shows_is_kept(eye: Eye, portrait: pyvips.Image) -> None:
+def test_what_one_frame_shows_is_found(detector: SubjectDetector, portrait: pyvips.Image) -> None:
     blank = (portrait * 0 + 100).cast("uchar")
-    focus = eye.look(blank, portrait, blank)
-    assert len(faces(focus)) == 1
-    assert len(faces(eye.look(portrait, portrait))) == 1
+    subject = detector.detect(blank, portrait, blank)
+    assert len(face_centers(subject)) == 1
+    assert len(face_centers(detector.detect(portrait, portrait))) == 1
 
 
-def test_evidence_is_small_and_survives_being_written(eye: Eye, portrait: pyvips.Image) -> None:
-    focus = eye.look(portrait)
-    packed = msgspec.msgpack.encode(focus)
-    assert len(packed) < 8192
-    assert msgspec.msgpack.decode(packed, type=Focus) == focus
-    assert msgspec.json.decode(msgspec.json.encode(focus), type=Focus) == focus
+def test_a_subject_is_small_and_survives_encoding(
+    detector: SubjectDetector, portrait: pyvips.Image
+) -> None:
+    subject = detector.detect(portrait)
+    encoded = msgspec.msgpack.encode(subject)
+    assert len(encoded) < 8192
+    assert msgspec.msgpack.decode(encoded, type=Subject) == subject
+    assert msgspec.json.decode(msgspec.json.encode(subject), type=Subject) == subject
 
 
-def test_weights_that_are_not_the_known_ones_are_refused(tmp_path: Path) -> None:
-    folder = mtcnn_weights.wheel_folder()
+def test_unknown_weights_are_not_loaded(tmp_path: Path) -> None:
+    folder = mtcnn_weights.find_weights_dir()
     assert folder is not None
     damaged = bytearray((folder / "pnet.lz4").read_bytes())
     damaged[1000] ^= 1
     (tmp_path / "pnet.lz4").write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"pnet\.lz4 is not the file that is known"):
-        mtcnn_weights.read(mtcnn_weights.PROPOSAL, tmp_path)
+    with pytest.raises(ValueError, match=r"pnet\.lz4 has SHA-256 .*, expected"):
+        mtcnn_weights.load_weights(mtcnn_weights.P_NET, tmp_path)
 
 
-def test_the_package_that_holds_the_weights_is_never_imported() -> None:
+def test_the_package_with_the_weights_is_never_imported() -> None:
     code = (
-        "import sys, proxy.smartcrop.detector as e, pyvips;"
-        "e.Eye().look(pyvips.Image.new_from_file(sys.argv[1]));"
+        "import sys, proxy.smartcrop.detector as d, pyvips;"
+        "d.SubjectDetector().detect(pyvips.Image.new_from_file(sys.argv[1]));"
         "print([m for m in ('mtcnn', 'joblib', 'pickle5', 'tensorflow') if m in sys.modules])"
     )
     out = subprocess.run(
@@ -129,7 +144,7 @@ def test_the_package_that_holds_the_weights_is_never_imported() -> None:
     assert out.stdout.strip() == "[]"
 
 
-def test_evidence_and_windows_need_no_numpy() -> None:
+def test_placement_needs_no_numpy() -> None:
     code = "import sys, proxy.smartcrop.placement; print('numpy' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert out.stdout.strip() == "False"

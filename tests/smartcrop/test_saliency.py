@@ -1,23 +1,23 @@
-"""What stands out: what the border can't reach cheaply."""
+"""Saliency: what stands out from the background that touches the border."""
 
 import numpy as np
 import pytest
 
-from proxy.smartcrop.saliency import barrier, regions, salience
+from proxy.smartcrop.saliency import minimum_barrier_distance, saliency_map, saliency_regions
 
 
 def disc(height: int, width: int, x: float, y: float, radius: float) -> np.ndarray:
     rows, columns = np.mgrid[0:height, 0:width]
     inside = (rows - y * height) ** 2 + (columns - x * width) ** 2 < (radius * height) ** 2
     slope = np.linspace(90, 140, width)[None, :].repeat(height, axis=0)  # a wall in uneven light
-    picture = np.stack([slope, slope, slope], axis=2)
-    picture[inside] = (220, 40, 30)
-    return picture.astype(np.uint8)
+    pixels = np.stack([slope, slope, slope], axis=2)
+    pixels[inside] = (220, 40, 30)
+    return pixels.astype(np.uint8)
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.3, 0.5), (0.6, 0.4), (0.5, 0.7)])
 def test_a_red_disc_on_a_wall_stands_out(x: float, y: float) -> None:
-    grid = salience(disc(300, 400, x, y, 0.15))
+    grid = saliency_map(disc(300, 400, x, y, 0.15))
     assert grid is not None
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     assert abs(column / grid.shape[1] - x) < 0.12
@@ -26,38 +26,38 @@ def test_a_red_disc_on_a_wall_stands_out(x: float, y: float) -> None:
 
 
 @pytest.mark.parametrize("shade", [0, 128, 255])
-def test_nothing_stands_out_of_one_colour(shade: int) -> None:
-    assert salience(np.full((200, 300, 3), shade, np.uint8)) is None
+def test_nothing_stands_out_in_one_color(shade: int) -> None:
+    assert saliency_map(np.full((200, 300, 3), shade, np.uint8)) is None
 
 
-def test_what_is_transparent_does_not_stand_out() -> None:
+def test_transparent_parts_do_not_stand_out() -> None:
     picture = disc(300, 400, 0.3, 0.5, 0.15)
     alpha = np.full((300, 400), 255, np.uint8)
     alpha[:, :200] = 0
-    grid = salience(picture, alpha)
+    grid = saliency_map(picture, alpha)
     assert grid is None or grid[:, : grid.shape[1] // 2 - 2].max() == 0
 
 
-def test_a_barrier_is_the_least_span_on_any_way() -> None:
+def test_a_barrier_distance_is_the_smallest_range_of_values_on_any_path() -> None:
     plane = np.zeros((1, 7, 7), np.float32)
     plane[0, 2:5, 2:5] = 5
     plane[0, 3, 3] = 2
-    reached = barrier(plane)
-    assert reached[0, 0, 0] == 0
-    assert reached[0, 1, 1] == 0
-    assert reached[0, 2, 2] == 5
-    assert reached[0, 3, 3] == 5  # over the ring: up to 5 and down to 2 again
+    distance = minimum_barrier_distance(plane)
+    assert distance[0, 0, 0] == 0
+    assert distance[0, 1, 1] == 0
+    assert distance[0, 2, 2] == 5
+    assert distance[0, 3, 3] == 5  # over the ring: up to 5, then down to 2
 
 
-def test_a_shaded_wall_is_no_barrier_along_its_own_shade() -> None:
+def test_a_gradual_shade_is_no_barrier() -> None:
     slope = np.tile(np.linspace(0, 50, 30, dtype=np.float32), (20, 1))[None]
-    assert barrier(slope).max() < 1e-5
+    assert minimum_barrier_distance(slope).max() < 1e-5
 
 
-def test_boxes_of_a_map_hold_all_of_it_once() -> None:
-    grid = salience(disc(300, 400, 0.4, 0.5, 0.2))
+def test_the_regions_of_a_map_cover_it_without_overlap() -> None:
+    grid = saliency_map(disc(300, 400, 0.4, 0.5, 0.2))
     assert grid is not None
-    found = regions(grid)
+    found = saliency_regions(grid)
     assert 0.99 <= sum(region.weight for region in found) <= 1.01
     for index, one in enumerate(found):
         for other in found[index + 1 :]:
@@ -66,6 +66,6 @@ def test_boxes_of_a_map_hold_all_of_it_once() -> None:
             assert apart_x or apart_y
 
 
-def test_the_same_picture_gives_the_same_map() -> None:
+def test_equal_pictures_give_equal_maps() -> None:
     picture = disc(300, 400, 0.4, 0.5, 0.2)
-    assert np.array_equal(salience(picture), salience(picture.copy()))  # type: ignore[arg-type]
+    assert np.array_equal(saliency_map(picture), saliency_map(picture.copy()))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What an answer's headers say about its body's life."""
+"""Response headers of a source: validators, TTL, tags."""
 
 from datetime import UTC, datetime
 
@@ -10,17 +10,17 @@ from proxy.sources.cache_headers import parse_cache_headers
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def said(**headers: str) -> OriginMetadata:
+def parse(**headers: str) -> OriginMetadata:
     by_name = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     return parse_cache_headers(lambda name: by_name.get(name.lower(), ""), NOW)
 
 
-def test_nothing_said() -> None:
-    assert said() == OriginMetadata()
+def test_no_headers() -> None:
+    assert parse() == OriginMetadata()
 
 
 @pytest.mark.parametrize(
-    ("control", "lifetime"),
+    ("control", "ttl"),
     [
         ("max-age=60", 60),
         ("public, MAX-AGE = 60", 60),
@@ -40,18 +40,18 @@ def test_nothing_said() -> None:
         (",,=,;max-age=60", 60),
     ],
 )
-def test_cache_control(control: str, lifetime: float | None) -> None:
-    assert said(cache_control=control).ttl == lifetime
+def test_cache_control(control: str, ttl: float | None) -> None:
+    assert parse(cache_control=control).ttl == ttl
 
 
-def test_what_has_aged_on_its_way_lives_shorter() -> None:
-    assert said(cache_control="max-age=60", age="20").ttl == 40
-    assert said(cache_control="max-age=60", age="80").ttl == 0
-    assert said(cache_control="max-age=60", age="old").ttl == 60
+def test_age_shortens_the_ttl() -> None:
+    assert parse(cache_control="max-age=60", age="20").ttl == 40
+    assert parse(cache_control="max-age=60", age="80").ttl == 0
+    assert parse(cache_control="max-age=60", age="old").ttl == 60
 
 
 @pytest.mark.parametrize(
-    ("expires", "date", "lifetime"),
+    ("expires", "date", "ttl"),
     [
         ("Thu, 01 Jan 2026 12:01:00 GMT", "", 60),
         ("Thu, 01 Jan 2026 12:01:00 GMT", "Thu, 01 Jan 2026 12:00:30 GMT", 30),
@@ -63,29 +63,29 @@ def test_what_has_aged_on_its_way_lives_shorter() -> None:
         ("Thu, 99 Jan 99999999999 12:01:00 GMT", "", 0),
     ],
 )
-def test_expires(expires: str, date: str, lifetime: float) -> None:
-    assert said(expires=expires, date=date).ttl == lifetime
-    assert said(expires=expires, cache_control="max-age=7").ttl == 7
+def test_expires(expires: str, date: str, ttl: float) -> None:
+    assert parse(expires=expires, date=date).ttl == ttl
+    assert parse(expires=expires, cache_control="max-age=7").ttl == 7
 
 
-def test_validators_are_kept_as_they_came() -> None:
-    answer = said(etag='W/"a b"', last_modified="Thu, 01 Jan 2026 11:00:00 GMT")
-    assert answer.validators == Validators('W/"a b"', "Thu, 01 Jan 2026 11:00:00 GMT")
+def test_validators_are_kept_verbatim() -> None:
+    metadata = parse(etag='W/"a b"', last_modified="Thu, 01 Jan 2026 11:00:00 GMT")
+    assert metadata.validators == Validators('W/"a b"', "Thu, 01 Jan 2026 11:00:00 GMT")
 
 
-def test_tags_of_both_headers_each_once() -> None:
-    answer = said(cache_tag="a, b c,,a", surrogate_key=" d  e a")
-    assert answer.tags == ("a", "b c", "d", "e")
+def test_tags_of_both_headers_without_duplicates() -> None:
+    metadata = parse(cache_tag="a, b c,,a", surrogate_key=" d  e a")
+    assert metadata.tags == ("a", "b c", "d", "e")
 
 
 @pytest.mark.parametrize(
     "control",
     ["a" * 500_000 + " b", "a" + " " * 500_000 + "b", ',a="\\"' * 50_000, "max-age=60," * 50_000],
 )
-def test_headers_made_to_keep_us_busy_do_not(control: str) -> None:
-    assert said(cache_control=control).ttl in (None, 60)
+def test_malicious_headers_are_parsed_quickly(control: str) -> None:
+    assert parse(cache_control=control).ttl in (None, 60)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "Sat, 21 Nov 2026 06:00:00 GMT\x01", "\udcff", "ä"])
-def test_what_is_no_date_is_not_told_as_one(text: str) -> None:
-    assert said(last_modified=text).validators.last_modified == ""
+def test_an_invalid_date_is_dropped(text: str) -> None:
+    assert parse(last_modified=text).validators.last_modified == ""

@@ -1,4 +1,4 @@
-"""Names looked up by the system."""
+"""The system's resolver."""
 
 from collections.abc import AsyncIterator
 
@@ -10,21 +10,21 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def lookup() -> AsyncIterator[SystemResolver]:
-    lookup = SystemResolver()
-    yield lookup
-    lookup.close()
+async def resolver() -> AsyncIterator[SystemResolver]:
+    resolver = SystemResolver()
+    yield resolver
+    resolver.close()
 
 
-async def test_a_number_is_its_own_address(lookup: SystemResolver) -> None:
-    assert await lookup("127.0.0.1", 80) == ["127.0.0.1"]
+async def test_a_numeric_address_is_itself(resolver: SystemResolver) -> None:
+    assert await resolver("127.0.0.1", 80) == ["127.0.0.1"]
 
 
-async def test_a_scope_stays_visible(lookup: SystemResolver) -> None:
-    assert await lookup("fe80::1%1", 80) == ["fe80::1%1"]
+async def test_the_scope_of_an_address_is_kept(resolver: SystemResolver) -> None:
+    assert await resolver("fe80::1%1", 80) == ["fe80::1%1"]
 
 
 @pytest.mark.parametrize("host", ["a" * 64, "a..b", ""])
-async def test_what_is_no_name_is_an_os_error(lookup: SystemResolver, host: str) -> None:
-    with pytest.raises(OSError, match=r"not a name|not known"):
-        await lookup(host, 80)
+async def test_an_invalid_name_is_an_os_error(resolver: SystemResolver, host: str) -> None:
+    with pytest.raises(OSError, match=r"invalid host name|not known"):
+        await resolver(host, 80)

@@ -44,7 +44,7 @@ async def source(root: Path) -> AsyncIterator[FileSource]:
     await source.close()
 
 
-async def test_the_original_is_what_lies_there(source: FileSource) -> None:
+async def test_a_file_is_fetched(source: FileSource) -> None:
     original = await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     assert isinstance(original, Original)
     assert original.body.read() == BODY
@@ -52,7 +52,7 @@ async def test_the_original_is_what_lies_there(source: FileSource) -> None:
     assert original.metadata.ttl is None
 
 
-async def test_asked_whether_it_changed(source: FileSource, root: Path) -> None:
+async def test_an_unchanged_file_is_not_modified(source: FileSource, root: Path) -> None:
     path = root / "a.jpg"
     path.write_bytes(BODY)
     os.utime(path, (0, 0))
@@ -69,9 +69,7 @@ async def test_asked_whether_it_changed(source: FileSource, root: Path) -> None:
     assert again.body.read() == BODY[::-1]
 
 
-async def test_what_was_fetched_stays_when_the_file_does_not(
-    source: FileSource, root: Path
-) -> None:
+async def test_an_original_does_not_change_with_its_file(source: FileSource, root: Path) -> None:
     original = await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     assert isinstance(original, Original)
     (root / "users" / "42 é%20.jpg").write_bytes(b"")
@@ -87,7 +85,7 @@ async def test_what_was_fetched_stays_when_the_file_does_not(
         "é" * 128,
     ],
 )
-async def test_paths_that_lead_elsewhere_are_none(source: FileSource, path: str) -> None:
+async def test_paths_out_of_the_root_are_invalid(source: FileSource, path: str) -> None:
     with pytest.raises(InvalidSource, match="path"):
         await source.fetch(SourceRef(f"media:{path}"))
 
@@ -95,12 +93,12 @@ async def test_paths_that_lead_elsewhere_are_none(source: FileSource, path: str)
 @pytest.mark.parametrize(
     "path", ["none.jpg", "users/none.jpg", "none/a.jpg", "users/42 é%20.jpg/a"]
 )
-async def test_nothing_is_there(source: FileSource, path: str) -> None:
+async def test_a_missing_file_is_not_found(source: FileSource, path: str) -> None:
     with pytest.raises(SourceNotFound):
         await source.fetch(SourceRef(f"media:{path}"))
 
 
-async def test_links_are_not_followed(source: FileSource, root: Path) -> None:
+async def test_symbolic_links_are_not_followed(source: FileSource, root: Path) -> None:
     (root / "out.jpg").symlink_to(root.parent / "secret.jpg")
     (root / "up").symlink_to(root.parent)
     (root / "in.jpg").symlink_to(root / "users" / "42 é%20.jpg")
@@ -111,7 +109,7 @@ async def test_links_are_not_followed(source: FileSource, root: Path) -> None:
         await source.fetch(SourceRef("media:up/secret.jpg"))
 
 
-async def test_the_root_may_be_reached_by_a_link(root: Path, tmp_path: Path) -> None:
+async def test_the_root_may_be_a_symbolic_link(root: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(root)
     source = FileSource(tmp_path / "link", Limits())
     assert isinstance(await source.fetch(SourceRef("m:users/42 é%20.jpg")), Original)
@@ -127,7 +125,7 @@ async def test_only_regular_files_are_originals(source: FileSource, root: Path) 
                 await source.fetch(SourceRef(f"media:{path}"))
 
 
-async def test_size_at_the_bound_and_one_above(source: FileSource, root: Path) -> None:
+async def test_the_size_limit_is_exact(source: FileSource, root: Path) -> None:
     (root / "most.jpg").write_bytes(bytes(1000))
     (root / "more.jpg").write_bytes(bytes(1001))
     original = await source.fetch(SourceRef("media:most.jpg"))
@@ -137,14 +135,14 @@ async def test_size_at_the_bound_and_one_above(source: FileSource, root: Path) -
         await source.fetch(SourceRef("media:more.jpg"))
 
 
-async def test_a_root_that_is_gone(tmp_path: Path) -> None:
+async def test_a_missing_root_is_not_found(tmp_path: Path) -> None:
     source = FileSource(tmp_path / "none", Limits())
     with pytest.raises(SourceNotFound):
         await source.fetch(SourceRef("media:a.jpg"))
     await source.close()
 
 
-class Meddled(FileSource):
+class ModifiedDuringRead(FileSource):
     """A file that is written to while it is read."""
 
     def _copy(self, descriptor: int, status: os.stat_result) -> Original:
@@ -154,42 +152,42 @@ class Meddled(FileSource):
         return original
 
 
-async def test_a_file_that_changes_meanwhile_is_no_original(root: Path) -> None:
+async def test_a_file_that_changes_while_it_is_read_is_an_error(root: Path) -> None:
     (root / "a.jpg").write_bytes(BODY)
-    source = Meddled(root, Limits())
+    source = ModifiedDuringRead(root, Limits())
     with pytest.raises(SourceFailed, match="changed while it was read"):
         await source.fetch(SourceRef("media:a.jpg"))
     await source.close()
 
 
 class Hanging(FileSource):
-    """A disk that does not answer until it is told to."""
+    """A disk that does not respond until the test lets it."""
 
-    answer = threading.Event()
+    proceed = threading.Event()
 
     def _read(
-        self, parts: tuple[str, ...], validators: Validators | None
+        self, segments: tuple[str, ...], validators: Validators | None
     ) -> Original | NotModified:
-        self.answer.wait()
-        return super()._read(parts, validators)
+        self.proceed.wait()
+        return super()._read(segments, validators)
 
 
-async def test_a_disk_that_hangs_does_not_hold_the_caller(root: Path) -> None:
+async def test_a_disk_that_hangs_ends_in_a_timeout(root: Path) -> None:
     source = Hanging(root, Limits(fetch_timeout_seconds=0.05), threads=1)
     try:
         with pytest.raises(SourceTimedOut):
             await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     finally:
-        source.answer.set()
+        source.proceed.set()
         await source.close()
 
 
 def open_descriptors() -> int:
-    gc.collect()  # failures hold their frames until then
+    gc.collect()  # exceptions keep their frames until then
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def test_nothing_stays_open(source: FileSource, root: Path) -> None:
+async def test_no_descriptor_leaks(source: FileSource, root: Path) -> None:
     (root / "link.jpg").symlink_to(root)
     await source.fetch(SourceRef("media:users/42 é%20.jpg"))
     before = open_descriptors()
@@ -198,7 +196,7 @@ async def test_nothing_stays_open(source: FileSource, root: Path) -> None:
     assert open_descriptors() <= before
 
 
-async def test_neither_uploads_nor_headers(source: FileSource) -> None:
+async def test_uploads_and_headers_are_invalid(source: FileSource) -> None:
     with pytest.raises(InvalidSource):
         await source.fetch(Upload(BODY))
     with pytest.raises(InvalidSource):

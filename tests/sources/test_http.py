@@ -1,4 +1,4 @@
-"""Originals at http(s) URLs, from a server that behaves."""
+"""Originals at http(s) URLs, from a correct server."""
 
 import asyncio
 import hashlib
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from origin_server import FaultOrigin, Origin
+from origin_server import FaultyOrigin, OriginServer
 
 from proxy.errors import (
     InvalidSource,
@@ -30,16 +30,16 @@ BODY = b"picture " * 100
 
 
 @pytest.fixture
-async def dialer() -> AsyncIterator[HttpClient]:
-    patient = HttpClientConfig(connect_timeout_seconds=60, read_timeout_seconds=60)
-    dialer = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]), patient)
-    yield dialer
-    await dialer.close()
+async def client() -> AsyncIterator[HttpClient]:
+    config = HttpClientConfig(connect_timeout_seconds=60, read_timeout_seconds=60)
+    client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]), config)
+    yield client
+    await client.close()
 
 
 @pytest.fixture
-def source(dialer: HttpClient) -> HttpSource:
-    return HttpSource(dialer, LIMITS, retry_seconds=0)
+def source(client: HttpClient) -> HttpSource:
+    return HttpSource(client, LIMITS, retry_backoff_seconds=0)
 
 
 async def fetch(source: HttpSource, url: str) -> Original:
@@ -48,19 +48,19 @@ async def fetch(source: HttpSource, url: str) -> Original:
     return original
 
 
-async def test_the_original_is_what_lies_there(source: HttpSource, origin: Origin) -> None:
+async def test_an_original_is_fetched(source: HttpSource, origin: OriginServer) -> None:
     original = await fetch(source, origin.serve("/a.jpg?x=%2F", BODY))
     assert original.body.read() == BODY
     assert original.digest == hashlib.sha256(BODY).hexdigest()
     assert original.metadata == OriginMetadata()
 
 
-async def test_we_say_who_we_are_and_nothing_of_anybody_else(
-    source: HttpSource, origin: Origin
+async def test_requests_have_our_headers_and_no_others(
+    source: HttpSource, origin: OriginServer
 ) -> None:
     await source.fetch(SourceRef(origin.serve("/a.jpg", BODY)))
-    (asked,) = origin.asked
-    assert asked.headers == {
+    (request,) = origin.requests
+    assert request.headers == {
         "host": origin.url("").removeprefix("http://"),
         "user-agent": "Framekeep",
         "accept": "*/*",
@@ -69,26 +69,26 @@ async def test_we_say_who_we_are_and_nothing_of_anybody_else(
     }
 
 
-async def test_the_target_goes_out_as_it_was_written(source: HttpSource, origin: Origin) -> None:
+async def test_the_target_is_sent_verbatim(source: HttpSource, origin: OriginServer) -> None:
     target = "/a//b/../%2e%2F%zz;x?q=%20+&&u=http://h:1/~{}|"
     await source.fetch(SourceRef(origin.serve(target, BODY)))
-    assert origin.asked[0].target == target
+    assert origin.requests[0].target == target
 
 
-async def test_neither_cookies_nor_proxies_nor_netrc(
-    source: HttpSource, origin: Origin, monkeypatch: pytest.MonkeyPatch
+async def test_no_cookies_and_no_proxies_are_used(
+    source: HttpSource, origin: OriginServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with FaultOrigin.saying(b"") as proxy:
+    async with FaultyOrigin.sending(b"") as proxy:
         monkeypatch.setenv("http_proxy", proxy.url())
         monkeypatch.setenv("all_proxy", proxy.url())
         url = origin.serve("/a.jpg", BODY, headers={"Set-Cookie": "a=b"})
         await source.fetch(SourceRef(url))
         await source.fetch(SourceRef(url))
         assert proxy.connections == 0
-    assert "cookie" not in origin.asked[1].headers
+    assert "cookie" not in origin.requests[1].headers
 
 
-async def test_what_the_answer_says_is_handed_on(source: HttpSource, origin: Origin) -> None:
+async def test_response_headers_become_metadata(source: HttpSource, origin: OriginServer) -> None:
     headers = {
         "ETag": '"1"',
         "Last-Modified": "Thu, 01 Jan 2026 11:00:00 GMT",
@@ -100,37 +100,35 @@ async def test_what_the_answer_says_is_handed_on(source: HttpSource, origin: Ori
     assert original.metadata == OriginMetadata(validators, ttl=60, tags=("a", "b"))
 
 
-async def test_asked_whether_it_changed(source: HttpSource, origin: Origin) -> None:
+async def test_a_304_is_not_modified(source: HttpSource, origin: OriginServer) -> None:
     url = origin.serve("/a.jpg", status=304, headers={"Cache-Control": "max-age=60"})
     known = Validators('W/"1"', "Thu, 01 Jan 2026 11:00:00 GMT")
-    assert await source.fetch(SourceRef(url), known) == NotModified(
-        OriginMetadata(known, ttl=60)
-    )
-    assert origin.asked[0].headers["if-none-match"] == 'W/"1"'
-    assert origin.asked[0].headers["if-modified-since"] == "Thu, 01 Jan 2026 11:00:00 GMT"
+    assert await source.fetch(SourceRef(url), known) == NotModified(OriginMetadata(known, ttl=60))
+    assert origin.requests[0].headers["if-none-match"] == 'W/"1"'
+    assert origin.requests[0].headers["if-modified-since"] == "Thu, 01 Jan 2026 11:00:00 GMT"
 
 
-async def test_new_validators_take_the_place_of_the_old(source: HttpSource, origin: Origin) -> None:
+async def test_a_304_may_bring_new_validators(source: HttpSource, origin: OriginServer) -> None:
     url = origin.serve("/a.jpg", status=304, headers={"ETag": '"2"'})
     unchanged = await source.fetch(SourceRef(url), Validators('"1"'))
     assert unchanged == NotModified(OriginMetadata(Validators('"2"')))
 
 
-async def test_it_has_changed(source: HttpSource, origin: Origin) -> None:
+async def test_a_changed_original_is_fetched(source: HttpSource, origin: OriginServer) -> None:
     original = await source.fetch(SourceRef(origin.serve("/a.jpg", BODY)), Validators('"1"'))
     assert isinstance(original, Original)
 
 
 @pytest.mark.parametrize("validators", [None, Validators()])
-async def test_unchanged_is_no_answer_when_we_have_nothing(
-    source: HttpSource, origin: Origin, validators: Validators | None
+async def test_a_304_without_validators_is_an_error(
+    source: HttpSource, origin: OriginServer, validators: Validators | None
 ) -> None:
     with pytest.raises(SourceFailed, match="status 304"):
         await source.fetch(SourceRef(origin.serve("/a.jpg", status=304)), validators)
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "asked"),
+    ("status", "error", "requests"),
     [
         (204, SourceFailed, 1),
         (206, SourceFailed, 1),
@@ -148,24 +146,22 @@ async def test_unchanged_is_no_answer_when_we_have_nothing(
         (599, SourceFailed, 1),
     ],
 )
-async def test_other_answers_are_failures(
-    source: HttpSource, origin: Origin, status: int, error: type[Exception], asked: int
+async def test_other_statuses_are_errors(
+    source: HttpSource, origin: OriginServer, status: int, error: type[Exception], requests: int
 ) -> None:
     with pytest.raises(error, match=str(status)):
         await source.fetch(SourceRef(origin.serve("/a.jpg", BODY, status=status)))
-    assert origin.count("/a.jpg") == asked
+    assert origin.count("/a.jpg") == requests
 
 
-async def test_a_server_that_says_when_to_come_back_is_not_asked_again_at_once(
-    source: HttpSource, origin: Origin
-) -> None:
+async def test_retry_after_prevents_a_retry(source: HttpSource, origin: OriginServer) -> None:
     url = origin.serve("/a.jpg", status=503, headers={"Retry-After": "60"})
     with pytest.raises(SourceFailed):
         await source.fetch(SourceRef(url))
     assert origin.count("/a.jpg") == 1
 
 
-async def test_what_is_over_in_a_moment_is_not_noticed(source: HttpSource, origin: Origin) -> None:
+async def test_a_retry_hides_a_transient_failure(source: HttpSource, origin: OriginServer) -> None:
     async def busy_at_first(_: web.BaseRequest) -> web.Response:
         return web.Response(body=BODY, status=200 if origin.count("/a.jpg") > 2 else 503)
 
@@ -173,14 +169,16 @@ async def test_what_is_over_in_a_moment_is_not_noticed(source: HttpSource, origi
     assert original.body.read() == BODY
 
 
-async def test_size_at_the_bound_and_one_above(source: HttpSource, origin: Origin) -> None:
+async def test_the_size_limit_is_exact(source: HttpSource, origin: OriginServer) -> None:
     original = await fetch(source, origin.serve("/most.jpg", bytes(1000)))
     assert len(original.body) == 1000
     with pytest.raises(SourceTooLarge, match="larger than 1000 bytes"):
         await fetch(source, origin.serve("/more.jpg", bytes(1001)))
 
 
-async def test_size_is_counted_where_it_is_not_said(source: HttpSource, origin: Origin) -> None:
+async def test_the_size_of_a_chunked_body_is_limited(
+    source: HttpSource, origin: OriginServer
+) -> None:
     async def endless(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -191,37 +189,39 @@ async def test_size_is_counted_where_it_is_not_said(source: HttpSource, origin: 
         await fetch(source, origin.handle("/a.jpg", endless))
 
 
-async def test_an_empty_body_is_an_original(source: HttpSource, origin: Origin) -> None:
+async def test_an_empty_body_is_an_original(source: HttpSource, origin: OriginServer) -> None:
     original = await fetch(source, origin.serve("/a.jpg", b""))
     assert original.body.read() == b""
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects_are_followed(source: HttpSource, origin: Origin, status: int) -> None:
+async def test_redirects_are_followed(
+    source: HttpSource, origin: OriginServer, status: int
+) -> None:
     origin.serve("/b.jpg", BODY)
     url = origin.serve("/a.jpg", status=status, headers={"Location": "/b.jpg"})
     original = await fetch(source, url)
     assert original.body.read() == BODY
 
 
-async def test_as_many_redirects_as_allowed(source: HttpSource, origin: Origin) -> None:
+async def test_the_redirect_limit_is_exact(source: HttpSource, origin: OriginServer) -> None:
     for hop in range(3):
         origin.serve(f"/{hop}", status=302, headers={"Location": f"/{hop + 1}"})
     origin.serve("/3", BODY)
     await source.fetch(SourceRef(origin.url("/0")))
     origin.serve("/3", status=302, headers={"Location": "/4"})
     origin.serve("/4", BODY)
-    with pytest.raises(SourceFailed, match="redirects more than 3 times"):
+    with pytest.raises(SourceFailed, match="redirect limit exceeded: more than 3 redirects"):
         await source.fetch(SourceRef(origin.url("/0")))
     assert origin.count("/4") == 0
 
 
-async def test_redirects_in_a_circle_are_seen_at_once(source: HttpSource, origin: Origin) -> None:
+async def test_a_redirect_loop_is_an_error(source: HttpSource, origin: OriginServer) -> None:
     origin.serve("/a", status=302, headers={"Location": "/b"})
     origin.serve("/b", status=302, headers={"Location": "/a#again"})
-    with pytest.raises(SourceFailed, match="in a circle"):
+    with pytest.raises(SourceFailed, match="redirect loop"):
         await source.fetch(SourceRef(origin.url("/a")))
-    assert len(origin.asked) == 2
+    assert len(origin.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -231,96 +231,98 @@ async def test_redirects_in_a_circle_are_seen_at_once(source: HttpSource, origin
         *("http://0177.1/", "http://[::1", "//127.1/", "\\\\evil\\x", "gopher://127.0.0.1/"),
     ],
 )
-async def test_redirects_to_what_is_no_url_of_ours(
-    source: HttpSource, origin: Origin, location: str
+async def test_a_redirect_to_an_invalid_url_is_an_error(
+    source: HttpSource, origin: OriginServer, location: str
 ) -> None:
     url = origin.serve("/a.jpg", status=302, headers={"Location": location})
-    with pytest.raises(SourceFailed, match="redirects"):
+    with pytest.raises(SourceFailed, match="redirect"):
         await source.fetch(SourceRef(url))
-    assert len(origin.asked) == 1
+    assert len(origin.requests) == 1
 
 
-async def test_each_hop_is_measured_by_the_policy(source: HttpSource, origin: Origin) -> None:
-    async with FaultOrigin.saying(b"") as secret:
+async def test_the_policy_checks_each_redirect(source: HttpSource, origin: OriginServer) -> None:
+    async with FaultyOrigin.sending(b"") as secret:
         location = f"http://[::ffff:127.0.0.2]:{secret.port}/"
         url = origin.serve("/a.jpg", status=302, headers={"Location": location})
-        with pytest.raises(SourceForbidden, match="not a public one"):
+        with pytest.raises(SourceForbidden, match="source address not allowed"):
             await source.fetch(SourceRef(url))
         assert secret.connections == 0
 
 
-async def test_a_redirect_to_a_port_that_is_not_asked(source: HttpSource, origin: Origin) -> None:
+async def test_a_redirect_to_a_denied_port_is_an_error(
+    source: HttpSource, origin: OriginServer
+) -> None:
     url = origin.serve("/a", status=302, headers={"Location": "http://127.0.0.1:25/"})
-    with pytest.raises(SourceForbidden, match="port 25"):
+    with pytest.raises(SourceForbidden, match="source port not allowed: 25"):
         await source.fetch(SourceRef(url))
 
 
-async def test_headers_and_deadline_of_one_request(source: HttpSource, origin: Origin) -> None:
+async def test_a_request_can_have_headers(source: HttpSource, origin: OriginServer) -> None:
     url = origin.serve("/a.jpg", BODY)
-    along = (("authorization", "Bearer secret"), ("user-agent", "me"), ("accept-language", "de"))
-    await source.fetch(SourceRef(url, headers=along, timeout_seconds=50))
-    assert set(along) <= set(origin.asked[0].headers.items())
+    headers = (("authorization", "Bearer secret"), ("user-agent", "me"), ("accept-language", "de"))
+    await source.fetch(SourceRef(url, headers=headers, timeout_seconds=50))
+    assert set(headers) <= set(origin.requests[0].headers.items())
     await source.fetch(SourceRef(url))
-    assert origin.asked[1].headers["user-agent"] == "Framekeep"
-    assert "authorization" not in origin.asked[1].headers
+    assert origin.requests[1].headers["user-agent"] == "Framekeep"
+    assert "authorization" not in origin.requests[1].headers
 
 
-async def test_headers_go_to_the_server_they_are_meant_for_and_no_other(
-    source: HttpSource, origin: Origin
+async def test_headers_are_not_sent_to_another_server_after_a_redirect(
+    source: HttpSource, origin: OriginServer
 ) -> None:
-    async with Origin() as other:
+    async with OriginServer() as other:
         other.serve("/b", status=302, headers={"Location": origin.serve("/c", BODY)})
         origin.serve("/a", status=302, headers={"Location": "/a2"})
         origin.serve("/a2", status=302, headers={"Location": other.url("/b")})
         await source.fetch(SourceRef(origin.url("/a"), headers=(("authorization", "secret"),)))
         sent = [
-            (asked.target, asked.headers.get("authorization"))
-            for asked in (*origin.asked, *other.asked)
+            (request.target, request.headers.get("authorization"))
+            for request in (*origin.requests, *other.requests)
         ]
     assert sent == [("/a", "secret"), ("/a2", "secret"), ("/c", None), ("/b", None)]
 
 
-async def test_headers_that_are_ours_to_say_are_refused(source: HttpSource, origin: Origin) -> None:
+async def test_reserved_headers_are_an_error(source: HttpSource, origin: OriginServer) -> None:
     url = origin.serve("/a.jpg", BODY)
     with pytest.raises(InvalidSource, match="header host"):
         await source.fetch(SourceRef(url, headers=(("Host", "internal"),)))
-    assert not origin.asked
+    assert not origin.requests
 
 
-async def test_an_answer_that_does_not_come(dialer: HttpClient, origin: Origin) -> None:
+async def test_a_missing_response_is_a_timeout(client: HttpClient, origin: OriginServer) -> None:
     async def never(_: web.BaseRequest) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
     url = origin.handle("/a.jpg", never)
-    with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
-        await HttpSource(dialer, LIMITS).fetch(SourceRef(url, timeout_seconds=0.2))
+    with pytest.raises(SourceTimedOut, match=r"timeout exceeded after 0\.2 s"):
+        await HttpSource(client, LIMITS).fetch(SourceRef(url, timeout_seconds=0.2))
 
 
-async def test_no_query_is_told_to_a_log(dialer: HttpClient) -> None:
-    source = HttpSource(dialer, LIMITS)
-    async with FaultOrigin.saying(b"no HTTP") as server:
+async def test_errors_do_not_contain_queries(client: HttpClient) -> None:
+    source = HttpSource(client, LIMITS)
+    async with FaultyOrigin.sending(b"no HTTP") as server:
         with pytest.raises(SourceFailed) as failed:
             await source.fetch(SourceRef(server.url("/a.jpg?key=secret")))
     assert failed.value.detail
     assert "secret" not in failed.value.detail + str(failed.value)
 
 
-async def test_a_deadline_can_be_shortened_but_not_stretched(
-    dialer: HttpClient, origin: Origin
+async def test_a_request_can_only_shorten_the_timeout(
+    client: HttpClient, origin: OriginServer
 ) -> None:
     async def never(_: web.BaseRequest) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
     url = origin.handle("/a.jpg", never)
-    source = HttpSource(dialer, Limits(fetch_timeout_seconds=0.2))
-    with pytest.raises(SourceTimedOut, match=r"longer than 0\.2 seconds"):
+    source = HttpSource(client, Limits(fetch_timeout_seconds=0.2))
+    with pytest.raises(SourceTimedOut, match=r"timeout exceeded after 0\.2 s"):
         await source.fetch(SourceRef(url, timeout_seconds=90))
 
 
-async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> None:
-    """Two of four connections wait for ever at one server; another one is asked meanwhile."""
+async def test_one_slow_host_does_not_take_all_connections(origin: OriginServer) -> None:
+    """Two of four connections wait for ever at one server, and another server gets a request."""
     arrived = asyncio.Semaphore(0)
 
     async def never(_: web.BaseRequest) -> web.Response:
@@ -328,23 +330,23 @@ async def test_one_slow_host_does_not_take_all_connections(origin: Origin) -> No
         await asyncio.Event().wait()
         raise AssertionError
 
-    reach = SsrfPolicy(allow_nets=["127.0.0.1"])
-    dialer = HttpClient(reach, HttpClientConfig(max_connections=4, max_connections_per_host=2))
-    source = HttpSource(dialer, LIMITS)
-    async with Origin() as slow:
+    policy = SsrfPolicy(allow_nets=["127.0.0.1"])
+    client = HttpClient(policy, HttpClientConfig(max_connections=4, max_connections_per_host=2))
+    source = HttpSource(client, LIMITS)
+    async with OriginServer() as slow:
         url = slow.handle("/a.jpg", never)
         waiting = [asyncio.create_task(source.fetch(SourceRef(url))) for _ in range(8)]
         await arrived.acquire()
         await arrived.acquire()
         original = await fetch(source, origin.serve("/b.jpg", BODY))
         assert original.body.read() == BODY
-        assert len(slow.asked) == 2
+        assert len(slow.requests) == 2
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-    await dialer.close()
+    await client.close()
 
 
-async def test_an_upload_is_not_for_this_source(source: HttpSource) -> None:
+async def test_an_upload_is_invalid(source: HttpSource) -> None:
     with pytest.raises(InvalidSource):
         await source.fetch(Upload(BODY))

@@ -1,4 +1,4 @@
-"""Requests that go out, and those that do not."""
+"""The HTTP client: requests that are sent, and those that the SSRF policy stops."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from origin_server import FaultOrigin, Origin
+from origin_server import FaultyOrigin, OriginServer
 
 from proxy.errors import ProxyError, SourceFailed, SourceForbidden, SourceTimedOut
 from proxy.limits import Limits
@@ -28,34 +28,35 @@ LOOPBACK = SsrfPolicy(allow_nets=["127.0.0.1"])
 CERTIFICATE = Path(__file__).parents[1] / "loopback.pem"
 
 
-class Names:
-    """A name server that says what the test wants, and counts."""
+class FakeResolver:
+    """Resolves every name to the addresses of the test, and counts."""
 
-    def __init__(self, *answers: Sequence[str]) -> None:
-        self.answers = list(answers)
-        self.asked = 0
+    def __init__(self, *results: Sequence[str]) -> None:
+        self.results = list(results)
+        self.calls = 0
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        self.asked += 1
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.calls += 1
+        return self.results.pop(0) if len(self.results) > 1 else self.results[0]
 
 
 @asynccontextmanager
-async def dialing(
-    reach: SsrfPolicy = LOOPBACK,
-    lookup: Callable[[str, int], Awaitable[Sequence[str]]] | None = None,
+async def open_client(
+    policy: SsrfPolicy = LOOPBACK,
+    resolver: Callable[[str, int], Awaitable[Sequence[str]]] | None = None,
 ) -> AsyncIterator[HttpClient]:
-    # Nothing here should reach a deadline, however busy the machine.
-    dialer = HttpClient(reach, HttpClientConfig(connect_timeout_seconds=60, read_timeout_seconds=60), lookup)
+    # Timeouts that nothing should reach on a busy machine.
+    config = HttpClientConfig(connect_timeout_seconds=60, read_timeout_seconds=60)
+    client = HttpClient(policy, config, resolver)
     try:
-        yield dialer
+        yield client
     finally:
-        await dialer.close()
+        await client.close()
 
 
-async def body(dialer: HttpClient, url: str) -> bytes:
-    async with dialer.request("GET", parse_url(url)) as answer:
-        return b"".join([chunk async for chunk in answer.chunks()])
+async def get(client: HttpClient, url: str) -> bytes:
+    async with client.request("GET", parse_url(url)) as response:
+        return b"".join([chunk async for chunk in response.chunks()])
 
 
 @pytest.mark.parametrize(
@@ -75,163 +76,163 @@ async def body(dialer: HttpClient, url: str) -> bytes:
         ["127.1"],
     ],
 )
-async def test_a_name_is_no_way_round_the_policy(addresses: list[str]) -> None:
-    async with FaultOrigin.saying(b"") as canary:
-        names = Names(addresses)
-        async with dialing(SsrfPolicy(), names) as dialer:
-            with pytest.raises(SourceForbidden) as refused:
-                await body(dialer, f"http://innocent.example:{canary.port}/")
-            with pytest.raises(SourceForbidden) as literal:
-                await body(dialer, canary.url())
-        assert str(refused.value) == str(literal.value) == ADDRESS_NOT_ALLOWED
-        assert refused.value.detail == literal.value.detail == ""
+async def test_a_name_does_not_bypass_the_policy(addresses: list[str]) -> None:
+    async with FaultyOrigin.sending(b"") as canary:
+        resolver = FakeResolver(addresses)
+        async with open_client(SsrfPolicy(), resolver) as client:
+            with pytest.raises(SourceForbidden) as by_name:
+                await get(client, f"http://innocent.example:{canary.port}/")
+            with pytest.raises(SourceForbidden) as by_address:
+                await get(client, canary.url())
+        assert str(by_name.value) == str(by_address.value) == ADDRESS_NOT_ALLOWED
+        assert by_name.value.detail == by_address.value.detail == ""
         assert canary.connections == 0
 
 
-async def test_what_is_refused_looks_the_same_whether_anyone_listens() -> None:
-    async with dialing(SsrfPolicy()) as dialer:
-        async with FaultOrigin.saying(b"") as canary:
+async def test_a_denied_address_looks_the_same_whether_anything_listens() -> None:
+    async with open_client(SsrfPolicy()) as client:
+        async with FaultyOrigin.sending(b"") as canary:
             url = canary.url()
             with pytest.raises(SourceForbidden) as somebody:
-                await body(dialer, url)
+                await get(client, url)
             assert canary.connections == 0
         with pytest.raises(SourceForbidden) as nobody:
-            await body(dialer, url)
+            await get(client, url)
     assert str(somebody.value) == str(nobody.value)
 
 
-async def test_of_several_addresses_only_those_allowed_are_dialled(origin: Origin) -> None:
-    names = Names(["10.0.0.1", "fd00::1", "127.0.0.1", "169.254.169.254"])
+async def test_only_the_allowed_addresses_of_a_name_are_used(origin: OriginServer) -> None:
+    resolver = FakeResolver(["10.0.0.1", "fd00::1", "127.0.0.1", "169.254.169.254"])
     url = origin.serve("/a.jpg", b"hello").replace("127.0.0.1", "mixed.example")
-    async with dialing(LOOPBACK, names) as dialer:
-        assert await body(dialer, url) == b"hello"
+    async with open_client(LOOPBACK, resolver) as client:
+        assert await get(client, url) == b"hello"
 
 
-async def test_a_name_that_turns_between_two_look_ups_is_caught() -> None:
-    """A connection is made anew each time here, so that each time the name is looked up."""
-    names = Names(["127.0.0.1"], ["127.0.0.2"])
-    async with FaultOrigin.saying(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") as canary:
-        async with dialing(LOOPBACK, names) as dialer:
+async def test_dns_rebinding_is_stopped() -> None:
+    """Each request opens a new connection here, so each time the name is resolved."""
+    resolver = FakeResolver(["127.0.0.1"], ["127.0.0.2"])
+    async with FaultyOrigin.sending(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") as canary:
+        async with open_client(LOOPBACK, resolver) as client:
             url = f"http://turning.example:{canary.port}/"
-            assert await body(dialer, url) == b"hello"
+            assert await get(client, url) == b"hello"
             with pytest.raises(SourceForbidden):
-                await body(dialer, url)
-        assert (names.asked, canary.connections) == (2, 1)
+                await get(client, url)
+        assert (resolver.calls, canary.connections) == (2, 1)
 
 
-async def test_a_name_without_an_address() -> None:
-    async with dialing(LOOPBACK, Names([])) as dialer:
-        with pytest.raises(SourceFailed, match="could not be looked up"):
-            await body(dialer, "http://nowhere.example/")
+async def test_a_name_without_an_address_is_an_error() -> None:
+    async with open_client(LOOPBACK, FakeResolver([])) as client:
+        with pytest.raises(SourceFailed, match="host name not resolved"):
+            await get(client, "http://nowhere.example/")
 
 
-async def test_a_name_that_is_not_known() -> None:
+async def test_an_unknown_name_is_an_error() -> None:
     async def unknown(_host: str, _port: int) -> Sequence[str]:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
-    async with dialing(LOOPBACK, unknown) as dialer:
-        with pytest.raises(SourceFailed, match="could not be looked up") as failed:
-            await body(dialer, "http://nowhere.example/")
+    async with open_client(LOOPBACK, unknown) as client:
+        with pytest.raises(SourceFailed, match="host name not resolved") as failed:
+            await get(client, "http://nowhere.example/")
         assert not failed.value.transient
 
 
-async def test_a_name_server_that_is_busy_may_be_asked_again() -> None:
+async def test_a_busy_name_server_is_a_transient_failure() -> None:
     async def busy(_host: str, _port: int) -> Sequence[str]:
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
-    async with dialing(LOOPBACK, busy) as dialer:
+    async with open_client(LOOPBACK, busy) as client:
         with pytest.raises(SourceFailed) as failed:
-            await body(dialer, "http://nowhere.example/")
+            await get(client, "http://nowhere.example/")
         assert failed.value.transient
 
 
-async def test_a_name_server_that_hangs_does_not_hold_the_caller() -> None:
+async def test_a_name_server_that_hangs_ends_in_a_timeout() -> None:
     async def hanging(_host: str, _port: int) -> Sequence[str]:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with dialing(LOOPBACK, hanging) as dialer:
-        source = HttpSource(dialer, Limits(fetch_timeout_seconds=0.05))
+    async with open_client(LOOPBACK, hanging) as client:
+        source = HttpSource(client, Limits(fetch_timeout_seconds=0.05))
         with pytest.raises(SourceTimedOut):
             await source.fetch(SourceRef("http://nowhere.example/"))
 
 
 @pytest.mark.parametrize("host", ["localhost", "app.localhost"])
-async def test_names_of_this_machine_are_this_machine(origin: Origin, host: str) -> None:
+async def test_localhost_names_are_loopback(origin: OriginServer, host: str) -> None:
     url = origin.serve("/a.jpg", b"hello").replace("127.0.0.1", host)
-    async with dialing() as dialer:
-        assert await body(dialer, url) == b"hello"
-    async with dialing(SsrfPolicy()) as dialer:
+    async with open_client() as client:
+        assert await get(client, url) == b"hello"
+    async with open_client(SsrfPolicy()) as client:
         with pytest.raises(SourceForbidden):
-            await body(dialer, url)
+            await get(client, url)
 
 
-async def test_a_server_that_is_reached_by_ipv6() -> None:
+async def test_a_server_is_reached_by_ipv6() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-    origin = FaultOrigin.saying(answer)
+    origin = FaultyOrigin.sending(answer)
     origin.host = "::1"
     async with origin:
-        async with dialing(SsrfPolicy(allow_nets=["::1"])) as dialer:
-            assert await body(dialer, origin.url()) == b"hello"
-        async with dialing(SsrfPolicy()) as dialer:
+        async with open_client(SsrfPolicy(allow_nets=["::1"])) as client:
+            assert await get(client, origin.url()) == b"hello"
+        async with open_client(SsrfPolicy()) as client:
             with pytest.raises(SourceForbidden):
-                await body(dialer, origin.url())
+                await get(client, origin.url())
         assert origin.connections == 1
 
 
-async def test_scheme_host_and_port_are_measured_before_anything_is_looked_up() -> None:
-    names = Names(["127.0.0.1"])
-    reach = SsrfPolicy(allow_nets=["127.0.0.1"], allow_hosts=["example.com"], allow_http=False)
-    async with dialing(reach, names) as dialer:
+async def test_scheme_host_and_port_are_checked_before_the_name_is_resolved() -> None:
+    resolver = FakeResolver(["127.0.0.1"])
+    policy = SsrfPolicy(allow_nets=["127.0.0.1"], allow_hosts=["example.com"], allow_http=False)
+    async with open_client(policy, resolver) as client:
         for url in ("http://example.com/", "https://evil.example/", "https://example.com:25/"):
             with pytest.raises(SourceForbidden):
-                await body(dialer, url)
-    assert names.asked == 0
+                await get(client, url)
+    assert resolver.calls == 0
 
 
 @pytest.fixture
-async def secure() -> AsyncIterator[Origin]:
+async def secure() -> AsyncIterator[OriginServer]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATE)
-    async with Origin(tls=context) as server:
+    async with OriginServer(tls=context) as server:
         yield server
 
 
-async def test_a_certificate_nobody_vouches_for_is_refused(secure: Origin) -> None:
-    async with dialing() as dialer:
+async def test_an_untrusted_certificate_is_an_error(secure: OriginServer) -> None:
+    async with open_client() as client:
         with pytest.raises(SourceFailed, match="certificate"):
-            await body(dialer, secure.serve("/a.jpg", b"hello"))
-    assert not secure.asked
+            await get(client, secure.serve("/a.jpg", b"hello"))
+    assert not secure.requests
 
 
-async def test_a_certificate_of_another_host_is_refused(
-    secure: Origin, monkeypatch: pytest.MonkeyPatch
+async def test_a_certificate_of_another_host_is_an_error(
+    secure: OriginServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     secure.serve("/a.jpg", b"hello")
-    async with dialing(LOOPBACK, Names(["127.0.0.1"])) as dialer:
-        assert await body(dialer, secure.url("/a.jpg", "origin.test")) == b"hello"
+    async with open_client(LOOPBACK, FakeResolver(["127.0.0.1"])) as client:
+        assert await get(client, secure.url("/a.jpg", "origin.test")) == b"hello"
         with pytest.raises(SourceFailed, match="certificate"):
-            await body(dialer, secure.url("/a.jpg", "other.test"))
+            await get(client, secure.url("/a.jpg", "other.test"))
 
 
-async def test_a_secure_original_does_not_come_by_an_insecure_way(
-    secure: Origin, origin: Origin, monkeypatch: pytest.MonkeyPatch
+async def test_a_redirect_from_https_to_http_is_denied(
+    secure: OriginServer, origin: OriginServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     plain = origin.serve("/a.jpg", b"hello")
-    async with dialing() as dialer:
-        source = HttpSource(dialer, Limits(fetch_timeout_seconds=60))
+    async with open_client() as client:
+        source = HttpSource(client, Limits(fetch_timeout_seconds=60))
         url = secure.serve("/down", status=302, headers={"Location": plain})
         with pytest.raises(SourceForbidden, match="from https:// to http://"):
             await source.fetch(SourceRef(url))
-        assert not origin.asked
+        assert not origin.requests
         secure.serve("/b.jpg", b"hello")
         up = origin.serve("/up", status=302, headers={"Location": secure.url("/b.jpg")})
         assert isinstance(await source.fetch(SourceRef(up)), Original)
 
 
-async def test_a_body_can_be_sent(origin: Origin) -> None:
+async def test_a_body_is_sent(origin: OriginServer) -> None:
     got: list[bytes] = []
 
     async def keep(request: web.BaseRequest) -> web.Response:
@@ -239,52 +240,55 @@ async def test_a_body_can_be_sent(origin: Origin) -> None:
         return web.Response(status=202)
 
     url = origin.handle("/hook", keep)
-    async with dialing() as dialer, dialer.request("POST", parse_url(url), (), b"{}") as answer:
-        assert answer.status == 202
+    async with (
+        open_client() as client,
+        client.request("POST", parse_url(url), (), b"{}") as response,
+    ):
+        assert response.status == 202
     assert got == [b"{}"]
 
 
-SPELLINGS = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev" / "ssrf-urls.tsv"
+SSRF_URLS = Path(__file__).parents[3] / "shared" / "eval" / "badinputs-dev" / "ssrf-urls.tsv"
 
 
-@pytest.mark.skipif(not SPELLINGS.exists(), reason="the collection of spellings is not here")
-async def test_no_spelling_of_a_private_address_is_dialled() -> None:
-    dialled: list[str] = []
+@pytest.mark.skipif(not SSRF_URLS.exists(), reason="the collection of SSRF URLs is missing")
+async def test_no_form_of_a_private_address_is_allowed() -> None:
+    allowed: list[str] = []
 
-    class Watching(SsrfPolicy):
-        def admits_address(self, text: str) -> bool:
-            admitted = super().allows_address(text)
-            if admitted:
-                dialled.append(text)
-            return admitted
+    class RecordingPolicy(SsrfPolicy):
+        def allows_address(self, text: str) -> bool:
+            is_allowed = super().allows_address(text)
+            if is_allowed:
+                allowed.append(text)
+            return is_allowed
 
-    class Watched(SourceConfig, frozen=True):
-        def reach(self) -> SsrfPolicy:
-            return Watching()
+    class RecordingConfig(SourceConfig, frozen=True):
+        def ssrf_policy(self) -> SsrfPolicy:
+            return RecordingPolicy()
 
-    sources = SourceRouter.from_config(Watched(), Limits(fetch_timeout_seconds=60))
-    rows = [line.split("\t") for line in SPELLINGS.read_text(encoding="utf-8").splitlines()]
-    for _, spelling in [row for row in rows if not row[0].startswith("#")]:
-        text = spelling.encode("latin-1", "backslashreplace").decode("unicode_escape")
+    sources = SourceRouter.from_config(RecordingConfig(), Limits(fetch_timeout_seconds=60))
+    rows = [line.split("\t") for line in SSRF_URLS.read_text(encoding="utf-8").splitlines()]
+    for _, url in [row for row in rows if not row[0].startswith("#")]:
+        text = url.encode("latin-1", "backslashreplace").decode("unicode_escape")
         with pytest.raises(ProxyError):
             await sources.fetch(SourceRef(text))
     await sources.close()
-    assert not dialled
+    assert not allowed
 
 
 @pytest.mark.parametrize("size", [1000, 300_000, 5_000_000])
-@pytest.mark.parametrize("turns", [0, 1, 10])
-async def test_no_clock_runs_over_a_connection_that_nobody_uses(
-    origin: Origin, size: int, turns: int
+@pytest.mark.parametrize("pauses", [0, 1, 10])
+async def test_no_read_timeout_runs_on_an_idle_connection(
+    origin: OriginServer, size: int, pauses: int
 ) -> None:
-    """It would run out for whoever is given the connection next."""
+    """It would fail the next request on this connection."""
     url = origin.serve("/a.jpg", bytes(size))
-    async with dialing() as dialer:
-        async with dialer.request("GET", parse_url(url)) as answer:
-            async for _ in answer.chunks():
-                for _ in range(turns):
-                    await asyncio.sleep(0)  # who reads slowly has the other side wait
-        assert dialer._session is not None
-        assert isinstance(dialer._session.connector, aiohttp.BaseConnector)
-        ((resting, _),) = next(iter(dialer._session.connector._conns.values()))
-        assert resting._read_timeout_handle is None
+    async with open_client() as client:
+        async with client.request("GET", parse_url(url)) as response:
+            async for _ in response.chunks():
+                for _ in range(pauses):
+                    await asyncio.sleep(0)  # a slow reader pauses the connection
+        assert client._session is not None
+        assert isinstance(client._session.connector, aiohttp.BaseConnector)
+        ((idle, _),) = next(iter(client._session.connector._conns.values()))
+        assert idle._read_timeout_handle is None

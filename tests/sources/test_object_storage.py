@@ -1,4 +1,4 @@
-"""Originals in a bucket, from a real server that speaks S3."""
+"""Originals in a bucket, from a real S3 server."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from origin_server import FaultOrigin
+from origin_server import FaultyOrigin
 
 from proxy.errors import InvalidSource, SourceFailed, SourceNotFound, SourceTimedOut, SourceTooLarge
 from proxy.limits import Limits
@@ -56,10 +56,12 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def source(bucket: str, limits: Limits | None = None) -> ObjectStorageSource:
-    return ObjectStorageSource(bucket, limits or Limits(fetch_timeout_seconds=60), connect_seconds=60)
+    return ObjectStorageSource(
+        bucket, limits or Limits(fetch_timeout_seconds=60), connect_timeout_seconds=60
+    )
 
 
-async def test_the_original_is_what_lies_there(bucket: str) -> None:
+async def test_an_object_is_fetched(bucket: str) -> None:
     sources = SourceRouter.from_config(SourceConfig(aliases={"shop": bucket}), Limits())
     original = await sources.fetch(SourceRef("shop:users/a b%20é.jpg"))
     assert isinstance(original, Original)
@@ -70,7 +72,7 @@ async def test_the_original_is_what_lies_there(bucket: str) -> None:
     await sources.close()
 
 
-async def test_asked_whether_it_changed(bucket: str) -> None:
+async def test_an_unchanged_object_is_not_modified(bucket: str) -> None:
     original = await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"))
     assert isinstance(original, Original)
     known = original.metadata.validators
@@ -80,58 +82,66 @@ async def test_asked_whether_it_changed(bucket: str) -> None:
     assert isinstance(other, Original)
 
 
-async def test_nothing_is_there(bucket: str) -> None:
-    with pytest.raises(SourceNotFound, match="no such object"):
+async def test_a_missing_object_is_not_found(bucket: str) -> None:
+    with pytest.raises(SourceNotFound, match="object not found"):
         await source(bucket).fetch(SourceRef("shop:users/none.jpg"))
 
 
 @pytest.mark.parametrize("path", ["", "/a", "../secret", "a/../../b", "a//b", ".hidden"])
-async def test_nothing_leads_out_of_the_prefix(bucket: str, path: str) -> None:
+async def test_paths_out_of_the_prefix_are_invalid(bucket: str, path: str) -> None:
     with pytest.raises(InvalidSource, match="path"):
         await source(bucket).fetch(SourceRef(f"shop:{path}"))
 
 
-async def test_the_wrong_credentials(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wrong_credentials_are_an_error(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guess")
-    with pytest.raises(SourceFailed, match="does not let us read it"):
+    with pytest.raises(SourceFailed, match="denied access"):
         await source(bucket).fetch(SourceRef("shop:users/a b%20é.jpg"))
 
 
-async def test_size_is_bounded(bucket: str) -> None:
-    address = SourceRef("shop:users/a b%20é.jpg")
+async def test_the_size_limit_is_exact(bucket: str) -> None:
+    ref = SourceRef("shop:users/a b%20é.jpg")
     assert isinstance(
-        await source(bucket, Limits(max_source_bytes=len(BODY), fetch_timeout_seconds=60)).fetch(address),
+        await source(bucket, Limits(max_source_bytes=len(BODY), fetch_timeout_seconds=60)).fetch(
+            ref
+        ),
         Original,
     )
     with pytest.raises(SourceTooLarge):
-        await source(bucket, Limits(max_source_bytes=len(BODY) - 1, fetch_timeout_seconds=60)).fetch(address)
+        await source(
+            bucket, Limits(max_source_bytes=len(BODY) - 1, fetch_timeout_seconds=60)
+        ).fetch(ref)
 
 
-def at(origin: FaultOrigin) -> str:
+def bucket_at(origin: FaultyOrigin) -> str:
     return f"s3://pictures/media?region=eu-central-1&endpoint=http://127.0.0.1:{origin.port}"
 
 
-async def test_an_answer_that_does_not_come() -> None:
-    async with FaultOrigin.saying(stay=True) as origin:
+async def test_a_missing_response_is_a_timeout() -> None:
+    async with FaultyOrigin.sending(keep_open=True) as origin:
         with pytest.raises(SourceTimedOut):
-            await source(at(origin), Limits(fetch_timeout_seconds=0.2)).fetch(SourceRef("shop:a.jpg"))
+            await source(bucket_at(origin), Limits(fetch_timeout_seconds=0.2)).fetch(
+                SourceRef("shop:a.jpg")
+            )
 
 
-async def test_an_answer_that_breaks_off() -> None:
+async def test_a_truncated_response_is_an_error() -> None:
     head = b"HTTP/1.1 200 OK\r\nETag: x\r\nLast-Modified: Thu, 01 Jan 2026 11:00:00 GMT\r\n"
-    async with FaultOrigin.saying(head + b"Content-Length: 9\r\n\r\nhello") as origin:
+    async with FaultyOrigin.sending(head + b"Content-Length: 9\r\n\r\nhello") as origin:
         with pytest.raises((SourceFailed, SourceTimedOut)):
-            await source(at(origin), Limits(fetch_timeout_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
+            await source(bucket_at(origin), Limits(fetch_timeout_seconds=0.5)).fetch(
+                SourceRef("shop:a.jpg")
+            )
 
 
-async def test_nobody_listens() -> None:
-    async with FaultOrigin.saying() as origin:
-        place = at(origin)
+async def test_a_closed_port_is_an_error() -> None:
+    async with FaultyOrigin.sending() as origin:
+        location = bucket_at(origin)
     with pytest.raises((SourceFailed, SourceTimedOut)):
-        await source(place, Limits(fetch_timeout_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
+        await source(location, Limits(fetch_timeout_seconds=0.5)).fetch(SourceRef("shop:a.jpg"))
 
 
-async def test_neither_uploads_nor_headers(bucket: str) -> None:
+async def test_uploads_and_headers_are_invalid(bucket: str) -> None:
     with pytest.raises(InvalidSource):
         await source(bucket).fetch(Upload(BODY))
     with pytest.raises(InvalidSource):

@@ -1,8 +1,8 @@
-"""Requests that come back to us."""
+"""Request loops."""
 
 import pytest
 
-from proxy.sources.net.via import PSEUDONYM, came_from_us
+from proxy.sources.net.via import PSEUDONYM, has_own_via
 
 
 @pytest.mark.parametrize(
@@ -18,5 +18,9 @@ from proxy.sources.net.via import PSEUDONYM, came_from_us
         ("framekeep", False),
     ],
 )
-def test_we_know_our_own_requests(via: str, ours: bool) -> None:
-    assert came_from_us(via) is ours
+def test_own_requests_are_detected(via: str, ours: bool) -> None:
+    assert has_own_via({b"via": via.encode()}) is ours
+
+
+def test_a_request_without_via_is_not_ours() -> None:
+    assert not has_own_via({})

@@ -1,167 +1,117 @@
-"""Counting and timing: for the request in hand, in the place that was made for it."""
+"""Metrics of one process: recorded in plain numbers, flushed to prometheus_client."""
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import pytest
+from metric_samples import sample_value
 
-from proxy.errors import ImageTooLarge, ProxyError
-from proxy.originals import SourceRef, Upload
-from proxy.telemetry import metrics
-from proxy.telemetry.metrics import CACHES, STAGES, Request, Telemetry, current, stage, tell
+from proxy.telemetry.metrics import DURATION_BUCKETS, Metrics
+
+REQUESTS = "framekeep_http_requests_total"
+STAGE_SECONDS = "framekeep_stage_duration_seconds"
 
 
 @pytest.fixture
-def counting() -> Iterator[Telemetry]:
-    made = Telemetry(["images", "api"])
-    yield made
-    made.close()
+def metrics() -> Metrics:
+    return Metrics(["images", "vision"])
 
 
-def number(counting: Telemetry, name: str, *row: str) -> Sequence[float]:
-    reading = next(reading for reading in counting.read() if reading.metric.name == name)
-    return reading.rows[row]
+@pytest.fixture
+def value(metrics: Metrics) -> Callable[..., float | None]:
+    return partial(sample_value, metrics)
 
 
-def test_a_request_is_counted_by_face_and_status(counting: Telemetry) -> None:
-    request = Request(counting, "api")
-    request.status, request.sent = 422, 120
-    request.error = ImageTooLarge("too large")
-    request.end()
-    assert number(counting, "requests", "api", "422") == [1.0]
-    assert number(counting, "requests", "images", "422") == [0.0]
-    assert number(counting, "sent_bytes", "api") == [120.0]
-    assert number(counting, "refusals", "image-too-large") == [1.0]
-    assert sum(number(counting, "request_seconds", "none")[:-1]) == 1.0
-
-
-def test_a_status_that_nobody_knows_has_a_place(counting: Telemetry) -> None:
-    request = Request(counting, "api")
-    request.status = 299
-    request.end()
-    assert number(counting, "requests", "api", "other") == [1.0]
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "reason"),
-    [
-        (None, 200, ""),
-        (ProxyError("x"), 500, "proxy-error"),
-        (ValueError("x"), 500, "unforeseen"),
-        (ValueError("x"), 405, "http"),
-    ],
-)
-def test_every_failure_has_a_reason(
-    counting: Telemetry, error: Exception | None, status: int, reason: str
+def test_a_request_is_counted_by_handler_and_code(
+    metrics: Metrics, value: Callable[..., float | None]
 ) -> None:
-    request = Request(counting, "images")
-    request.error, request.status = error, status
-    assert request.reason == reason
-    request.end()
+    metrics.record_request("vision", 422, "none", 120, 0.002)
+    metrics.record_error("image-too-large")
+    assert value(REQUESTS, handler="vision", code="422") == 1
+    assert value(REQUESTS, handler="images", code="422") is None
+    assert value("framekeep_http_response_bytes_total", handler="vision") == 120
+    assert value("framekeep_http_response_bytes_total", handler="images") == 0
+    assert value("framekeep_errors_total", type="image-too-large") == 1
+    assert value("framekeep_http_request_duration_seconds_count", cache="none") == 1
 
 
-def test_what_is_done_is_noted_for_the_request_in_hand(counting: Telemetry) -> None:
-    request = Request(counting, "images")
-    before = current.set(request)
-    for name in STAGES:
-        with stage(name):
-            pass
-    with stage("fetch"):
-        pass
-    for kind, outcomes in CACHES.items():
-        for outcome in outcomes:
-            tell(kind, outcome)
-    metrics.fetched(1000)
-    current.reset(before)
-    assert request.stages.keys() == set(STAGES)
-    assert sum(number(counting, "stage_seconds", "fetch")[:-1]) == 2.0
-    assert number(counting, "cache", "original", "unchanged") == [1.0]
-    assert number(counting, "fetched_bytes") == [1000.0]
-    assert request.cache == "miss"
+def test_an_unexpected_status_code_is_counted_as_other(
+    metrics: Metrics, value: Callable[..., float | None]
+) -> None:
+    metrics.record_request("vision", 299, "none", 0, 0.0)
+    assert value(REQUESTS, handler="vision", code="other") == 1
 
 
-def test_what_nobody_asked_for_costs_nothing() -> None:
-    with stage("fetch"):
-        tell("rendition", "hit")
-    metrics.fetched(1)
-    metrics.named("a")
-    metrics.failed(ValueError())
-    assert current.get() is None
-
-
-def test_seconds_fall_into_their_bucket(counting: Telemetry) -> None:
+def test_durations_are_counted_in_their_bucket(
+    metrics: Metrics, value: Callable[..., float | None]
+) -> None:
     for seconds in (0.0005, 0.0006, 100.0):
-        counting.observe("stage_seconds", seconds, "fetch")
-    *buckets, total = number(counting, "stage_seconds", "fetch")
-    assert (buckets[0], buckets[1], buckets[-1]) == (1.0, 1.0, 1.0)
-    assert total == pytest.approx(100.0011)
+        metrics.record_stage("fetch", seconds)
+    buckets = [*map(str, DURATION_BUCKETS), "+Inf"]
+    counts = [value(f"{STAGE_SECONDS}_bucket", stage="fetch", le=bound) for bound in buckets]
+    assert counts == [1, *[2] * (len(DURATION_BUCKETS) - 1), 3]
+    assert value(f"{STAGE_SECONDS}_sum", stage="fetch") == pytest.approx(100.0011)
 
 
-def test_counts_of_others_are_taken_over_by_what_was_added(counting: Telemetry) -> None:
-    counting.copy("renders", {"done": 3})
-    counting.copy("renders", {"done": 5, "failed": 1})
-    assert number(counting, "renders", "done") == [5.0]
-    assert number(counting, "renders", "failed") == [1.0]
-
-
-def test_workers_are_added_up_and_gauges_end_with_their_worker(tmp_path: Path) -> None:
-    first, second = Telemetry(["images"], tmp_path), Telemetry(["images"], tmp_path)
-    for worker in (first, second):
-        worker.add("fetched_bytes", amount=10)
-        worker.set("renders_waiting", 2.0)
-    first.set("loop_late_seconds", 0.5)
-    second.set("loop_late_seconds", 0.1)
-    assert number(second, "fetched_bytes") == [20.0]
-    assert number(second, "renders_waiting") == [4.0]
-    assert number(second, "loop_late_seconds") == [0.5]
-    assert number(second, "workers") == [2.0]
-    first.close()
-    assert number(second, "fetched_bytes") == [20.0]
-    assert number(second, "renders_waiting") == [2.0]
-    assert number(second, "workers") == [1.0]
-    second.close()
-
-
-def test_a_new_worker_begins_with_gauges_at_zero_and_counters_where_they_were(
-    tmp_path: Path,
+def test_a_duration_of_zero_is_counted(
+    metrics: Metrics, value: Callable[..., float | None]
 ) -> None:
-    first = Telemetry(["images"], tmp_path)
-    first.add("fetched_bytes", amount=10)
-    first.set("renders_waiting", 2.0)
-    first.close()
-    second = Telemetry(["images"], tmp_path)
-    assert number(second, "fetched_bytes") == [10.0]
-    assert number(second, "renders_waiting") == [0.0]
-    second.close()
+    metrics.record_stage("parse", 0.0)
+    assert value(f"{STAGE_SECONDS}_count", stage="parse") == 1
 
 
-@pytest.mark.parametrize(
-    ("source", "host"),
-    [
-        ("https://cdn.example.com/u/42.jpg?token=x", "cdn.example.com"),
-        ("http://user:secret@cdn.example.com:81", "cdn.example.com:81"),
-        ("http://cdn.example.com?token=x", "cdn.example.com"),
-        ("media:users/42.jpg", "media"),
-    ],
-)
-def test_of_a_source_only_the_host_is_known(counting: Telemetry, source: str, host: str) -> None:
-    request = Request(counting, "images")
-    assert request.source_host == ""
-    request.source = SourceRef(source)
-    assert request.source_host == host
+def test_what_is_recorded_is_flushed_once(
+    metrics: Metrics, value: Callable[..., float | None]
+) -> None:
+    metrics.record_renders("done", 3)
+    metrics.record_fetched_bytes(10)
+    assert value("framekeep_renders_total", outcome="done") == 3
+    assert value("framekeep_renders_total", outcome="done") == 3
+    metrics.record_renders("done", 2)
+    metrics.record_fetched_bytes(1)
+    assert value("framekeep_renders_total", outcome="done") == 5
+    assert value("framekeep_fetched_bytes_total") == 11
 
 
-def test_an_upload_is_called_so(counting: Telemetry) -> None:
-    request = Request(counting, "images")
-    request.source = Upload(b"x")
-    assert request.source_host == "upload"
+def test_gauges_show_the_present_state(
+    metrics: Metrics, value: Callable[..., float | None]
+) -> None:
+    metrics.requests_in_progress += 2
+    metrics.render_queue_length.set(3)
+    assert value("framekeep_http_requests_in_progress") == 2
+    assert value("framekeep_render_queue_length") == 3
+    metrics.requests_in_progress -= 1
+    assert value("framekeep_http_requests_in_progress") == 1
+    assert value("framekeep_workers") == 1
 
 
-def test_what_only_some_need_is_not_loaded_with_the_app() -> None:
-    program = "import proxy.app, sys; print(*sys.modules)"
-    loaded = subprocess.run(
+def test_apps_in_one_process_do_not_share_metrics(metrics: Metrics) -> None:
+    other = Metrics(["images"])
+    other.record_fetched_bytes(5)
+    assert sample_value(metrics, "framekeep_fetched_bytes_total") == 0
+    assert sample_value(other, "framekeep_fetched_bytes_total") == 5
+
+
+def test_label_values_are_known_beforehand(metrics: Metrics) -> None:
+    with pytest.raises(KeyError):
+        metrics.record_cache("rendition", "https://a.example")
+    with pytest.raises(KeyError):
+        metrics.record_request("https://a.example", 200, "hit", 0, 0.0)
+
+
+@pytest.mark.parametrize("module", ["proxy.render.process", "proxy.render.tasks"])
+def test_render_processes_do_not_load_metrics(module: str) -> None:
+    assert "prometheus_client" not in loaded_with(module)
+
+
+def test_opentelemetry_is_not_loaded_with_the_app() -> None:
+    assert "opentelemetry" not in loaded_with("proxy.app")
+
+
+def loaded_with(module: str) -> list[str]:
+    program = f"import {module}, sys; print(*sys.modules)"
+    return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"opentelemetry", "prometheus_client"} & set(loaded)

@@ -1,194 +1,227 @@
-"""What both Azure faces share: who may ask, how a picture comes in, how an answer goes out."""
+"""What both Azure APIs share: keys, request bodies, image limits and error bodies."""
 
-import logging
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from msgspec import Meta, Struct
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
-from proxy.api.http import multipart, request_body
-from proxy.api.http.api_keys import Keys, bearer
-from proxy.api.http.disconnect import CallerLeft
-from proxy.api.http.problems import Headers, json_bytes
+from proxy.api.http.api_keys import ApiKeys, bearer_token
+from proxy.api.http.multipart import extract_file
+from proxy.api.http.problems import error_headers, html_safe_json
+from proxy.api.http.request_body import decode_json, read_body
+from proxy.api.http.routing import collapse_slashes
 from proxy.errors import (
     ImageTooLarge,
     ImageTooSmall,
     InvalidSource,
     InvalidUpload,
     NotAnImage,
-    Overloaded,
-    ProxyError,
     SourceTooLarge,
 )
 from proxy.image_request import ImageRequest
-from proxy.imaging.headers import Header
-from proxy.imaging.image import Seen
+from proxy.imaging.headers import ImageHeader
+from proxy.imaging.results import Detection
 from proxy.originals import OriginalRef, SourceRef, Upload
 from proxy.render.inspector import ProbeResult
 from proxy.service import ImageResult
-from proxy.telemetry import metrics
 
-_log = logging.getLogger(__name__)
+MIN_SIDE, MAX_SIDE = 50, 16_000
 
-LEAST_SIDE, MOST_SIDE = 50, 16_000
-
-_JSON_BYTES = 65_536
-_FORM_ROOM = 65_536  # what a form may weigh beside its picture
+_MAX_JSON_BYTES = 65_536
+_MAX_FORM_OVERHEAD = 65_536  # bytes of a form beside its image
+_MAX_PARAMETERS = 64
 
 
 class AzureConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits of the Azure faces."""
+    """The APIs that are compatible with Azure."""
 
-    vision_max_bytes: Annotated[int, Meta(ge=1)] = 4_194_304
-    """Largest picture that the Computer Vision face takes, in bytes."""
+    vision_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Bytes of the largest image that the Computer Vision API accepts. Larger "
+                "images are answered with 400."
+            ),
+        ),
+    ] = 4_194_304
 
-    analysis_max_bytes: Annotated[int, Meta(ge=1)] = 20_971_520
-    """Largest picture that the Image Analysis face takes, in bytes."""
+    analysis_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Bytes of the largest image that the Image Analysis API accepts. Larger images are "
+                "answered with 400."
+            ),
+        ),
+    ] = 20_971_520
 
-    allow_all_formats: bool = False
-    """Whether all formats read here are taken, and not only those that the original APIs take."""
+    allow_all_formats: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Accept all image formats that Framekeep reads. When false, only the formats "
+                "of the original Azure APIs are accepted."
+            )
+        ),
+    ] = False
 
 
-class Service(Protocol):
-    async def get_or_render(self, job: ImageRequest) -> ImageResult: ...
-    async def detect(self, source: OriginalRef) -> Seen: ...
+class ImageAnalyzer(Protocol):
+    """Raises a ProxyError where there can be no result."""
+
+    async def get_or_render(self, request: ImageRequest) -> ImageResult: ...
+    async def detect(self, source: OriginalRef) -> Detection: ...
     async def probe(self, source: OriginalRef) -> ProbeResult: ...
 
 
-class Refusal(Exception):
-    """What Azure's wire says of a failure; ``inner`` is the code of ``innererror``, if any."""
+class AzureError(HTTPException):
+    """An error as Azure reports it; ``inner`` is the code of ``innererror``, if there is one."""
 
     def __init__(
         self, status: int, code: str, message: str, inner: str = "", inner_message: str = ""
     ) -> None:
-        super().__init__(message)
-        self.status = status
+        super().__init__(status, message)
         self.code = code
         self.inner = inner
         self.inner_message = inner_message or message
 
     def nested(self) -> dict[str, Any]:
-        error: dict[str, Any] = {"code": self.code, "message": str(self)}
+        error: dict[str, Any] = {"code": self.code, "message": self.detail}
         if self.inner:
             error["innererror"] = {"code": self.inner, "message": self.inner_message}
         return {"error": error}
 
 
-class UnsupportedContent(Exception):
-    """The body is of no type that is taken; the message is the type."""
+class UnsupportedContentType(HTTPException):
+    """The body is not of a supported type; ``detail`` is its type."""
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__(415, content_type)
 
 
-NOT_FOUND = Refusal(404, "404", "Resource not found")
-NOT_ADMITTED = Refusal(
-    401,
-    "401",
-    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a "
-    "valid key for an active subscription and use a correct regional API endpoint for your "
-    "resource.",
-)
+class ErrorFields(NamedTuple):
+    """What Azure reports of a class of errors; without a message, the error's own."""
 
-Told = tuple[int, Headers, bytes]
+    status: int
+    code: str
+    message: str = ""
+    inner: str = ""
 
 
-async def serve(
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    *,
-    answer: Callable[[Request], Awaitable[Told]],
-    refused: Callable[[Exception, str], Told],
-    name: str,
-) -> None:
-    """Answer one request; whatever goes wrong looks as ``refused`` says."""
-    heard = request_body.Heard(receive)
-    metrics.named(name)
-    try:
-        status, headers, body = await answer(Request(scope, heard))
-    except CallerLeft:
-        return
-    except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
-        metrics.failed(error)
-        if not isinstance(error, ProxyError | Refusal | UnsupportedContent):
-            _log.error("%s: unforeseen", name, exc_info=error)
-        status, headers, body = refused(error, name)
-        headers += heard.parting()
-        if isinstance(error, Overloaded):
-            headers.append((b"retry-after", str(error.retry_after).encode()))
-    headers += (
-        (b"apim-request-id", name.encode()),
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-length", str(len(body)).encode()),
-    )
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+ErrorTable = Mapping[type[Exception], ErrorFields]
+"""Azure's fields for each class of errors and its subclasses."""
 
 
-def new_name() -> str:
-    """A request's name, as a GUID."""
+def not_found() -> AzureError:
+    return AzureError(404, "404", "Resource not found")
+
+
+def to_azure_error(error: Exception, table: ErrorTable) -> AzureError:
+    if isinstance(error, AzureError):
+        return error
+    if isinstance(error, HTTPException) and error.status_code in (404, 405):
+        return not_found()
+    fields = next(table[kind] for kind in type(error).__mro__ if kind in table)
+    return AzureError(fields.status, fields.code, fields.message or str(error), fields.inner)
+
+
+def azure_error_headers(error: Exception) -> dict[str, str]:
+    """Return Retry-After where it helps; a wrong method, sent as 404, has no Allow."""
+    return {} if isinstance(error, HTTPException) else error_headers(error)
+
+
+def new_request_id(_: Mapping[bytes, bytes]) -> str:
     return str(uuid4())
 
 
-def in_json(status: int, value: object, *headers: tuple[bytes, bytes]) -> Told:
-    return (
-        status,
-        [(b"content-type", b"application/json; charset=utf-8"), *headers],
-        json_bytes(value),
-    )
+def respond(
+    request: Request,
+    body: bytes,
+    media_type: str,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Build a response with the headers that every Azure response has."""
+    common = {
+        "content-type": media_type,
+        "apim-request-id": request.state.request_id,
+        "x-content-type-options": "nosniff",
+    }
+    return Response(body, status, common | dict(headers or {}))
 
 
-def canonical(path: str) -> str:
-    """The path in small letters, without slashes at the end or in a row."""
-    return "/" + "/".join(part for part in path.lower().split("/") if part)
+def json_response(
+    request: Request, value: object, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    body = html_safe_json(value)
+    return respond(request, body, "application/json; charset=utf-8", status, headers)
 
 
-def parameters(request: Request) -> dict[str, str]:
-    """The query by names in small letters; the first of equal names counts."""
-    query = parse_qsl(
-        request.scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=64
-    )
-    return {name.lower(): value for name, value in reversed(query)}
+def normalize_path(path: str) -> str:
+    """Return the path in lower case, without repeated slashes and a slash at the end."""
+    return collapse_slashes(path.lower())
 
 
-def admit(request: Request, keys: Keys, query: Mapping[str, str]) -> None:
-    """Raises Refusal where none of the places for a key holds a good one."""
+def query_params(request: Request) -> dict[str, str]:
+    """Return the query by lower-case name; the first of equal names counts."""
+    query = request.scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+    except ValueError as error:
+        message = f"The query has more than {_MAX_PARAMETERS} parameters."
+        raise AzureError(400, "InvalidRequest", message, "BadArgument") from error
+    return {name.lower(): value for name, value in reversed(pairs)}
+
+
+def authorize(request: Request, keys: ApiKeys, query: Mapping[str, str]) -> None:
+    """Raise AzureError (401) unless one of the places for a key has a valid one."""
     key = (
         request.headers.get("ocp-apim-subscription-key")
         or query.get("subscription-key")
-        or bearer(request.headers.get("authorization"))
+        or bearer_token(request.headers.get("authorization"))
     )
-    if not keys.admit(key):
-        raise NOT_ADMITTED
+    if not keys.verify(key):
+        raise AzureError(
+            401,
+            "401",
+            "Access denied due to invalid subscription key or wrong API endpoint. Make sure to "
+            "provide a valid key for an active subscription and use a correct regional API "
+            "endpoint for your resource.",
+        )
 
 
-async def source(request: Request, most: int) -> OriginalRef:
-    """The picture that the body is, holds or names.
+async def read_source(request: Request, max_bytes: int) -> OriginalRef:
+    """Return the image that the body is (octets), holds (a form) or names (JSON with a URL).
 
     Raises:
-        UnsupportedContent: the body is none of the three.
-        BadSource, BadUpload, NotAnImage, SourceTooLarge: it is not a good one.
+        UnsupportedContentType: the body is none of the three.
+        InvalidSource, InvalidUpload, NotAnImage, SourceTooLarge: it has no usable image.
     """
     content_type = request.headers.get("content-type", "")
-    kind = content_type.partition(";")[0].strip().lower()
-    match kind:
+    media_type = content_type.partition(";")[0].strip().lower()
+    match media_type:
         case "application/json":
-            return SourceRef(_url(await request_body.read(request, _JSON_BYTES)))
+            return SourceRef(_url(await read_body(request, _MAX_JSON_BYTES)))
         case "application/octet-stream":
-            return Upload(await request_body.read(request, most))
+            return Upload(await read_body(request, max_bytes))
         case "multipart/form-data":
-            form = await request_body.read(request, most + _FORM_ROOM)
+            form = await read_body(request, max_bytes + _MAX_FORM_OVERHEAD)
             try:
-                picture = multipart.file(form, content_type)
+                image = extract_file(form, content_type)
             except InvalidUpload as error:
                 raise NotAnImage(str(error)) from error
-            if len(picture) > most:
-                raise SourceTooLarge(f"the picture has more than {most} bytes")
-            return Upload(picture)
+            if len(image) > max_bytes:
+                raise _too_large(max_bytes)
+            return Upload(image)
         case _:
-            raise UnsupportedContent(kind)
+            raise UnsupportedContentType(media_type)
 
 
 class _UrlBody(Struct):
@@ -196,24 +229,30 @@ class _UrlBody(Struct):
 
 
 def _url(body: bytes) -> str:
-    url = request_body.json(body, _UrlBody, InvalidUpload).url
+    url = decode_json(body, _UrlBody, InvalidUpload).url
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
-        raise InvalidSource("url is not an http(s) URL")
+        raise InvalidSource("url is not an http:// or https:// URL")
     return url
 
 
-def check(examined: ProbeResult, most: int, formats: frozenset[str] | None) -> Header:
-    """The header of a picture within the bounds; ``formats`` None takes every format.
+def validate(
+    probed: ProbeResult, max_bytes: int, allowed_formats: frozenset[str] | None
+) -> ImageHeader:
+    """Return the header of an image within the limits; None allows every format.
 
     Raises SourceTooLarge, NotAnImage, ImageTooSmall or ImageTooLarge.
     """
-    header = examined.header
-    if examined.length > most:
-        raise SourceTooLarge(f"the picture has more than {most} bytes")
-    if formats is not None and header.format not in formats:
-        raise NotAnImage(f"{header.format} is not taken here")
-    if min(header.width, header.height) < LEAST_SIDE:
-        raise ImageTooSmall(f"a side has less than {LEAST_SIDE} pixels")
-    if max(header.width, header.height) > MOST_SIDE:
-        raise ImageTooLarge(f"a side has more than {MOST_SIDE} pixels")
+    header = probed.header
+    if probed.length > max_bytes:
+        raise _too_large(max_bytes)
+    if allowed_formats is not None and header.format not in allowed_formats:
+        raise NotAnImage(f"image format {header.format} is not one of {sorted(allowed_formats)}")
+    if min(header.width, header.height) < MIN_SIDE:
+        raise ImageTooSmall(f"image has a side of less than {MIN_SIDE} pixels")
+    if max(header.width, header.height) > MAX_SIDE:
+        raise ImageTooLarge(f"image has a side of more than {MAX_SIDE} pixels")
     return header
+
+
+def _too_large(max_bytes: int) -> SourceTooLarge:
+    return SourceTooLarge(f"image has more than {max_bytes} bytes")

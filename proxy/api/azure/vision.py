@@ -1,190 +1,256 @@
-"""Azure Computer Vision 3.2 and its older spellings: generateThumbnail and areaOfInterest."""
+"""Azure Computer Vision 3.2 and its older versions: generateThumbnail and areaOfInterest."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from proxy import errors
-from proxy.api.azure import common
-from proxy.api.azure.common import AzureConfig, Refusal, Service, Told
-from proxy.api.http.accept import preferred
-from proxy.api.http.api_keys import Keys
-from proxy.api.http.disconnect import unless_left
-from proxy.api.http.upload_budget import Room
+from proxy.api.azure.common import (
+    AzureConfig,
+    AzureError,
+    ErrorFields,
+    ErrorTable,
+    ImageAnalyzer,
+    UnsupportedContentType,
+    authorize,
+    azure_error_headers,
+    json_response,
+    new_request_id,
+    normalize_path,
+    not_found,
+    query_params,
+    read_source,
+    respond,
+    to_azure_error,
+    validate,
+)
+from proxy.api.context import ApiContext
+from proxy.api.http.accept import preferred_media_type
+from proxy.api.http.api_keys import ApiKeys
+from proxy.api.http.disconnect import cancel_on_disconnect
+from proxy.api.http.routing import api_router
+from proxy.api.http.upload_budget import UploadBudget
 from proxy.formats import FORMATS
 from proxy.image_request import ImageRequest
+from proxy.imaging.headers import ImageHeader
 from proxy.operations.convert import Convert
 from proxy.operations.page import Page
 from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
 from proxy.operations.smart_crop import SmartCrop
+from proxy.originals import OriginalRef
 from proxy.smartcrop.area_of_interest import area_of_interest
 
-PREFIX = "/vision/"
-
-LONGEST_SIDE = 1024
-MODELS = ("2021-04-01", "2021-05-01")
-TAKEN = frozenset(("jpeg", "png", "gif", "bmp"))
+VERSIONS = frozenset(("1.0", "2.0", "2.1", "3.0", "3.1", "3.2"))
+MAX_THUMBNAIL_SIDE = 1024
+MODEL_VERSIONS = ("2021-04-01", "2021-05-01")
+ALLOWED_FORMATS = frozenset(("jpeg", "png", "gif", "bmp"))
 QUALITY = 87
 
-_PATH = re.compile(r"/vision/v(1\.0|2\.0|2\.1|3\.0|3\.1|3\.2)/(generatethumbnail|areaofinterest)")
+_NEWEST = "3.2"  # the only version with models and with nested errors
 _INTEGER = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
 _MODEL = re.compile(r"(latest|[0-9]{4}-[0-9]{2}-[0-9]{2})(-preview)?", re.ASCII)
 
-# For each failure the status, the code, the inner code, and the message where it is not its own.
-_TABLE: Mapping[type[Exception], tuple[int, str, str, str]] = {
-    Exception: (500, "InternalServerError", "InternalServerError", "Something went wrong."),
-    errors.ProxyError: (500, "InternalServerError", "FailedToProcess", ""),
-    errors.RequestError: (400, "InvalidRequest", "BadArgument", ""),
-    errors.InvalidSource: (
+_ERRORS: ErrorTable = {
+    Exception: ErrorFields(
+        500, "InternalServerError", "Something went wrong.", "InternalServerError"
+    ),
+    errors.ProxyError: ErrorFields(500, "InternalServerError", inner="FailedToProcess"),
+    errors.RequestError: ErrorFields(400, "InvalidRequest", inner="BadArgument"),
+    errors.InvalidSource: ErrorFields(
+        400, "InvalidRequest", "Image URL is badly formatted.", "InvalidImageUrl"
+    ),
+    errors.SourceError: ErrorFields(
+        400, "InvalidRequest", "Image URL is not accessible.", "InvalidImageUrl"
+    ),
+    errors.SourceTooLarge: ErrorFields(
+        400, "InvalidRequest", "Input image is too large.", "InvalidImageSize"
+    ),
+    errors.ImageError: ErrorFields(400, "InvalidRequest", inner="NotSupportedImage"),
+    errors.ImageTooLarge: ErrorFields(
+        400, "InvalidRequest", "Input image is too large.", "InvalidImageSize"
+    ),
+    errors.ImageTooSmall: ErrorFields(
         400,
         "InvalidRequest",
-        "InvalidImageUrl",
-        "Image URL is badly formatted.",
-    ),
-    errors.SourceError: (400, "InvalidRequest", "InvalidImageUrl", "Image URL is not accessible."),
-    errors.SourceTooLarge: (400, "InvalidRequest", "InvalidImageSize", "Input image is too large."),
-    errors.ImageError: (400, "InvalidRequest", "NotSupportedImage", ""),
-    errors.ImageTooLarge: (400, "InvalidRequest", "InvalidImageSize", "Input image is too large."),
-    errors.ImageTooSmall: (
-        *(400, "InvalidRequest", "InvalidImageSize"),
         "Image must be at least 50 pixels in width and height",
+        "InvalidImageSize",
     ),
-    errors.NotAnImage: (
-        *(400, "InvalidRequest", "InvalidImageFormat"),
-        "Input data is not a valid image.",
+    errors.NotAnImage: ErrorFields(
+        400, "InvalidRequest", "Input data is not a valid image.", "InvalidImageFormat"
     ),
-    errors.BrokenImage: (
-        *(400, "InvalidRequest", "InvalidImageFormat"),
-        "Input data is not a valid image.",
+    errors.BrokenImage: ErrorFields(
+        400, "InvalidRequest", "Input data is not a valid image.", "InvalidImageFormat"
     ),
-    errors.DeadlineExceeded: (500, "InternalServerError", "Timeout", "Image processing timed out."),
-    errors.Overloaded: (503, "ServiceUnavailable", "", ""),
-    common.UnsupportedContent: (
-        *(415, "InvalidRequest", "UnsupportedMediaType"),
+    errors.DeadlineExceeded: ErrorFields(
+        500, "InternalServerError", "Image processing timed out.", "Timeout"
+    ),
+    errors.Overloaded: ErrorFields(503, "ServiceUnavailable"),
+    UnsupportedContentType: ErrorFields(
+        415,
+        "InvalidRequest",
         "The body must be application/json, application/octet-stream or multipart/form-data.",
+        "UnsupportedMediaType",
     ),
 }
 
-
-class AzureVision:
-    def __init__(self, service: Service, keys: Keys, limits: AzureConfig, room: Room) -> None:
-        self._service = service
-        self._keys = keys
-        self._room = room
-        self._most = limits.vision_max_bytes
-        self._formats = None if limits.allow_all_formats else TAKEN
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = _PATH.fullmatch(common.canonical(scope["path"]))
-        version, call = path.groups() if path else ("3.2", "")
-        name = common.new_name()
-
-        async def answer(request: Request) -> Told:
-            if not call or (version, call) == ("1.0", "areaofinterest") or request.method != "POST":
-                raise common.NOT_FOUND
-            query = common.parameters(request)
-            common.admit(request, self._keys, query)
-            model = _model(query.get("model-version")) if version == "3.2" else ""
-            wish = _wish(query) if call == "generatethumbnail" else None
-            async with self._room.taken(request, self._most):
-                if wish is None:
-                    return await self._area(request, name, model)
-                return await self._thumbnail(request, wish)
-
-        def refused(error: Exception, name: str) -> Told:
-            return _refused(error, name, flat=version != "3.2")
-
-        await common.serve(scope, receive, send, answer=answer, refused=refused, name=name)
-
-    async def _thumbnail(self, request: Request, crop: SmartCrop | Resize) -> Told:
-        source = await common.source(request, self._most)
-        examined = await unless_left(request.receive, self._service.probe(source))
-        header = common.check(examined, self._most, self._formats)
-        wanted = preferred(
-            request.headers.get("accept", ""), ("image/jpeg", "image/png", "image/webp")
-        )
-        first = (Page(1),) if header.frames > 1 else ()
-        job = ImageRequest(
-            source, Plan((*first, crop, Convert(_KINDS.get(wanted, "auto"), QUALITY)))
-        )
-        answer = await unless_left(request.receive, self._service.get_or_render(job))
-        media_type = FORMATS[answer.rendition.format].media_type
-        return 200, [(b"content-type", media_type.encode())], answer.rendition.body
-
-    async def _area(self, request: Request, name: str, model: str) -> Told:
-        source = await common.source(request, self._most)
-        examined = await unless_left(request.receive, self._service.probe(source))
-        header = common.check(examined, self._most, self._formats)
-        seen = await unless_left(request.receive, self._service.detect(source))
-        area = area_of_interest(seen.focus, seen.size)
-        body: dict[str, Any] = {
-            "areaOfInterest": {"x": area.left, "y": area.top, "w": area.width, "h": area.height},
-            "requestId": name,
-            "metadata": {
-                "width": seen.size.width,
-                "height": seen.size.height,
-                "format": header.format.capitalize(),
-            },
-        }
-        if model:
-            body["modelVersion"] = model
-        return common.in_json(200, body)
-
-
-_KINDS: Mapping[str, Literal["jpeg", "png", "webp"]] = {
+_OUTPUT_FORMATS: Mapping[str, Literal["jpeg", "png", "webp"]] = {
     "image/jpeg": "jpeg",
     "image/png": "png",
     "image/webp": "webp",
 }
 
 
-def _wish(query: Mapping[str, str]) -> SmartCrop | Resize:
+def create_api(context: ApiContext) -> ASGIApp:
+    config = context.section(AzureConfig)
+    return vision_api(context.service, context.keys, config, context.upload_budget)
+
+
+def vision_api(
+    service: ImageAnalyzer, keys: ApiKeys, config: AzureConfig, upload_budget: UploadBudget
+) -> ASGIApp:
+    endpoints = _VisionEndpoints(service, keys, config, upload_budget)
+    return api_router(
+        [
+            Route(
+                "/vision/v{version}/generatethumbnail",
+                endpoints.generate_thumbnail,
+                methods=["POST"],
+            ),
+            Route(
+                "/vision/v{version}/areaofinterest", endpoints.area_of_interest, methods=["POST"]
+            ),
+        ],
+        _error_response,
+        new_request_id=new_request_id,
+        normalize_path=normalize_path,
+    )
+
+
+class _VisionEndpoints:
+    def __init__(
+        self,
+        service: ImageAnalyzer,
+        keys: ApiKeys,
+        config: AzureConfig,
+        upload_budget: UploadBudget,
+    ) -> None:
+        self._service = service
+        self._keys = keys
+        self._upload_budget = upload_budget
+        self._max_bytes = config.vision_max_bytes
+        self._allowed_formats = None if config.allow_all_formats else ALLOWED_FORMATS
+
+    async def generate_thumbnail(self, request: Request) -> Response:
+        version = _version(request)
+        query = self._authorized_query(request)
+        if version == _NEWEST:
+            _model_version(query)
+        crop = _crop(query)
+        async with self._upload_budget.reserve(request, self._max_bytes):
+            source, header = await self._read_image(request)
+            media_type = preferred_media_type(
+                request.headers.get("accept", ""), tuple(_OUTPUT_FORMATS)
+            )
+            convert = Convert(_OUTPUT_FORMATS.get(media_type, "auto"), QUALITY)
+            first_frame = (Page(1),) if header.frames > 1 else ()
+            image_request = ImageRequest(source, Plan((*first_frame, crop, convert)))
+            result = await cancel_on_disconnect(
+                request.receive, self._service.get_or_render(image_request)
+            )
+        rendition = result.rendition
+        return respond(request, rendition.body, FORMATS[rendition.format].media_type)
+
+    async def area_of_interest(self, request: Request) -> Response:
+        version = _version(request)
+        if version == "1.0":
+            raise not_found()
+        query = self._authorized_query(request)
+        model_version = _model_version(query) if version == _NEWEST else ""
+        async with self._upload_budget.reserve(request, self._max_bytes):
+            source, header = await self._read_image(request)
+            detection = await cancel_on_disconnect(request.receive, self._service.detect(source))
+        size = detection.size
+        area = area_of_interest(detection.subject, size)
+        body: dict[str, Any] = {
+            "areaOfInterest": {"x": area.left, "y": area.top, "w": area.width, "h": area.height},
+            "requestId": request.state.request_id,
+            "metadata": {
+                "width": size.width,
+                "height": size.height,
+                "format": header.format.capitalize(),
+            },
+        }
+        if model_version:
+            body["modelVersion"] = model_version
+        return json_response(request, body)
+
+    def _authorized_query(self, request: Request) -> dict[str, str]:
+        query = query_params(request)
+        authorize(request, self._keys, query)
+        return query
+
+    async def _read_image(self, request: Request) -> tuple[OriginalRef, ImageHeader]:
+        source = await read_source(request, self._max_bytes)
+        probed = await cancel_on_disconnect(request.receive, self._service.probe(source))
+        return source, validate(probed, self._max_bytes, self._allowed_formats)
+
+
+def _version(request: Request) -> str:
+    version: str = request.path_params["version"]
+    if version not in VERSIONS:
+        raise not_found()
+    return version
+
+
+def _crop(query: Mapping[str, str]) -> SmartCrop | Resize:
     width, height = _side(query, "width"), _side(query, "height")
-    smart = _switch(query, "smartcropping")
+    smart = _boolean(query, "smartcropping")
     return SmartCrop(width, height) if smart else Resize(width, height, "cover")
 
 
 def _side(query: Mapping[str, str], name: str) -> int:
     text = query.get(name)
     if text is None or not _INTEGER.fullmatch(text):
-        raise _bad(f"'{name}' is required and must be a whole number.")
-    if not 1 <= int(text) <= LONGEST_SIDE:
-        message = f"'{name}' must be between 1 and {LONGEST_SIDE}."
-        raise Refusal(400, "InvalidRequest", message, "InvalidThumbnailSize")
+        raise _bad_argument(f"'{name}' is required and must be a whole number.")
+    if not 1 <= int(text) <= MAX_THUMBNAIL_SIDE:
+        message = f"'{name}' must be between 1 and {MAX_THUMBNAIL_SIDE}."
+        raise AzureError(400, "InvalidRequest", message, "InvalidThumbnailSize")
     return int(text)
 
 
-def _switch(query: Mapping[str, str], name: str) -> bool:
+def _boolean(query: Mapping[str, str], name: str) -> bool:
     text = query.get(name, "false").lower()
     if text not in ("true", "false"):
-        raise _bad("'smartCropping' must be true or false.")
+        raise _bad_argument("'smartCropping' must be true or false.")
     return text == "true"
 
 
-def _model(text: str | None) -> str:
-    """The date of the model that is asked for; all of them are one and the same here."""
-    match = _MODEL.fullmatch(text or "latest")
-    if match is None or match[1] not in ("latest", *MODELS):
-        raise _bad("'model-version' is not known.")
-    return MODELS[-1] if match[1] == "latest" else match[1]
+def _model_version(query: Mapping[str, str]) -> str:
+    """Return the date of the requested model; here all of them are the same."""
+    match = _MODEL.fullmatch(query.get("model-version", "latest"))
+    if match is None or match[1] not in ("latest", *MODEL_VERSIONS):
+        raise _bad_argument("'model-version' is not known.")
+    return MODEL_VERSIONS[-1] if match[1] == "latest" else match[1]
 
 
-def _bad(message: str) -> Refusal:
-    return Refusal(400, "InvalidRequest", message, "BadArgument")
+def _bad_argument(message: str) -> AzureError:
+    return AzureError(400, "InvalidRequest", message, "BadArgument")
 
 
-def _refused(error: Exception, name: str, *, flat: bool) -> Told:
-    if isinstance(error, Refusal):
-        refusal = error
-    else:
-        row = next(_TABLE[kind] for kind in type(error).__mro__ if kind in _TABLE)
-        status, code, inner, message = row
-        refusal = Refusal(status, code, message or str(error), inner)
-    if flat and refusal.inner:
-        body = {"code": refusal.inner, "requestId": name, "message": refusal.inner_message}
-        return common.in_json(refusal.status, body)
-    return common.in_json(refusal.status, refusal.nested())
+def _error_response(request: Request, error: Exception) -> Response:
+    """Versions before 3.2 report an inner error alone, without what is around it."""
+    azure_error = to_azure_error(error, _ERRORS)
+    body = azure_error.nested()
+    if azure_error.inner and request.path_params.get("version", _NEWEST) != _NEWEST:
+        body = {
+            "code": azure_error.inner,
+            "requestId": request.state.request_id,
+            "message": azure_error.inner_message,
+        }
+    return json_response(request, body, azure_error.status_code, azure_error_headers(error))

@@ -1,66 +1,67 @@
-"""What an asker takes, folded into four buckets so that one wish has at most four answers."""
+"""Content negotiation: read an ``Accept`` header (RFC 9110 section 12.5.1)."""
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from proxy.formats import Name
+from proxy.formats import FormatName
 
-Offer = tuple[Name, ...]
+AcceptedFormats = tuple[FormatName, ...]
 
-_QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
-_LONGEST = 1024
+_QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
+_MAX_BYTES = 1024
 
 
-def offer(accept: bytes) -> Offer:
-    """The formats beyond jpeg, png and gif that an ``Accept`` header asks for, best first.
+def accepted_formats(accept: bytes) -> AcceptedFormats:
+    """Fold a header into one of four buckets, so that one link has at most four renditions.
 
-    AVIF and WebP count only where they are named: ``*/*`` is also what says a client that shows
-    neither. One of lower quality than what it would replace is not offered.
+    Returns the formats beyond JPEG, PNG and GIF that the client accepts, best first. AVIF and WebP
+    count only where they are named: clients that show neither also send ``*/*``. A format with a
+    lower quality than the formats that it would replace is left out.
     """
-    # What is longer is no browser's, and would only fill the memory of what was read before.
-    return _offer(accept) if len(accept) <= _LONGEST else ()
+    # No browser sends a longer header, and it would only fill the cache of parsed headers.
+    return _accepted_formats(accept) if len(accept) <= _MAX_BYTES else ()
 
 
-def preferred(accept: str, kinds: Sequence[str]) -> str:
-    """The media type of these that the header names with the highest quality, or an empty text."""
-    qualities = _qualities(accept[:_LONGEST])
-    named = [kind for kind in kinds if qualities.get(kind, 0.0) > 0]
-    return max(named, key=lambda kind: qualities[kind], default="")
+def preferred_media_type(accept: str, media_types: Sequence[str]) -> str:
+    """Return the media type that the header names with the highest quality, or an empty string."""
+    qualities = _parse(accept[:_MAX_BYTES])
+    named = [media_type for media_type in media_types if qualities.get(media_type, 0.0) > 0]
+    return max(named, key=lambda media_type: qualities[media_type], default="")
 
 
 @lru_cache(maxsize=512)
-def _offer(accept: bytes) -> Offer:
-    qualities = _qualities(accept.decode("latin-1"))
+def _accepted_formats(accept: bytes) -> AcceptedFormats:
+    qualities = _parse(accept.decode("latin-1"))
     avif, webp = qualities.get("image/avif", 0.0), qualities.get("image/webp", 0.0)
-    plain = max(_matched(qualities, "image/jpeg"), _matched(qualities, "image/png"))
-    take_avif = avif > 0 and avif >= max(webp, plain)
-    take_webp = webp > 0 and webp >= plain
-    return (*(("avif",) if take_avif else ()), *(("webp",) if take_webp else ()))
+    plain = max(_quality_of(qualities, "image/jpeg"), _quality_of(qualities, "image/png"))
+    accepts_avif = avif > 0 and avif >= max(webp, plain)
+    accepts_webp = webp > 0 and webp >= plain
+    return (*(("avif",) if accepts_avif else ()), *(("webp",) if accepts_webp else ()))
 
 
-def _qualities(accept: str) -> dict[str, float]:
-    """The quality of each media type and wildcard that the header names."""
+def _parse(accept: str) -> dict[str, float]:
+    """Return the quality, 0 to 1, of each media range in the header."""
     qualities: dict[str, float] = {}
     for entry in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in entry.split(";"))
-        qualities[kind] = max(_quality(parameters), qualities.get(kind, 0.0))
+        media_range, *parameters = (part.strip() for part in entry.split(";"))
+        qualities[media_range] = max(_qvalue(parameters), qualities.get(media_range, 0.0))
     return qualities
 
 
-def _matched(qualities: dict[str, float], kind: str) -> float:
-    """The quality of a media type by its most specific mention."""
-    for name in (kind, "image/*", "*/*"):
-        if name in qualities:
-            return qualities[name]
+def _quality_of(qualities: dict[str, float], media_type: str) -> float:
+    """Return the quality of the most specific range that matches an image's media type."""
+    for media_range in (media_type, "image/*", "*/*"):
+        if media_range in qualities:
+            return qualities[media_range]
     return 0.0
 
 
-def _quality(parameters: list[str]) -> float:
-    """The weight, 0 to 1; a malformed one counts as 0."""
+def _qvalue(parameters: list[str]) -> float:
+    """Return the weight, 1 where there is none; a malformed one counts as 0."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":
             value = value.strip()
-            return float(value) if _QUALITY.fullmatch(value) else 0.0
+            return float(value) if _QVALUE.fullmatch(value) else 0.0
     return 1.0

@@ -1,4 +1,4 @@
-"""Keys of the API faces: a list, each of which can be changed alone; any admits."""
+"""API keys: any key of a list opens every API, and each can be changed alone."""
 
 import hmac
 from collections.abc import Sequence
@@ -7,46 +7,67 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.validation import Discreet
+from proxy.validation import HidesSecrets
 
-Key = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
-
-
-class ApiConfig(Discreet, frozen=True, forbid_unknown_fields=True):
-    """Who may use the API faces."""
-
-    keys: Annotated[tuple[Key, ...], Meta(extra_json_schema={"writeOnly": True})] = ()
-    """Keys of visible ASCII without commas, 256 at most; each opens every API face."""
-
-    max_inflight_upload_bytes: Annotated[int, Meta(ge=1_000_000)] = 134_217_728
-    """Most bytes of request bodies that a worker holds at a time; more wait, unread."""
-
-    allow_anonymous: bool = False
-    """Whether the API faces are open to everybody. Without this and without keys they are shut."""
+ApiKey = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
 
 
-class Keys:
-    """What is kept are digests: equally long for the comparison, and useless to who reads them."""
+class ApiConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
+    """Keys and upload limits of all APIs."""
 
-    def __init__(self, keys: Sequence[str], *, allow_keyless: bool = False) -> None:
+    keys: Annotated[
+        tuple[ApiKey, ...],
+        Meta(
+            extra_json_schema={"writeOnly": True},
+            description=(
+                "Keys for all APIs, 1 to 256 visible ASCII characters each, without commas."
+            ),
+        ),
+    ] = ()
+
+    max_inflight_upload_bytes: Annotated[
+        int,
+        Meta(
+            ge=1_000_000,
+            description=(
+                "Bytes of request bodies that one worker holds at the same time. Above it, uploads "
+                "wait, and after 10 seconds they are answered with 503."
+            ),
+        ),
+    ] = 134_217_728
+
+    allow_anonymous: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Open the APIs to everybody. When false and without keys, the APIs are closed."
+            )
+        ),
+    ] = False
+
+
+class ApiKeys:
+    """Holds digests of the keys: equally long to compare, and useless to whoever reads memory."""
+
+    def __init__(self, keys: Sequence[str], *, allow_anonymous: bool = False) -> None:
         self._digests = tuple(sha256(key.encode()).digest() for key in keys)
-        self._allow_keyless = allow_keyless
+        self._allow_anonymous = allow_anonymous
 
     def __repr__(self) -> str:
-        return f"Keys({len(self._digests)} keys)"
+        return f"ApiKeys({len(self._digests)} keys)"
 
-    def admit(self, key: str | None) -> bool:
-        """Whether this is one of the keys; takes the same time whichever it is."""
-        if self._allow_keyless:
+    def verify(self, key: str | None) -> bool:
+        """Compare in constant time with every key."""
+        if self._allow_anonymous:
             return True
-        shown = sha256((key or "").encode()).digest()
-        good = False
-        for digest in self._digests:
-            good |= hmac.compare_digest(digest, shown)
-        return good
+        digest = sha256((key or "").encode()).digest()
+        valid = False
+        for known in self._digests:
+            valid |= hmac.compare_digest(known, digest)
+        return valid
 
 
-def bearer(authorization: str | None) -> str | None:
-    """The key in an ``Authorization: Bearer …`` header, if it is one."""
-    scheme, _, key = (authorization or "").strip().partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else None
+def bearer_token(authorization: str | None) -> str | None:
+    """Return the token of an ``Authorization: Bearer …`` header."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

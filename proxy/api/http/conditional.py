@@ -1,64 +1,64 @@
-"""Conditional and partial requests (RFC 9110), decided without looking at any bytes."""
+"""Evaluate conditional and range requests (RFC 9110 sections 13 and 14)."""
 
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from proxy.api.http.problems import Problem
+from starlette.exceptions import HTTPException
 
 _ETAGS = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-def not_modified(asked: Mapping[bytes, bytes], etag: str, last_modified: str) -> bool:
-    """Whether the asker has these bytes already; ``last_modified`` is an HTTP date or empty."""
-    known = asked.get(b"if-none-match")
-    if known is not None:
-        return known.strip() == b"*" or etag.encode() in _ETAGS.findall(known)
-    since = asked.get(b"if-modified-since")
+def not_modified(headers: Mapping[bytes, bytes], etag: str, last_modified: str) -> bool:
+    """Return whether the client's copy is current; ``last_modified`` is an HTTP date or empty."""
+    etags = headers.get(b"if-none-match")
+    if etags is not None:
+        return etags.strip() == b"*" or etag.encode() in _ETAGS.findall(etags)
+    since = headers.get(b"if-modified-since")
     if since is None or not last_modified:
         return False
-    then, changed = _moment(since.decode("latin-1")), _moment(last_modified)
-    return then is not None and changed is not None and changed <= then
+    client_time, changed = _timestamp(since.decode("latin-1")), _timestamp(last_modified)
+    return client_time is not None and changed is not None and changed <= client_time
 
 
 def byte_range(
-    asked: Mapping[bytes, bytes], length: int, etag: str, last_modified: str
+    headers: Mapping[bytes, bytes], length: int, etag: str, last_modified: str
 ) -> tuple[int, int] | None:
-    """The first and last byte asked for; None where the whole shall be sent.
+    """Return the first and last byte of the requested range; None for the whole body.
 
-    Several ranges at once are a way to make servers work and are answered with the whole. Raises
-    Problem where the range lies outside.
+    Several ranges in one request are answered with the whole body: they serve attackers only.
+    Raises HTTPException (416) where the range lies outside.
     """
-    wanted = _RANGE.fullmatch(asked.get(b"range", b""))
-    if wanted is None or not _still(asked.get(b"if-range"), etag, last_modified):
+    requested = _RANGE.fullmatch(headers.get(b"range", b""))
+    if requested is None or not _if_range_matches(headers.get(b"if-range"), etag, last_modified):
         return None
-    first, last = wanted[1], wanted[2]
+    first, last = requested[1], requested[2]
     if not first and not last:
         return None
     start = int(first) if first else max(0, length - int(last))
     end = min(int(last), length - 1) if first and last else length - 1
     if first and last and int(last) < int(first):
-        return None  # not a range at all
+        return None  # not a valid range
     if start >= length:
-        raise Problem(
+        raise HTTPException(
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            f"the range lies outside; there are {length} bytes",
-            [(b"content-range", f"bytes */{length}".encode())],
+            f"range is outside of the body, which has {length} bytes",
+            {"content-range": f"bytes */{length}"},
         )
     return start, end
 
 
-def _still(condition: bytes | None, etag: str, last_modified: str) -> bool:
-    """Whether an ``If-Range`` holds: only exactly this tag, or exactly this date."""
+def _if_range_matches(condition: bytes | None, etag: str, last_modified: str) -> bool:
+    """Compare ``If-Range`` strongly: only exactly this ETag, or exactly this date, matches."""
     if condition is None:
         return True
     text = condition.decode("latin-1").strip()
     return text == etag or (bool(last_modified) and text == last_modified)
 
 
-def _moment(date: str) -> float | None:
+def _timestamp(date: str) -> float | None:
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):

@@ -1,20 +1,22 @@
-"""Content-Disposition, built and never passed on (RFC 6266)."""
+"""Build the ``Content-Disposition`` header (RFC 6266)."""
 
 from urllib.parse import quote
 
-from proxy.formats import Name
+from proxy.formats import FormatName
 
 _SUFFIXES = {"jpeg": "jpg", "heif": "heic"}
 
 
-def inline(filename: str, format: Name) -> bytes:
-    """The header for a name without quotes, slashes and controls; it gets a suffix if it has none.
+def inline(filename: str, format: FormatName) -> bytes:
+    """Return the header for a filename without quotes, slashes and control characters.
 
-    A second spelling carries what is not ASCII; readers that know it prefer it.
+    A name without a suffix gets the format's. A name that is not ASCII is sent twice: as
+    ``filename*``, which clients that know it prefer, and with ``_`` for each other character.
     """
     if "." not in filename[1:]:
         filename = f"{filename}.{_SUFFIXES.get(format, format)}"
-    plain = "".join(letter if " " <= letter <= "~" else "_" for letter in filename)
-    if plain == filename:
-        return f'inline; filename="{plain}"'.encode()
-    return f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}".encode()
+    ascii_name = "".join(letter if " " <= letter <= "~" else "_" for letter in filename)
+    if ascii_name == filename:
+        return f'inline; filename="{ascii_name}"'.encode()
+    encoded_name = quote(filename, safe="")
+    return f"inline; filename=\"{ascii_name}\"; filename*=UTF-8''{encoded_name}".encode()

@@ -1,4 +1,4 @@
-"""Work ends when the one who asked for it has gone; what others wait for goes on in its flight."""
+"""Stop working for a client that has closed its connection."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,40 +8,43 @@ from starlette.types import Receive
 
 T = TypeVar("T")
 
-GRACE = 0.05
-"""Seconds before somebody starts to listen for the caller: hits are done by then, and a second
-task would make the images face a third slower for them."""
+LISTEN_DELAY = 0.05
+"""Seconds until a task starts to listen for the disconnect: hits are done by then, and the second
+task would make the images endpoint a third slower for them."""
 
 
-class CallerLeft(Exception):
-    """The connection was closed before there was an answer."""
+class ClientDisconnected(Exception):
+    """The client closed the connection before the response started."""
 
 
-async def unless_left(receive: Receive, work: Awaitable[T]) -> T:
-    """What the work returns. Raises CallerLeft, and cancels the work, when the caller leaves."""
+async def cancel_on_disconnect(receive: Receive, work: Awaitable[T]) -> T:
+    """Await the work; cancel it and raise ClientDisconnected when the client disconnects.
+
+    Work that others wait for too goes on in its single flight.
+    """
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine is run by a task
-    left = False
+    disconnected = False
     listener: asyncio.Task[None] | None = None
 
     async def listen() -> None:
-        nonlocal left
+        nonlocal disconnected
         while (await receive())["type"] != "http.disconnect":
             pass
-        left = True
+        disconnected = True
         task.cancel()
 
-    def begin() -> None:
+    def start_listening() -> None:
         nonlocal listener
         listener = asyncio.ensure_future(listen())
 
-    timer = asyncio.get_running_loop().call_later(GRACE, begin)
+    timer = asyncio.get_running_loop().call_later(LISTEN_DELAY, start_listening)
     try:
         return await work
     except asyncio.CancelledError:
-        if left:
+        if disconnected:
             task.uncancel()
-            raise CallerLeft from None
+            raise ClientDisconnected from None
         raise
     finally:
         timer.cancel()

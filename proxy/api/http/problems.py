@@ -1,10 +1,11 @@
-"""How failures look over HTTP: the one table of statuses, and problem+json (RFC 9457)."""
+"""Map errors to HTTP: the one table of status codes, and problem+json bodies (RFC 9457)."""
 
 import re
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from starlette.exceptions import HTTPException
 
 from proxy import errors
 
@@ -23,72 +24,72 @@ STATUS: dict[type[errors.ProxyError], HTTPStatus] = {
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }
 
-# How long a CDN may keep a failure, in seconds; all others not at all.
-_KEPT = {HTTPStatus.NOT_FOUND: 60, HTTPStatus.GONE: 60}
+# Seconds for which a CDN may cache an error; all other errors are not cached.
+_CACHE_SECONDS = {HTTPStatus.NOT_FOUND: 60, HTTPStatus.GONE: 60}
 
-# Nothing of a request comes back as markup, wherever the answer may be put.
+# Nothing of a request comes back as markup, wherever a client may put the response.
 _MARKUP = re.compile(rb"[<>&]")
 
 Headers = list[tuple[bytes, bytes]]
 
 
-class Problem(Exception):
-    """A failure of HTTP itself, where no domain word fits: a method, a range, a header."""
-
-    def __init__(self, status: HTTPStatus, message: str, headers: Headers | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers or []
+def status_of(error_type: type[errors.ProxyError]) -> HTTPStatus:
+    """Return the status of the nearest class in the table."""
+    return next(STATUS[kind] for kind in error_type.__mro__ if kind in STATUS)
 
 
-def status_of(failure: type[errors.ProxyError]) -> HTTPStatus:
-    """The status of the nearest class in the table."""
-    return next(STATUS[kind] for kind in failure.__mro__ if kind in STATUS)
-
-
-def retry_after(error: Exception) -> Headers:
-    """The header that says when to come again; nothing where it would not help."""
+def error_headers(error: Exception) -> dict[str, str]:
+    """Return the headers that belong to an error in every API: Allow, Retry-After and so on."""
     if isinstance(error, errors.Overloaded):
-        return [(b"retry-after", str(error.retry_after).encode())]
-    return []
+        return {"retry-after": str(error.retry_after)}
+    if not isinstance(error, HTTPException) or not error.headers:
+        return {}
+    headers = {name.lower(): value for name, value in error.headers.items()}
+    if "allow" in headers:  # Starlette joins a set, whose order changes from start to start
+        headers["allow"] = ", ".join(sorted(headers["allow"].split(", ")))
+    return headers
 
 
-def problem(error: Exception, request_id: str) -> tuple[HTTPStatus, Headers, bytes]:
-    """The answer as problem+json. What is neither a ProxyError nor a Problem is our own fault."""
-    about: dict[str, Any] = {}
+def problem_json(error: Exception, request_id: str) -> tuple[HTTPStatus, Headers, bytes]:
+    """Return status, headers and a problem+json body.
+
+    What is neither a ProxyError nor an HTTPException is a fault of ours: a 500 without details.
+    """
+    problem_type, extensions = "about:blank", dict[str, Any]()
     match error:
         case errors.ProxyError():
-            status, detail, headers = status_of(type(error)), str(error), retry_after(error)
-            about["type"] = f"/docs#problem-{error.problem_type}"
+            status, detail = status_of(type(error)), str(error)
+            problem_type = f"/docs#problem-{error.problem_type}"
             if isinstance(error, errors.InvalidOperation):
-                about.update(operation=error.operation, field=error.field)
-        case Problem():
-            status, detail, headers = error.status, str(error), error.headers
+                extensions = {"operation": error.operation, "field": error.field}
+        case HTTPException():
+            status, detail = HTTPStatus(error.status_code), error.detail
         case _:
-            status, headers = HTTPStatus.INTERNAL_SERVER_ERROR, []
-            detail = "something went wrong here; it was noted under the instance's name"
-    body = json_bytes(
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            detail = "internal server error; the log has it under this instance"
+    body = html_safe_json(
         {
-            "type": about.pop("type", "about:blank"),
+            "type": problem_type,
             "title": status.phrase,
             "status": int(status),
             "detail": detail,
             "instance": request_id,
-            **{name: value for name, value in about.items() if value is not None},
+            **{name: value for name, value in extensions.items() if value is not None},
         }
     )
-    kept = _KEPT.get(status)
+    seconds = _CACHE_SECONDS.get(status)
+    headers = {
+        "content-type": "application/problem+json",
+        "cache-control": f"public, max-age={seconds}" if seconds else "no-store",
+        **error_headers(error),
+    }
     return (
         status,
-        [
-            (b"content-type", b"application/problem+json"),
-            (b"cache-control", f"public, max-age={kept}".encode() if kept else b"no-store"),
-            *headers,
-        ],
+        [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
         body,
     )
 
 
-def json_bytes(value: object) -> bytes:
-    """JSON in which nothing looks like markup."""
+def html_safe_json(value: object) -> bytes:
+    """Encode as JSON in which ``<``, ``>`` and ``&`` are escaped."""
     return _MARKUP.sub(lambda found: b"\\u00%02x" % ord(found[0]), msgspec.json.encode(value))

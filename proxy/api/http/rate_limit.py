@@ -1,4 +1,4 @@
-"""How often a key may ask: a window of a minute that slides along."""
+"""Limit the requests per API key with a sliding window of one minute."""
 
 import time
 from collections import OrderedDict, deque
@@ -7,41 +7,47 @@ from math import ceil
 
 from msgspec import Struct
 
-MINUTE = 60.0
-_MOST_KEYS = 1024
+WINDOW_SECONDS = 60.0
+_MAX_KEYS = 1024
 
 
-class Turn(Struct, frozen=True):
-    """Whether a request may go on.
+class RateLimitResult(Struct, frozen=True):
+    """Whether a request is allowed.
 
-    ``reset`` is the Unix second at which a place comes free, ``wait`` the seconds until then.
+    ``reset_at`` is the Unix second at which the window has room for one more request,
+    ``retry_after`` the seconds until then.
     """
 
-    granted: bool
+    allowed: bool
     remaining: int
-    reset: int
-    wait: int
+    reset_at: int
+    retry_after: int
 
 
-class Rates:
-    """Counts in this process alone: each worker grants as many."""
+class RateLimiter:
+    """Counts in this process only: each worker allows as many."""
 
     def __init__(self, per_minute: int, now: Callable[[], float] = time.time) -> None:
         self.per_minute = per_minute
         self._now = now
-        self._asked: OrderedDict[str, deque[float]] = OrderedDict()
+        self._requests: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def take(self, key: str) -> Turn:
-        """Take a turn; one that is not granted does not count."""
+    def acquire(self, key: str) -> RateLimitResult:
+        """Count a request of this key; one that is not allowed does not count."""
         now = self._now()
-        asked = self._asked.setdefault(key, deque())
-        self._asked.move_to_end(key)
-        if len(self._asked) > _MOST_KEYS:
-            self._asked.popitem(last=False)
-        while asked and asked[0] <= now - MINUTE:
-            asked.popleft()
-        granted = len(asked) < self.per_minute
-        if granted:
-            asked.append(now)
-        free = asked[0] + MINUTE
-        return Turn(granted, self.per_minute - len(asked), ceil(free), max(1, ceil(free - now)))
+        requests = self._requests.setdefault(key, deque())
+        self._requests.move_to_end(key)
+        if len(self._requests) > _MAX_KEYS:
+            self._requests.popitem(last=False)
+        while requests and requests[0] <= now - WINDOW_SECONDS:
+            requests.popleft()
+        allowed = len(requests) < self.per_minute
+        if allowed:
+            requests.append(now)
+        reset_at = requests[0] + WINDOW_SECONDS
+        return RateLimitResult(
+            allowed=allowed,
+            remaining=self.per_minute - len(requests),
+            reset_at=ceil(reset_at),
+            retry_after=max(1, ceil(reset_at - now)),
+        )

@@ -1,4 +1,4 @@
-"""What a request is called in its answer and in the log."""
+"""Request ids: one value in the response, in the access log and in problem bodies."""
 
 import re
 from collections.abc import Mapping
@@ -6,33 +6,33 @@ from itertools import count
 from os import register_at_fork
 from secrets import token_hex
 
-_GIVEN = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+_ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
-class _Names:
-    """A start that no other process has, and a number.
+class _Generator:
+    """A random prefix for each process, and a counter.
 
-    To ask the kernel for chance each time would be a sixth of what a hit costs.
+    To ask the kernel for random bytes each time would be a sixth of what a hit costs.
     """
 
     def __init__(self) -> None:
-        self.begin()
+        self.reset()
 
-    def begin(self) -> None:
-        self._start = token_hex(10)
-        self._numbers = count()
+    def reset(self) -> None:
+        self._prefix = token_hex(10)
+        self._counter = count()
 
-    def new(self) -> str:
-        return f"{self._start}{next(self._numbers):012x}"
-
-
-_names = _Names()
-register_at_fork(after_in_child=_names.begin)
+    def next(self) -> str:
+        return f"{self._prefix}{next(self._counter):012x}"
 
 
-def request_id(asked: Mapping[bytes, bytes]) -> str:
-    """The name that somebody in front gave it, if it is harmless, else a new one."""
-    given = asked.get(b"x-request-id")
-    if given is not None and _GIVEN.fullmatch(given):
+_generator = _Generator()
+register_at_fork(after_in_child=_generator.reset)
+
+
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """Return a harmless ``X-Request-ID`` that a proxy in front has set, else a new id."""
+    given = headers.get(b"x-request-id")
+    if given is not None and _ACCEPTED.fullmatch(given):
         return given.decode()
-    return _names.new()
+    return _generator.next()

@@ -1,64 +1,69 @@
-"""Room for request bodies: so many bytes at a time, all faces of a worker together.
+"""Bound the memory for request bodies: so many bytes at a time for all APIs of a worker.
 
-Who finds none waits with its body unread, so that the sender waits too and not our memory.
+A request that finds no free bytes waits with its body unread, so that its client waits too and not
+our memory.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.requests import Request
 
 from proxy.errors import Overloaded
 
 
-class Room:
-    def __init__(self, most_bytes: int, *, wait_seconds: float = 10.0) -> None:
-        self._most = most_bytes
-        self._free = most_bytes
-        self._wait_seconds = wait_seconds
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+class UploadBudget:
+    def __init__(self, max_bytes: int, *, timeout_seconds: float = 10.0) -> None:
+        self._max_bytes = max_bytes
+        self._free_bytes = max_bytes
+        self._timeout_seconds = timeout_seconds
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @asynccontextmanager
-    async def taken(self, request: Request, most: int) -> AsyncIterator[None]:
-        """Room for the body of a request, or for ``most`` bytes where its length is not told.
+    async def reserve(self, request: Request, max_bytes: int) -> AsyncIterator[None]:
+        """Reserve the bytes of a request's body, ``max_bytes`` where its length is unknown.
 
-        First come, first served. Raises Overloaded after a while.
+        First come, first served. Raises Overloaded after ``timeout_seconds``.
         """
-        told = request.headers.get("content-length", "")
-        need = int(told) if told.isascii() and told.isdigit() and len(told) < 18 else most
-        need = min(need, most, self._most)
-        await self._take(need)
+        length = request.headers.get("content-length", "")
+        known = length.isascii() and length.isdigit() and len(length) < 18
+        size = min(int(length) if known else max_bytes, max_bytes, self._max_bytes)
+        await self._acquire(size)
         try:
             yield
         finally:
-            self._free += need
-            self._pass_on()
+            self._release(size)
 
-    async def _take(self, need: int) -> None:
-        if not self._waiting and need <= self._free:
-            self._free -= need
+    async def _acquire(self, size: int) -> None:
+        if not self._waiters and size <= self._free_bytes:
+            self._free_bytes -= size
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((need, turn))
+        granted = asyncio.get_running_loop().create_future()
+        self._waiters.append((size, granted))
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                await turn
+            async with asyncio.timeout(self._timeout_seconds):
+                await granted
         except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                self._free += need  # it was ours already
+            if granted.done() and not granted.cancelled():
+                self._release(size)  # it was granted in the moment of the timeout or cancellation
             else:
-                self._waiting.remove((need, turn))
-            self._pass_on()
+                with suppress(ValueError):  # it is gone when a release has skipped it
+                    self._waiters.remove((size, granted))
+                self._release(0)
             if isinstance(error, TimeoutError):
-                message = "too much is being uploaded at the moment"
-                raise Overloaded(message, retry_after=5) from error
+                raise Overloaded(
+                    f"no upload memory was free for {self._timeout_seconds:g} s",
+                    retry_after=5,
+                    detail=f"FRAMEKEEP_API_MAX_INFLIGHT_UPLOAD_BYTES is {self._max_bytes}",
+                ) from error
             raise
 
-    def _pass_on(self) -> None:
-        while self._waiting and self._waiting[0][0] <= self._free:
-            need, turn = self._waiting.popleft()
-            if not turn.done():
-                self._free -= need
-                turn.set_result(None)
+    def _release(self, size: int) -> None:
+        self._free_bytes += size
+        while self._waiters and self._waiters[0][0] <= self._free_bytes:
+            needed, granted = self._waiters.popleft()
+            if not granted.done():
+                self._free_bytes -= needed
+                granted.set_result(None)

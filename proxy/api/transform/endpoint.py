@@ -1,39 +1,49 @@
 """Iteration Layer's Image Transformation API: a file and up to 30 operations in, base64 out."""
 
 import asyncio
-import logging
 from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from proxy import errors
-from proxy.api.http import request_body
-from proxy.api.http.api_keys import Keys, bearer
-from proxy.api.http.disconnect import CallerLeft, unless_left
-from proxy.api.http.loop_detection import refuse_loops
-from proxy.api.http.problems import Headers, Problem, json_bytes, retry_after
-from proxy.api.http.rate_limit import Rates
-from proxy.api.http.request_id import request_id
-from proxy.api.http.upload_budget import Room
-from proxy.api.transform.request import BadColour, BadWish, Reader
-from proxy.api.transform.webhooks import Order
+from proxy.api.context import ApiContext
+from proxy.api.http.api_keys import ApiKeys, bearer_token
+from proxy.api.http.disconnect import cancel_on_disconnect
+from proxy.api.http.problems import error_headers, html_safe_json
+from proxy.api.http.rate_limit import RateLimiter
+from proxy.api.http.request_body import read_body
+from proxy.api.http.routing import api_router, collapse_slashes
+from proxy.api.http.upload_budget import UploadBudget
+from proxy.api.transform.queue import DurableQueue
+from proxy.api.transform.request import (
+    InvalidColor,
+    InvalidTransformRequest,
+    TransformRequest,
+    TransformRequestParser,
+)
+from proxy.api.transform.webhooks import Renderer, WebhookDeliveries, WebhookDelivery
+from proxy.cache.config import CacheConfig
 from proxy.formats import FORMATS
-from proxy.image_request import ImageRequest
+from proxy.limits import Limits
 from proxy.service import ImageResult
-from proxy.telemetry import metrics
+from proxy.sources.config import SourceConfig
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import SsrfPolicy
+from proxy.sources.net.via import has_own_via
 
-_log = logging.getLogger(__name__)
-
-PREFIX = "/image-transformation/"
 PATH = "/image-transformation/v1/transform"
 
-# Below this much a body is read faster than a thread is asked to.
-_IN_A_THREAD = 262_144
+# A smaller body is parsed faster than a thread starts to.
+_THREAD_BYTES = 262_144
 
 ACCEPTED = {
     "success": True,
@@ -41,10 +51,10 @@ ACCEPTED = {
     "message": "Request accepted. Results will be delivered to the provided webhook URL.",
 }
 
-_STATUS: Mapping[type[Exception], tuple[int, str]] = {
+_ERRORS: Mapping[type[Exception], tuple[int, str]] = {
     Exception: (500, "INTERNAL_ERROR"),
     errors.RequestError: (400, "VALIDATION_ERROR"),
-    BadColour: (422, "VALIDATION_ERROR"),
+    InvalidColor: (422, "VALIDATION_ERROR"),
     errors.SourceError: (422, "FILE_UNREACHABLE"),
     errors.SourceTooLarge: (413, "FILE_TOO_LARGE"),
     errors.ImageError: (422, "PROCESSING_ERROR"),
@@ -53,171 +63,268 @@ _STATUS: Mapping[type[Exception], tuple[int, str]] = {
     errors.DeadlineExceeded: (504, "TIMEOUT"),
     errors.RenderFailed: (500, "INTERNAL_ERROR"),
 }
-_CODES = {
-    HTTPStatus.UNAUTHORIZED: "INVALID_API_KEY",
-    HTTPStatus.NOT_FOUND: "NOT_FOUND",
-    HTTPStatus.TOO_MANY_REQUESTS: "RATE_LIMITED",
+_HTTP_ERRORS = {
+    HTTPStatus.UNAUTHORIZED: ("INVALID_API_KEY", "Invalid API key"),
+    HTTPStatus.NOT_FOUND: ("NOT_FOUND", "Not found"),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("METHOD_NOT_ALLOWED", "Method not allowed"),
+    HTTPStatus.TOO_MANY_REQUESTS: ("RATE_LIMITED", "Rate limited"),
+    HTTPStatus.LOOP_DETECTED: (
+        "LOOP_DETECTED",
+        "Request loop: the Via header names this server",
+    ),
 }
 
 
 class TransformConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The Iteration Layer face."""
+    """The API that is compatible with Iteration Layer."""
 
-    allow_http: bool = False
-    """Whether files may lie at `http://` URLs, and not only at `https://`."""
+    allow_http: Annotated[
+        bool,
+        Meta(description="Allow `http://` URLs for files. When false, only `https://` is allowed."),
+    ] = False
 
-    webhook_allow_http: bool = False
-    """Whether results may be sent to `http://` URLs, and not only to `https://`."""
+    webhook_allow_http: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Allow `http://` URLs for webhooks. When false, only `https://` is allowed."
+            )
+        ),
+    ] = False
 
-    max_body_bytes: Annotated[int, Meta(ge=1)] = 75_497_472
-    """Largest request body, in bytes: a 50 MB file is a third larger in base64."""
+    max_body_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description=(
+                "Bytes of the largest request body. Larger bodies are answered with 413. A 50 MB "
+                "file is a third larger in Base64."
+            ),
+        ),
+    ] = 75_497_472
 
-    rate_limit_per_minute_per_worker: Annotated[int, Meta(ge=0)] = 0
-    """How often a key may ask each worker in a minute; 0 is as often as it likes."""
+    rate_limit_per_minute_per_worker: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description=(
+                "Requests per minute that one key may send to each worker. Above it, requests are "
+                "answered with 429. 0 means no limit."
+            ),
+        ),
+    ] = 0
 
-    webhook_allow_hosts: tuple[str, ...] = ()
-    """When set, the only hosts that results are sent to; written as the hosts of sources are."""
+    webhook_allow_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "When set, only these hosts are allowed as webhooks. Patterns are those of "
+                "`FRAMEKEEP_SOURCES_ALLOW_HOSTS`."
+            )
+        ),
+    ] = ()
 
-    webhook_max_attempts: Annotated[int, Meta(ge=1, le=10)] = 5
-    """How often a receiver is tried."""
+    webhook_max_attempts: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10,
+            description=(
+                "Attempts to deliver one webhook. After the last one the result is dropped."
+            ),
+        ),
+    ] = 5
 
-    webhook_backoff_seconds: Annotated[float, Meta(ge=0, le=3600)] = 1.0
-    """The pause after the first try; five times as long after each further one."""
+    webhook_backoff_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description=(
+                "Pause in seconds after the first failed attempt. It is five times as long "
+                "after each further one."
+            ),
+        ),
+    ] = 1.0
 
 
-class Service(Protocol):
-    async def get_or_render(self, job: ImageRequest) -> ImageResult: ...
+class WebhookQueue(Protocol):
+    async def enqueue(self, delivery: WebhookDelivery) -> None:
+        """Store a delivery that will be rendered and sent later. Raises Overloaded."""
+        ...
 
 
-class Desk(Protocol):
-    """Takes orders whose results are sent later."""
+def create_api(context: ApiContext) -> ASGIApp:
+    config = context.section(TransformConfig)
+    webhooks = _webhook_deliveries(context, config)
+    context.open_with_app(webhooks)
+    parser = TransformRequestParser(
+        context.operations,
+        max_file_bytes=context.section(Limits).max_source_bytes,
+        allow_http=config.allow_http,
+        webhook_allow_http=config.webhook_allow_http,
+    )
+    return transform_api(
+        context.service,
+        webhooks,
+        context.keys,
+        parser,
+        config,
+        upload_budget=context.upload_budget,
+    )
 
-    async def accept(self, order: Order) -> None: ...
+
+def _webhook_deliveries(context: ApiContext, config: TransformConfig) -> WebhookDeliveries:
+    """Receivers are requested like sources, but have a list of allowed hosts of their own."""
+    sources = context.section(SourceConfig)
+    policy = SsrfPolicy(
+        allow_nets=sources.allow_nets,
+        allow_hosts=config.webhook_allow_hosts,
+        allow_ports=sources.allow_ports,
+    )
+    return WebhookDeliveries(
+        context.service,
+        HttpClient(policy, sources),
+        DurableQueue(Path(context.section(CacheConfig).dir).expanduser() / "webhooks"),
+        context.operations,
+        webhook_body,
+        max_attempts=config.webhook_max_attempts,
+        backoff_seconds=config.webhook_backoff_seconds,
+    )
 
 
-class TransformFace:
+def transform_api(
+    service: Renderer,
+    webhooks: WebhookQueue,
+    keys: ApiKeys,
+    parser: TransformRequestParser,
+    config: TransformConfig,
+    *,
+    upload_budget: UploadBudget,
+) -> ASGIApp:
+    endpoint = _TransformEndpoint(
+        service, webhooks, keys, parser, config, upload_budget=upload_budget
+    )
+    return api_router(
+        [Route(PATH, endpoint.transform, methods=["POST"])],
+        _error_response,
+        normalize_path=collapse_slashes,
+    )
+
+
+class _TransformEndpoint:
     def __init__(
         self,
-        service: Service,
-        desk: Desk,
-        keys: Keys,
-        reader: Reader,
-        settings: TransformConfig,
+        service: Renderer,
+        webhooks: WebhookQueue,
+        keys: ApiKeys,
+        parser: TransformRequestParser,
+        config: TransformConfig,
         *,
-        room: Room,
+        upload_budget: UploadBudget,
     ) -> None:
-        self._room = room
         self._service = service
-        self._desk = desk
+        self._webhooks = webhooks
         self._keys = keys
-        self._reader = reader
-        self._most = settings.max_body_bytes
-        limited = settings.rate_limit_per_minute_per_worker > 0
-        self._rates = Rates(settings.rate_limit_per_minute_per_worker) if limited else None
+        self._parser = parser
+        self._upload_budget = upload_budget
+        self._max_body_bytes = config.max_body_bytes
+        per_minute = config.rate_limit_per_minute_per_worker
+        self._rate_limiter = RateLimiter(per_minute) if per_minute > 0 else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        heard = request_body.Heard(receive)
-        asked = dict(scope["headers"])
-        name = request_id(asked)
-        metrics.named(name)
-        headers: Headers = [
-            (b"content-type", b"application/json"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-request-id", name.encode()),
-        ]
-        try:
-            status, body = await self._answer(Request(scope, heard), asked, headers)
-        except CallerLeft:
+    async def transform(self, request: Request) -> Response:
+        if has_own_via(dict(request.headers.raw)):
+            raise HTTPException(HTTPStatus.LOOP_DETECTED)
+        key = bearer_token(request.headers.get("authorization"))
+        if not self._keys.verify(key):
+            raise HTTPException(HTTPStatus.UNAUTHORIZED)
+        self._check_rate(request, key or "")
+        async with self._upload_budget.reserve(request, self._max_body_bytes):
+            transform_request = await self._parse(request)
+            if transform_request.webhook_url:
+                await self._webhooks.enqueue(
+                    WebhookDelivery(transform_request.image_request, transform_request.webhook_url)
+                )
+                return _respond(request, html_safe_json(ACCEPTED), HTTPStatus.CREATED)
+            result = await cancel_on_disconnect(
+                request.receive, self._service.get_or_render(transform_request.image_request)
+            )
+            return _respond(request, await asyncio.to_thread(_success_body, result))
+
+    async def _parse(self, request: Request) -> TransformRequest:
+        """Read and parse the body, which may be large: it is not referenced any longer."""
+        body = await read_body(request, self._max_body_bytes)
+        if len(body) > _THREAD_BYTES:
+            return await asyncio.to_thread(self._parser.parse, body)
+        return self._parser.parse(body)
+
+    def _check_rate(self, request: Request, key: str) -> None:
+        """Count the request, for the headers of its response. Raises HTTPException (429)."""
+        if self._rate_limiter is None:
             return
-        except Exception as error:  # noqa: BLE001 - the border: whatever happened gets an answer
-            metrics.failed(error)
-            if not isinstance(error, errors.ProxyError | Problem):
-                _log.error("%s: unforeseen", name, exc_info=error)
-            status, told, more = refusal(error)
-            body = json_bytes(told)
-            headers += (*more, *heard.parting(), (b"cache-control", b"no-store"))
-        headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send(
-            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
-        )
-
-    async def _answer(
-        self, request: Request, asked: Mapping[bytes, bytes], headers: Headers
-    ) -> tuple[int, bytes]:
-        refuse_loops(asked)
-        if "/" + "/".join(filter(None, request.scope["path"].split("/"))) != PATH:
-            raise Problem(HTTPStatus.NOT_FOUND, "Not found")
-        if request.method != "POST":
-            allowed = (b"allow", b"POST")
-            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed", [allowed])
-        key = bearer(request.headers.get("authorization"))
-        if not self._keys.admit(key):
-            raise Problem(HTTPStatus.UNAUTHORIZED, "Invalid API key")
-        self._take_turn(key or "", headers)
-        async with self._room.taken(request, self._most):
-            return await self._transformed(request)
-
-    async def _transformed(self, request: Request) -> tuple[int, bytes]:
-        body = await request_body.read(request, self._most)
-        if len(body) > _IN_A_THREAD:
-            wish = await asyncio.to_thread(self._reader.read, body)
-        else:
-            wish = self._reader.read(body)
-        if wish.webhook:
-            await self._desk.accept(Order(wish.job, wish.webhook))
-            return 201, json_bytes(ACCEPTED)
-        del body  # it may be large, and rendering may take a while
-        answer = await unless_left(request.receive, self._service.get_or_render(wish.job))
-        return 200, await asyncio.to_thread(_success, answer, b"")
-
-    def _take_turn(self, key: str, headers: Headers) -> None:
-        if self._rates is None:
-            return
-        turn = self._rates.take(key)
-        headers += (
-            (b"x-ratelimit-limit", str(self._rates.per_minute).encode()),
-            (b"x-ratelimit-remaining", str(turn.remaining).encode()),
-            (b"x-ratelimit-reset", str(turn.reset).encode()),
-        )
-        if not turn.granted:
-            wait = (b"retry-after", str(turn.wait).encode())
-            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "Rate limited", [wait])
+        result = self._rate_limiter.acquire(key)
+        request.state.rate_limit_headers = {
+            "x-ratelimit-limit": str(self._rate_limiter.per_minute),
+            "x-ratelimit-remaining": str(result.remaining),
+            "x-ratelimit-reset": str(result.reset_at),
+        }
+        if not result.allowed:
+            headers = {"retry-after": str(result.retry_after)}
+            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=headers)
 
 
-def delivery(outcome: ImageResult | errors.ProxyError | None) -> bytes:
-    """The body that a webhook is sent."""
+def webhook_body(outcome: ImageResult | errors.ProxyError | None) -> bytes:
+    """Make the body that a webhook receives; None stands for an unexpected error."""
     if isinstance(outcome, ImageResult):
-        return _success(outcome, b'"api":"image_transformation",')
+        return _success_body(outcome, b'"api":"image_transformation",')
     message = "Internal server error" if outcome is None else str(outcome)
-    return json_bytes(
+    return html_safe_json(
         {"success": False, "api": "image_transformation", "error": {"message": message}}
     )
 
 
-def _success(answer: ImageResult, extra: bytes) -> bytes:
-    """Written by hand, since a general writer would copy the picture twice more."""
-    media_type = FORMATS[answer.rendition.format].media_type.encode()
+def _success_body(result: ImageResult, extra_members: bytes = b"") -> bytes:
+    """Encode without a JSON encoder, which would copy the image twice more."""
+    media_type = FORMATS[result.rendition.format].media_type.encode()
     return b"".join(
         (
-            b'{"success":true,' + extra + b'"data":{"buffer":"',
-            b64encode(answer.rendition.body),
+            b'{"success":true,' + extra_members + b'"data":{"buffer":"',
+            b64encode(result.rendition.body),
             b'","mime_type":"' + media_type + b'"}}',
         )
     )
 
 
-def refusal(error: Exception) -> tuple[int, dict[str, Any], Headers]:
-    """Status, body and further headers; ``error`` in the body is a string, as clients read it."""
-    if isinstance(error, Problem):
-        code = _CODES.get(error.status, error.status.phrase.upper().replace(" ", "_"))
-        return error.status, {"success": False, "error": str(error), "code": code}, error.headers
-    status, code = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    sentence = str(error) if isinstance(error, errors.ProxyError) else "Internal server error"
-    body: dict[str, Any] = {"success": False, "error": sentence, "code": code}
+def _respond(
+    request: Request, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Build a response with the headers that every response of this API has."""
+    common = {
+        "content-type": "application/json",
+        "x-content-type-options": "nosniff",
+        "x-request-id": request.state.request_id,
+        **getattr(request.state, "rate_limit_headers", {}),
+    }
+    return Response(body, status, common | dict(headers or {}))
+
+
+def _error_response(request: Request, error: Exception) -> Response:
+    """Respond with the published shape, in which ``error`` is a string."""
+    status, body = _error_body(error)
+    headers = error_headers(error) | {"cache-control": "no-store"}
+    return _respond(request, html_safe_json(body), status, headers)
+
+
+def _error_body(error: Exception) -> tuple[int, dict[str, Any]]:
+    if isinstance(error, HTTPException):
+        code, message = _HTTP_ERRORS[HTTPStatus(error.status_code)]
+        return error.status_code, {"success": False, "error": message, "code": code}
+    status, code = next(_ERRORS[kind] for kind in type(error).__mro__ if kind in _ERRORS)
+    message = str(error) if isinstance(error, errors.ProxyError) else "Internal server error"
+    body: dict[str, Any] = {"success": False, "error": message, "code": code}
     match error:
-        case errors.InvalidOperation(operation=int(at), field=field):
-            body["details"] = {"operation_index": at, "field": field}
-        case BadWish(field=str(field)) if field:
+        case errors.InvalidOperation(operation=int(index), field=field):
+            body["details"] = {"operation_index": index, "field": field}
+        case InvalidTransformRequest(field=str(field)) if field:
             body["details"] = {"field": field}
-    return status, body, retry_after(error)
+    return status, body

@@ -1,7 +1,7 @@
-"""Work that must be done even if this process ends: one file for each piece, kept until it is done.
+"""A durable queue: one file for each item, kept until the item is acknowledged.
 
-A file is locked by the process that works on it. The kernel drops the lock when that process dies,
-however it dies, and whoever looks next takes the work up.
+A process claims an item by locking its file. The kernel releases the lock when the process ends,
+however it ends, so another process can claim the item.
 """
 
 import contextlib
@@ -13,12 +13,12 @@ from pathlib import Path
 from uuid import uuid4
 
 
-class Full(Exception):
-    """There is no room for another piece of work; the message says which bound was met."""
+class DurableQueueFull(Exception):
+    """The queue has no room for another item; the message names the limit."""
 
 
-class Piece:
-    """A piece of work that this process has claimed, until it says otherwise or forgets it."""
+class QueueItem:
+    """An item that this process has claimed, until it releases, acknowledges or forgets it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -31,36 +31,35 @@ class Piece:
     def read(self) -> bytes:
         return self._path.read_bytes()
 
-    def done(self) -> None:
-        """Forget it; nobody will take it up again."""
+    def ack(self) -> None:
+        """Remove the item: it is done."""
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
-        self.leave()
+        self.release()
 
-    def leave(self) -> None:
-        """Let somebody else take it up."""
+    def release(self) -> None:
+        """Let another claim the item."""
         self._close()
 
 
-class Spool:
-    """A folder of such files. Every call blocks on the disk: make it from a thread."""
+class DurableQueue:
+    """A directory of items. Every method blocks on the disk: call it from a thread."""
 
-    def __init__(self, folder: Path, *, most: int = 1000, most_bytes: int = 2**30) -> None:
-        """``most`` pieces of ``most_bytes`` in all may wait at a time."""
-        self._folder = folder
-        self._most = most
-        self._most_bytes = most_bytes
+    def __init__(self, directory: Path, *, max_items: int = 1000, max_bytes: int = 2**30) -> None:
+        self._directory = directory
+        self._max_items = max_items
+        self._max_bytes = max_bytes
 
-    def put(self, data: bytes) -> Piece:
-        """Keep a piece of work, claimed by us. Raises Full, or OSError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sizes = [size for _, size in self._waiting()]
-        if len(sizes) >= self._most:
-            raise Full(f"{self._most} pieces of work are waiting already")
-        if sum(sizes) + len(data) > self._most_bytes:
-            raise Full(f"more than {self._most_bytes} bytes of work would be waiting")
+    def put(self, data: bytes) -> QueueItem:
+        """Store an item, claimed by this process. Raises DurableQueueFull, or OSError."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sizes = [size for _, size in self._items()]
+        if len(sizes) >= self._max_items:
+            raise DurableQueueFull(f"queue has its maximum of {self._max_items} items")
+        if sum(sizes) + len(data) > self._max_bytes:
+            raise DurableQueueFull(f"queue would have more than {self._max_bytes} bytes")
         name = uuid4().hex
-        unfinished, path = self._folder / f".{name}", self._folder / name
+        unfinished, path = self._directory / f".{name}", self._directory / name
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -72,11 +71,11 @@ class Spool:
             os.close(descriptor)
             unfinished.unlink(missing_ok=True)
             raise
-        return Piece(path, descriptor)
+        return QueueItem(path, descriptor)
 
-    def claim(self) -> Iterator[Piece]:
-        """Everything that nobody works on; each piece is ours as it comes. Raises OSError."""
-        for path, _ in self._waiting():
+    def claim(self) -> Iterator[QueueItem]:
+        """Claim every item that no process has claimed, the oldest first. Raises OSError."""
+        for path, _ in self._items():
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             except FileNotFoundError:
@@ -86,19 +85,19 @@ class Spool:
             except BlockingIOError:
                 os.close(descriptor)
                 continue
-            if os.fstat(descriptor).st_nlink == 0:  # it was done while we took the lock
+            if os.fstat(descriptor).st_nlink == 0:  # acknowledged between open and lock
                 os.close(descriptor)
                 continue
-            yield Piece(path, descriptor)
+            yield QueueItem(path, descriptor)
 
-    def _waiting(self) -> list[tuple[Path, int]]:
-        """What is in the folder, the oldest first, with its size; nothing where there is none."""
-        found: list[tuple[float, Path, int]] = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(self._folder) as entries:
+    def _items(self) -> list[tuple[Path, int]]:
+        """List the finished files with their sizes, the oldest first."""
+        items: list[tuple[float, Path, int]] = []
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._directory) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 with contextlib.suppress(FileNotFoundError):
-                    about = entry.stat(follow_symlinks=False)
-                    found.append((about.st_mtime, Path(entry.path), about.st_size))
-        return [(path, size) for _, path, size in sorted(found)]
+                    status = entry.stat(follow_symlinks=False)
+                    items.append((status.st_mtime, Path(entry.path), status.st_size))
+        return [(path, size) for _, path, size in sorted(items)]

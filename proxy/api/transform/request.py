@@ -1,17 +1,17 @@
-"""What a body of the transform face asks for: a file, operations, and perhaps a webhook.
+"""Parse and validate the body of a transform request: a file, operations, and maybe a webhook.
 
-Everything that can be told from the JSON alone is told here. Values are looked at one by one, and
-only as large as they may be: a generic reading of tens of megabytes would take many times as many.
+Everything that the JSON alone shows is rejected here. Members are decoded one by one, each within
+its own size limit: generic values of tens of megabytes of JSON would take many times the memory.
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Raw, Struct
 
-from proxy.api.http import request_body
 from proxy.api.http.base64 import decode_base64
+from proxy.api.http.request_body import decode_json
 from proxy.errors import (
     InvalidOperation,
     InvalidSource,
@@ -20,15 +20,18 @@ from proxy.errors import (
     SourceTooLarge,
 )
 from proxy.image_request import ImageRequest
-from proxy.operations.plan import Operation, OperationRegistry, Plan, short_names
+from proxy.operations.fields import field_aliases
+from proxy.operations.operation import Operation
+from proxy.operations.plan import Plan
+from proxy.operations.registry import OperationRegistry
 from proxy.originals import OriginalRef, SourceRef, Upload
 from proxy.sources.net.request_headers import forwardable_headers
 from proxy.sources.net.url import parse_url
 
-_MOST_OPERATIONS_BYTES = 262_144
-_MOST_OPTIONS_BYTES = 65_536
-_LEAST_TIMEOUT, _MOST_TIMEOUT = 1000, 60_000
-_LONGEST_AGENT = 500
+_MAX_OPERATIONS_BYTES = 262_144
+_MAX_FETCH_OPTIONS_BYTES = 65_536
+_MIN_TIMEOUT_MS, _MAX_TIMEOUT_MS = 1000, 60_000
+_MAX_USER_AGENT_LENGTH = 500
 
 # Fields that the API's own description requires, though our operations could do without them.
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -41,24 +44,24 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "threshold": ("value", "is_grayscale"),
     "upscale": ("factor",),
 }
-_COLOURS = ("hex_color", "background_hex_color", "background")
+_COLOR_FIELDS = ("hex_color", "background_hex_color", "background")
 
 
-class BadColour(InvalidOperation):
-    """A colour that is none: the API's description tells it apart from other bad values."""
+class InvalidColor(InvalidOperation):
+    """A value is not a color; the API's description tells this apart from other bad values."""
 
 
-class BadWish(RequestError):
-    """The body is not what the API takes; ``field`` names the member."""
+class InvalidTransformRequest(RequestError):
+    """The body is not what the API accepts; ``field`` names the member."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
         self.field = field
 
 
-class Wish(Struct, frozen=True):
-    job: ImageRequest
-    webhook: str = ""
+class TransformRequest(Struct, frozen=True):
+    image_request: ImageRequest
+    webhook_url: str = ""
 
 
 class _Body(Struct):
@@ -82,150 +85,167 @@ class _FetchOptions(Struct):
     user_agent: str | None = None
 
 
-class Reader:
-    """Reads bodies. ``file_bytes`` is the largest file that may come in one."""
-
+class TransformRequestParser:
     def __init__(
         self,
-        catalogue: OperationRegistry,
+        operations: OperationRegistry,
         *,
-        file_bytes: int,
+        max_file_bytes: int,
         allow_http: bool,
-        allow_http_webhooks: bool,
+        webhook_allow_http: bool,
     ) -> None:
-        self._catalogue = catalogue
-        self._file_bytes = file_bytes
+        """``max_file_bytes`` bounds a file in the body, once it is decoded."""
+        self._operations = operations
+        self._max_file_bytes = max_file_bytes
         self._allow_http = allow_http
-        self._allow_http_webhooks = allow_http_webhooks
+        self._webhook_allow_http = webhook_allow_http
 
-    def read(self, body: bytes) -> Wish:
-        """Raises a RequestError, or SourceTooLarge."""
-        wish = request_body.json(body, _Body, BadWish)
+    def parse(self, body: bytes) -> TransformRequest:
+        """Parse a body. Raises a RequestError, or SourceTooLarge."""
+        members = decode_json(body, _Body, InvalidTransformRequest)
         for name in ("file", "operations"):
-            if not memoryview(getattr(wish, name)):
-                raise BadWish(f"Missing required field: {name}", name)
-        plan = self._plan(wish.operations)
-        webhook = self._webhook(wish.webhook_url)
-        return Wish(ImageRequest(self._source(wish.file), plan), webhook)
+            if not memoryview(getattr(members, name)):
+                raise InvalidTransformRequest(f"Missing required field: {name}", name)
+        plan = self._plan(members.operations)
+        webhook_url = self._parse_webhook_url(members.webhook_url)
+        return TransformRequest(ImageRequest(self._original(members.file), plan), webhook_url)
 
     def _plan(self, raw: Raw) -> Plan:
-        if len(memoryview(raw)) > _MOST_OPERATIONS_BYTES:
-            raise BadWish(f"operations has more than {_MOST_OPERATIONS_BYTES} bytes", "operations")
-        steps = request_body.json(raw, object, BadWish)
-        if not isinstance(steps, list) or not steps:
-            raise BadWish("operations must be a list of 1 or more", "operations")
-        self._catalogue.check_count(len(steps))
-        return Plan(tuple(self._operation(at, step) for at, step in enumerate(steps)))
+        if len(memoryview(raw)) > _MAX_OPERATIONS_BYTES:
+            raise InvalidTransformRequest(
+                f"operations has more than {_MAX_OPERATIONS_BYTES} bytes", "operations"
+            )
+        operations = decode_json(raw, object, InvalidTransformRequest)
+        if not isinstance(operations, list) or not operations:
+            raise InvalidTransformRequest("operations must be a list of 1 or more", "operations")
+        self._operations.check_count(len(operations))
+        return Plan(tuple(self._operation(index, value) for index, value in enumerate(operations)))
 
-    def _operation(self, at: int, step: object) -> Operation:
-        """The operation, without members that it does not know, or that are null."""
-        name = step.get("type") if isinstance(step, dict) else None
-        if isinstance(step, dict) and isinstance(name, str) and name in self._catalogue.operations:
-            kind = self._catalogue.operations[name]
-            other = short_names(kind)
-            known = {*kind.__struct_fields__, *other, "type"}
-            step = {key: value for key, value in step.items() if key in known and value is not None}
-            for field in _REQUIRED.get(name, ()):
-                if not any(other.get(key, key) == field for key in step):
-                    raise InvalidOperation(
-                        f"operations[{at}].{field} is missing", operation=at, field=field
-                    )
+    def _operation(self, index: int, value: object) -> Operation:
+        """Parse an operation without the members that are null, or that it does not have."""
+        given: set[str] = set()
+        if isinstance(value, dict):
+            name = value.get("type")
+            kind = self._operations.operations.get(name) if isinstance(name, str) else None
+            if kind is not None:
+                aliases = field_aliases(kind)
+                known = {*kind.__struct_fields__, *aliases, "type"}
+                value = {
+                    key: member
+                    for key, member in value.items()
+                    if key in known and member is not None
+                }
+                given = {aliases.get(key, key) for key in value}
+                _check_required(index, str(name), given)
         try:
-            return self._catalogue.plan([step]).operations[0]
+            return self._operations.plan([value]).operations[0]
         except InvalidOperation as error:
-            sentence = str(error).replace("operations[0]", f"operations[{at}]", 1)
-            given = isinstance(step, dict) and error.field in _true_names(step, self._catalogue)
-            bad = BadColour if given and error.field in _COLOURS else InvalidOperation
-            raise bad(sentence, operation=at, field=error.field) from error
+            message = str(error).replace("operations[0]", f"operations[{index}]", 1)
+            is_color = error.field in _COLOR_FIELDS and error.field in given
+            error_type = InvalidColor if is_color else InvalidOperation
+            raise error_type(message, operation=index, field=error.field) from error
 
-    def _webhook(self, raw: Raw) -> str:
-        url = request_body.json(raw, object, BadWish)
+    def _parse_webhook_url(self, raw: Raw) -> str:
+        url = decode_json(raw, object, InvalidTransformRequest)
         if url is None:
             return ""
         if not isinstance(url, str):
-            raise BadWish("webhook_url must be a string", "webhook_url")
-        return self._checked(url, "webhook_url", allow_http=self._allow_http_webhooks)
+            raise InvalidTransformRequest("webhook_url must be a string", "webhook_url")
+        return _checked_url(url, "webhook_url", allow_http=self._webhook_allow_http)
 
-    def _source(self, raw: Raw) -> OriginalRef:
-        file = request_body.json(raw, _File, lambda sentence: BadWish(f"file: {sentence}", "file"))
-        inline = not _is_null(file.base64)
-        kind = file.type or ("base64" if inline else "url")
-        if kind == "base64":
-            if not inline:
-                raise BadWish("Missing required field: file.base64", "file.base64")
+    def _original(self, raw: Raw) -> OriginalRef:
+        file = decode_json(raw, _File, _invalid("file", "file: "))
+        has_base64 = not _is_null(file.base64)
+        file_type = file.type or ("base64" if has_base64 else "url")
+        if file_type == "base64":
+            if not has_base64:
+                raise InvalidTransformRequest("Missing required field: file.base64", "file.base64")
             return self._upload(file.base64)
-        if kind != "url":
-            raise BadWish('file.type must be "url" or "base64"', "file.type")
+        if file_type != "url":
+            raise InvalidTransformRequest('file.type must be "url" or "base64"', "file.type")
         if file.url is None:
-            raise BadWish("Missing required field: file.url", "file.url")
-        url = self._checked(file.url, "file.url", allow_http=self._allow_http)
-        return _with_options(url, file.fetch_options)
+            raise InvalidTransformRequest("Missing required field: file.url", "file.url")
+        url = _checked_url(file.url, "file.url", allow_http=self._allow_http)
+        return _with_fetch_options(url, file.fetch_options)
 
     def _upload(self, raw: Raw) -> Upload:
         text = memoryview(raw)
         if text[0] != ord('"'):
-            raise BadWish("file.base64 must be a string", "file.base64")
+            raise InvalidTransformRequest("file.base64 must be a string", "file.base64")
         try:
             data = decode_base64(text[1:-1])
         except InvalidUpload:
-            data = _unescaped(raw)
-        if len(data) > self._file_bytes:
-            raise SourceTooLarge(f"the file has more than {self._file_bytes} bytes")
+            data = _decode_escaped(raw)
+        if len(data) > self._max_file_bytes:
+            raise SourceTooLarge(
+                f"file has more than {self._max_file_bytes} bytes "
+                "(FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES)"
+            )
         upload = Upload(data)
-        _ = upload.digest  # worked out here, since this is not the loop's thread
+        _ = upload.digest  # computed here: large bodies are parsed in a thread
         return upload
 
-    def _checked(self, url: str, field: str, *, allow_http: bool) -> str:
-        try:
-            scheme = parse_url(url).scheme
-        except InvalidSource as error:
-            raise BadWish(f"{field}: {error}", field) from error
-        if scheme == "http" and not allow_http:
-            raise BadWish(f"{field} must be an https:// URL", field)
-        return url
+
+def _check_required(index: int, operation: str, given: set[str]) -> None:
+    for field in _REQUIRED.get(operation, ()):
+        if field not in given:
+            raise InvalidOperation(
+                f"operations[{index}].{field} is missing", operation=index, field=field
+            )
 
 
-def _true_names(step: Mapping[str, Any], catalogue: OperationRegistry) -> set[str]:
-    kind = catalogue.operations.get(str(step.get("type")))
-    other = short_names(kind) if kind else {}
-    return {other.get(key, key) for key in step}
+def _checked_url(url: str, field: str, *, allow_http: bool) -> str:
+    try:
+        scheme = parse_url(url).scheme
+    except InvalidSource as error:
+        raise InvalidTransformRequest(f"{field}: {error}", field) from error
+    if scheme == "http" and not allow_http:
+        raise InvalidTransformRequest(f"{field} must be an https:// URL", field)
+    return url
 
 
 def _is_null(raw: Raw) -> bool:
     return bytes(memoryview(raw)[:5]) == b"null"
 
 
-def _unescaped(raw: Raw) -> bytes:
-    """The bytes, where the encoder of the JSON wrote / or a line break in another way."""
+def _decode_escaped(raw: Raw) -> bytes:
+    """Decode base64 whose JSON string has escapes, of slashes or line breaks."""
     try:
-        return decode_base64(request_body.json(raw, str, BadWish).encode("utf-8", "replace"))
+        text = decode_json(raw, str, InvalidTransformRequest)
+        return decode_base64(text.encode("utf-8", "replace"))
     except InvalidUpload as error:
-        raise BadWish("file.base64 is not base64", "file.base64") from error
+        raise InvalidTransformRequest("file.base64 is not base64", "file.base64") from error
 
 
-def _with_options(url: str, raw: Raw) -> SourceRef:
+def _with_fetch_options(url: str, raw: Raw) -> SourceRef:
     if _is_null(raw):
         return SourceRef(url)
     field = "file.fetch_options"
-    if len(memoryview(raw)) > _MOST_OPTIONS_BYTES:
-        raise BadWish(f"{field} has more than {_MOST_OPTIONS_BYTES} bytes", field)
-    options = request_body.json(raw, _FetchOptions, lambda said: BadWish(f"{field}.{said}", field))
+    if len(memoryview(raw)) > _MAX_FETCH_OPTIONS_BYTES:
+        raise InvalidTransformRequest(
+            f"{field} has more than {_MAX_FETCH_OPTIONS_BYTES} bytes", field
+        )
+    options = decode_json(raw, _FetchOptions, _invalid(field, f"{field}."))
     headers = [*(options.headers or {}).items(), *_authorization(options.auth)]
     if options.locale is not None:
         headers.append(("accept-language", options.locale))
     if options.user_agent is not None:
-        if not 1 <= len(options.user_agent) <= _LONGEST_AGENT:
-            raise BadWish(f"{field}.user_agent has 1 to {_LONGEST_AGENT} characters", field)
+        if not 1 <= len(options.user_agent) <= _MAX_USER_AGENT_LENGTH:
+            raise InvalidTransformRequest(
+                f"{field}.user_agent must have 1 to {_MAX_USER_AGENT_LENGTH} characters", field
+            )
         headers.append(("user-agent", options.user_agent))
-    seconds = None
+    timeout_seconds = None
     if options.timeout_ms is not None:
-        if not _LEAST_TIMEOUT <= options.timeout_ms <= _MOST_TIMEOUT:
-            raise BadWish(f"{field}.timeout_ms is {_LEAST_TIMEOUT} to {_MOST_TIMEOUT}", field)
-        seconds = options.timeout_ms / 1000
+        if not _MIN_TIMEOUT_MS <= options.timeout_ms <= _MAX_TIMEOUT_MS:
+            raise InvalidTransformRequest(
+                f"{field}.timeout_ms must be {_MIN_TIMEOUT_MS} to {_MAX_TIMEOUT_MS}", field
+            )
+        timeout_seconds = options.timeout_ms / 1000
     try:
-        return SourceRef(url, headers=forwardable_headers(headers), timeout_seconds=seconds)
+        return SourceRef(url, headers=forwardable_headers(headers), timeout_seconds=timeout_seconds)
     except InvalidSource as error:
-        raise BadWish(f"{field}: {error}", field) from error
+        raise InvalidTransformRequest(f"{field}: {error}", field) from error
 
 
 def _authorization(auth: Mapping[str, Any] | None) -> list[tuple[str, str]]:
@@ -240,8 +260,12 @@ def _authorization(auth: Mapping[str, Any] | None) -> list[tuple[str, str]]:
             return [(name, value)]
         case _:
             field = "file.fetch_options.auth"
-            raise BadWish(
-                f"{field} is bearer with token, basic with username and password, or "
+            raise InvalidTransformRequest(
+                f"{field} must be bearer with token, basic with username and password, or "
                 "custom_header with name and value",
                 field,
             )
+
+
+def _invalid(field: str, prefix: str) -> Callable[[str], InvalidTransformRequest]:
+    return lambda message: InvalidTransformRequest(f"{prefix}{message}", field)

@@ -1,8 +1,9 @@
-"""Results that are sent to an address later: made, delivered with several tries, never lost.
+"""Webhook deliveries: render later, and send the result with several attempts.
 
-Each order lies in the spool from before it is accepted until its receiver has said 2xx, or every
-try has failed. A server that was ended, in whatever way, takes up at its next start what it owes;
-so does another worker on the machine. A receiver may therefore, after a crash, be told twice.
+A delivery is in the durable queue from before its request is accepted until its receiver has
+answered 2xx, or every attempt has failed. When a server ends, in whatever way, its deliveries are
+claimed by the next server or by another worker of the machine. So a delivery may, after a crash, be
+sent twice.
 """
 
 import asyncio
@@ -14,10 +15,10 @@ from typing import Any, Protocol, Self
 import msgspec
 from msgspec import Struct
 
-from proxy.api.transform.queue import Full, Piece, Spool
+from proxy.api.transform.queue import DurableQueue, DurableQueueFull, QueueItem
 from proxy.errors import CapacityError, Overloaded, ProxyError
 from proxy.image_request import ImageRequest
-from proxy.operations.plan import OperationRegistry
+from proxy.operations.registry import OperationRegistry
 from proxy.originals import OriginalRef, SourceRef, Upload
 from proxy.service import ImageResult
 from proxy.sources.net.http_client import HttpClient
@@ -25,169 +26,183 @@ from proxy.sources.net.url import parse_url
 
 _log = logging.getLogger(__name__)
 
-AT_A_TIME = 4
+MAX_CONCURRENT = 4
+"""Renders, and attempts to send, at the same time."""
+
+BACKOFF_FACTOR = 5
 
 
-class Producer(Protocol):
-    async def get_or_render(self, job: ImageRequest) -> ImageResult: ...
+class Renderer(Protocol):
+    async def get_or_render(self, request: ImageRequest) -> ImageResult: ...
 
 
-class Order(Struct, frozen=True):
-    """A job, and where its result shall be sent."""
+class WebhookDelivery(Struct, frozen=True):
+    """An image request, and the URL that its result is sent to."""
 
-    job: ImageRequest
+    request: ImageRequest
     url: str
 
 
-class _Kept(Struct, frozen=True):
-    """An order as it lies in the spool."""
+class _StoredDelivery(Struct, frozen=True):
+    """A delivery as it is stored in the queue; an upload where ``source`` is None."""
 
     url: str
-    steps: list[dict[str, Any]]
-    address: SourceRef | None
+    operations: list[dict[str, Any]]
+    source: SourceRef | None
     upload: bytes
 
 
-Told = Callable[[ImageResult | ProxyError | None], bytes]
-"""The body to send: for an answer, a failure, or None for a fault of ours."""
+MakeBody = Callable[[ImageResult | ProxyError | None], bytes]
+"""Makes the body to send of a result, an error, or None for an unexpected error."""
 
 
-class Webhooks:
-    """Open it in the loop that it shall work in, and close it there."""
+class WebhookDeliveries:
+    """Renders and sends deliveries; enter and exit it in the event loop that it works in."""
 
     def __init__(
         self,
-        service: Producer,
-        dialer: HttpClient,
-        spool: Spool,
-        catalogue: OperationRegistry,
-        told: Told,
+        service: Renderer,
+        http_client: HttpClient,
+        queue: DurableQueue,
+        operations: OperationRegistry,
+        make_body: MakeBody,
         *,
-        tries: int = 5,
-        wait_seconds: float = 1.0,
-        try_seconds: float = 10.0,
-        look_seconds: float = 30.0,
+        max_attempts: int = 5,
+        backoff_seconds: float = 1.0,
+        attempt_timeout_seconds: float = 10.0,
+        poll_seconds: float = 30.0,
     ) -> None:
-        """There are ``tries`` tries of ``try_seconds`` at most each.
+        """``backoff_seconds`` follow the first attempt, five times as many each further one.
 
-        The pause after the first is ``wait_seconds``, each one after it five times as long. Every
-        ``look_seconds`` somebody looks for what another process left undone.
+        ``poll_seconds``: how often to claim deliveries that another process has left.
         """
         self._service = service
-        self._dialer = dialer
-        self._spool = spool
-        self._catalogue = catalogue
-        self._told = told
-        self._pauses = [wait_seconds * 5**at for at in range(tries - 1)]
-        self._try_seconds = try_seconds
-        self._look_seconds = look_seconds
-        self._turns = asyncio.Semaphore(AT_A_TIME)
+        self._http_client = http_client
+        self._queue = queue
+        self._operations = operations
+        self._make_body = make_body
+        self._backoffs = [
+            backoff_seconds * BACKOFF_FACTOR**attempt for attempt in range(max_attempts - 1)
+        ]
+        self._attempt_timeout_seconds = attempt_timeout_seconds
+        self._poll_seconds = poll_seconds
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._begin(self._look())
+        self._start(self._poll())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._dialer.close()
+        await self._http_client.close()
 
-    async def accept(self, order: Order) -> None:
-        """Take the order; when this returns, it will be done. Raises Overloaded."""
+    async def enqueue(self, delivery: WebhookDelivery) -> None:
+        """Store a delivery: when this returns, it will be attempted. Raises Overloaded."""
         try:
-            piece = await asyncio.to_thread(self._spool.put, _packed(order))
-        except Full as error:
-            raise Overloaded("too many results are waiting to be sent", retry_after=30) from error
+            item = await asyncio.to_thread(self._queue.put, _encode(delivery))
+        except DurableQueueFull as error:
+            raise Overloaded(
+                "too many webhook deliveries are waiting", retry_after=30, detail=str(error)
+            ) from error
         except OSError as error:
             raise Overloaded(
-                "orders cannot be kept at the moment", retry_after=30, detail=str(error)
+                "webhook delivery cannot be stored", retry_after=30, detail=str(error)
             ) from error
-        self._begin(self._work(piece))
+        self._start(self._process(item))
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         while True:
-            claim = asyncio.ensure_future(asyncio.to_thread(lambda: list(self._spool.claim())))
+            claim = asyncio.ensure_future(asyncio.to_thread(lambda: list(self._queue.claim())))
             try:
-                for piece in await asyncio.shield(claim):
-                    self._begin(self._work(piece))
+                for item in await asyncio.shield(claim):
+                    self._start(self._process(item))
             except OSError as error:
-                _log.warning("orders cannot be looked for: %s", error)
+                _log.warning("webhook deliveries cannot be claimed: %s", error)
             except asyncio.CancelledError:
-                for piece in await claim:  # else nobody else could take them up
-                    piece.leave()
+                for item in await claim:  # else nobody could claim them until this process ends
+                    item.release()
                 raise
-            await asyncio.sleep(self._look_seconds)
+            await asyncio.sleep(self._poll_seconds)
 
-    async def _work(self, piece: Piece) -> None:
+    async def _process(self, item: QueueItem) -> None:
         try:
-            data = await asyncio.to_thread(piece.read)
-            await self._fulfil(_unpacked(data, self._catalogue), piece.name)
+            data = await asyncio.to_thread(item.read)
+            await self._deliver(_decode(data, self._operations), item.name)
         except (msgspec.MsgspecError, ProxyError, OSError) as error:
-            _log.error("order %s cannot be read and is given up: %s", piece.name, error)
+            _log.error("webhook delivery dropped, it cannot be read (id=%s): %s", item.name, error)
         except asyncio.CancelledError:
-            piece.leave()
+            item.release()
             raise
-        await asyncio.to_thread(piece.done)
+        await asyncio.to_thread(item.ack)
 
-    async def _fulfil(self, order: Order, name: str) -> None:
-        async with self._turns:
-            body = await self._body(order.job, name)
-        for pause in (*self._pauses, None):
-            async with self._turns:
-                if await self._sent(order.url, body, name):
+    async def _deliver(self, delivery: WebhookDelivery, id: str) -> None:
+        async with self._slots:
+            body = await self._render(delivery.request, id)
+        for backoff in (*self._backoffs, None):
+            async with self._slots:
+                if await self._post(delivery.url, body, id):
                     return
-            if pause is not None:
-                await asyncio.sleep(pause)
-        _log.error("order %s: its receiver was not reached, and will not be tried again", name)
+            if backoff is not None:
+                await asyncio.sleep(backoff)
+        _log.error(
+            "webhook delivery dropped after %d failed attempts (id=%s)",
+            len(self._backoffs) + 1,
+            id,
+        )
 
-    async def _body(self, job: ImageRequest, name: str) -> bytes:
-        """What to send; while we are overloaded, wait: the caller was told that it is accepted."""
-        for pause in (*self._pauses, None):
+    async def _render(self, request: ImageRequest, id: str) -> bytes:
+        """Return the body to send; retry while overloaded, as the request has been accepted."""
+        for backoff in (*self._backoffs, None):
             try:
-                return self._told(await self._service.get_or_render(job))
+                return self._make_body(await self._service.get_or_render(request))
             except CapacityError as error:
-                if pause is None:
-                    return self._told(error)
-                await asyncio.sleep(pause)
+                if backoff is None:
+                    return self._make_body(error)
+                await asyncio.sleep(backoff)
             except ProxyError as error:
-                return self._told(error)
-            except Exception as error:  # noqa: BLE001 - an order must not vanish with a fault of ours
-                _log.error("order %s: unforeseen", name, exc_info=error)
-                return self._told(None)
+                return self._make_body(error)
+            except Exception as error:  # noqa: BLE001 - the receiver waits for some result
+                _log.error("webhook delivery: unexpected error (id=%s)", id, exc_info=error)
+                return self._make_body(None)
         raise AssertionError
 
-    async def _sent(self, url: str, body: bytes, name: str) -> bool:
+    async def _post(self, url: str, body: bytes, id: str) -> bool:
+        """Return whether the receiver has accepted the body."""
         try:
             async with (
-                asyncio.timeout(self._try_seconds),
-                self._dialer.request(
+                asyncio.timeout(self._attempt_timeout_seconds),
+                self._http_client.request(
                     "POST", parse_url(url), [("content-type", "application/json")], body
-                ) as answer,
+                ) as response,
             ):
-                if 200 <= answer.status < 300:
+                if 200 <= response.status < 300:
                     return True
-                _log.info("order %s: its receiver said %d", name, answer.status)
-        except (ProxyError, TimeoutError) as error:
-            _log.info("order %s: its receiver was not reached: %s", name, error or "too slow")
+                reason = f"receiver answered {response.status}"
+        except TimeoutError:
+            reason = f"no response within {self._attempt_timeout_seconds:g} s"
+        except ProxyError as error:
+            reason = str(error)
+        _log.info("webhook attempt failed (id=%s): %s", id, reason)
         return False
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        # Of no request: the one that brought the order has its answer already.
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        # Without the context of the request that enqueued the delivery: it has its response.
         task = asyncio.create_task(work, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-def _packed(order: Order) -> bytes:
-    source = order.job.source
-    steps = [msgspec.to_builtins(operation) for operation in order.job.plan]
-    address, upload = (source, b"") if isinstance(source, SourceRef) else (None, source.body)
-    return msgspec.msgpack.encode(_Kept(order.url, steps, address, upload))
+def _encode(delivery: WebhookDelivery) -> bytes:
+    original = delivery.request.source
+    operations = [msgspec.to_builtins(operation) for operation in delivery.request.plan]
+    source, upload = (original, b"") if isinstance(original, SourceRef) else (None, original.body)
+    return msgspec.msgpack.encode(_StoredDelivery(delivery.url, operations, source, upload))
 
 
-def _unpacked(data: bytes, catalogue: OperationRegistry) -> Order:
-    kept = msgspec.msgpack.decode(data, type=_Kept)
-    source: OriginalRef = kept.address or Upload(kept.upload)
-    return Order(ImageRequest(source, catalogue.plan(kept.steps)), kept.url)
+def _decode(data: bytes, operations: OperationRegistry) -> WebhookDelivery:
+    stored = msgspec.msgpack.decode(data, type=_StoredDelivery)
+    source: OriginalRef = stored.source or Upload(stored.upload)
+    return WebhookDelivery(ImageRequest(source, operations.plan(stored.operations)), stored.url)

@@ -1,77 +1,65 @@
-"""Which CDNs are told of a purge."""
+"""The settings of the CDNs."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from proxy.cache.cdn import Cdn
-from proxy.cache.cdn.cloudflare import Cloudflare
-from proxy.cache.cdn.fastly import Fastly
-from proxy.cache.cdn.http_purge import Front
-from proxy.sources.net.http_client import HttpClient
-from proxy.validation import Discreet
+from proxy.validation import HidesSecrets
 
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+[^\s?#/]$", max_length=1024)]
-Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]*$", max_length=256)]
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+[^\s?#/]$", max_length=1024)]
+Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]*$", max_length=256)]
 Token = Annotated[
     str, Meta(pattern=r"^[\x21-\x7e]*$", max_length=1024, extra_json_schema={"writeOnly": True})
 ]
 
 
-class CdnConfig(Discreet, frozen=True, forbid_unknown_fields=True):
-    """Caches in front that are told of every purge."""
+class CdnConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
+    """CDNs and caching proxies that are purged together with the cache."""
 
-    purge_urls: tuple[Url, ...] = ()
-    """nginx or Varnish servers that take PURGE or BAN requests; see the page on the cache."""
-
-    purge_method: Literal["PURGE", "BAN"] = "PURGE"
-    """What these servers are sent."""
-
-    cloudflare_zone_id: Word = ""
-    """Zone whose answers are purged by Cache-Tag; empty for none."""
-
-    cloudflare_api_token: Token = ""
-    """API token that may purge this zone."""
-
-    cloudflare_api_url: Url = "https://api.cloudflare.com/client/v4"
-    """Where Cloudflare's API is."""
-
-    fastly_service_id: Word = ""
-    """Service whose answers are purged by Surrogate-Key; empty for none."""
-
-    fastly_api_token: Token = ""
-    """API token that may purge this service."""
-
-    fastly_api_url: Url = "https://api.fastly.com"
-    """Where Fastly's API is."""
-
-    def cdns(self, dialer: HttpClient) -> list[Cdn]:
-        """All that are configured."""
-        found: list[Cdn] = [Front(dialer, url, self.purge_method) for url in self.purge_urls]
-        if self.cloudflare_zone_id:
-            found.append(
-                Cloudflare(
-                    dialer,
-                    zone=self.cloudflare_zone_id,
-                    token=self.cloudflare_api_token,
-                    url=self.cloudflare_api_url,
-                )
+    purge_urls: Annotated[
+        tuple[HttpUrl, ...],
+        Meta(
+            description=(
+                "Base URLs of nginx or Varnish servers that get a request for every purge."
             )
-        if self.fastly_service_id:
-            found.append(
-                Fastly(
-                    dialer,
-                    service=self.fastly_service_id,
-                    token=self.fastly_api_token,
-                    url=self.fastly_api_url,
-                )
-            )
-        return found
+        ),
+    ] = ()
 
-    def complaint(self) -> str:
-        """Why this cannot work, empty where it can."""
-        for name in ("cloudflare_zone_id", "fastly_service_id"):
-            token = f"{name.partition('_')[0]}_api_token"
-            if bool(getattr(self, name)) != bool(getattr(self, token)):
-                return f"FRAMEKEEP_CDN_{name.upper()} and FRAMEKEEP_CDN_{token.upper()} go together"
-        return ""
+    purge_method: Annotated[
+        Literal["PURGE", "BAN"], Meta(description="HTTP method of these requests.")
+    ] = "PURGE"
+
+    cloudflare_zone_id: Annotated[
+        Identifier,
+        Meta(description="Cloudflare zone that is purged by Cache-Tag. Empty turns it off."),
+    ] = ""
+
+    cloudflare_api_token: Annotated[
+        Token, Meta(description="Cloudflare API token with the permission to purge this zone.")
+    ] = ""
+
+    cloudflare_api_url: Annotated[HttpUrl, Meta(description="Base URL of the Cloudflare API.")] = (
+        "https://api.cloudflare.com/client/v4"
+    )
+
+    fastly_service_id: Annotated[
+        Identifier,
+        Meta(description="Fastly service that is purged by Surrogate-Key. Empty turns it off."),
+    ] = ""
+
+    fastly_api_token: Annotated[
+        Token, Meta(description="Fastly API token with the permission to purge this service.")
+    ] = ""
+
+    fastly_api_url: Annotated[HttpUrl, Meta(description="Base URL of the Fastly API.")] = (
+        "https://api.fastly.com"
+    )
+
+    def __post_init__(self) -> None:
+        for target, token in (
+            ("cloudflare_zone_id", "cloudflare_api_token"),
+            ("fastly_service_id", "fastly_api_token"),
+        ):
+            if bool(getattr(self, target)) != bool(getattr(self, token)):
+                missing = token if getattr(self, target) else target
+                raise ValueError(f"{missing}: {target} and {token} must be set together")

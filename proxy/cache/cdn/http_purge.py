@@ -1,33 +1,38 @@
-"""A cache of one's own in front, nginx or Varnish, told by PURGE or BAN over HTTP."""
+"""A cache of your own in front of this server, such as nginx or Varnish, purged over HTTP."""
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
-from proxy.cache.cdn import batches, tell
+from proxy.cache.cdn.config import CdnConfig
+from proxy.cache.cdn.protocol import call_api, chunked
 from proxy.sources.net.http_client import HttpClient
 
-_AT_ONCE = 20  # tags in a header
+_MAX_TAGS = 20  # in one header
 
 
-class Front:
+class HttpPurgeCdn:
     """One server.
 
-    PURGE names tags in the header ``xkey``, divided by spaces, as Varnish's module of that name
-    reads them, or in ``xkey-soft`` to have them marked as stale. BAN names a regular expression in
-    the header ``x-ban-tags``, to be matched against the ``Surrogate-Key`` of what is kept.
+    PURGE sends tags in the header ``xkey``, separated by spaces, as Varnish's module of that name
+    reads them; ``xkey-soft`` is a soft purge. BAN sends a regular expression in the header
+    ``x-ban-tags``, which the server matches with the ``Surrogate-Key`` of its responses.
     """
 
-    def __init__(self, dialer: HttpClient, url: str, method: Literal["PURGE", "BAN"]) -> None:
+    def __init__(self, client: HttpClient, url: str, method: Literal["PURGE", "BAN"]) -> None:
         self.name = f"front {url}"
-        self._dialer = dialer
+        self._client = client
         self._url = url
         self._method = method
 
+    @classmethod
+    def from_config(cls, config: CdnConfig, client: HttpClient) -> list[Self]:
+        return [cls(client, url, config.purge_method) for url in config.purge_urls]
+
     async def purge(self, tags: Sequence[str], *, soft: bool) -> None:
-        for batch in batches(tags, _AT_ONCE):
+        for some in chunked(tags, _MAX_TAGS):
             if self._method == "BAN":
-                header = "x-ban-tags", f"(^| )({'|'.join(map(re.escape, batch))})( |$)"
+                header = "x-ban-tags", f"(^| )({'|'.join(map(re.escape, some))})( |$)"
             else:
-                header = ("xkey-soft" if soft else "xkey"), " ".join(batch)
-            await tell(self._dialer, self._method, self._url, [header], b"")
+                header = ("xkey-soft" if soft else "xkey"), " ".join(some)
+            await call_api(self._client, self._method, self._url, [header], b"")

@@ -1,14 +1,15 @@
-"""What of an original shall be read."""
+"""Which part of an original to decode."""
 
 from msgspec import Struct
 
 
-class Wanted(Struct, frozen=True):
-    """``count`` frames or pages from ``first`` on, which counts from 0.
+class DecodeOptions(Struct, frozen=True):
+    """``frame_count`` frames or pages, from ``first_frame`` on, which counts from 0.
 
-    ``shrink`` is how many times smaller the raster may be; loaders that cannot shrink ignore it.
+    ``shrink`` is the integer factor by which a frame may be smaller; decoders that cannot shrink
+    ignore it.
     """
 
-    first: int = 0
-    count: int = 1
+    first_frame: int = 0
+    frame_count: int = 1
     shrink: int = 1

@@ -1,4 +1,4 @@
-"""Formats that this libvips does not read: BMP, ICO, frames of APNG; HEIC and JPEG XL by extras."""
+"""Decode with Pillow what libvips does not: BMP, ICO, APNG frames; HEIC and JPEG XL by plugins."""
 
 import io
 import struct
@@ -13,59 +13,59 @@ from PIL.ImageFile import ImageFile
 
 from proxy.buffers import Buffer
 from proxy.errors import BrokenImage, NotAnImage
-from proxy.imaging.decoders.options import Wanted
-from proxy.imaging.headers import Header
-from proxy.imaging.metadata import tell
-from proxy.imaging.optional_codecs import missing
+from proxy.imaging.decoders.options import DecodeOptions
+from proxy.imaging.headers import ImageHeader
+from proxy.imaging.metadata import set_fields
+from proxy.imaging.optional_codecs import missing_package
 
-_PLUGINS = {"bmp": "BMP", "ico": "ICO", "png": "PNG", "heif": "HEIF", "jxl": "JXL"}
+_PILLOW_FORMATS = {"bmp": "BMP", "ico": "ICO", "png": "PNG", "heif": "HEIF", "jxl": "JXL"}
 
-# What Pillow's readers, and those that plug into it, raise at files that make no sense.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
+# What Pillow's decoders and its plugins raise for damaged files.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
 
-# Sizes have been weighed against the limits by then; Pillow's own bound would be a second guard.
+# The header was checked against the limits; Pillow's own bound would be a second one.
 Image.MAX_IMAGE_PIXELS = None
 
 
-def still(original: Buffer, header: Header, _wanted: Wanted) -> pyvips.Image:
-    """The one picture in the file; of several, the largest."""
-    with _opened(original, header) as file:
-        return _image(file)
+def decode_still(original: Buffer, header: ImageHeader, _options: DecodeOptions) -> pyvips.Image:
+    """Decode a still image; of several in one file, the largest."""
+    with _open(original, header) as file:
+        mode = "RGBA" if file.has_transparency_data else "RGB"
+        image = pyvips.Image.new_from_array(np.asarray(file.convert(mode)))
+        image = image.copy(interpretation="srgb")
+        return set_fields(image, profile=file.info.get("icc_profile"))
 
 
-def frames(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
-    """Frames of an animation, each as it is seen, below each other."""
-    images, delays = [], []
-    with _opened(original, header) as file:
-        for at in range(wanted.first, wanted.first + wanted.count):
-            file.seek(at)
-            images.append(np.asarray(file.convert("RGBA")))
+def decode_frames(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    """Decode frames of an animation, each as it is shown, below each other."""
+    frames, delays = [], []
+    with _open(original, header) as file:
+        for index in range(options.first_frame, options.first_frame + options.frame_count):
+            file.seek(index)
+            frames.append(np.asarray(file.convert("RGBA")))
             delays.append(round(file.info.get("duration", 0)))
         loop = int(file.info.get("loop", 0))
-    image = pyvips.Image.new_from_array(np.vstack(images)).copy(interpretation="srgb")
-    return tell(image, pages=wanted.count, delays=delays, loop=loop)
+    image = pyvips.Image.new_from_array(np.vstack(frames)).copy(interpretation="srgb")
+    return set_fields(image, pages=options.frame_count, delays=delays, loop=loop)
 
 
-def extra(original: Buffer, header: Header, wanted: Wanted) -> pyvips.Image:
-    """The picture in a format whose decoder is an extra. Raises NotAnImage where it is missing."""
-    if needed := missing(header.format):
-        raise NotAnImage(f"{header.format} originals need {needed} on the server")
-    return still(original, header, wanted)
+def decode_optional(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    """Decode a format whose decoder is an optional dependency.
+
+    Raises NotAnImage where it is not installed.
+    """
+    if package := missing_package(header.format):
+        raise NotAnImage(f"decoding {header.format} originals needs {package} on the server")
+    return decode_still(original, header, options)
 
 
 @contextmanager
-def _opened(original: Buffer, header: Header) -> Iterator[ImageFile]:
+def _open(original: Buffer, header: ImageHeader) -> Iterator[ImageFile]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow finds odd is a picture all the same
-            with Image.open(io.BytesIO(original), formats=(_PLUGINS[header.format],)) as file:
+            warnings.simplefilter("ignore")  # Pillow warns about files that it decodes all the same
+            formats = (_PILLOW_FORMATS[header.format],)
+            with Image.open(io.BytesIO(original), formats=formats) as file:
                 yield file
-    except _DAMAGE as error:
-        raise BrokenImage("the original is damaged or cut short", detail=str(error)) from error
-
-
-def _image(file: ImageFile) -> pyvips.Image:
-    alpha = file.has_transparency_data
-    pixels = np.asarray(file.convert("RGBA" if alpha else "RGB"))
-    image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
-    return tell(image, profile=file.info.get("icc_profile"))
+    except _DAMAGED as error:
+        raise BrokenImage("the original is damaged or truncated", detail=str(error)) from error

@@ -1,10 +1,10 @@
-"""JPEGs that fit into memory, at once by libjpeg-turbo: the pixels that libvips reads, for less.
+"""Decode JPEGs that fit into memory with libjpeg-turbo directly: the same pixels, in less time.
 
-libvips hands its decoder 4 kB of a file at a time. libjpeg-turbo, given all of it, takes a tenth to
-a third less CPU (`bench/decoders.py`).
+libvips passes a file to its decoder in blocks of 4 kB. libjpeg-turbo with the whole file takes a
+tenth to a third less CPU time (`bench/decoders.py`).
 
-What is lossless must not come here: scaled down, libjpeg-turbo before 3.1.4 writes such a picture
-beyond the memory it was given. `containers.jpeg` turns those away.
+Lossless JPEGs must not come here: libjpeg-turbo before 3.1.4 writes beyond its memory when it
+scales them down. `headers.jpeg` rejects them.
 """
 
 import numpy as np
@@ -13,33 +13,34 @@ import simplejpeg
 
 from proxy.buffers import Buffer
 from proxy.geometry import Size
-from proxy.imaging.metadata import described_by
-from proxy.imaging.shrink_on_load import HELD_AT_MOST
+from proxy.imaging.metadata import copy_color_metadata
+from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
 
-_COLOURS = {1: "GRAY", 3: "RGB", 4: "CMYK"}
+_COLOR_SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
 
-def held(original: Buffer, image: pyvips.Image, shrink: int) -> pyvips.Image | None:
-    """The picture that libvips opened as ``image``, ``shrink`` times smaller, with its pixels.
+def decode_in_memory(original: Buffer, image: pyvips.Image, shrink: int) -> pyvips.Image | None:
+    """Decode the pixels of the JPEG that libvips opened as ``image``, ``shrink`` times smaller.
 
-    None where it is large, or where something about the file is odd: libvips is to judge it.
+    None where it is too large, or where something about the file is odd: libvips decides then
+    whether that is an error.
     """
-    size = Size(image.width // shrink, image.height // shrink)  # less than a pixel is left out
-    if not 0 < size.pixels <= HELD_AT_MOST or image.bands not in _COLOURS:
+    size = Size(image.width // shrink, image.height // shrink)  # a partial pixel is left out
+    if not 0 < size.pixels <= MAX_IN_MEMORY_PIXELS or image.bands not in _COLOR_SPACES:
         return None
-    coded = (-(-image.height // shrink), -(-image.width // shrink))
-    least = {"min_height": coded[0], "min_width": coded[1], "min_factor": shrink}
+    height, width = -(-image.height // shrink), -(-image.width // shrink)
+    scale = {"min_height": height, "min_width": width, "min_factor": shrink}
     try:
-        if simplejpeg.decode_jpeg_header(original, **least)[:2] != coded:
+        if simplejpeg.decode_jpeg_header(original, **scale)[:2] != (height, width):
             return None
-        pixels = simplejpeg.decode_jpeg(original, _COLOURS[image.bands], **least)
+        pixels = simplejpeg.decode_jpeg(original, _COLOR_SPACES[image.bands], **scale)
     except (ValueError, LookupError):
         return None
     if image.bands == len("CMYK"):
-        np.invert(pixels, out=pixels)  # files say how much light is left, libvips how much ink
-    whole = pyvips.Image.new_from_memory(
-        memoryview(pixels), coded[1], coded[0], image.bands, "uchar"
+        np.invert(pixels, out=pixels)  # files store the remaining light, libvips the ink
+    decoded = pyvips.Image.new_from_memory(
+        memoryview(pixels), width, height, image.bands, "uchar"
     ).copy(interpretation=image.interpretation)
-    if coded != (size.height, size.width):
-        whole = whole.crop(0, 0, size.width, size.height)
-    return described_by(whole, image)
+    if (height, width) != (size.height, size.width):
+        decoded = decoded.crop(0, 0, size.width, size.height)
+    return copy_color_metadata(decoded, image)

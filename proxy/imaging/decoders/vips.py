@@ -1,6 +1,6 @@
-"""Formats that libvips reads. Loaders are called by name, every other one is blocked.
+"""Decode with libvips. Loaders are called by name; all others are blocked.
 
-Files are read once, from top to bottom, and strictly: what is cut short or damaged is an error.
+Files are read once, from top to bottom, and strictly: a damaged or truncated file is an error.
 """
 
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 import pyvips
 
 from proxy.buffers import Buffer
-from proxy.imaging.decoders.options import Wanted
-from proxy.imaging.headers import Header
+from proxy.imaging.decoders.options import DecodeOptions
+from proxy.imaging.headers import ImageHeader
 
-# libvips guesses by content, and some of what it then takes has no business here: its own ways of
-# guessing are closed, and so are all loaders and savers that are not called in this package.
+# libvips would choose a loader by content, also among formats that must not be decoded here. So
+# every loader and saver is blocked that is not called in this package.
 for _family in ("VipsForeignLoad", "VipsForeignSave"):
     pyvips.operation_block_set(_family, True)
 for _codec in ("Jpeg", "Png", "Webp", "Heif", "Tiff", "Nsgif", "Svg"):
@@ -23,34 +23,34 @@ for _codec in ("Jpeg", "Png", "Webp", "Heif", "Cgif"):
 _STRICT: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
 
 
-def jpeg(original: Buffer, _header: Header, wanted: Wanted) -> pyvips.Image:
-    return pyvips.Image.jpegload_buffer(memoryview(original), shrink=wanted.shrink, **_STRICT)
+def load_jpeg(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    return pyvips.Image.jpegload_buffer(memoryview(original), shrink=options.shrink, **_STRICT)
 
 
-def png(original: Buffer, _header: Header, _wanted: Wanted) -> pyvips.Image:
+def load_png(original: Buffer, _header: ImageHeader, _options: DecodeOptions) -> pyvips.Image:
     return pyvips.Image.pngload_buffer(memoryview(original), **_STRICT)
 
 
-def webp(original: Buffer, _header: Header, wanted: Wanted) -> pyvips.Image:
+def load_webp(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
     return pyvips.Image.webpload_buffer(
-        memoryview(original), page=wanted.first, n=wanted.count, **_STRICT
+        memoryview(original), page=options.first_frame, n=options.frame_count, **_STRICT
     )
 
 
-def gif(original: Buffer, _header: Header, wanted: Wanted) -> pyvips.Image:
+def load_gif(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
     return pyvips.Image.gifload_buffer(
-        memoryview(original), page=wanted.first, n=wanted.count, **_STRICT
+        memoryview(original), page=options.first_frame, n=options.frame_count, **_STRICT
     )
 
 
-def avif(original: Buffer, _header: Header, wanted: Wanted) -> pyvips.Image:
-    return pyvips.Image.heifload_buffer(memoryview(original), page=wanted.first, **_STRICT)
+def load_avif(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    return pyvips.Image.heifload_buffer(memoryview(original), page=options.first_frame, **_STRICT)
 
 
-def tiff(original: Buffer, _header: Header, wanted: Wanted) -> pyvips.Image:
-    return pyvips.Image.tiffload_buffer(memoryview(original), page=wanted.first, **_STRICT)
+def load_tiff(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    return pyvips.Image.tiffload_buffer(memoryview(original), page=options.first_frame, **_STRICT)
 
 
-def svg(original: Buffer, _header: Header, _wanted: Wanted) -> pyvips.Image:
-    """A drawing, rasterised at the size it says. librsvg asks no network and opens no file."""
+def load_svg(original: Buffer, _header: ImageHeader, _options: DecodeOptions) -> pyvips.Image:
+    """Rasterize a drawing at its own size. librsvg opens no file and no connection for it."""
     return pyvips.Image.svgload_buffer(memoryview(original), **_STRICT)

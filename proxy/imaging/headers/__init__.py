@@ -1,50 +1,55 @@
-"""What an original's first bytes say about it: enough to refuse it, nothing decoded.
+"""Header probes: read size, frames and scans from the structure of an original, without decoding.
 
-One file per container. Every reader takes the whole original, mapped or in memory, walks its
-structure without copying, and either says what it found or raises BrokenImage. Nothing here knows
-an image library: a picture is weighed before any codec has seen a byte of it.
+One file per container. Each takes the whole original, mapped or in memory, walks its structure
+without copying, and returns an ImageHeader or raises an error. No image library is used: limits are
+checked before any codec has seen a byte.
 """
 
 from collections.abc import Callable
 
 from proxy.buffers import Buffer
 from proxy.errors import BrokenImage, NotAnImage
-from proxy.formats import Name, sniff
+from proxy.formats import FORMATS, FormatName, sniff
 from proxy.imaging.headers import bmp, gif, ico, isobmff, jpeg, jxl, png, svg, tiff, webp
-from proxy.imaging.headers.header import Header
+from proxy.imaging.headers.header import ImageHeader
 
-READERS: dict[Name, Callable[[memoryview], Header]] = {
-    "jpeg": jpeg.read,
-    "png": png.read,
-    "gif": gif.read,
-    "jxl": jxl.read,
-    "webp": webp.read,
-    "avif": isobmff.read,
-    "heif": isobmff.read,
-    "tiff": tiff.read,
-    "bmp": bmp.read,
-    "ico": ico.read,
-    "svg": svg.read,
+HEADER_READERS: dict[FormatName, Callable[[memoryview], ImageHeader]] = {
+    "jpeg": jpeg.read_header,
+    "png": png.read_header,
+    "gif": gif.read_header,
+    "jxl": jxl.read_header,
+    "webp": webp.read_header,
+    "avif": isobmff.read_header,
+    "heif": isobmff.read_header,
+    "tiff": tiff.read_header,
+    "bmp": bmp.read_header,
+    "ico": ico.read_header,
+    "svg": svg.read_header,
 }
 
-__all__ = ["READERS", "Header", "probe"]
+__all__ = ["HEADER_READERS", "ImageHeader", "probe"]
 
 
-def probe(original: Buffer) -> Header:
-    """What the original's own structure says about it.
+def probe(original: Buffer) -> ImageHeader:
+    """Read the header of an original; its first bytes decide the format.
 
     Raises:
-        NotAnImage: the bytes are of no format known here.
-        BrokenImage: they begin like one and make no sense as one.
+        NotAnImage: the format is unknown.
+        BrokenImage: the bytes start like a known format and are damaged.
     """
     with memoryview(original) as view:
-        form = sniff(bytes(view[:1024]))
-        if form is None:
-            raise NotAnImage("the original is no picture of a format that is taken here")
+        format = sniff(bytes(view[:1024]))
+        if format is None:
+            raise NotAnImage(
+                f"the original is not an image; known image formats: {', '.join(FORMATS)}"
+            )
         try:
-            header = READERS[form.name](view)
+            header = HEADER_READERS[format.name](view)
         except (IndexError, ValueError) as error:
-            raise BrokenImage(f"the {form.name} header is damaged", detail=str(error)) from error
+            raise BrokenImage(f"the {format.name} header is damaged", detail=str(error)) from error
     if header.width < 1 or header.height < 1:
-        raise BrokenImage(f"the {form.name} header is damaged", detail="no extent")
+        raise BrokenImage(
+            f"the {format.name} header is damaged",
+            detail=f"size {header.width}x{header.height}",
+        )
     return header

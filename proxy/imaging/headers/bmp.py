@@ -1,10 +1,11 @@
 """BMP: OS/2 and Windows info headers."""
 
-from proxy.imaging.headers.header import Header, number
+from proxy.imaging.headers.header import ImageHeader, read_int
 
 
-def read(view: memoryview) -> Header:
-    if number(view, "<I", 14) == 12:
-        return Header("bmp", number(view, "<H", 18), number(view, "<H", 20), held=True)
-    height = number(view, "<i", 22)  # negative where the rows run from top to bottom
-    return Header("bmp", number(view, "<i", 18), abs(height), held=True)
+def read_header(view: memoryview) -> ImageHeader:
+    if read_int(view, "<I", 14) == 12:
+        width, height = read_int(view, "<H", 18), read_int(view, "<H", 20)
+        return ImageHeader("bmp", width, height, needs_full_frame=True)
+    height = read_int(view, "<i", 22)  # negative where rows run from top to bottom
+    return ImageHeader("bmp", read_int(view, "<i", 18), abs(height), needs_full_frame=True)

@@ -1,39 +1,43 @@
-"""GIF (89a): the screen and the number of pictures on it."""
+"""GIF (89a): the logical screen and the number of frames."""
 
-from proxy.imaging.headers.header import Header, number
+from proxy.imaging.headers.header import ImageHeader, read_int
 
-MOST_FRAMES_COUNTED = 100_000
+MAX_FRAMES_COUNTED = 100_000
+
+_TRAILER, _EXTENSION, _IMAGE = 0x3B, 0x21, 0x2C
 
 
-def read(view: memoryview) -> Header:
-    width, height = number(view, "<H", 6), number(view, "<H", 8)
-    at = 13 + _palette(view[10])
+def read_header(view: memoryview) -> ImageHeader:
+    width, height = read_int(view, "<H", 6), read_int(view, "<H", 8)
+    offset = 13 + _palette_length(view[10])
     frames = 0
-    # Decoders take what is there when the trailer is missing, so the end of the bytes is an end.
-    while at < len(view) and view[at] != 0x3B and frames < MOST_FRAMES_COUNTED:
-        if view[at] == 0x21:
-            at = _after_blocks(view, at + 2)
-        elif view[at] == 0x2C:
+    # Decoders accept a file without trailer, so the end of the bytes is an end too.
+    while offset < len(view) and view[offset] != _TRAILER and frames < MAX_FRAMES_COUNTED:
+        if view[offset] == _EXTENSION:
+            offset = _skip_blocks(view, offset + 2)
+        elif view[offset] == _IMAGE:
             frames += 1
-            if at + 10 > len(view):
+            if offset + 10 > len(view):
                 break
-            # a frame larger than the screen enlarges the screen
-            width = max(width, number(view, "<H", at + 1) + number(view, "<H", at + 5))
-            height = max(height, number(view, "<H", at + 3) + number(view, "<H", at + 7))
-            at = _after_blocks(view, at + 11 + _palette(view[at + 9]))
+            # A frame that is larger than the screen enlarges it.
+            width = max(width, read_int(view, "<H", offset + 1) + read_int(view, "<H", offset + 5))
+            height = max(
+                height, read_int(view, "<H", offset + 3) + read_int(view, "<H", offset + 7)
+            )
+            offset = _skip_blocks(view, offset + 11 + _palette_length(view[offset + 9]))
         else:
-            break  # junk after the last frame
+            break  # garbage after the last frame
     if not frames:
         raise ValueError("no frames")
-    return Header("gif", width, height, frames=frames, timed=frames > 1)
+    return ImageHeader("gif", width, height, frames=frames, animated=frames > 1)
 
 
-def _palette(flags: int) -> int:
+def _palette_length(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _after_blocks(view: memoryview, at: int) -> int:
+def _skip_blocks(view: memoryview, offset: int) -> int:
     end = len(view)
-    while at < end and (length := view[at]):
-        at += length + 1
-    return at + 1
+    while offset < end and (length := view[offset]):
+        offset += length + 1
+    return offset + 1

@@ -1,27 +1,27 @@
-"""What is known of a picture before it is decoded, and how its numbers are read."""
+"""ImageHeader: what is known of an image before it is decoded; and how headers are read."""
 
 import struct
 
 from msgspec import Struct
 
-from proxy.formats import Name
+from proxy.formats import FormatName
 
 
-class Header(Struct, frozen=True):
-    """What an original's structure says.
+class ImageHeader(Struct, frozen=True):
+    """What the structure of an original says.
 
-    ``width`` and ``height`` are those of one frame as stored, before any orientation, in pixels.
-    ``frames`` counts frames or pages; ``timed`` says that they are frames of an animation.
-    ``held`` says that the codec must hold a whole frame in memory. ``scans`` is how often the
-    codec goes over the whole frame.
+    ``width`` and ``height`` are those of one frame as stored, before orientation, in pixels.
+    ``frames`` counts frames or pages; ``animated`` tells that they are frames. ``needs_full_frame``
+    tells that the codec must hold a whole frame in memory. ``scans`` is how often the codec goes
+    over the whole frame.
     """
 
-    format: Name
+    format: FormatName
     width: int
     height: int
     frames: int = 1
-    timed: bool = False
-    held: bool = False
+    animated: bool = False
+    needs_full_frame: bool = False
     scans: int = 1
 
     @property
@@ -30,29 +30,29 @@ class Header(Struct, frozen=True):
         return self.width * self.height
 
 
-MOST_PARTS = 200_000
-"""Chunks, segments, boxes or entries that an original is made of; honest ones have thousands."""
+MAX_PARTS = 200_000
+"""Chunks, segments, boxes or entries of one original. Ordinary files have at most thousands."""
 
 
-class Walk:
-    """Bounds a walk from part to part, since a small file may be made of nothing but parts."""
+class StepLimit:
+    """Bounds the time to walk through a file: a small one may have very many parts."""
 
     def __init__(self) -> None:
-        self._left = MOST_PARTS
+        self._left = MAX_PARTS
 
-    def step(self, parts: int = 1) -> None:
-        """Raises ValueError where there are too many."""
+    def count(self, parts: int = 1) -> None:
+        """Raise ValueError where there are too many."""
         self._left -= parts
         if self._left < 0:
-            raise ValueError(f"more than {MOST_PARTS} parts")
+            raise ValueError(f"more than {MAX_PARTS} parts")
 
 
-def number(view: memoryview, form: str, at: int) -> int:
-    """One number in the notation of ``struct``. Raises ValueError beyond the end."""
-    if not 0 <= at <= len(view):  # beyond some size, struct has another error for it
-        raise ValueError("an offset outside")
+def read_int(view: memoryview, format: str, offset: int) -> int:
+    """Read one integer; ``format`` is that of `struct`. Raises ValueError beyond the end."""
+    if not 0 <= offset <= len(view):  # for huge offsets struct raises another error
+        raise ValueError(f"an offset outside of the file: {offset}")
     try:
-        (value,) = struct.unpack_from(form, view, at)
+        (value,) = struct.unpack_from(format, view, offset)
     except struct.error as error:
-        raise ValueError(f"ends before {at + struct.calcsize(form)}") from error
+        raise ValueError(f"ends before {offset + struct.calcsize(format)}") from error
     return int(value)

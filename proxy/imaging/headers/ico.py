@@ -1,23 +1,23 @@
-"""ICO: a directory of small pictures, each a PNG or a bitmap that says its size once more."""
+"""ICO: a directory of small images, each a PNG, or a bitmap with a size of its own."""
 
-from proxy.imaging.headers.header import Header, number
+from proxy.imaging.headers.header import ImageHeader, read_int
 
-MOST_ENTRIES = 256
-_PNG = b"\x89PNG\r\n\x1a\n"
+MAX_ENTRIES = 256
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def read(view: memoryview) -> Header:
-    count = number(view, "<H", 4)
-    if not 1 <= count <= MOST_ENTRIES:
+def read_header(view: memoryview) -> ImageHeader:
+    count = read_int(view, "<H", 4)
+    if not 1 <= count <= MAX_ENTRIES:
         raise ValueError(f"{count} entries")
-    # What the directory says of a size is not what is decoded, so the pictures are asked.
-    extents = [_extent(view, number(view, "<I", 6 + 16 * at + 12)) for at in range(count)]
-    width, height = max(extents, key=lambda extent: extent[0] * extent[1])
-    return Header("ico", width, height, held=True)
+    # Decoders use the sizes in the images, not those in the directory.
+    sizes = [_read_size(view, read_int(view, "<I", 6 + 16 * index + 12)) for index in range(count)]
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return ImageHeader("ico", width, height, needs_full_frame=True)
 
 
-def _extent(view: memoryview, at: int) -> tuple[int, int]:
-    if bytes(view[at : at + 8]) == _PNG:
-        return number(view, ">I", at + 16), number(view, ">I", at + 20)
-    # its height counts the mask below it as well
-    return abs(number(view, "<i", at + 4)), abs(number(view, "<i", at + 8)) // 2
+def _read_size(view: memoryview, offset: int) -> tuple[int, int]:
+    if bytes(view[offset : offset + 8]) == _PNG_SIGNATURE:
+        return read_int(view, ">I", offset + 16), read_int(view, ">I", offset + 20)
+    # The height of a bitmap includes the mask below it.
+    return abs(read_int(view, "<i", offset + 4)), abs(read_int(view, "<i", offset + 8)) // 2

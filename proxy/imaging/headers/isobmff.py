@@ -1,44 +1,47 @@
-"""AVIF and HEIF (ISO/IEC 23008-12): the extents that the item properties declare."""
+"""AVIF and HEIF (ISO/IEC 23008-12): the sizes that item properties declare."""
 
 from collections.abc import Iterator
 
 from proxy.formats import sniff
-from proxy.imaging.headers.header import Header, Walk, number
+from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
 
-_HOLDERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0}
-"""Boxes that hold boxes, and how many bytes of their own stand before these."""
+_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0}
+"""Boxes that contain boxes, and the number of bytes before these."""
+
+_MAX_DEPTH = 8
 
 
-def read(view: memoryview) -> Header:
-    form = sniff(bytes(view[:1024]))
-    if form is None:
+def read_header(view: memoryview) -> ImageHeader:
+    format = sniff(bytes(view[:1024]))
+    if format is None:
         raise ValueError("no brand")
-    extents = [
-        (number(view, ">I", at + 4), number(view, ">I", at + 8))
-        for name, at, _ in _boxes(view, 0, len(view), 0, Walk())
+    sizes = [
+        (read_int(view, ">I", start + 4), read_int(view, ">I", start + 8))
+        for name, start, _ in _boxes(view, 0, len(view), 0, StepLimit())
         if name == b"ispe"
     ]
-    if not extents:
-        raise ValueError("no extent is declared")
-    # Tiles and thumbnails declare theirs too; the picture itself is the largest.
-    width, height = max(extents, key=lambda extent: extent[0] * extent[1])
-    return Header(form.name, width, height, held=True)
+    if not sizes:
+        raise ValueError("no size is declared")
+    # Tiles and thumbnails declare a size too; the image itself is the largest.
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return ImageHeader(format.name, width, height, needs_full_frame=True)
 
 
 def _boxes(
-    view: memoryview, at: int, end: int, depth: int, walk: Walk
+    view: memoryview, offset: int, end: int, depth: int, limit: StepLimit
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte and end of every box's content, holders opened."""
-    while at + 8 <= end:
-        walk.step()
-        length, name, start = number(view, ">I", at), bytes(view[at + 4 : at + 8]), at + 8
+    """Name, start and end of the content of every box, also of those in containers."""
+    while offset + 8 <= end:
+        limit.count()
+        length = read_int(view, ">I", offset)
+        name, start = bytes(view[offset + 4 : offset + 8]), offset + 8
         if length == 1:
-            length, start = number(view, ">Q", at + 8), at + 16
-        stop = end if length == 0 else at + length
+            length, start = read_int(view, ">Q", offset + 8), offset + 16
+        stop = end if length == 0 else offset + length
         if stop < start:
-            raise ValueError(f"a box of length {length} at {at}")
+            raise ValueError(f"a box of length {length} at {offset}")
         stop = min(stop, end)
         yield name, start, stop
-        if name in _HOLDERS and depth < 8:
-            yield from _boxes(view, start + _HOLDERS[name], stop, depth + 1, walk)
-        at = stop
+        if name in _CONTAINERS and depth < _MAX_DEPTH:
+            yield from _boxes(view, start + _CONTAINERS[name], stop, depth + 1, limit)
+        offset = stop

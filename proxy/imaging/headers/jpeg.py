@@ -5,61 +5,63 @@ from collections.abc import Iterator
 from itertools import islice
 
 from proxy.errors import NotAnImage
-from proxy.imaging.headers.header import Header, Walk, number
+from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
 
-_BARE = frozenset((0x01, *range(0xD0, 0xD9)))
+_WITHOUT_SEGMENT = frozenset((0x01, *range(0xD0, 0xD9)))
 _FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = frozenset((0xC0, 0xC1, 0xC9))
 _PROGRESSIVE = frozenset((0xC2, 0xCA))
-_SCAN_BEGINS = 0xDA
+_END_OF_IMAGE = 0xD9
+_START_OF_SCAN = 0xDA
 _SCAN = re.compile(rb"\xff\xda")
 
-MOST_SCANS_COUNTED = 10_000
+MAX_SCANS_COUNTED = 10_000
 
 
-def read(view: memoryview) -> Header:
-    """What the segments say. Raises NotAnImage for the lossless and hierarchical kinds.
+def read_header(view: memoryview) -> ImageHeader:
+    """Raises NotAnImage for lossless and hierarchical JPEGs.
 
-    Decoders must not find another frame in the file than is found here, since nothing else keeps
-    those kinds from them: what they would pass over on their way to one is refused.
+    Nothing else keeps these from the decoders. So a decoder must not find another frame in the file
+    than is found here: whatever it would skip on the way to one is rejected.
     """
-    width = height = kind = 0
-    for marker, at in _segments(view):
+    width = height = frame = 0
+    for marker, offset in _segments(view):
         if marker not in _FRAMES:
             continue
         if marker not in _SEQUENTIAL | _PROGRESSIVE:
-            raise NotAnImage("lossless and hierarchical JPEGs are not taken here")
-        if kind:
-            raise ValueError(f"a second frame at {at}")
-        kind, height, width = marker, number(view, ">H", at + 5), number(view, ">H", at + 7)
-    if kind not in _PROGRESSIVE:
-        return Header("jpeg", width, height, scans=1)
-    # In coded data FF is always followed by 00 or a restart marker; a table that happens to hold
-    # the two bytes makes the count too high by one, which no bound here is near enough to notice.
-    scans = sum(1 for _ in islice(_SCAN.finditer(view, at), MOST_SCANS_COUNTED))
-    return Header("jpeg", width, height, scans=scans)
+            raise NotAnImage("lossless and hierarchical JPEG originals are not accepted")
+        if frame:
+            raise ValueError(f"a second frame at {offset}")
+        frame = marker
+        height, width = read_int(view, ">H", offset + 5), read_int(view, ">H", offset + 7)
+    if frame not in _PROGRESSIVE:
+        return ImageHeader("jpeg", width, height, scans=1)
+    # In coded data FF is always followed by 00 or a restart marker. Where a table contains the two
+    # bytes by chance, the count is one too high, which does not matter for any bound.
+    scans = sum(1 for _ in islice(_SCAN.finditer(view, offset), MAX_SCANS_COUNTED))
+    return ImageHeader("jpeg", width, height, scans=scans)
 
 
 def _segments(view: memoryview) -> Iterator[tuple[int, int]]:
-    """The markers that a segment follows and where they stand; the last is the first scan's."""
-    at = 2
-    walk = Walk()
+    """Markers with a segment, and their offsets, up to the start of the first scan."""
+    offset = 2
+    limit = StepLimit()
     while True:
-        walk.step()
-        marker = view[at + 1]
-        if view[at] != 0xFF or marker == 0x00:
-            raise ValueError(f"no marker at {at}")
-        if marker == 0xD9:
+        limit.count()
+        marker = view[offset + 1]
+        if view[offset] != 0xFF or marker == 0x00:
+            raise ValueError(f"no marker at {offset}")
+        if marker == _END_OF_IMAGE:
             raise ValueError("ends before the first scan")
         if marker == 0xFF:  # fill bytes may stand before a marker
-            at += 1
-        elif marker in _BARE:
-            at += 2
+            offset += 1
+        elif marker in _WITHOUT_SEGMENT:
+            offset += 2
         else:
-            yield marker, at
-            if marker == _SCAN_BEGINS:
+            yield marker, offset
+            if marker == _START_OF_SCAN:
                 return
-            length = number(view, ">H", at + 2)
+            length = read_int(view, ">H", offset + 2)
             if length < 2:
-                raise ValueError(f"a segment of length {length} at {at}")
-            at += 2 + length
+                raise ValueError(f"a segment of length {length} at {offset}")
+            offset += 2 + length

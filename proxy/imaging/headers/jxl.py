@@ -1,19 +1,19 @@
-"""JPEG XL (ISO/IEC 18181): the size at the beginning of the codestream, bare or in boxes."""
+"""JPEG XL (ISO/IEC 18181): the size at the start of the codestream, bare or in boxes."""
 
-from proxy.imaging.headers.header import Header, Walk, number
+from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
 
-_BARE = b"\xff\x0a"
+_CODESTREAM = b"\xff\x0a"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-_WIDTHS = (9, 13, 18, 30)
+_SIDE_BITS = (9, 13, 18, 30)
 
 
-class _Bits:
-    """Bits from the lowest of the first byte on."""
+class _BitReader:
+    """Reads bits from the lowest of the first byte on."""
 
     def __init__(self, data: bytes) -> None:
         self._rest, self._left = int.from_bytes(data, "little"), 8 * len(data)
 
-    def take(self, count: int) -> int:
+    def read(self, count: int) -> int:
         if count > self._left:
             raise ValueError("ends within the size")
         value = self._rest & ((1 << count) - 1)
@@ -21,39 +21,40 @@ class _Bits:
         return value
 
 
-def read(view: memoryview) -> Header:
-    at = 0 if bytes(view[:2]) == _BARE else _codestream(view)
-    if bytes(view[at : at + 2]) != _BARE:
+def read_header(view: memoryview) -> ImageHeader:
+    offset = 0 if bytes(view[:2]) == _CODESTREAM else _find_codestream(view)
+    if bytes(view[offset : offset + 2]) != _CODESTREAM:
         raise ValueError("no codestream")
-    bits = _Bits(bytes(view[at + 2 : at + 16]))
-    small = bits.take(1) == 1
-    height = _side(bits, small)
-    ratio = bits.take(3)
+    bits = _BitReader(bytes(view[offset + 2 : offset + 16]))
+    small = bits.read(1) == 1
+    height = _read_side(bits, small)
+    ratio = bits.read(3)
     if ratio == 0:
-        width = _side(bits, small)
+        width = _read_side(bits, small)
     else:
-        across, down = _RATIOS[ratio - 1]
-        width = height * across // down
-    return Header("jxl", width, height, held=True)
+        numerator, denominator = _RATIOS[ratio - 1]
+        width = height * numerator // denominator
+    return ImageHeader("jxl", width, height, needs_full_frame=True)
 
 
-def _side(bits: _Bits, small: bool) -> int:
+def _read_side(bits: _BitReader, small: bool) -> int:
     if small:
-        return (bits.take(5) + 1) * 8
-    return bits.take(_WIDTHS[bits.take(2)]) + 1
+        return (bits.read(5) + 1) * 8
+    return bits.read(_SIDE_BITS[bits.read(2)]) + 1
 
 
-def _codestream(view: memoryview) -> int:
-    """Where it begins: in a box of its own, or in the first of several parts."""
-    at, end, walk = 0, len(view), Walk()
-    while at + 8 <= end:
-        walk.step()
-        length, name, start = number(view, ">I", at), bytes(view[at + 4 : at + 8]), at + 8
+def _find_codestream(view: memoryview) -> int:
+    """The offset of the codestream: in a box of its own, or in the first of several parts."""
+    offset, end, limit = 0, len(view), StepLimit()
+    while offset + 8 <= end:
+        limit.count()
+        length = read_int(view, ">I", offset)
+        name, start = bytes(view[offset + 4 : offset + 8]), offset + 8
         if length == 1:
-            length, start = number(view, ">Q", at + 8), at + 16
+            length, start = read_int(view, ">Q", offset + 8), offset + 16
         if name in (b"jxlc", b"jxlp"):
             return start + (4 if name == b"jxlp" else 0)
         if length < 8:
             break
-        at += length
+        offset += length
     raise ValueError("no codestream")

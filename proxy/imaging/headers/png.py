@@ -2,49 +2,56 @@
 
 import zlib
 
-from proxy.imaging.headers.header import Header, Walk, number
+from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
 
-MOST_INFLATED = 8 * 1024 * 1024
-"""What compressed profiles and texts may grow to, all together, in bytes."""
+MAX_INFLATED_BYTES = 8 * 1024 * 1024
+"""The decompressed size of profiles and texts, all together."""
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""Allowed bits a sample, by color type."""
 
 
-def read(view: memoryview) -> Header:
+def read_header(view: memoryview) -> ImageHeader:
     if bytes(view[12:16]) != b"IHDR":
         raise ValueError("no IHDR")
-    width, height = number(view, ">I", 16), number(view, ">I", 20)
-    depth, kind, interlace = view[24], view[25], view[28]
-    if depth not in _DEPTHS.get(kind, ()):
-        raise ValueError(f"depth {depth} for colour type {kind}")
-    frames, at, walk, room = 1, 33, Walk(), MOST_INFLATED
-    while (name := bytes(view[at + 4 : at + 8])) != b"IDAT":
-        walk.step()
-        length = number(view, ">I", at)
-        data = view[at + 8 : at + 8 + length]
+    width, height = read_int(view, ">I", 16), read_int(view, ">I", 20)
+    depth, color_type, interlace = view[24], view[25], view[28]
+    if depth not in _DEPTHS.get(color_type, ()):
+        raise ValueError(f"depth {depth} for color type {color_type}")
+    frames, offset, limit, inflatable = 1, 33, StepLimit(), MAX_INFLATED_BYTES
+    while (name := bytes(view[offset + 4 : offset + 8])) != b"IDAT":
+        limit.count()
+        length = read_int(view, ">I", offset)
+        data = view[offset + 8 : offset + 8 + length]
         if name == b"acTL":
-            frames = max(1, number(data, ">I", 0))
+            frames = max(1, read_int(data, ">I", 0))
         elif name in (b"iCCP", b"zTXt", b"iTXt"):
-            room -= _inflated(bytes(data), room)
+            inflatable -= _inflated_length(bytes(data), inflatable)
         elif name in (b"IEND", b""):
             raise ValueError("no pixel data")
-        at += 12 + length
-    interlaced = interlace != 0
-    return Header("png", width, height, frames=frames, timed=frames > 1, held=interlaced)
+        offset += 12 + length
+    return ImageHeader(
+        "png",
+        width,
+        height,
+        frames=frames,
+        animated=frames > 1,
+        needs_full_frame=interlace != 0,
+    )
 
 
-def _inflated(data: bytes, room: int) -> int:
-    """What a chunk grows to; what is no zlib stream grows no further.
+def _inflated_length(data: bytes, max_bytes: int) -> int:
+    """The decompressed length of a chunk; 0 where it is not a zlib stream.
 
-    Raises ValueError where that is more than there is room for: it would fill the memory.
+    Raises ValueError beyond ``max_bytes``: a small file could fill the memory.
     """
     start = data.find(b"\x78", data.find(b"\x00") + 1)
     if start < 0:
         return 0
     try:
-        grown = len(zlib.decompressobj().decompress(data[start:], room + 1))
+        length = len(zlib.decompressobj().decompress(data[start:], max_bytes + 1))
     except zlib.error:
         return 0
-    if grown > room:
-        raise ValueError(f"chunks inflate to more than {MOST_INFLATED} bytes")
-    return grown
+    if length > max_bytes:
+        raise ValueError(f"chunks inflate to more than {MAX_INFLATED_BYTES} bytes")
+    return length

@@ -1,21 +1,21 @@
-"""An original's file with nothing in it but the picture: no metadata, nothing after its end.
+"""Strip an original's file of everything but the image: metadata, and bytes after its end.
 
-The coded pixels are copied as they are, so nothing is lost. None means that it cannot be told what
-is picture and what is not; then there is no such file.
+The coded pixels are copied, so nothing is lost. None means that it is not certain which bytes
+belong to the image; there is no stripped file then.
 """
 
 import re
 from collections.abc import Callable, Mapping
 
 from proxy.buffers import Buffer
-from proxy.formats import Name
-from proxy.imaging.headers.header import number
-from proxy.imaging.headers.isobmff_strip import only_picture
+from proxy.formats import FormatName
+from proxy.imaging.headers.header import read_int
+from proxy.imaging.headers.isobmff_strip import is_picture_only
 
 
-def bare(original: Buffer, form: Name) -> bytes | None:
+def strip_metadata(original: Buffer, format: FormatName) -> bytes | None:
     """The stripped file, or None."""
-    strip = _STRIPPERS.get(form)
+    strip = _STRIPPERS.get(format)
     if strip is None:
         return None
     with memoryview(original) as view:
@@ -26,119 +26,125 @@ def bare(original: Buffer, form: Name) -> bytes | None:
 
 
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
-_JPEG_OTHERS = frozenset((*range(0xE0, 0xF0), 0xFE))  # applications' segments and comments
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JFIF = bytes.fromhex("ffe000104a46494600010100000100010000")
 
 
-def _jpeg(view: memoryview) -> bytes | None:
-    """Tables, frame and scans; of applications only Adobe's, which names the colour transform."""
-    kept = [b"\xff\xd8"]
-    at = 2
+def _strip_jpeg(view: memoryview) -> bytes | None:
+    """Keep tables, frame and scans; of application data only Adobe's, for its color transform."""
+    parts = [_JPEG_START]
+    offset = 2
     while True:
-        marker = view[at + 1]
-        if view[at] != 0xFF or marker == 0xFF:
+        marker = view[offset + 1]
+        if view[offset] != 0xFF or marker == 0xFF:
             return None
         if marker == 0xD9:
-            return b"".join((*kept, b"\xff\xd9"))
-        end = at + 2 + number(view, ">H", at + 2)
-        segment = bytes(view[at:end])
+            return b"".join((*parts, _JPEG_END))
+        end = offset + 2 + read_int(view, ">H", offset + 2)
+        segment = bytes(view[offset:end])
+        is_metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
+        is_adobe = marker == 0xEE and segment[4:9] == b"Adobe"
         if marker == 0xE0 and segment[4:9] == b"JFIF\x00":
-            kept.append(_JFIF)
+            parts.append(_JFIF)
         elif marker == 0xDA:
-            following = _JPEG_MARKER.search(view, end)
-            if following is None:
+            next_marker = _JPEG_MARKER.search(view, end)
+            if next_marker is None:
                 return None
-            end = following.start()
-            kept.append(bytes(view[at:end]))
-        elif (marker == 0xEE and segment[4:9] == b"Adobe") or (
-            not 0xE0 <= marker <= 0xEF and marker != 0xFE
-        ):
-            kept.append(segment)
-        at = end
+            end = next_marker.start()
+            parts.append(bytes(view[offset:end]))
+        elif is_adobe or not is_metadata:
+            parts.append(segment)
+        offset = end
 
 
-_PNG_PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
-def _png(view: memoryview) -> bytes:
-    kept, at = [bytes(view[:8])], 8
+def _strip_png(view: memoryview) -> bytes:
+    parts, offset = [bytes(view[:8])], 8
     name = b""
     while name != b"IEND":
-        name, end = bytes(view[at + 4 : at + 8]), at + 12 + number(view, ">I", at)
+        name = bytes(view[offset + 4 : offset + 8])
+        end = offset + 12 + read_int(view, ">I", offset)
         if end > len(view):
             raise ValueError("a chunk ends after the file")
-        if name in _PNG_PICTURE:
-            kept.append(bytes(view[at:end]))
-        at = end
-    return b"".join(kept)
+        if name in _PNG_CHUNKS:
+            parts.append(bytes(view[offset:end]))
+        offset = end
+    return b"".join(parts)
 
 
-_WEBP_PICTURE = (b"VP8 ", b"VP8L", b"ALPH", b"ANIM")
+_WEBP_CHUNKS = (b"VP8 ", b"VP8L", b"ALPH", b"ANIM")
 _WEBP_METADATA_FLAGS = 0x20 | 0x08 | 0x04  # profile, EXIF, XMP
 
 
-def _webp(view: memoryview) -> bytes | None:
-    end = 8 + number(view, "<I", 4)
+def _strip_webp(view: memoryview) -> bytes | None:
+    end = 8 + read_int(view, "<I", 4)
     if end > len(view):
         return None
-    body = _webp_chunks(view, 12, end)
+    body = _strip_webp_chunks(view, 12, end)
     return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
 
 
-def _webp_chunks(view: memoryview, at: int, end: int) -> bytes:
-    kept = []
-    while at + 8 <= end:
-        name, length = bytes(view[at : at + 4]), number(view, "<I", at + 4)
-        data = view[at + 8 : at + 8 + length]
+def _strip_webp_chunks(view: memoryview, offset: int, end: int) -> bytes:
+    parts = []
+    while offset + 8 <= end:
+        name, length = bytes(view[offset : offset + 4]), read_int(view, "<I", offset + 4)
+        data = view[offset + 8 : offset + 8 + length]
         if name == b"VP8X":
             flags = bytes((data[0] & ~_WEBP_METADATA_FLAGS,))
-            kept.append(_webp_chunk(name, flags + bytes(data[1:])))
+            parts.append(_webp_chunk(name, flags + bytes(data[1:])))
         elif name == b"ANMF":
-            frame = _webp_chunks(view, at + 8 + 16, at + 8 + length)
-            kept.append(_webp_chunk(name, bytes(data[:16]) + frame))
-        elif name in _WEBP_PICTURE:
-            kept.append(_webp_chunk(name, bytes(data)))
-        at += 8 + length + (length & 1)
-    return b"".join(kept)
+            frame = _strip_webp_chunks(view, offset + 8 + 16, offset + 8 + length)
+            parts.append(_webp_chunk(name, bytes(data[:16]) + frame))
+        elif name in _WEBP_CHUNKS:
+            parts.append(_webp_chunk(name, bytes(data)))
+        offset += 8 + length + (length & 1)
+    return b"".join(parts)
 
 
 def _webp_chunk(name: bytes, data: bytes) -> bytes:
     return name + len(data).to_bytes(4, "little") + data + b"\x00" * (len(data) & 1)
 
 
-def _gif(view: memoryview) -> bytes:
-    """Screen, palettes, frames, their timing and the number of loops."""
-    at = 13 + _gif_palette(view[10])
-    kept = [bytes(view[:at])]
-    while view[at] != 0x3B:
-        if view[at] == 0x2C:
-            end = _gif_blocks(view, at + 11 + _gif_palette(view[at + 9]))
-            kept.append(bytes(view[at:end]))
-        elif view[at] == 0x21:
-            end = _gif_blocks(view, at + 2)
-            timing = view[at + 1] == 0xF9
-            if timing or bytes(view[at + 3 : at + 14]) == b"NETSCAPE2.0":
-                kept.append(bytes(view[at:end]))
+def _strip_gif(view: memoryview) -> bytes:
+    """Keep screen, palettes, frames, their timing and the loop count."""
+    offset = 13 + _gif_palette_length(view[10])
+    parts = [bytes(view[:offset])]
+    while view[offset] != 0x3B:
+        if view[offset] == 0x2C:
+            end = _skip_gif_blocks(view, offset + 11 + _gif_palette_length(view[offset + 9]))
+            parts.append(bytes(view[offset:end]))
+        elif view[offset] == 0x21:
+            end = _skip_gif_blocks(view, offset + 2)
+            is_timing = view[offset + 1] == 0xF9
+            is_loop_count = bytes(view[offset + 3 : offset + 14]) == b"NETSCAPE2.0"
+            if is_timing or is_loop_count:
+                parts.append(bytes(view[offset:end]))
         else:
-            raise ValueError(f"no block begins at {at}")
-        at = end
-    return b"".join((*kept, b"\x3b"))
+            raise ValueError(f"no block begins at {offset}")
+        offset = end
+    return b"".join((*parts, b"\x3b"))
 
 
-def _gif_palette(flags: int) -> int:
+def _gif_palette_length(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _gif_blocks(view: memoryview, at: int) -> int:
-    while length := view[at]:
-        at += length + 1
-    return at + 1
+def _skip_gif_blocks(view: memoryview, offset: int) -> int:
+    while length := view[offset]:
+        offset += length + 1
+    return offset + 1
 
 
-_STRIPPERS: Mapping[Name, Callable[[memoryview], bytes | None]] = {
-    "jpeg": _jpeg,
-    "png": _png,
-    "webp": _webp,
-    "gif": _gif,
-    "avif": only_picture,
+def _strip_avif(view: memoryview) -> bytes | None:
+    return bytes(view) if is_picture_only(view) else None
+
+
+_STRIPPERS: Mapping[FormatName, Callable[[memoryview], bytes | None]] = {
+    "jpeg": _strip_jpeg,
+    "png": _strip_png,
+    "webp": _strip_webp,
+    "gif": _strip_gif,
+    "avif": _strip_avif,
 }

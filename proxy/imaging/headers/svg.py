@@ -2,7 +2,7 @@
 
 import re
 
-from proxy.imaging.headers.header import Header
+from proxy.imaging.headers.header import ImageHeader
 
 _OUTERMOST = re.compile(rb"<svg\b")
 _ATTRIBUTE = re.compile(rb"\b(width|height|viewBox)\s*=\s*[\"']([^\"']*)[\"']")
@@ -16,36 +16,44 @@ _PIXELS = {
     "cm": 96 / 2.54,
     "in": 96.0,
 }
+_DEFAULT_SIDE = 100  # librsvg's, where nothing is declared
 
-_LONGEST = 64  # characters of a length; looking at more again and again takes for ever
+_MAX_LENGTH_CHARACTERS = 64  # more would make the regular expression slow
 
-MOST_BYTES = 4 * 1024 * 1024
-"""A drawing is text; the work it makes grows with it."""
+MAX_BYTES = 4 * 1024 * 1024
+"""An SVG is text; rendering time grows with it."""
 
 
-def read(view: memoryview) -> Header:
-    if len(view) > MOST_BYTES:
-        raise ValueError(f"more than {MOST_BYTES} bytes")
+def read_header(view: memoryview) -> ImageHeader:
+    if len(view) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
     outermost = _OUTERMOST.search(view)
     if outermost is None:
         raise ValueError("no svg element")
-    # One start is tried and no other: each tried to its end, a file of starts would take for ever.
-    words, ended, _ = bytes(view[outermost.start() :]).partition(b">")
-    if not ended:
+    # Only the first start tag is tried: searching the end of each would take forever in a file that
+    # consists of start tags.
+    tag, end, _ = bytes(view[outermost.start() :]).partition(b">")
+    if not end:
         raise ValueError("the svg element does not end")
-    found = {
-        name.decode(): value.decode("utf-8", "replace") for name, value in _ATTRIBUTE.findall(words)
+    attributes = {
+        name.decode(): value.decode("utf-8", "replace") for name, value in _ATTRIBUTE.findall(tag)
     }
-    box = [_pixels(word) for word in re.split(r"[\s,]+", found.get("viewBox", "").strip())[2:4]]
-    width, height = _pixels(found.get("width", "")), _pixels(found.get("height", ""))
-    width = width or (box[0] if box else None)
-    height = height or (box[1] if len(box) > 1 else None)
-    # rsvg's own answer where nothing is said; what it really makes is checked once more when opened
-    return Header("svg", round(width or 100) or 1, round(height or 100) or 1, held=True)
+    view_box = re.split(r"[\s,]+", attributes.get("viewBox", "").strip())[2:4]
+    box = [_parse_length(length) for length in view_box]
+    width = _parse_length(attributes.get("width", "")) or (box[0] if box else None)
+    height = _parse_length(attributes.get("height", "")) or (box[1] if len(box) > 1 else None)
+    # The size is checked again after opening, because librsvg may understand it in another way.
+    return ImageHeader(
+        "svg",
+        round(width or _DEFAULT_SIDE) or 1,
+        round(height or _DEFAULT_SIDE) or 1,
+        needs_full_frame=True,
+    )
 
 
-def _pixels(word: str) -> float | None:
-    match = _LENGTH.fullmatch(word[:_LONGEST].strip())
+def _parse_length(text: str) -> float | None:
+    """A CSS length in pixels."""
+    match = _LENGTH.fullmatch(text[:_MAX_LENGTH_CHARACTERS].strip())
     if match is None or match[1] in ("", "."):
         return None
     return float(match[1]) * _PIXELS[match[2]]

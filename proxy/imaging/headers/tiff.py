@@ -1,59 +1,66 @@
-"""TIFF 6.0 and BigTIFF: the chain of directories, each a page."""
+"""TIFF 6.0 and BigTIFF: the chain of directories, one for each page."""
 
 from msgspec import Struct
 
-from proxy.imaging.headers.header import Header, Walk, number
+from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
 
-MOST_PAGES_COUNTED = 10_000
+MAX_PAGES_COUNTED = 10_000
 _WIDTH, _HEIGHT = 256, 257
+_VALUE_FORMATS = {3: "H", 4: "I", 16: "Q"}
 
 
 class _Layout(Struct, frozen=True):
-    """Where numbers stand in a directory: ``struct`` notations and extents in bytes."""
+    """How the file is laid out: formats of `struct`, lengths in bytes, offsets.
 
-    order: str
+    ``first_directory`` is where the offset of the first directory stands, ``value_offset`` where a
+    value stands in its entry.
+    """
+
+    byte_order: str
     count: str
     count_bytes: int
     offset: str
+    first_directory: int
     entry_bytes: int
-    value_at: int
+    value_offset: int
 
 
-def read(view: memoryview) -> Header:
+def _layout(view: memoryview) -> _Layout:
     order = "<" if bytes(view[:2]) == b"II" else ">"
-    big = number(view, order + "H", 2) == 43
-    layout = (
-        _Layout(order, order + "Q", 8, order + "Q", 20, 12)
-        if big
-        else _Layout(order, order + "H", 2, order + "I", 12, 8)
-    )
+    if read_int(view, order + "H", 2) == 43:
+        return _Layout(order, order + "Q", 8, order + "Q", 8, 20, 12)
+    return _Layout(order, order + "H", 2, order + "I", 4, 12, 8)
+
+
+def read_header(view: memoryview) -> ImageHeader:
+    layout = _layout(view)
     width = height = pages = 0
     seen: set[int] = set()
-    walk = Walk()  # directories may lie over each other
-    at = number(view, layout.offset, 8 if big else 4)
-    while at and at not in seen and pages < MOST_PAGES_COUNTED:
-        seen.add(at)
-        count = number(view, layout.count, at)
-        entries = at + layout.count_bytes
-        next_at = entries + count * layout.entry_bytes
-        if next_at > len(view):
-            raise ValueError(f"a directory of {count} entries at {at}")
-        walk.step(count + 1)
+    limit = StepLimit()  # directories may overlap
+    offset = read_int(view, layout.offset, layout.first_directory)
+    while offset and offset not in seen and pages < MAX_PAGES_COUNTED:
+        seen.add(offset)
+        count = read_int(view, layout.count, offset)
+        entries = offset + layout.count_bytes
+        end = entries + count * layout.entry_bytes
+        if end > len(view):
+            raise ValueError(f"a directory of {count} entries at {offset}")
+        limit.count(count + 1)
         page = {
-            tag: _value(view, entry, layout)
-            for entry in range(entries, next_at, layout.entry_bytes)
-            if (tag := number(view, order + "H", entry)) in (_WIDTH, _HEIGHT)
+            tag: _read_value(view, entry, layout)
+            for entry in range(entries, end, layout.entry_bytes)
+            if (tag := read_int(view, layout.byte_order + "H", entry)) in (_WIDTH, _HEIGHT)
         }
         if page.get(_WIDTH, 0) * page.get(_HEIGHT, 0) > width * height:
             width, height = page[_WIDTH], page[_HEIGHT]
         pages += 1
-        at = number(view, layout.offset, next_at) if next_at + 4 <= len(view) else 0
-    return Header("tiff", width, height, frames=pages)
+        offset = read_int(view, layout.offset, end) if end + 4 <= len(view) else 0
+    return ImageHeader("tiff", width, height, frames=pages)
 
 
-def _value(view: memoryview, entry: int, layout: _Layout) -> int:
-    kind = number(view, layout.order + "H", entry + 2)
-    form = {3: "H", 4: "I", 16: "Q"}.get(kind)
-    if form is None:
-        raise ValueError(f"an extent of type {kind}")
-    return number(view, layout.order + form, entry + layout.value_at)
+def _read_value(view: memoryview, entry: int, layout: _Layout) -> int:
+    kind = read_int(view, layout.byte_order + "H", entry + 2)
+    format = _VALUE_FORMATS.get(kind)
+    if format is None:
+        raise ValueError(f"a size of type {kind}")
+    return read_int(view, layout.byte_order + format, entry + layout.value_offset)

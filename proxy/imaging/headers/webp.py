@@ -1,23 +1,24 @@
-"""WebP (RIFF): the canvas, and the number of frames on it."""
+"""WebP (RIFF): the canvas, and the number of frames."""
 
-from proxy.imaging.headers.header import Header, Walk, number
+from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
 
 
-def read(view: memoryview) -> Header:
+def read_header(view: memoryview) -> ImageHeader:
     name = bytes(view[12:16])
     if name == b"VP8 ":
-        return Header("webp", number(view, "<H", 26) & 0x3FFF, number(view, "<H", 28) & 0x3FFF)
+        width, height = read_int(view, "<H", 26) & 0x3FFF, read_int(view, "<H", 28) & 0x3FFF
+        return ImageHeader("webp", width, height)
     if name == b"VP8L":
-        bits = number(view, "<I", 21)
-        return Header("webp", (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)
+        bits = read_int(view, "<I", 21)
+        return ImageHeader("webp", (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)
     if name != b"VP8X":
         raise ValueError(f"chunk {name!r} comes first")
-    width = (number(view, "<I", 24) & 0xFFFFFF) + 1
-    height = (number(view, "<I", 26) >> 8 & 0xFFFFFF) + 1
-    frames, at, end, walk = 0, 12, len(view), Walk()
-    while at + 8 <= end:
-        walk.step()
-        frames += bytes(view[at : at + 4]) == b"ANMF"
-        length = number(view, "<I", at + 4)
-        at += 8 + length + (length & 1)
-    return Header("webp", width, height, frames=max(1, frames), timed=frames > 1)
+    width = (read_int(view, "<I", 24) & 0xFFFFFF) + 1
+    height = (read_int(view, "<I", 26) >> 8 & 0xFFFFFF) + 1
+    frames, offset, end, limit = 0, 12, len(view), StepLimit()
+    while offset + 8 <= end:
+        limit.count()
+        frames += bytes(view[offset : offset + 4]) == b"ANMF"
+        length = read_int(view, "<I", offset + 4)
+        offset += 8 + length + (length & 1)
+    return ImageHeader("webp", width, height, frames=max(1, frames), animated=frames > 1)

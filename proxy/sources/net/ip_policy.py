@@ -1,13 +1,13 @@
-"""Which numeric addresses may be dialled.
+"""IP policy: which numeric addresses a socket may connect to.
 
-An address is judged as the socket will use it, after any name was looked up. IPv6 has many forms
-that carry an IPv4 address inside, and a gateway on the way may unwrap them; so an address may be
-dialled only when it *and every address it carries* may be.
+The check is on the address as the socket uses it, after any name is resolved. IPv6 has many forms
+that embed an IPv4 address, and a gateway on the way may unwrap them; so an address is allowed only
+if it *and every address embedded in it* is.
 
-Rule 1  Globally routable unicast may be dialled; everything else only where the operator listed it.
-Rule 2  Services of a cloud's own (metadata, Azure's wire server) hide inside networks that are
-        listed for other reasons: they have to be listed as exactly themselves.
-Rule 3  "This network", multicast, broadcast and addresses with a scope are never dialled.
+Rule 1  Globally routable unicast is allowed; everything else only in the networks of the operator.
+Rule 2  Metadata services of clouds, and Azure's wire server, lie in networks that are listed for
+        other reasons: each is allowed only if it is listed as a single address.
+Rule 3  "This network", multicast, broadcast and addresses with a scope are never allowed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,17 +16,17 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
-# Python's own `is_global` differs between patch releases, so the registries are spelled out here.
+# Python's own `is_global` differs between patch releases, so the IANA registries are listed here.
 _LOCAL_IPV4 = (
     IPv4Network("0.0.0.0/8"),  # this network
     IPv4Network("10.0.0.0/8"),  # private use
-    IPv4Network("100.64.0.0/10"),  # shared by carriers
+    IPv4Network("100.64.0.0/10"),  # shared by carriers (CGNAT)
     IPv4Network("127.0.0.0/8"),  # loopback
     IPv4Network("169.254.0.0/16"),  # link-local
     IPv4Network("172.16.0.0/12"),  # private use
     IPv4Network("192.0.0.0/24"),  # protocol assignments
     IPv4Network("192.0.2.0/24"),  # documentation
-    IPv4Network("192.88.99.0/24"),  # relays of 6to4
+    IPv4Network("192.88.99.0/24"),  # 6to4 relays
     IPv4Network("192.168.0.0/16"),  # private use
     IPv4Network("198.18.0.0/15"),  # benchmarks
     IPv4Network("198.51.100.0/24"),  # documentation
@@ -79,23 +79,21 @@ _CLOUD_SERVICES = frozenset(
 
 
 class IpPolicy:
-    """Globally routable addresses, and the networks listed."""
-
     def __init__(self, allow_nets: Iterable[str] = ()) -> None:
-        """Take networks as CIDRs, single addresses as such; raises ValueError for anything else."""
+        """Allow private networks, as CIDRs or single addresses. Raises ValueError for others."""
         self._nets = tuple(parse_network(text) for text in allow_nets)
 
     def allows(self, text: str) -> bool:
-        """Whether this numeric address, as a socket would take it, may be dialled."""
+        """Whether a socket may connect to this numeric address, in the form that a socket takes."""
         try:
             address = ip_address(text)
         except ValueError:
             return False
         if isinstance(address, IPv6Address) and address.scope_id is not None:
             return False
-        return all(self._admits_plainly(each) for each in embedded_ipv4(address))
+        return all(self._allows_one(each) for each in embedded_addresses(address))
 
-    def _admits_plainly(self, address: IPAddress) -> bool:
+    def _allows_one(self, address: IPAddress) -> bool:
         if any(address in net for net in _NEVER):
             return False
         if address in _CLOUD_SERVICES:
@@ -104,7 +102,7 @@ class IpPolicy:
 
 
 def parse_network(text: str) -> IPNetwork:
-    """A network as the operator wrote it; raises ValueError with a sentence that says how."""
+    """Parse a network of the settings. Raises ValueError that says how to write one."""
     try:
         return ip_network(text.strip(), strict=True)
     except ValueError:
@@ -115,7 +113,7 @@ def parse_network(text: str) -> IPNetwork:
 
 
 def is_global(address: IPAddress) -> bool:
-    """Whether the whole internet routes this unicast address; what it carries is not looked at."""
+    """Whether this is globally routable unicast; embedded addresses are not checked."""
     if isinstance(address, IPv4Address):
         return not any(address in net for net in _LOCAL_IPV4)
     return any(address in net for net in _GLOBAL_IPV6) and not any(
@@ -123,11 +121,10 @@ def is_global(address: IPAddress) -> bool:
     )
 
 
-def embedded_ipv4(address: IPAddress) -> Iterator[IPAddress]:
-    """The address, then every IPv4 address it carries.
+def embedded_addresses(address: IPAddress) -> Iterator[IPAddress]:
+    """The address, then every IPv4 address that is embedded in it.
 
-    An IPv4-mapped address is nothing but its IPv4 address in the clothes of a socket call, so that
-    one alone is given.
+    Of an IPv4-mapped address only the IPv4 address: the form exists for socket calls alone.
     """
     if isinstance(address, IPv4Address):
         yield address
@@ -138,13 +135,13 @@ def embedded_ipv4(address: IPAddress) -> Iterator[IPAddress]:
     yield address
     bits = int(address)
     low = bits & 0xFFFFFFFF
-    if address in _COMPATIBLE and low > 1:  # `::` and `::1` are themselves
+    if address in _COMPATIBLE and low > 1:  # `::` and `::1` embed nothing
         yield IPv4Address(low)
     if address in _SIIT or address in _NAT64:
         yield IPv4Address(low)
     if address in _NAT64_LOCAL:
-        # Only a site knows how long its prefix is and so where the number lies. The longest prefix
-        # is understood; any other form counts as carrying what is never dialled.
+        # Only the site knows the length of its prefix, and so where the IPv4 address is. The
+        # longest prefix is understood; every other form counts as embedding 0.0.0.0.
         yield IPv4Address(0 if bits >> 32 & 0xFFFFFFFFFFFF else low)
     if address in _SIX_TO_FOUR:
         yield IPv4Address(bits >> 80 & 0xFFFFFFFF)

@@ -1,7 +1,7 @@
-"""Which headers may be sent along to a source on a caller's behalf.
+"""Which request headers of a caller may be forwarded to a source.
 
-Whoever chooses a header chooses part of the request. So what frames the message, names its host,
-carries state or speaks for us stays ours, and a value cannot end its line.
+Whoever chooses a header chooses a part of the request. So headers that frame the message, name its
+host, carry state or identify this server are not forwarded, and a value cannot end its line.
 """
 
 import re
@@ -15,9 +15,9 @@ MAX_HEADERS_LENGTH = 8192
 _NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?", re.ASCII)
 
-_OURS = frozenset(
+_RESERVED = frozenset(
     (
-        # the connection's and the message's own
+        # connection and message framing
         "connection",
         "content-encoding",
         "content-length",
@@ -34,7 +34,7 @@ _OURS = frozenset(
         "cookie",
         "cookie2",
         "set-cookie",
-        # what we ask and in which form we want it
+        # conditions and the form of the response
         "accept-encoding",
         "if-match",
         "if-modified-since",
@@ -42,11 +42,11 @@ _OURS = frozenset(
         "if-range",
         "if-unmodified-since",
         "range",
-        # who asks, and through whom
+        # the client and the proxies between
         "forwarded",
         "via",
         "x-real-ip",
-        # what a browser alone may say
+        # set by browsers only
         "access-control-request-headers",
         "access-control-request-method",
         "date",
@@ -55,32 +55,33 @@ _OURS = frozenset(
         "referer",
     )
 )
-_OURS_BY_START = ("proxy-", "sec-", "x-forwarded-", "x-http-method", "x-method-override")
+_RESERVED_PREFIXES = ("proxy-", "sec-", "x-forwarded-", "x-http-method", "x-method-override")
 
 
 def forwardable_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The headers in canonical form: names in lower case, sorted; raises BadSource with the reason.
+    """Check headers and bring them into canonical form: names in lower case, sorted.
 
-    No name may come twice. At most 32 headers of 8192 characters in all, printable ASCII.
+    Raises InvalidSource for a reserved name, a name given twice, more than 32 headers, more than
+    8192 characters in all, and anything but printable ASCII.
     """
     canonical: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()
         if not _NAME.fullmatch(lower):
-            raise InvalidSource(f"{name[:64]!r} is not the name of a header")
-        if lower in _OURS or lower.startswith(_OURS_BY_START):
-            raise InvalidSource(f"the header {lower} may not be sent along to a source")
+            raise InvalidSource(f"invalid header name: {name[:64]!r}")
+        if lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES):
+            raise InvalidSource(f"header {lower} is not allowed in requests to a source")
         if lower in canonical:
-            raise InvalidSource(f"the header {lower} is given twice")
+            raise InvalidSource(f"header {lower} is given twice")
         if not _VALUE.fullmatch(value):
             raise InvalidSource(
-                f"the value of the header {lower} is not 1 or more printable characters"
+                f"invalid value of header {lower}: must be 1 or more printable ASCII characters"
             )
         canonical[lower] = value
     if len(canonical) > MAX_HEADERS:
-        raise InvalidSource(f"more than {MAX_HEADERS} headers are to be sent along to the source")
+        raise InvalidSource(f"too many headers for a source: at most {MAX_HEADERS}")
     if sum(len(name) + len(value) for name, value in canonical.items()) > MAX_HEADERS_LENGTH:
         raise InvalidSource(
-            f"the headers to be sent along are longer than {MAX_HEADERS_LENGTH} characters"
+            f"headers for a source too long: at most {MAX_HEADERS_LENGTH} characters"
         )
     return tuple(sorted(canonical.items()))

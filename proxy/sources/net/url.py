@@ -1,7 +1,7 @@
-"""URLs as we ask them: strict to the letter, so that what is checked is what is asked.
+"""Strict http(s) URLs: what the SSRF policy checks is exactly what is requested.
 
-Two readers of one URL that disagree about its host are how a check is talked round. So there is one
-reader here, and it refuses whatever another could read differently, instead of mending it.
+Two parsers that disagree about a URL's host are how an SSRF check is bypassed. So there is one
+parser here, and it rejects what another one could read differently instead of repairing it.
 """
 
 import re
@@ -15,8 +15,10 @@ from msgspec import Struct
 from proxy.errors import InvalidSource
 
 MAX_LENGTH = 8192
+MAX_HOST_LENGTH = 253
+MAX_LABEL_LENGTH = 63
 
-_START = re.compile(r"(https?)://([^/?]*)(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
+_URL = re.compile(r"(https?)://([^/?]*)(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
@@ -50,22 +52,22 @@ class Url(Struct, frozen=True):
 
 
 def parse_url(text: str) -> Url:
-    """The URL in parts; raises BadSource with the reason."""
+    """Parse a URL. Raises InvalidSource with the reason."""
     if len(text) > MAX_LENGTH:
-        raise InvalidSource(f"the source URL is longer than {MAX_LENGTH} characters")
+        raise InvalidSource(f"URL too long: at most {MAX_LENGTH} characters")
     if any(character <= " " or character == "\x7f" for character in text):
-        raise InvalidSource("the source URL holds a space or control character; percent-encode it")
+        raise InvalidSource("URL contains a space or control character; percent-encode it")
     if "\\" in text:
-        raise InvalidSource("the source URL holds a backslash; percent-encode it")
+        raise InvalidSource("URL contains a backslash; percent-encode it")
     if "#" in text:
-        raise InvalidSource("the source URL has a fragment (#…), which is never sent; leave it out")
-    found = _START.fullmatch(text)
-    if found is None:
-        raise InvalidSource("the source is not an http:// or https:// URL with a host")
-    scheme, authority, target = found.groups()
+        raise InvalidSource("URL has a fragment (#…), which is never sent; remove it")
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise InvalidSource("invalid URL: must be http:// or https:// with a host")
+    scheme, authority, target = match.groups()
     if "@" in authority:
-        raise InvalidSource("the source URL holds a user name or password; leave it out")
-    host, port = _authority(authority)
+        raise InvalidSource("URL contains a user name or password; remove it")
+    host, port = _parse_authority(authority)
     secure = scheme.lower() == "https"
     try:
         return Url(
@@ -75,82 +77,82 @@ def parse_url(text: str) -> Url:
             target=quote(target if target.startswith("/") else f"/{target}", safe=_PRINTABLE),
         )
     except UnicodeEncodeError:
-        raise InvalidSource(
-            "the source URL holds characters that are none (lone surrogates)"
-        ) from None
+        raise InvalidSource("URL contains lone surrogates, which are no characters") from None
 
 
 def resolve_redirect(base: Url, location: str) -> Url:
-    """Where a redirect leads; raises BadSource for what is no http(s) URL.
+    """Resolve a ``Location`` header. Raises InvalidSource for anything but an http(s) URL.
 
-    Servers often leave spaces and letters beyond ASCII as they are: these are percent-encoded
-    here. Anything else is as strict as `read`.
+    Spaces and non-ASCII characters, which servers often leave as they are, are percent-encoded.
+    Otherwise it is as strict as `parse_url`.
     """
     raw = location.partition("#")[0].encode(errors="surrogateescape")
-    asked = quote(raw, safe=_PRINTABLE + " ").replace(" ", "%20")
-    if _SCHEME.match(asked):
-        return parse_url(asked)
-    if asked.startswith("//"):
-        return parse_url(f"{base.scheme}:{asked}")
-    return parse_url(urljoin(base.text, asked))
+    target = quote(raw, safe=_PRINTABLE + " ").replace(" ", "%20")
+    if _SCHEME.match(target):
+        return parse_url(target)
+    if target.startswith("//"):
+        return parse_url(f"{base.scheme}:{target}")
+    return parse_url(urljoin(base.text, target))
 
 
 def redact_queries(text: str) -> str:
-    """The text, of an error say, with the query left out of every URL in it: it may be a secret."""
+    """Remove the query of every URL in a text, such as an error: it may be a secret."""
     return _QUERY.sub("?…", text)
 
 
 def normalize_host(text: str) -> str:
-    """The host as it is looked up: lower case, A-labels; raises BadSource with the reason."""
+    """The host as it is resolved: lower case, A-labels. Raises InvalidSource with the reason."""
     if not text:
-        raise InvalidSource("the source URL has no host")
+        raise InvalidSource("URL has no host")
     if "%" in text:
-        raise InvalidSource("the source's host is percent-encoded; write it out")
+        raise InvalidSource("URL host is percent-encoded; decode it")
     if text.endswith("."):
-        raise InvalidSource("the source's host ends with a dot; leave it out")
-    labels = [_label(label) for label in text.lower().split(".")]
+        raise InvalidSource("URL host ends with a dot; remove it")
+    labels = [_normalize_label(label) for label in text.lower().split(".")]
     name = ".".join(labels)
-    if len(name) > 253:
-        raise InvalidSource("the source's host is longer than 253 characters")
-    # Whoever reads `0177.1`, `2130706433` or `0x7f.1` as an address dials another host than we see.
+    if len(name) > MAX_HOST_LENGTH:
+        raise InvalidSource(f"URL host too long: at most {MAX_HOST_LENGTH} characters")
+    # A parser that takes `0177.1`, `2130706433` or `0x7f.1` for an address connects elsewhere.
     if _NUMBER.fullmatch(labels[-1]):
         try:
             return str(IPv4Address(name))
         except AddressValueError:
             raise InvalidSource(
-                "the source's host is a number that is no plain IPv4 address (four decimals, "
-                "no leading zeros)"
+                "URL host is a number but not a plain IPv4 address: write four decimals without "
+                "leading zeros"
             ) from None
     return name
 
 
-def _label(label: str) -> str:
+def _normalize_label(label: str) -> str:
     if not label.isascii() or label.startswith("xn--"):
-        # Strict IDNA 2008: what would have to be mapped first (full-width and circled digits,
-        # soft hyphens, joiners, other dots) is refused.
+        # Strict IDNA 2008: characters that would need a mapping first (full-width and circled
+        # digits, soft hyphens, joiners, other dots) are rejected.
         try:
             label = idna.alabel(label).decode("ascii")
         except idna.IDNAError:
-            raise InvalidSource("the source's host is not a valid international name") from None
-    if len(label) > 63 or not _LABEL.fullmatch(label):
-        raise InvalidSource(
-            "the source's host is not a name: its parts are 1 to 63 letters, digits, hyphens"
-        )
+            raise InvalidSource(
+                "URL host is not a valid internationalized domain name (IDNA 2008)"
+            ) from None
+    if len(label) > MAX_LABEL_LENGTH or not _LABEL.fullmatch(label):
+        raise InvalidSource("invalid URL host: each label must be 1 to 63 letters, digits, hyphens")
     return label
 
 
-def _authority(text: str) -> tuple[str, int | None]:
-    """Host and port, the port None where the URL has none."""
+def _parse_authority(text: str) -> tuple[str, int | None]:
+    """Host and port; the port is None if the URL has none."""
     if text.startswith("["):
         literal, bracket, rest = text[1:].partition("]")
         if not bracket or "%" in literal:
-            raise InvalidSource("the source's host is no IPv6 address without a zone, in brackets")
+            raise InvalidSource(
+                "invalid URL host: must be an IPv6 address in brackets, without a zone"
+            )
         try:
             host = str(IPv6Address(literal))
         except AddressValueError:
-            raise InvalidSource("the source's host is no IPv6 address in brackets") from None
+            raise InvalidSource("invalid URL host: no IPv6 address in the brackets") from None
         if rest and not rest.startswith(":"):
-            raise InvalidSource("the source URL has something other than a port after the host")
+            raise InvalidSource("invalid URL: only a port may follow the host")
         colon, port = rest[:1], rest[1:]
     else:
         name, colon, port = text.partition(":")
@@ -158,5 +160,5 @@ def _authority(text: str) -> tuple[str, int | None]:
     if not colon:
         return host, None
     if not _PORT.fullmatch(port) or int(port) > 65535:
-        raise InvalidSource("the source's port is not a number from 1 to 65535")
+        raise InvalidSource("invalid URL port: must be a number from 1 to 65535")
     return host, int(port)

@@ -1,0 +1,55 @@
+"""What an API is made of: its description for the registry, and what the app lends to it."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import astuple
+from starlette.types import ASGIApp
+
+from proxy.api.http.api_keys import ApiKeys
+from proxy.api.http.upload_budget import UploadBudget
+from proxy.cache.purge import PurgeService
+from proxy.cache.store import Cache
+from proxy.operations.registry import OperationRegistry
+from proxy.service import ImageService
+from proxy.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+
+class ApiContext(NamedTuple):
+    """The objects of an app that its APIs share.
+
+    ``not_ready`` returns why the worker should not receive requests, or an empty string;
+    ``open_with_app`` takes what must be open as long as the app runs.
+    """
+
+    service: ImageService
+    operations: OperationRegistry
+    cache: Cache
+    purging: PurgeService
+    metrics: Metrics
+    keys: ApiKeys
+    upload_budget: UploadBudget
+    settings: Struct
+    not_ready: Callable[[], str]
+    open_with_app: Callable[[AbstractAsyncContextManager[object]], None]
+
+    def section(self, kind: type[T]) -> T:
+        """Return the section of the settings that has this type."""
+        return next(section for section in astuple(self.settings) if isinstance(section, kind))
+
+
+class Api(NamedTuple):
+    """One published HTTP API.
+
+    ``name`` stands in metrics and in the access log, which have its requests where ``observed``;
+    ``segments`` are the first segments of its paths, in lower case.
+    """
+
+    name: str
+    segments: tuple[str, ...]
+    create: Callable[[ApiContext], ASGIApp]
+    observed: bool = True

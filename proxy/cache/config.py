@@ -1,0 +1,171 @@
+"""The settings of the cache."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from proxy.cache.freshness import FreshnessConfig
+from proxy.cache.store import Kind
+from proxy.sources.net.object_store import check_location
+
+Bytes = Annotated[int, Meta(ge=1024 * 1024, le=2**60)]
+
+
+class CacheConfig(FreshnessConfig, frozen=True, forbid_unknown_fields=True):
+    """The cache on disk and in memory."""
+
+    dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=4096,
+            description=(
+                "Cache directory, on a local disk. It is created if it is missing, and must belong "
+                "to the server's user and be closed to all others (mode 0700)."
+            ),
+        ),
+    ] = "~/.cache/framekeep"
+
+    max_result_bytes: Annotated[
+        Bytes, Meta(description="Bytes of rendered images on disk. Above it, entries are evicted.")
+    ] = 10_000_000_000
+
+    max_original_bytes: Annotated[
+        Bytes,
+        Meta(
+            description=(
+                "Bytes of originals on disk, from which other sizes are rendered without a new "
+                "fetch. Above it, entries are evicted."
+            )
+        ),
+    ] = 5_000_000_000
+
+    max_detection_bytes: Annotated[
+        Bytes,
+        Meta(
+            description=(
+                "Bytes of detected subjects on disk, which the smart crop uses. Above it, entries "
+                "are evicted."
+            )
+        ),
+    ] = 200_000_000
+
+    max_metadata_bytes: Annotated[
+        Bytes,
+        Meta(
+            description=(
+                "Bytes of metadata of originals on disk: time to live, validators and tags. Above "
+                "it, entries are evicted."
+            )
+        ),
+    ] = 500_000_000
+
+    max_memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**40,
+            description=(
+                "Bytes of rendered images that each worker keeps in memory, in addition to the "
+                "disk. 0 turns the memory cache off."
+            ),
+        ),
+    ] = 64_000_000
+
+    disk_backoff_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description=(
+                "Time in seconds that a cache directory that could not be opened is not used, "
+                "until the next attempt."
+            ),
+        ),
+    ] = 5.0
+
+    def budgets(self) -> dict[Kind, int]:
+        return {
+            "rendition": self.max_result_bytes,
+            "original": self.max_original_bytes,
+            "detection": self.max_detection_bytes,
+            "record": self.max_metadata_bytes,
+        }
+
+
+class SharedCacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """A second cache in a bucket that several machines share."""
+
+    url: Annotated[
+        str,
+        Meta(
+            max_length=2048,
+            description=(
+                "Bucket that several machines share as a second cache: `s3://bucket/prefix`, "
+                "`gs://…` or `az://…`, as for sources. Empty turns it off."
+            ),
+        ),
+    ] = ""
+
+    read_timeout_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=10,
+            description=(
+                "Time in seconds to wait for a read from the bucket. After it, the image is "
+                "rendered."
+            ),
+        ),
+    ] = 0.3
+
+    write_timeout_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=300,
+            description=(
+                "Time in seconds to write an entry to the bucket, in the background. After it, "
+                "the entry stays on this machine only."
+            ),
+        ),
+    ] = 30.0
+
+    backoff_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="Time in seconds that the bucket is not used after it failed.",
+        ),
+    ] = 10.0
+
+    purge_poll_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=3600,
+            description=(
+                "Interval in seconds in which purges of other machines are read from the bucket."
+            ),
+        ),
+    ] = 5.0
+
+    max_write_queue: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description=(
+                "Entries that wait to be written to the bucket. Above it, new entries stay on this "
+                "machine only."
+            ),
+        ),
+    ] = 1000
+
+    def __post_init__(self) -> None:
+        if self.url:
+            try:
+                check_location(self.url)
+            except ValueError as error:
+                raise ValueError(f"url: {error}") from error

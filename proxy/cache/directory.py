@@ -1,0 +1,152 @@
+"""The cache folder: private to this user, locked between processes, with shared change counters."""
+
+import contextlib
+import fcntl
+import os
+import stat
+import threading
+import weakref
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from proxy.cache.sqlite import StorageError
+from proxy.cache.store import ChangeToken, Kind
+
+_COUNTERS = 4096
+_COUNTER_BYTES = 8
+
+
+class CacheDirectory:
+    """The folder of all kinds. It is opened when needed, and again after it was replaced."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opening = threading.Lock()
+        self._inode = -1
+        self._counters: ChangeCounters | None = None
+
+    def open(self) -> None:
+        """Make sure that the path leads to an open folder of ours. Raises StorageError."""
+        with self._opening:
+            if self._counters is not None and self._is_in_place(self._counters):
+                return
+            try:
+                inode = _create_private_folder(self.path)
+                counters = ChangeCounters(self.path / "change-counters")
+            except OSError as error:
+                raise StorageError(f"{self.path}: {error.strerror}") from error
+            self._inode, self._counters = inode, counters
+
+    def _is_in_place(self, counters: "ChangeCounters") -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode and counters.is_in_place()
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the open folder against other processes and threads. Raises OSError."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(self.path / "lock", flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def change_token(self, *keys: tuple[Kind, str]) -> ChangeToken | None:
+        """Watch these entries from now on; None if the folder is not open."""
+        counters = self._counters
+        unchanged = None if counters is None else counters.change_token(*keys)
+        if unchanged is None:
+            return None
+        return lambda: self._counters is counters and unchanged()
+
+    def notify_changed(self, kind: Kind, key: str | None) -> None:
+        """Invalidate the change tokens of this entry; None: of all entries."""
+        counters = self._counters
+        if counters is not None and key is None:
+            counters.bump_all()
+        elif counters is not None and key is not None:
+            counters.bump(kind, key)
+
+    def close(self) -> None:
+        self._counters = None
+
+
+def _create_private_folder(path: Path) -> int:
+    """Create the folder if needed; return its inode.
+
+    Raises StorageError if other users own it or may enter it, and OSError.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise StorageError(f"{path} belongs to user {status.st_uid}, this is user {os.geteuid()}")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        if any(path.iterdir()):
+            raise StorageError(f"{path} is open to other users; empty it, or run: chmod 700 {path}")
+        path.chmod(0o700)  # it is empty, so nobody has put anything there
+    return status.st_ino
+
+
+class ChangeCounters:
+    """A file of counters, through which the processes of a machine learn of changed entries.
+
+    Many keys share a counter. A writer changes the counter *after* the entry. A reader takes a
+    token *before* it reads the entry, and may serve its copy as long as the counter is the same. A
+    new value is random, so two processes that change one counter at once cannot cancel out.
+
+    The file is read with ``pread``, which takes half a microsecond. A mapping would be a SIGBUS if
+    something truncated the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or create it. Raises OSError."""
+        self._path = path
+        if not path.exists():
+            _create_counters(path)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # Not closed by hand: the event loop may be reading while a thread replaces this object.
+        weakref.finalize(self, os.close, self._descriptor)
+        self._inode = os.fstat(self._descriptor).st_ino
+
+    def is_in_place(self) -> bool:
+        """Whether other processes that open the path get this file. Raises OSError."""
+        return self._path.stat().st_ino == self._inode
+
+    def change_token(self, *keys: tuple[str, str]) -> ChangeToken | None:
+        """Watch the counters of these kinds and keys; None if they cannot be read."""
+        offsets = [_offset(*key) for key in keys]
+        before = self._read(offsets)
+        if any(len(value) < _COUNTER_BYTES for value in before):
+            return None
+        return lambda: self._read(offsets) == before
+
+    def _read(self, offsets: list[int]) -> list[bytes]:
+        descriptor = self._descriptor
+        return [os.pread(descriptor, _COUNTER_BYTES, offset) for offset in offsets]
+
+    def bump(self, kind: str, key: str) -> None:
+        os.pwrite(self._descriptor, os.urandom(_COUNTER_BYTES), _offset(kind, key))
+
+    def bump_all(self) -> None:
+        os.pwrite(self._descriptor, os.urandom(_COUNTERS * _COUNTER_BYTES), 0)
+
+
+def _create_counters(path: Path) -> None:
+    # Random from the start, so that copies from before the folder was emptied are not served.
+    # Written in full, so that a full disk cannot prevent a later change.
+    temporary = path.with_name(f"{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(os.urandom(_COUNTERS * _COUNTER_BYTES))
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _offset(kind: str, key: str) -> int:
+    return zlib.crc32(key.encode(), zlib.crc32(kind.encode())) % _COUNTERS * _COUNTER_BYTES

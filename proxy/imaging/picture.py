@@ -1,0 +1,175 @@
+"""Picture: the decoded image that the operations of a plan pass on, with its output options."""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import pyvips
+from msgspec import Struct, field, structs
+
+from proxy.formats import FormatName
+from proxy.geometry import Size, contain
+from proxy.imaging.alpha import ImageFunction, map_premultiplied
+from proxy.originals import SourceRef
+from proxy.smartcrop.subject import Subject
+
+DETECTION_SIZE = Size(640, 640)
+"""Detectors work on at most this size; a larger picture shows them no further subjects."""
+
+_MAX_DETECTION_FRAMES = 3
+
+
+def detection_size(natural: Size) -> Size:
+    """The size at which the subject of a picture is detected; smaller pictures are not enlarged."""
+    return min(natural, contain(natural, DETECTION_SIZE))
+
+
+class OutputOptions(Struct, frozen=True):
+    """How to encode the picture after the last operation.
+
+    ``format`` "auto" chooses the best of ``accepted_formats`` (what the client accepts beyond jpeg,
+    png and gif). ``quality`` is 1 to 100, None for the format's default. ``max_bytes`` bounds the
+    file. ``keep_metadata`` names the metadata that is not removed.
+    """
+
+    format: FormatName | Literal["auto"]
+    quality: int | None = None
+    max_bytes: int | None = None
+    accepted_formats: tuple[FormatName, ...] = ()
+    keep_metadata: tuple[Literal["copyright"], ...] = ()
+
+
+class Animation(Struct, frozen=True):
+    """The delay of each frame in milliseconds, and the loop count; 0 loops forever."""
+
+    delays: tuple[int, ...]
+    loop: int = 0
+
+
+class Detector(Protocol):
+    """Finds the subject of a picture."""
+
+    def detect(self, *frames: pyvips.Image) -> Subject:
+        """Find the subject in one or more frames together, since one crop serves them all.
+
+        The frames are 8-bit sRGB, upright, with or without alpha, all of one size.
+        """
+        ...
+
+
+class Picture(Struct, frozen=True):
+    """An image on its way through the plan.
+
+    ``image`` is 8-bit sRGB, upright, with three bands, or four (straight alpha). The frames of an
+    animation stand below each other, each ``image.height / frame_count`` tall.
+
+    ``natural_size`` is the size that one frame represents. After shrink-on-load the pixels are
+    fewer; from the first operation that changes pixels on, the two are equal.
+
+    ``subject`` is the subject of this very frame, None until it was detected. ``is_full_frame``
+    holds while nothing of the original was cropped or added; ``detected_subject`` is what was
+    detected then, during this render. ``crop_reason`` says what placed a subject-aware crop.
+
+    ``extra_images`` are the further images that operations need. ``unmodified_format`` is the
+    original's format while every pixel is as it was coded there. ``copyright`` maps names of EXIF
+    fields to their texts.
+    """
+
+    image: pyvips.Image
+    natural_size: Size
+    output: OutputOptions
+    detector: Detector
+    subject: Subject | None = None
+    animation: Animation | None = None
+    crop_reason: str = ""
+    is_full_frame: bool = True
+    detected_subject: Subject | None = None
+    extra_images: Mapping[SourceRef, pyvips.Image] = field(default_factory=dict)
+    unmodified_format: FormatName | None = None
+    copyright: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.animation.delays) if self.animation else 1
+
+    @property
+    def frame_size(self) -> Size:
+        """The size of one frame in pixels as it is in memory; see ``natural_size``."""
+        return Size(self.image.width, self.image.height // self.frame_count)
+
+    def frame(self, index: int) -> pyvips.Image:
+        """The pixels of one frame, counted from 0."""
+        height = self.frame_size.height
+        return self.image.crop(0, index * height, self.image.width, height)
+
+    def with_pixels(self, image: pyvips.Image) -> "Picture":
+        """The same frame with other pixel values: size and subject still hold."""
+        return structs.replace(
+            self, image=image, unmodified_format=self._format_if_unmodified(image)
+        )
+
+    def with_resized(self, image: pyvips.Image) -> "Picture":
+        """The whole frame at another size: the subject keeps its relative place."""
+        size = Size(image.width, image.height // self.frame_count)
+        return structs.replace(
+            self,
+            image=image,
+            natural_size=size,
+            unmodified_format=self._format_if_unmodified(image),
+        )
+
+    def with_frame(self, image: pyvips.Image) -> "Picture":
+        """Another frame, cropped or extended: the place of the subject no longer holds."""
+        return structs.replace(self.with_resized(image), subject=None, is_full_frame=False)
+
+    def with_crop_reason(self, reason: str) -> "Picture":
+        """The same picture, recording what placed its crop."""
+        return structs.replace(self, crop_reason=reason)
+
+    def with_output(self, **changes: object) -> "Picture":
+        """The same picture with other output options."""
+        return structs.replace(self, output=structs.replace(self.output, **changes))
+
+    def map_frames(self, function: ImageFunction, *, mixes_pixels: bool = False) -> pyvips.Image:
+        """Apply the function to every frame by itself; all results must have one size.
+
+        Set ``mixes_pixels`` where neighboring pixels are combined, as in resampling and blurring:
+        colors are then premultiplied by alpha.
+        """
+        if mixes_pixels:
+            return map_premultiplied(self.image, lambda image: self._map_frames(image, function))
+        return self._map_frames(self.image, function)
+
+    def materialize(self) -> "Picture":
+        """Compute all pixels now and hold them in memory.
+
+        Needed before pixels are read twice or in another order: decoders stream them once, from top
+        to bottom.
+        """
+        return structs.replace(self, image=self.image.copy_memory())
+
+    def detect_subject(self) -> "tuple[Picture, Subject]":
+        """The picture and its subject, detected if it is not known; that materializes pixels."""
+        if self.subject is not None:
+            return self, self.subject
+        picture = self.materialize()
+        subject = self.detector.detect(*map(picture.frame, self._detection_frames()))
+        detected = subject if self.is_full_frame else self.detected_subject
+        return structs.replace(picture, subject=subject, detected_subject=detected), subject
+
+    def _detection_frames(self) -> list[int]:
+        """Indexes of a few frames, spread over the animation."""
+        count = min(self.frame_count, _MAX_DETECTION_FRAMES)
+        return [index * (self.frame_count - 1) // max(1, count - 1) for index in range(count)]
+
+    def _map_frames(self, image: pyvips.Image, function: ImageFunction) -> pyvips.Image:
+        if self.frame_count == 1:
+            return function(image)
+        height = self.frame_size.height
+        frames = [
+            function(image.crop(0, index * height, image.width, height))
+            for index in range(self.frame_count)
+        ]
+        return pyvips.Image.arrayjoin(frames, across=1)
+
+    def _format_if_unmodified(self, image: pyvips.Image) -> FormatName | None:
+        return self.unmodified_format if image is self.image else None

@@ -1,0 +1,64 @@
+"""What rendering, detection and inspection return: values that need no image library."""
+
+from msgspec import Struct
+
+from proxy.formats import FormatName
+from proxy.geometry import Size
+from proxy.smartcrop.subject import Subject
+
+
+class Rendition(Struct, frozen=True):
+    """A finished image.
+
+    ``crop_reason`` says what placed a subject-aware crop (``face`` … ``center``); empty without
+    one.
+    """
+
+    body: bytes
+    format: FormatName
+    size: Size
+    crop_reason: str = ""
+
+
+class RenderResult(Struct, frozen=True):
+    """A rendition, and the subject that was detected on the way.
+
+    ``detected_subject`` belongs to the uncropped original, so it can be cached for its other sizes.
+    It is None where nothing was detected, or where the subject was known before.
+    """
+
+    rendition: Rendition
+    detected_subject: Subject | None = None
+
+
+class Detection(Struct, frozen=True):
+    """The subject of an original, with its upright size."""
+
+    size: Size
+    frame_count: int
+    subject: Subject
+
+
+class Color(Struct, frozen=True):
+    """A dominant color as ``#rrggbb``, and the share of the picture that is nearest to it."""
+
+    hex: str
+    share: float
+
+
+class ImageInfo(Struct, frozen=True):
+    """What an `info` link tells about an original.
+
+    ``size`` is upright, ``size_in_bytes`` the file's. ``blurhash``, ``thumbhash`` (in base64) and
+    ``colors`` are those of the first frame.
+    """
+
+    size: Size
+    format: FormatName
+    size_in_bytes: int
+    frame_count: int
+    has_alpha: bool
+    subject: Subject
+    blurhash: str
+    thumbhash: str
+    colors: tuple[Color, ...]

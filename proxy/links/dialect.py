@@ -1,0 +1,57 @@
+"""What a URL dialect is, and what it is made from."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from proxy.image_request import ImageRequest
+from proxy.limits import Limits
+from proxy.links.config import LinksConfig
+from proxy.links.parser import StepParser
+from proxy.links.signing import Keyring
+from proxy.links.source_encoding import SourceEncoder
+from proxy.operations.registry import OperationRegistry
+
+
+class Dialect(Protocol):
+    def parse(self, path: bytes) -> ImageRequest:
+        """Parse a raw path with its query string; the signature is verified before anything else.
+
+        Raises a RequestError or LinkError that names what is wrong.
+        """
+        ...
+
+    def build(self, request: ImageRequest) -> str:
+        """Build the path of a request. Raises InvalidLink for a request that has no link."""
+        ...
+
+
+class DialectContext:
+    """What every dialect shares: operations, presets, signing keys, source aliases, limits."""
+
+    def __init__(
+        self,
+        operations: OperationRegistry,
+        config: LinksConfig | None = None,
+        *,
+        aliases: Collection[str] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        """Raise ValueError for a preset or a signing key that is invalid."""
+        self.config = config or LinksConfig()
+        self.limits = limits or Limits()
+        self.operations = operations
+        self.aliases = frozenset(aliases)
+        self.keyring = Keyring.from_hex(self.config.keys)
+        self.steps = StepParser(operations, self.config.presets)
+        self.sources = SourceEncoder(self.aliases)
+
+    def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
+        """Make a request from a source and from steps as in a native link; any dialect builds it.
+
+        Raises InvalidLink, InvalidOperation or InvalidSource, naming the step.
+        """
+        return self.steps.parse(steps).to_request(self.sources.normalize(source))
+
+
+DialectFactory = Callable[[DialectContext], Dialect]
+"""Makes a dialect. Raises ValueError where the settings contradict its grammar."""

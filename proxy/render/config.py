@@ -1,0 +1,108 @@
+"""The settings of the render processes."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """The render processes of this machine, and the queue in front of them."""
+
+    processes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=256,
+            description=(
+                "Number of render processes on this machine, shared by its HTTP workers. 0 means "
+                "one for each CPU core."
+            ),
+        ),
+    ] = 0
+
+    max_queue: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description=(
+                "Renders that wait in one HTTP worker. Above it, requests are answered with 503."
+            ),
+        ),
+    ] = 64
+
+    queue_timeout_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=300,
+            description=(
+                "Time in seconds that a render waits for a free render process. After it, the "
+                "request is answered with 503."
+            ),
+        ),
+    ] = 5.0
+
+    max_memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=64 * 1024 * 1024,
+            description=(
+                "Memory that one render process may allocate for its work. Above it, the render "
+                "fails and the process is replaced."
+            ),
+        ),
+    ] = 512 * 1024 * 1024
+
+    max_memory_growth_bytes: Annotated[
+        int,
+        Meta(
+            ge=16 * 1024 * 1024,
+            description=(
+                "Memory growth after which a render process is replaced, between two tasks."
+            ),
+        ),
+    ] = 64 * 1024 * 1024
+
+    max_tasks_per_process: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Tasks after which a render process is replaced.")
+    ] = 2000
+
+    nice: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=19,
+            description=(
+                "Nice value of the render processes. Above 0, HTTP workers get the CPU first, so "
+                "that cached images are served fast while all cores render."
+            ),
+        ),
+    ] = 15
+
+    sandbox: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Confine the render processes with everything the kernel offers. "
+                "`framekeep doctor` lists what is in force."
+            )
+        ),
+    ] = True
+
+    @property
+    def process_count(self) -> int:
+        """How many render processes that makes."""
+        return self.processes or available_cores()
+
+
+def available_cores() -> int:
+    """Cores that this process may use: by affinity, and by a container's share of them."""
+    usable = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+    except (OSError, ValueError):
+        return usable
+    return usable if quota == "max" else max(1, min(usable, -(-int(quota) // int(period))))

@@ -1,0 +1,117 @@
+"""The functions that run tasks inside a render process."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+
+import pyvips
+
+from proxy import operations  # noqa: F401 - imported before the fork, once for all processes
+from proxy.buffers import Buffer, OutputWriter, SharedBuffer
+from proxy.imaging import background_removal  # noqa: F401 - likewise
+from proxy.imaging.cost_model import EXPENSIVE_SECONDS, decode_cost
+from proxy.imaging.headers import probe
+from proxy.imaging.info import read_image_info
+from proxy.imaging.picture import Detector
+from proxy.imaging.results import Detection, ImageInfo, RenderResult
+from proxy.imaging.shrink_on_load import DecodedInfo
+from proxy.operations.pipeline import decode_shared, detect, render
+from proxy.render.ipc import TaskHandler, TooExpensive
+from proxy.render.scheduling import Priority
+from proxy.render.tasks import (
+    DECODE,
+    DETECT,
+    INFO,
+    RENDER,
+    DecodeRequest,
+    DetectRequest,
+    RenderRequest,
+    decode_plan,
+)
+from proxy.smartcrop.detector import SubjectDetector
+from proxy.smartcrop.models import ModelsConfig
+from proxy.smartcrop.registry import DETECTORS, DetectorSpec
+
+# The operation cache of libvips helps only who repeats an operation, and holds up to 100 MB.
+pyvips.cache_set_max(0)
+
+
+@lru_cache(maxsize=4)
+def get_detector(models: ModelsConfig, detectors: tuple[DetectorSpec, ...] = DETECTORS) -> Detector:
+    """The detector of this process; its models are loaded at the first detection."""
+    return SubjectDetector(models, detectors)
+
+
+def _render(
+    buffers: Sequence[SharedBuffer], request: RenderRequest, priority: Priority
+) -> RenderResult:
+    original, *extra_images = (buffer.view() for buffer in buffers)
+    _check_decode_cost(original, request.decoded, priority)
+    return render(
+        original,
+        decode_plan(request),
+        request.context.limits,
+        detector=get_detector(request.context.models, request.context.detectors),
+        subject=request.subject,
+        extra_images=dict(zip(request.extra_images, extra_images, strict=True)),
+        on_encode_cost=partial(_check_cost, priority=priority),
+        decoded=request.decoded,
+    )
+
+
+def _detect(
+    buffers: Sequence[SharedBuffer], request: DetectRequest, priority: Priority
+) -> Detection:
+    (original,) = (buffer.view() for buffer in buffers)
+    _check_decode_cost(original, request.decoded, priority)
+    return detect(
+        original,
+        request.context.limits,
+        detector=get_detector(request.context.models, request.context.detectors),
+        subject=request.subject,
+        decoded=request.decoded,
+    )
+
+
+def _info(buffers: Sequence[SharedBuffer], request: DetectRequest, priority: Priority) -> ImageInfo:
+    (original,) = (buffer.view() for buffer in buffers)
+    _check_decode_cost(original, None, priority)
+    return read_image_info(
+        original,
+        request.context.limits,
+        detector=get_detector(request.context.models, request.context.detectors),
+        subject=request.subject,
+    )
+
+
+def _decode(
+    buffers: Sequence[SharedBuffer], request: DecodeRequest, priority: Priority
+) -> DecodedInfo:
+    source, output = buffers
+    original = source.view()
+    _check_decode_cost(original, None, priority)
+    return decode_shared(
+        original,
+        request.shrink,
+        request.context.limits,
+        detector=get_detector(request.context.models, request.context.detectors),
+        write=OutputWriter(output).write,
+    )
+
+
+def _check_decode_cost(original: Buffer, decoded: DecodedInfo | None, priority: Priority) -> None:
+    if decoded is None:
+        _check_cost(decode_cost(probe(original)), priority)
+
+
+def _check_cost(seconds: float, priority: Priority) -> None:
+    """Raise TooExpensive where cheap tasks would have to wait for one that takes so long."""
+    if priority == "interactive" and seconds > EXPENSIVE_SECONDS:
+        raise TooExpensive
+
+
+HANDLERS = (
+    TaskHandler.for_task(RENDER, _render),
+    TaskHandler.for_task(DETECT, _detect),
+    TaskHandler.for_task(INFO, _info),
+    TaskHandler.for_task(DECODE, _decode),
+)

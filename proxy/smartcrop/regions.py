@@ -1,0 +1,85 @@
+"""Regions of a subject: which of them count for a crop, how much, and how far they reach.
+
+Fractions (0 to 1) are of the picture's width and height.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import Literal
+
+from proxy.smartcrop.subject import Region, RegionKind, Subject
+
+FocusOption = Literal["auto", "face", "person", "animal", "object", "saliency", "center"]
+CropReason = RegionKind | Literal["center"]
+
+KIND_PRIORITY: tuple[RegionKind, ...] = ("face", "person", "animal", "object", "saliency")
+"""The kinds of regions, the most important first."""
+
+OBJECT_KINDS: frozenset[RegionKind] = frozenset(("person", "animal", "object"))
+
+_BODY_WIDTH, _BODY_HEIGHT = 3.0, 7.0  # of a standing person, in widths and heights of the face
+
+
+def select_regions(subject: Subject, focus: FocusOption) -> tuple[Region, ...]:
+    """The regions that a crop with this focus goes by.
+
+    Without regions of that kind, those of the kinds after it in `KIND_PRIORITY`. A face counts as
+    a person, too.
+    """
+    if focus == "center":
+        return ()
+    if focus == "auto":
+        return subject.regions
+    kinds = {focus, "face"} if focus == "person" else {focus}
+    selected = tuple(region for region in subject.regions if region.kind in kinds)
+    fallback = KIND_PRIORITY[KIND_PRIORITY.index(focus) :]
+    return selected or tuple(region for region in subject.regions if region.kind in fallback)
+
+
+def top_kind(regions: Iterable[Region]) -> CropReason:
+    """The kind with the highest priority; there is at least one region."""
+    return min((region.kind for region in regions), key=KIND_PRIORITY.index)
+
+
+def x_interval(region: Region) -> tuple[float, float]:
+    return region.left, region.right
+
+
+def y_interval(region: Region) -> tuple[float, float]:
+    return region.top, region.bottom
+
+
+def mean_side(region: Region) -> float:
+    """The geometric mean of width and height."""
+    return sqrt((region.right - region.left) * (region.bottom - region.top))
+
+
+def area_weight(region: Region) -> float:
+    """The weight of an object: confidence times area."""
+    return region.weight * (region.right - region.left) * (region.bottom - region.top)
+
+
+def side_weight(region: Region) -> float:
+    """The weight of a face: confidence times mean side."""
+    return region.weight * mean_side(region)
+
+
+def with_margin(region: Region, sides: float, above: float, below: float) -> Region:
+    """Grow a region by shares of its own width and height, as far as the picture goes."""
+    width, height = region.right - region.left, region.bottom - region.top
+    return Region(
+        max(0.0, region.left - sides * width),
+        max(0.0, region.top - above * height),
+        min(1.0, region.right + sides * width),
+        min(1.0, region.bottom + below * height),
+        region.weight,
+        region.kind,
+    )
+
+
+def estimate_body(face: Region) -> Region:
+    """Where the person with this face probably is."""
+    body = with_margin(face, (_BODY_WIDTH - 1) / 2, 0.3, _BODY_HEIGHT - 1)
+    return Region(body.left, body.top, body.right, body.bottom, face.weight, "person")
