@@ -113,14 +113,14 @@ def kill_many(parent: Path, kills: int) -> int:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    arguments.add_argument("--kills", type=int, default=500)
-    arguments.add_argument("--folder", type=Path)
-    chosen = arguments.parse_args()
-    if chosen.folder is None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--kills", type=int, default=500, help="number of writers to kill")
+    parser.add_argument("--folder", type=Path, help="folder of the cache; default: a temporary one")
+    options = parser.parse_args()
+    if options.folder is None:
         with tempfile.TemporaryDirectory(prefix="framekeep-kill-") as scratch:
-            return kill_many(Path(scratch), chosen.kills)
-    return kill_many(chosen.folder, chosen.kills)
+            return kill_many(Path(scratch), options.kills)
+    return kill_many(options.folder, options.kills)
 
 
 if __name__ == "__main__":

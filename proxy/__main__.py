@@ -7,7 +7,10 @@ from importlib import import_module
 
 from proxy.errors import ConfigError, ProxyError
 
-COMMANDS = ("serve", "sign", "render", "explain", "config", "doctor", "cache", "warm", "models")
+COMMANDS = (
+    *("serve", "sign", "render", "explain", "config"),
+    *("doctor", "health", "cache", "warm", "models"),
+)
 
 _EXAMPLES = """\
 examples:

@@ -123,6 +123,7 @@ def create_app(
         ),
         readable_paths=settings.models.readable_dirs(),
         log=settings.log,
+        runtime_dir=settings.runtime.directory(),
     )
     pool = RenderPool(
         render_dir or own_processes.directory,
@@ -131,7 +132,7 @@ def create_app(
         max_result_bytes=settings.limits.max_result_bytes * 2,
     )
     cdn_client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names these hosts
-    single_flight = SingleFlight(Path(settings.cache.dir).expanduser() / "flights")
+    single_flight = SingleFlight(settings.cache.directory() / "flights")
     service = create_service(
         origins=OriginCache(sources, cache, single_flight, settings.cache),
         cache=cache,
@@ -181,7 +182,7 @@ def create_app(
     stale = StaleConfig(
         int(settings.cache.stale_while_revalidate), int(settings.cache.stale_if_error)
     )
-    images = observe(ImagesEndpoint(dialects, service, grace=stale, cache=response_cache), "images")
+    images = observe(ImagesEndpoint(dialects, service, stale=stale, cache=response_cache), "images")
     context = ApiContext(
         service=service,
         operations=operations,

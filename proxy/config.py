@@ -3,6 +3,7 @@
 ``FRAMEKEEP_SECTION_NAME`` in the environment overrides ``[section] name`` in the TOML file that
 ``FRAMEKEEP_CONFIG`` names, which overrides the default. In the environment, lists are separated by
 commas and tables are JSON objects. Every mistake stops the start, and all are reported together.
+Variables that Kubernetes sets for Services whose names begin with ``framekeep`` are ignored.
 """
 
 import tomllib
@@ -25,7 +26,9 @@ from proxy.errors import ConfigError
 from proxy.limits import Limits
 from proxy.links.config import LinksConfig
 from proxy.render.config import RenderConfig
+from proxy.runtime import RuntimeConfig
 from proxy.server.config import ServerConfig
+from proxy.service_links import is_service_link
 from proxy.smartcrop.models import ModelsConfig
 from proxy.sources.config import SourceConfig
 from proxy.telemetry.config import LogConfig, TracingConfig
@@ -42,6 +45,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     links: LinksConfig = field(default_factory=LinksConfig)
     sources: SourceConfig = field(default_factory=SourceConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     shared_cache: SharedCacheConfig = field(default_factory=SharedCacheConfig)
     cdn: CdnConfig = field(default_factory=CdnConfig)
     admin: AdminConfig = field(default_factory=AdminConfig)
@@ -57,13 +61,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     def validate(self) -> None:
         """Raise ConfigError where a server with these settings would be open or could not work."""
+        self.validate_keys()
+        self.models.validate()
+
+    def validate_keys(self) -> None:
+        """Raise ConfigError where no link would be valid."""
         if not self.links.keys and not self.links.allow_unsigned:
             raise ConfigError(
                 "FRAMEKEEP_LINKS_KEYS is not set, so no link can be verified: set one or more keys "
                 "in hexadecimal (`openssl rand -hex 32` prints one), or accept unsigned links from "
                 "everybody with FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
             )
-        self.models.validate()
 
 
 class SettingInfo(Struct, frozen=True):
@@ -84,6 +92,24 @@ class LoadedConfig(Struct, frozen=True):
 
     settings: Settings
     origins: dict[str, str]
+    service_links: tuple[str, ...] = ()
+    """The variables that Kubernetes has set for Services; they are not settings."""
+
+    def service_links_message(self) -> str:
+        """Describe the variables that were ignored, for the log; empty where there are none."""
+        if not self.service_links:
+            return ""
+        names = ", ".join(self.service_links)
+        message = f"variables of Kubernetes Services ignored: {names}"
+        rows = {row.variable: row for row in describe_settings(self)}
+        in_force = [
+            f"{name} is {rows[name].value} ({rows[name].origin})"
+            for name in self.service_links
+            if name in rows
+        ]
+        if in_force:
+            message += f"; settings with such a name keep their values: {', '.join(in_force)}"
+        return f"{message}; `enableServiceLinks: false` in the pod removes these variables"
 
 
 def load(environment: Mapping[str, str], kind: type[Settings] = Settings) -> LoadedConfig:
@@ -96,6 +122,7 @@ def load(environment: Mapping[str, str], kind: type[Settings] = Settings) -> Loa
     mistakes: list[str] = []
     values: dict[str, dict[str, Any]] = {section.name: {} for section in structs.fields(kind)}
     origins: dict[str, str] = {}
+    service_links: list[str] = []
     known = {
         _variable(section, name): (section, name, struct) for section, name, struct in _fields(kind)
     }
@@ -113,6 +140,9 @@ def load(environment: Mapping[str, str], kind: type[Settings] = Settings) -> Loa
     for variable, text in environment.items():
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
             continue
+        if is_service_link(variable, text, known):
+            service_links.append(variable)
+            continue
         if variable not in known:
             mistakes.append(f"{variable} is not a setting; {_suggestion(variable, known)}")
             continue
@@ -126,7 +156,9 @@ def load(environment: Mapping[str, str], kind: type[Settings] = Settings) -> Loa
     }
     if mistakes:
         raise ConfigError("\n".join(mistakes))
-    return LoadedConfig(msgspec.convert(sections, kind), origins)
+    return LoadedConfig(
+        msgspec.convert(sections, kind), origins, service_links=tuple(sorted(service_links))
+    )
 
 
 def describe_settings(loaded: LoadedConfig) -> list[SettingInfo]:

@@ -89,13 +89,6 @@ def anchor(window: Size, picture: Size, x: float, y: float) -> Box:
     return Box(left, top, window.width, window.height)
 
 
-def center_on(window: Size, picture: Size, x: int, y: int) -> Box:
-    """Place the window with its center as near to a point as the picture's edges allow."""
-    left = min(max(0, x - window.width // 2), picture.width - window.width)
-    top = min(max(0, y - window.height // 2), picture.height - window.height)
-    return Box(left, top, window.width, window.height)
-
-
 def zoom_to(natural: Size, window: Box, frame: Size) -> tuple[Size, Box]:
     """Scale the picture so that a window of it fills the frame.
 

@@ -5,7 +5,6 @@ from proxy.geometry import (
     Box,
     Size,
     anchor,
-    center_on,
     contain,
     cover,
     largest_window,
@@ -56,9 +55,6 @@ def test_a_window_stays_inside_wherever_it_is_placed(
 ) -> None:
     window = largest_window(picture, ratio)
     assert anchor(window, picture, x, y).is_inside(picture)
-    assert center_on(window, picture, int(x * picture.width), int(y * picture.height)).is_inside(
-        picture
-    )
 
 
 def test_anchors_are_corners_and_the_center() -> None:

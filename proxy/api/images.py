@@ -78,13 +78,13 @@ class ImagesEndpoint:
         dialect: Dialect,
         service: ImageRenderer,
         *,
-        grace: StaleConfig | None = None,
+        stale: StaleConfig | None = None,
         cache: ResponseCache | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._dialect = dialect
         self._service = service
-        self._grace = grace or StaleConfig()
+        self._stale = stale or StaleConfig()
         self._cache = cache or ResponseCache(0)
         self._now = now
 
@@ -260,7 +260,7 @@ class ImagesEndpoint:
         if request.response_options.debug:
             return b"no-store"
         max_age = int(min(ttl, _MAX_TTL))
-        while_revalidate, if_error = self._grace.while_revalidate, self._grace.if_error
+        while_revalidate, if_error = self._stale.while_revalidate, self._stale.if_error
         if request.response_options.expires is not None:
             left = max(0, int(age) + int(request.response_options.expires - self._now()))
             max_age = min(max_age, left)

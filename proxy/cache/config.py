@@ -1,11 +1,14 @@
 """The settings of the cache."""
 
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.store import Kind
+from proxy.errors import ConfigError
+from proxy.private_folder import locate_private_folder
 from proxy.sources.net.object_store import check_location
 
 Bytes = Annotated[int, Meta(ge=1024 * 1024, le=2**60)]
@@ -21,7 +24,9 @@ class CacheConfig(FreshnessConfig, frozen=True, forbid_unknown_fields=True):
             max_length=4096,
             description=(
                 "Cache directory, on a local disk. It is created if it is missing, and must belong "
-                "to the server's user and be closed to all others (mode 0700)."
+                "to the server's user and be closed to all others (mode 0700). In a volume that "
+                "belongs to another user and that others may write to, as in Kubernetes, a private "
+                "folder `framekeep-UID` is made and used."
             ),
         ),
     ] = "~/.cache/framekeep"
@@ -83,6 +88,16 @@ class CacheConfig(FreshnessConfig, frozen=True, forbid_unknown_fields=True):
             ),
         ),
     ] = 5.0
+
+    def directory(self) -> Path:
+        """Return the folder in use: `dir`, or a private folder in it where others share it.
+
+        Raises ConfigError.
+        """
+        try:
+            return locate_private_folder(self.dir)
+        except ConfigError as error:
+            raise ConfigError(f"FRAMEKEEP_CACHE_DIR: {error}") from error
 
     def budgets(self) -> dict[Kind, int]:
         return {

@@ -3,7 +3,6 @@
 import contextlib
 import fcntl
 import os
-import stat
 import threading
 import weakref
 import zlib
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from proxy.cache.sqlite import StorageError
 from proxy.cache.store import ChangeToken, Kind
+from proxy.errors import ConfigError
+from proxy.private_folder import create_private_folder
 
 _COUNTERS = 4096
 _COUNTER_BYTES = 8
@@ -32,8 +33,10 @@ class CacheDirectory:
             if self._counters is not None and self._is_in_place(self._counters):
                 return
             try:
-                inode = _create_private_folder(self.path)
+                inode = create_private_folder(self.path)
                 counters = ChangeCounters(self.path / "change-counters")
+            except ConfigError as error:
+                raise StorageError(str(error)) from error
             except OSError as error:
                 raise StorageError(f"{self.path}: {error.strerror}") from error
             self._inode, self._counters = inode, counters
@@ -73,22 +76,6 @@ class CacheDirectory:
 
     def close(self) -> None:
         self._counters = None
-
-
-def _create_private_folder(path: Path) -> int:
-    """Create the folder if needed; return its inode.
-
-    Raises StorageError if other users own it or may enter it, and OSError.
-    """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat()
-    if status.st_uid != os.geteuid():
-        raise StorageError(f"{path} belongs to user {status.st_uid}, this is user {os.geteuid()}")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        if any(path.iterdir()):
-            raise StorageError(f"{path} is open to other users; empty it, or run: chmod 700 {path}")
-        path.chmod(0o700)  # it is empty, so nobody has put anything there
-    return status.st_ino
 
 
 class ChangeCounters:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from proxy.cache.config import CacheConfig
@@ -39,7 +38,7 @@ class DiskStore:
     """
 
     def __init__(self, config: CacheConfig, *, clock: Callable[[], float] = time.time) -> None:
-        self._directory = CacheDirectory(Path(config.dir).expanduser())
+        self._directory = CacheDirectory(config.directory())
         self._tables = {
             kind: RecoverableTable(
                 self._directory,

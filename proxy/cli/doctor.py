@@ -1,4 +1,7 @@
-"""Check this machine and its settings, and print how to fix what does not work."""
+"""Check this machine and its settings, and print how to fix what does not work.
+
+The exit status is 1 where `framekeep serve` would not start.
+"""
 
 import asyncio
 import os
@@ -8,11 +11,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Literal
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, ProxyError
@@ -21,9 +21,8 @@ from proxy.library import Framekeep
 from proxy.render.manager import RenderProcessManager
 from proxy.render.pool import RenderPool
 from proxy.render.process import PING
-from proxy.smartcrop.detector import SubjectDetector
 from proxy.smartcrop.registry import detector_imports
-from proxy.sources.router import SourceRouter
+from proxy.startup_checks import CheckResult, run_startup_checks
 
 EXAMPLES = """\
 example:
@@ -41,15 +40,6 @@ _UPPER_BOUND = re.compile(r"(?P<name>[A-Za-z0-9._-]+)[^;]*<(?P<bound>\d+(\.\d+)*
 """Name and upper bound of a requirement, such as ``aiohttp<3.15,>=3.13``."""
 
 
-class CheckResult(Struct, frozen=True):
-    """``advice`` says how to fix or improve it, and is empty where nothing is to be done."""
-
-    state: Literal["ok", "note", "bad"]
-    name: str
-    message: str
-    advice: str = ""
-
-
 def add_arguments(parser: ArgumentParser) -> None:
     """Add nothing: the settings say what is to be checked."""
 
@@ -57,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     status = 0
     for result in run_checks(environment):
-        print(f"{result.state:<5}{result.name:<12}{result.message}")
+        print(f"{result.state:<5}{result.name:<12}{'; '.join(result.message.splitlines())}")
         if result.advice:
             print(f"{'':17}{result.advice}")
         status = max(status, result.state == "bad")
@@ -70,16 +60,23 @@ def run_checks(environment: Mapping[str, str]) -> Iterator[CheckResult]:
     for name in _OUTPUT_FORMATS:
         yield _check_format(name)
     try:
-        settings = load(environment).settings
+        loaded = load(environment)
     except ConfigError as error:
-        yield CheckResult("bad", "settings", str(error).replace("\n", "; "))
+        yield CheckResult("bad", "settings", str(error))
         return
-    checks: tuple[Callable[[Settings], CheckResult], ...] = (
-        *(_check_libraries, _check_keys, _check_cache, _check_models, _check_sandbox),
-        *(check_aliases, _check_networks, _check_metrics, _check_tracing),
-    )
-    for check in checks:
+    if message := loaded.service_links_message():
+        yield CheckResult("note", "settings", message)
+    settings = loaded.settings
+    failed = False
+    for result in run_startup_checks(settings):
+        failed |= result.state == "bad"
+        yield result
+    for check in (_check_libraries, _check_networks):
         yield check(settings)
+    if not failed:  # else the server does not get so far
+        yield _check_disk(settings)
+        yield _check_access(settings)
+        yield _check_sandbox(settings)
 
 
 def check_versions(
@@ -143,38 +140,18 @@ def _check_libraries(settings: Settings) -> CheckResult:
     return CheckResult("ok", "libraries", f"no known vulnerabilities in {installed}")
 
 
-def _check_keys(settings: Settings) -> CheckResult:
-    links = settings.links
-    if links.keys:
-        return CheckResult("ok", "links", f"signing keys: {len(links.keys)}")
-    if links.allow_unsigned:
-        return CheckResult(
-            "note", "links", "unsigned links are accepted", "use this for development only"
-        )
-    return CheckResult(
-        "bad",
-        "links",
-        "no signing keys",
-        "set FRAMEKEEP_LINKS_KEYS; `openssl rand -hex 32` prints a key",
-    )
-
-
-def _check_cache(settings: Settings) -> CheckResult:
-    directory = Path(settings.cache.dir).expanduser()
+def _check_disk(settings: Settings) -> CheckResult:
+    directory = settings.cache.directory()
     existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
-        return CheckResult(
-            "bad", "cache", f"{existing} is not writable", "choose another FRAMEKEEP_CACHE_DIR"
-        )
-    free, needed = shutil.disk_usage(existing).free, settings.cache.max_result_bytes
-    if free < needed:
+    free, allowed = shutil.disk_usage(existing).free, settings.cache.max_result_bytes
+    if free < allowed:
         return CheckResult(
             "note",
-            "cache",
-            f"{directory} has {free:,} bytes free, less than the {needed:,} that are allowed",
+            "disk",
+            f"{existing} has {free:,} bytes free, less than the {allowed:,} that are allowed",
             "free some space, or lower FRAMEKEEP_CACHE_MAX_RESULT_BYTES",
         )
-    return CheckResult("ok", "cache", f"{directory}, {free:,} bytes free")
+    return CheckResult("ok", "disk", f"{existing} has {free:,} bytes free")
 
 
 def _check_sandbox(settings: Settings) -> CheckResult:
@@ -206,21 +183,11 @@ async def _sandbox_guards(settings: Settings) -> Mapping[str, str]:
         structs.replace(settings.render, processes=1),
         preload=detector_imports(models),
         readable_paths=models.readable_dirs(),
+        runtime_dir=settings.runtime.directory(),
     )
     async with manager:
         pool = RenderPool(manager.directory, queue_timeout_seconds=60)
         return (await pool.run(PING, None)).sandbox_guards
-
-
-def check_aliases(settings: Settings) -> CheckResult:
-    try:
-        SourceRouter.from_config(settings.sources, settings.limits)  # this opens no connection
-    except ConfigError as error:
-        return CheckResult(
-            "bad", "sources", str(error).replace("\n", "; "), "correct FRAMEKEEP_SOURCES_ALIASES"
-        )
-    names = ("http(s) URLs", *settings.sources.aliases)
-    return CheckResult("ok", "sources", ", ".join(names))
 
 
 def _check_networks(settings: Settings) -> CheckResult:
@@ -235,53 +202,19 @@ def _check_networks(settings: Settings) -> CheckResult:
     )
 
 
-def _check_metrics(settings: Settings) -> CheckResult:
+def _check_access(settings: Settings) -> CheckResult:
+    """Tell what is open to everybody."""
+    found = []
+    if not settings.links.keys:
+        found.append("unsigned links are accepted")
     if settings.metrics.access == "open":
-        return CheckResult(
-            "note",
-            "metrics",
-            "everybody can read /metrics",
-            "set FRAMEKEEP_METRICS_ACCESS to private or keys",
-        )
-    if settings.metrics.access == "keys" and not settings.metrics.keys:
-        return CheckResult(
-            "bad", "metrics", "nobody can read /metrics: no keys", "set FRAMEKEEP_METRICS_KEYS"
-        )
-    return CheckResult("ok", "metrics", f"FRAMEKEEP_METRICS_ACCESS is {settings.metrics.access}")
-
-
-def _check_tracing(settings: Settings) -> CheckResult:
-    if not settings.tracing.otel:
-        return CheckResult("ok", "tracing", "turned off")
-    if find_spec("opentelemetry") is None:
-        return CheckResult(
-            "bad", "tracing", "OpenTelemetry is not installed", "pip install 'framekeep[otel]'"
-        )
-    return CheckResult("ok", "tracing", "sent by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT")
-
-
-def _check_models(settings: Settings) -> CheckResult:
-    models = settings.models
-    try:
-        models.validate()
-    except ConfigError as error:
-        return CheckResult("bad", "models", str(error), "`framekeep models install` creates it")
-    files = models.installed_files()
-    if not files:
-        return CheckResult(
-            "ok",
-            "models",
-            "none; the built-in detectors are used",
-            "`framekeep models install` installs better ones",
-        )
-    if find_spec("onnxruntime") is None:
-        return CheckResult(
-            "bad", "models", "onnxruntime is not installed", "pip install 'framekeep[models]'"
-        )
-    try:
-        SubjectDetector(models).load()
-    except ValueError as error:
-        return CheckResult(
-            "bad", "models", str(error), "`framekeep models install` installs a valid file"
-        )
-    return CheckResult("ok", "models", ", ".join(str(path) for path in files))
+        found.append("everybody can read /metrics")
+    if not found:
+        return CheckResult("ok", "access", "links are signed, and /metrics is not public")
+    return CheckResult(
+        "note",
+        "access",
+        ", ".join(found),
+        "for development only: set FRAMEKEEP_LINKS_KEYS, and FRAMEKEEP_METRICS_ACCESS to private "
+        "or keys",
+    )

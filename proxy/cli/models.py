@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from proxy.config import load
 from proxy.errors import SourceFailed
+from proxy.private_folder import expand_home
 
 EXAMPLES = """\
 examples:
@@ -66,8 +67,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    directory = Path(args.dir or load(environment).settings.models.dir or _default(environment))
-    directory = directory.expanduser().absolute()
+    configured = args.dir or load(environment).settings.models.dir or _default(environment)
+    directory = expand_home(configured).absolute()
     if args.action == "install":
         install(directory, Path(args.source) if args.source else None)
         print(f"set FRAMEKEEP_MODELS_DIR={directory}")

@@ -4,19 +4,26 @@ With --dev it listens on loopback, accepts unsigned links, has a sample source
 and prints three links to try.
 """
 
+import logging
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import MutableMapping
+from functools import partial
 from importlib.resources import files
 
 import msgspec
 
 from proxy.app import from_environment
-from proxy.config import load
+from proxy.config import Settings, load
+from proxy.render.child_process import ForkedProcess
 from proxy.render.manager import RenderProcessManager
 from proxy.server.supervisor import serve
 from proxy.smartcrop.registry import detector_imports
+from proxy.startup_checks import run_startup_checks
 from proxy.telemetry.logging import configure
+
+logger = logging.getLogger("framekeep.serve")
 
 EXAMPLES = """\
 examples:
@@ -47,22 +54,41 @@ def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> 
             environment[f"FRAMEKEEP_SERVER_{name.upper()}"] = str(value)
     if args.dev:
         _set_dev_defaults(environment)
-    settings = load(environment).settings
-    settings.validate()
+    loaded = load(environment)
+    settings = loaded.settings
     configure(settings.log)
+    if message := loaded.service_links_message():
+        logger.info(message)
+    # In a process of its own: it may start threads, and this one must not, as it forks workers.
+    if status := ForkedProcess(partial(_check, settings), pass_fds=()).wait():
+        return max(status, 1)
     models = settings.models
     render_processes = RenderProcessManager(
         settings.render,
         preload=detector_imports(models),
         readable_paths=models.readable_dirs(),
         log=settings.log,
+        runtime_dir=settings.runtime.directory(),
     )
     return serve(
         settings.server,
         render_processes,
         make_app=from_environment,
         on_ready=_print_dev_links if args.dev else _print_address,
+        runtime_dir=settings.runtime.directory(),
     )
+
+
+def _check(settings: Settings) -> int:
+    """Report what prevents the start or would surprise; return the exit status."""
+    status = 0
+    for result in run_startup_checks(settings):
+        if result.state == "bad":
+            sys.stderr.write(f"{result.message}\n")
+            status = 2
+        elif result.state == "note":
+            logger.warning("%s; %s", result.message, result.advice)
+    return status
 
 
 def _print_address(address: str) -> None:

@@ -65,12 +65,14 @@ class RenderProcessManager:
         preload: Sequence[str] = (),
         readable_paths: Sequence[str] = (),
         log: LogConfig | None = None,
+        runtime_dir: Path | None = None,
     ) -> None:
         """``handlers`` names the module whose ``HANDLERS`` run the tasks.
 
         The sandbox of render processes allows neither imports nor reads later on, so both are
         declared here: ``preload`` are modules to import before the fork, ``readable_paths`` are
-        files and folders such as those of models.
+        files and folders such as those of models. ``runtime_dir`` is where the folder of sockets is
+        made; by default that is the temporary directory of the system.
         """
         self._config = config
         self._handlers = handlers
@@ -83,7 +85,9 @@ class RenderProcessManager:
         self._backoff = 0.0
         self._stopping = False
         self.fork_server: subprocess.Popen[bytes]
-        self.directory = Path(tempfile.gettempdir(), f"framekeep-{secrets.token_hex(8)}")
+        self.directory = (
+            runtime_dir or Path(tempfile.gettempdir())
+        ) / f"framekeep-{secrets.token_hex(8)}"
 
     async def __aenter__(self) -> Self:
         self.start()

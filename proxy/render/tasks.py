@@ -1,7 +1,7 @@
 """The tasks that HTTP workers send to render processes, with their arguments and results.
 
-Their handlers are in `proxy.render.handlers`, which only render processes import: it needs libvips
-and numpy, which would double the start time and the memory of an HTTP worker.
+Their handlers are in `proxy.render.handlers`, which only render processes import: numpy, Pillow and
+the detectors would double the start time and the memory of an HTTP worker.
 """
 
 from collections.abc import Mapping

@@ -67,12 +67,20 @@ def serve(
     *,
     make_app: AppFactory,
     on_ready: Callable[[str], None] | None = None,
+    runtime_dir: Path | None = None,
 ) -> int:
     """Serve until a signal stops it; the exit status. Must be called in a process of one thread.
 
-    ``on_ready`` is called with the server's URL when the first worker is ready.
+    ``on_ready`` is called with the server's URL when the first worker is ready. The metrics of
+    workers are in ``runtime_dir``, by default the temporary directory of the system.
     """
-    supervisor = Supervisor(config, render_processes, make_app=make_app, on_ready=on_ready)
+    supervisor = Supervisor(
+        config,
+        render_processes,
+        make_app=make_app,
+        on_ready=on_ready,
+        runtime_dir=runtime_dir,
+    )
     return asyncio.run(supervisor.run())
 
 
@@ -174,12 +182,14 @@ class Supervisor:
         *,
         make_app: AppFactory,
         on_ready: Callable[[str], None] | None = None,
+        runtime_dir: Path | None = None,
     ) -> None:
         """See `serve`."""
         self._config = config
         self._render_processes = render_processes
         self._make_app = make_app
         self._on_ready = on_ready
+        self._runtime_dir = runtime_dir
         self._slots: dict[int, WorkerHandle] = {}
         self._workers: set[WorkerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,7 +212,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGTERM, self._stop, self._config.drain_seconds)
         loop.add_signal_handler(signal.SIGINT, self._stop, 0.0)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn_task(self._reload()))
-        with TemporaryDirectory(prefix="framekeep-metrics-") as metrics_dir:
+        with TemporaryDirectory(prefix="framekeep-metrics-", dir=self._runtime_dir) as metrics_dir:
             self._metrics_dir = Path(metrics_dir)
             async with self._render_processes:
                 for slot in range(self._config.workers):

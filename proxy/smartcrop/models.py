@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from proxy.errors import ConfigError
+from proxy.private_folder import expand_home
 
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
@@ -35,14 +36,15 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
         """The model files that exist."""
         if not self.dir:
             return ()
-        paths = (Path(self.dir).expanduser() / name for name in (self.face_file, self.object_file))
+        folder = expand_home(self.dir)
+        paths = (folder / name for name in (self.face_file, self.object_file))
         return tuple(path for path in paths if path.is_file())
 
     def validate(self) -> None:
         """Raise ConfigError where the directory does not exist."""
-        if self.dir and not Path(self.dir).expanduser().is_dir():
+        if self.dir and not expand_home(self.dir).is_dir():
             raise ConfigError(f"FRAMEKEEP_MODELS_DIR={self.dir!r}: the directory does not exist")
 
     def readable_dirs(self) -> tuple[str, ...]:
         """Directories that a process reads when it loads the detectors."""
-        return (str(Path(self.dir).expanduser().resolve()),) if self.dir else ()
+        return (str(expand_home(self.dir).resolve()),) if self.dir else ()

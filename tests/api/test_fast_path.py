@@ -123,7 +123,7 @@ class World:
         native = NativeDialect(context)
         recent = ResponseCache(1_000_000)
         now = lambda: 1000.0  # noqa: E731
-        images = ImagesEndpoint(native, self.service, grace=StaleConfig(), cache=recent, now=now)  # type: ignore[arg-type]
+        images = ImagesEndpoint(native, self.service, stale=StaleConfig(), cache=recent, now=now)  # type: ignore[arg-type]
         self._observed = AccessLogMiddleware(images, "images", self.metrics, self.log)
         at_hand = FastPath(recent, self._observed, now=now) if short else None
         http: Any = partial(TimeoutHttpProtocol, read_timeout_seconds=15, write_timeout_seconds=30, fast_path=at_hand)

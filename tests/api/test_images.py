@@ -46,7 +46,7 @@ class Kept:
         )
         self.jobs: list[ImageRequest] = []
 
-    async def produce(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
+    async def get_or_render(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         self.jobs.append(job)
         return self.answer
 
@@ -65,7 +65,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def produce(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
+    async def get_or_render(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         raise self.error
 
 
@@ -74,7 +74,7 @@ def images(service: Any, recent: int = 0) -> ImagesEndpoint:
         OperationRegistry([Package]), LinksConfig(allow_unsigned=True), aliases=["a"]
     )
     native = NativeDialect(context, now=lambda: 1000.0)
-    return ImagesEndpoint(native, service, grace=StaleConfig(300, 600), cache=ResponseCache(recent), now=lambda: 1000.0)
+    return ImagesEndpoint(native, service, stale=StaleConfig(300, 600), cache=ResponseCache(recent), now=lambda: 1000.0)
 
 
 async def ask(service: Any, rest: str = URL, method: str = "GET", **headers: str) -> httpx.Response:
@@ -255,7 +255,7 @@ async def test_head_knows_no_ranges() -> None:
 
 
 async def test_what_holds_for_ever_is_said_to_hold_a_year() -> None:
-    answer = await ask(Kept(lifetime=float("inf")))
+    answer = await ask(Kept(ttl=float("inf")))
     assert "max-age=31536000," in answer.headers["cache-control"]
 
 
@@ -334,7 +334,7 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
 
-    async def produce(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
+    async def get_or_render(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         self.begun.set()
         try:
             await asyncio.Event().wait()
@@ -388,7 +388,7 @@ def lately(service: Any, recent: int = 1_000_000) -> httpx.AsyncClient:
 
 
 async def test_what_is_still_right_is_answered_again_without_asking() -> None:
-    service = Kept(still=Right())
+    service = Kept(is_current=Right())
     async with lately(service) as client:
         first, again = [await client.get(f"/_/{URL}") for _ in range(2)]
         known = await client.get(f"/_/{URL}", headers={"if-none-match": ETAG})
@@ -403,7 +403,7 @@ async def test_what_is_still_right_is_answered_again_without_asking() -> None:
 
 async def test_what_is_right_no_more_is_asked_for_anew() -> None:
     right = Right()
-    service = Kept(still=right)
+    service = Kept(is_current=right)
     async with lately(service) as client:
         await client.get(f"/_/{URL}")
         right.yes = False
@@ -418,7 +418,7 @@ async def test_what_is_right_no_more_is_asked_for_anew() -> None:
 async def test_what_depends_on_more_than_the_link_goes_the_whole_way(
     rest: str, headers: dict[str, str]
 ) -> None:
-    service = Kept(still=Right())
+    service = Kept(is_current=Right())
     async with lately(service) as client:
         for _ in range(2):
             await client.get(f"/_/{rest}", headers=headers)
@@ -426,7 +426,7 @@ async def test_what_depends_on_more_than_the_link_goes_the_whole_way(
 
 
 async def test_askers_who_take_other_formats_are_not_mixed_up() -> None:
-    service = Kept(still=Right())
+    service = Kept(is_current=Right())
     async with lately(service) as client:
         for accept in ("image/avif", "image/webp", "image/avif"):
             await client.get(f"/_/package:auto/{URL}", headers={"accept": accept})
@@ -434,7 +434,7 @@ async def test_askers_who_take_other_formats_are_not_mixed_up() -> None:
 
 
 async def test_what_was_answered_lately_has_a_bound() -> None:
-    service = Kept(still=Right())
+    service = Kept(is_current=Right())
     async with lately(service, recent=10_000) as client:
         for _ in range(2):
             for number in range(4):

@@ -1,4 +1,4 @@
-"""One table of statuses, and problem+json."""
+"""Errors as HTTP statuses and problem+json."""
 
 import inspect
 from collections.abc import Iterator
@@ -6,26 +6,27 @@ from http import HTTPStatus
 
 import msgspec
 import pytest
-
-from proxy import errors
 from starlette.exceptions import HTTPException
 
+from proxy import errors
 from proxy.api.http.problems import problem_json, status_of
 
 
-def kinds(of: type[errors.ProxyError] = errors.ProxyError) -> Iterator[type[errors.ProxyError]]:
-    for kind in of.__subclasses__():
+def error_types(
+    base: type[errors.ProxyError] = errors.ProxyError,
+) -> Iterator[type[errors.ProxyError]]:
+    for kind in base.__subclasses__():
         yield kind
-        yield from kinds(kind)
+        yield from error_types(kind)
 
 
-@pytest.mark.parametrize("kind", list(kinds()))
-def test_every_failure_has_a_status(kind: type[errors.ProxyError]) -> None:
+@pytest.mark.parametrize("kind", list(error_types()))
+def test_every_error_has_a_status(kind: type[errors.ProxyError]) -> None:
     assert status_of(kind) >= 400
 
 
-def test_the_tree_has_no_failure_without_words() -> None:
-    assert all(inspect.getdoc(kind) for kind in kinds())
+def test_every_error_has_a_docstring() -> None:
+    assert all(inspect.getdoc(kind) for kind in error_types())
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,13 @@ def test_statuses(kind: type[errors.ProxyError], status: int) -> None:
     assert status_of(kind) == status
 
 
-def told(error: Exception) -> tuple[int, dict[bytes, bytes], dict[str, object]]:
+def decoded(error: Exception) -> tuple[int, dict[bytes, bytes], dict[str, object]]:
     status, headers, body = problem_json(error, "request-1")
     return status, dict(headers), msgspec.json.decode(body)
 
 
-def test_a_problem_names_everything() -> None:
-    status, headers, body = told(
+def test_a_problem_has_all_members() -> None:
+    status, headers, body = decoded(
         errors.InvalidOperation("too wide", operation=1, field="width_in_px")
     )
     assert status == 400
@@ -79,7 +80,7 @@ def test_a_problem_names_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "kept"),
+    ("error", "cache_control"),
     [
         (errors.SourceNotFound("gone"), b"public, max-age=60"),
         (errors.LinkExpired("gone"), b"public, max-age=60"),
@@ -88,25 +89,30 @@ def test_a_problem_names_everything() -> None:
         (HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, "no"), b"no-store"),
     ],
 )
-def test_only_what_is_gone_may_be_kept(error: Exception, kept: bytes) -> None:
-    assert told(error)[1][b"cache-control"] == kept
+def test_only_missing_and_expired_are_cached(error: Exception, cache_control: bytes) -> None:
+    assert decoded(error)[1][b"cache-control"] == cache_control
 
 
-def test_the_overloaded_say_when_to_come_again() -> None:
-    assert told(errors.Overloaded("full", retry_after=7))[1][b"retry-after"] == b"7"
+def test_an_overloaded_server_sends_retry_after() -> None:
+    assert decoded(errors.Overloaded("full", retry_after=7))[1][b"retry-after"] == b"7"
 
 
-def test_the_unforeseen_says_nothing_of_itself() -> None:
-    status, _, body = told(RuntimeError("secret at /etc/passwd"))
+def test_an_unexpected_error_is_not_shown() -> None:
+    status, _, body = decoded(RuntimeError("secret at /etc/passwd"))
     assert status == 500
     assert "secret" not in str(body)
 
 
-def test_the_log_s_words_are_not_the_stranger_s() -> None:
-    assert "10.0.0.1" not in str(told(errors.SourceFailed("no answer", detail="10.0.0.1:80")))
+def test_the_detail_for_the_log_is_not_shown() -> None:
+    assert "10.0.0.1" not in str(decoded(errors.SourceFailed("no answer", detail="10.0.0.1:80")))
 
 
-def test_nothing_looks_like_markup() -> None:
+def test_markup_is_escaped() -> None:
     body = problem_json(errors.InvalidOperation("<b>&'x'</b>"), "request-1")[2]
     assert not set(b"<>&") & set(body)
     assert msgspec.json.decode(body)["detail"] == "<b>&'x'</b>"
+
+
+def test_the_allowed_methods_are_sorted() -> None:
+    error = HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST, HEAD, GET"})
+    assert decoded(error)[1][b"allow"] == b"GET, HEAD, POST"

@@ -1,4 +1,4 @@
-"""Work that outlives its worker."""
+"""The durable queue."""
 
 import subprocess
 import sys
@@ -6,60 +6,61 @@ from pathlib import Path
 
 import pytest
 
-from proxy.api.transform.queue import DurableQueueFull, DurableQueue
+from proxy.api.transform.queue import DurableQueue, DurableQueueFull
 
 
-def test_what_is_put_is_ours_until_it_is_done(tmp_path: Path) -> None:
-    spool = DurableQueue(tmp_path / "spool")
-    piece = spool.put(b"work")
-    assert piece.read() == b"work"
-    assert list(DurableQueue(tmp_path / "spool").claim()) == []
-    piece.ack()
-    assert list(spool.claim()) == []
+def test_an_item_is_claimed_until_it_is_acknowledged(tmp_path: Path) -> None:
+    queue = DurableQueue(tmp_path / "queue")
+    item = queue.put(b"data")
+    assert item.read() == b"data"
+    assert list(DurableQueue(tmp_path / "queue").claim()) == []
+    item.ack()
+    assert list(queue.claim()) == []
 
 
-def test_what_is_left_is_taken_up(tmp_path: Path) -> None:
-    spool = DurableQueue(tmp_path)
-    spool.put(b"work").release()
-    (piece,) = spool.claim()
-    assert piece.read() == b"work"
-    assert list(spool.claim()) == []
+def test_a_released_item_can_be_claimed(tmp_path: Path) -> None:
+    queue = DurableQueue(tmp_path)
+    queue.put(b"data").release()
+    (item,) = queue.claim()
+    assert item.read() == b"data"
+    assert list(queue.claim()) == []
 
 
-def test_what_a_dead_process_had_is_taken_up(tmp_path: Path) -> None:
+def test_the_item_of_a_killed_process_can_be_claimed(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from proxy.api.transform.queue import Spool\n"
-        "piece = Spool(Path(sys.argv[1])).put(b'work'); os.kill(os.getpid(), 9)"
+        "import os, sys; from pathlib import Path\n"
+        "from proxy.api.transform.queue import DurableQueue\n"
+        "item = DurableQueue(Path(sys.argv[1])).put(b'data'); os.kill(os.getpid(), 9)"
     )
-    dead = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    assert dead.returncode == -9
-    assert [piece.read() for piece in DurableQueue(tmp_path).claim()] == [b"work"]
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    assert [item.read() for item in DurableQueue(tmp_path).claim()] == [b"data"]
 
 
-def test_the_oldest_comes_first(tmp_path: Path) -> None:
-    spool = DurableQueue(tmp_path)
-    for at in range(4):
-        spool.put(b"%d" % at).release()
-    assert [piece.read() for piece in spool.claim()] == [b"0", b"1", b"2", b"3"]
+def test_the_oldest_item_comes_first(tmp_path: Path) -> None:
+    queue = DurableQueue(tmp_path)
+    for number in range(4):
+        queue.put(b"%d" % number).release()
+    assert [item.read() for item in queue.claim()] == [b"0", b"1", b"2", b"3"]
 
 
-def test_there_is_a_bound(tmp_path: Path) -> None:
-    spool = DurableQueue(tmp_path, max_items=2, max_bytes=10)
-    spool.put(b"12345")
+def test_items_and_bytes_are_bounded(tmp_path: Path) -> None:
+    queue = DurableQueue(tmp_path, max_items=2, max_bytes=10)
+    queue.put(b"12345")
     with pytest.raises(DurableQueueFull, match="more than 10 bytes"):
-        spool.put(b"123456")
-    spool.put(b"12345")
-    with pytest.raises(DurableQueueFull, match="2 pieces"):
-        spool.put(b"")
+        queue.put(b"123456")
+    queue.put(b"12345")
+    with pytest.raises(DurableQueueFull, match="maximum of 2 items"):
+        queue.put(b"")
 
 
-def test_what_was_never_finished_is_no_work(tmp_path: Path) -> None:
-    (tmp_path / ".half").write_bytes(b"ha")
+def test_a_file_that_was_not_finished_is_not_an_item(tmp_path: Path) -> None:
+    (tmp_path / ".half").write_bytes(b"da")
     assert list(DurableQueue(tmp_path).claim()) == []
 
 
-def test_others_cannot_read_it(tmp_path: Path) -> None:
-    DurableQueue(tmp_path / "spool").put(b"work")
-    (file,) = (tmp_path / "spool").iterdir()
-    assert (tmp_path / "spool").stat().st_mode & 0o077 == 0
+def test_other_users_cannot_read_items(tmp_path: Path) -> None:
+    DurableQueue(tmp_path / "queue").put(b"data")
+    (file,) = (tmp_path / "queue").iterdir()
+    assert (tmp_path / "queue").stat().st_mode & 0o077 == 0
     assert file.stat().st_mode & 0o077 == 0

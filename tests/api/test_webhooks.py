@@ -1,4 +1,4 @@
-"""Orders: kept, fulfilled, delivered with several tries, taken up again."""
+"""Webhook deliveries: stored, rendered, sent with several attempts, resumed by another server."""
 
 import asyncio
 import threading
@@ -27,18 +27,19 @@ from proxy.sources.net.ssrf_policy import SsrfPolicy
 
 pytestmark = pytest.mark.anyio
 
-JOB = ImageRequest(Upload(b"bytes"), Plan((SmartCrop(5, 6),)))
+REQUEST = ImageRequest(Upload(b"bytes"), Plan((SmartCrop(5, 6),)))
+LOOPBACK = ("127.0.0.0/8",)
 
 
-class Makes:
-    """A service that makes what it is told to, one outcome after another, the last for ever."""
+class FakeRenderer:
+    """Returns or raises these outcomes one after another, and the last one again and again."""
 
     def __init__(self, *outcomes: bytes | Exception) -> None:
         self.outcomes = list(outcomes)
-        self.jobs: list[ImageRequest] = []
+        self.requests: list[ImageRequest] = []
 
-    async def get_or_render(self, job: ImageRequest) -> ImageResult:
-        self.jobs.append(job)
+    async def get_or_render(self, request: ImageRequest) -> ImageResult:
+        self.requests.append(request)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
             raise outcome
@@ -46,184 +47,203 @@ class Makes:
 
 
 class Receiver:
-    """Answers with these statuses, then with 200, and remembers what it was sent."""
+    """Answers with these statuses, then with 200, and records the bodies."""
 
     def __init__(self, origin: OriginServer, *statuses: int) -> None:
-        self.sent: list[bytes] = []
-        self.told = asyncio.Event()
+        self.bodies: list[bytes] = []
+        self.accepted = asyncio.Event()
         self._statuses = list(statuses)
-        self.url = origin.handle("/hook", self._take)
+        self.url = origin.handle("/hook", self._respond)
 
-    async def heard(self) -> None:
+    async def wait_accepted(self) -> None:
         async with asyncio.timeout(20):
-            await self.told.wait()
+            await self.accepted.wait()
 
-    async def _take(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.sent.append(await request.read())
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.bodies.append(await request.read())
         status = self._statuses.pop(0) if self._statuses else 200
         if 200 <= status < 300:
-            self.told.set()
+            self.accepted.set()
         return web.Response(status=status, headers={"location": "/elsewhere"})
 
 
-def told(outcome: ImageResult | ProxyError | None) -> bytes:
+def make_body(outcome: ImageResult | ProxyError | None) -> bytes:
     return outcome.rendition.body if isinstance(outcome, ImageResult) else str(outcome).encode()
 
 
-LOOPBACK = ("127.0.0.0/8",)
-
-
 @asynccontextmanager
-async def desk(
-    folder: Path,
-    service: Makes,
+async def open_deliveries(
+    directory: Path,
+    service: FakeRenderer,
     *,
-    tries: int = 5,
-    most: int = 10,
-    nets: tuple[str, ...] = LOOPBACK,
-    kind: type[DurableQueue] = DurableQueue,
+    max_attempts: int = 5,
+    max_items: int = 10,
+    allow_nets: tuple[str, ...] = LOOPBACK,
+    queue_type: type[DurableQueue] = DurableQueue,
 ) -> AsyncIterator[WebhookDeliveries]:
-    dialer = HttpClient(SsrfPolicy(allow_nets=nets, allow_ports=("1-65535",)))
-    made = WebhookDeliveries(
-        service, dialer, kind(folder, max_items=most), OperationRegistry(OPERATIONS), told,
-        max_attempts=tries, backoff_seconds=0.001,
-    )  # fmt: skip
-    async with made as open_desk:
-        yield open_desk
+    deliveries = WebhookDeliveries(
+        service,
+        HttpClient(SsrfPolicy(allow_nets=allow_nets, allow_ports=("1-65535",))),
+        queue_type(directory, max_items=max_items),
+        OperationRegistry(OPERATIONS),
+        make_body,
+        max_attempts=max_attempts,
+        backoff_seconds=0.001,
+    )
+    async with deliveries:
+        yield deliveries
 
 
-async def emptied(folder: Path) -> None:
+async def wait_empty(directory: Path) -> None:
     async with asyncio.timeout(20):
-        while any(folder.iterdir()):  # noqa: ASYNC110 - a folder tells nobody
+        while any(directory.iterdir()):  # noqa: ASYNC110 - a directory has no event
             await asyncio.sleep(0.005)
 
 
-async def test_an_order_is_fulfilled_once_and_forgotten(origin: OriginServer, tmp_path: Path) -> None:
-    receiver, service = Receiver(origin), Makes(b"made")
-    async with desk(tmp_path, service) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
-        await receiver.heard()
-        await emptied(tmp_path)
-    assert receiver.sent == [b"made"]
-    assert service.jobs == [JOB]
+async def test_a_result_is_sent_once_and_removed_from_the_queue(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+        await wait_empty(tmp_path)
+    assert receiver.bodies == [b"result"]
+    assert service.requests == [REQUEST]
     assert origin.requests[0].headers["content-type"] == "application/json"
 
 
-async def test_a_failure_is_told_too(origin: OriginServer, tmp_path: Path) -> None:
+async def test_an_error_is_sent_too(origin: OriginServer, tmp_path: Path) -> None:
     receiver = Receiver(origin)
-    async with desk(tmp_path, Makes(NotAnImage("no picture"))) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
-        await receiver.heard()
-    assert receiver.sent == [b"no picture"]
+    service = FakeRenderer(NotAnImage("not an image"))
+    async with open_deliveries(tmp_path, service) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+    assert receiver.bodies == [b"not an image"]
 
 
-async def test_a_fault_of_ours_is_told_without_its_words(origin: OriginServer, tmp_path: Path) -> None:
+async def test_an_unexpected_error_is_sent_without_its_message(
+    origin: OriginServer, tmp_path: Path
+) -> None:
     receiver = Receiver(origin)
-    async with desk(tmp_path, Makes(RuntimeError("secret"))) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
-        await receiver.heard()
-    assert receiver.sent == [b"None"]
+    service = FakeRenderer(RuntimeError("secret"))
+    async with open_deliveries(tmp_path, service) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+    assert receiver.bodies == [b"None"]
 
 
-async def test_while_we_are_overloaded_the_order_waits(origin: OriginServer, tmp_path: Path) -> None:
-    receiver, service = Receiver(origin), Makes(Overloaded("full"), Overloaded("full"), b"made")
-    async with desk(tmp_path, service) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
-        await receiver.heard()
-    assert receiver.sent == [b"made"]
+async def test_rendering_is_retried_while_the_server_is_overloaded(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver = Receiver(origin)
+    service = FakeRenderer(Overloaded("full"), Overloaded("full"), b"result")
+    async with open_deliveries(tmp_path, service) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+    assert receiver.bodies == [b"result"]
 
 
-async def test_a_receiver_is_tried_again_until_it_says_yes(origin: OriginServer, tmp_path: Path) -> None:
-    receiver, service = Receiver(origin, 500, 404, 302), Makes(b"made")
-    async with desk(tmp_path, service) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
-        await receiver.heard()
-    assert receiver.sent == [b"made"] * 4
-    assert len(service.jobs) == 1
+async def test_sending_is_retried_until_the_receiver_accepts(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin, 500, 404, 302), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+    assert receiver.bodies == [b"result"] * 4
+    assert len(service.requests) == 1
     assert origin.count("/elsewhere") == 0  # redirects are not followed
 
 
-async def test_after_the_last_try_it_is_given_up(origin: OriginServer, tmp_path: Path) -> None:
-    receiver = Receiver(origin, *[500] * 9)
-    async with desk(tmp_path, Makes(b"made"), tries=3) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
-        await emptied(tmp_path)
-    assert len(receiver.sent) == 3
+async def test_a_delivery_is_dropped_after_the_last_attempt(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin, *[500] * 9), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service, max_attempts=3) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await wait_empty(tmp_path)
+    assert len(receiver.bodies) == 3
 
 
-async def test_private_receivers_are_not_asked(origin: OriginServer, tmp_path: Path) -> None:
-    receiver = Receiver(origin)
-    async with desk(tmp_path, Makes(b"made"), tries=2, nets=()) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(JOB, receiver.url))
-        await emptied(tmp_path)
-    assert receiver.sent == []
+async def test_a_receiver_on_a_private_network_gets_nothing(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service, max_attempts=2, allow_nets=()) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await wait_empty(tmp_path)
+    assert receiver.bodies == []
 
 
 @pytest.mark.parametrize(
-    "job",
+    "image_request",
     [
-        JOB,
+        REQUEST,
         ImageRequest(
-            SourceRef("https://a.example/b", headers=(("x", "y"),), timeout_seconds=2.0), JOB.plan
+            SourceRef("https://a.example/b", headers=(("x", "y"),), timeout_seconds=2.0),
+            REQUEST.plan,
         ),
     ],
+    ids=["upload", "url"],
 )
-async def test_what_one_server_left_undone_the_next_takes_up(
-    origin: OriginServer, tmp_path: Path, job: ImageRequest
+async def test_an_unfinished_delivery_is_resumed_by_the_next_server(
+    origin: OriginServer, tmp_path: Path, image_request: ImageRequest
 ) -> None:
-    receiver, begun = Receiver(origin), asyncio.Event()
+    receiver, started = Receiver(origin), asyncio.Event()
 
-    class NeverDone(Makes):
-        async def get_or_render(self, job: ImageRequest) -> ImageResult:
-            begun.set()
+    class NeverDone(FakeRenderer):
+        async def get_or_render(self, request: ImageRequest) -> ImageResult:
+            started.set()
             await asyncio.Event().wait()
             raise AssertionError
 
-    async with desk(tmp_path, NeverDone(b"")) as open_desk:
-        await open_desk.enqueue(WebhookDelivery(job, receiver.url))
-        await begun.wait()
-    assert receiver.sent == []
-    service = Makes(b"made")
-    async with desk(tmp_path, service):
-        await receiver.heard()
-        await emptied(tmp_path)
-    assert receiver.sent == [b"made"]
-    assert service.jobs == [job]
+    async with open_deliveries(tmp_path, NeverDone(b"")) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(image_request, receiver.url))
+        await started.wait()
+    assert receiver.bodies == []
+    service = FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service):
+        await receiver.wait_accepted()
+        await wait_empty(tmp_path)
+    assert receiver.bodies == [b"result"]
+    assert service.requests == [image_request]
 
 
-async def test_what_is_found_on_the_way_out_is_left_to_the_next(tmp_path: Path) -> None:
-    looking, may_look, looked = threading.Event(), threading.Event(), threading.Event()
+async def test_an_item_that_is_claimed_during_shutdown_is_released(tmp_path: Path) -> None:
+    claiming, may_claim, claimed = threading.Event(), threading.Event(), threading.Event()
 
-    class Slow(DurableQueue):
+    class SlowQueue(DurableQueue):
         def claim(self) -> Iterator[QueueItem]:
-            looking.set()
-            may_look.wait()
+            claiming.set()
+            may_claim.wait()
             yield from list(super().claim())
-            looked.set()
+            claimed.set()
 
-    DurableQueue(tmp_path).put(b"an order").release()
+    DurableQueue(tmp_path).put(b"delivery").release()
 
-    async with desk(tmp_path, Makes(b"made"), kind=Slow):
-        await asyncio.to_thread(looking.wait)
-        asyncio.get_running_loop().call_soon(may_look.set)  # comes when leaving has begun
-    await asyncio.to_thread(looked.wait)
+    async with open_deliveries(tmp_path, FakeRenderer(b"result"), queue_type=SlowQueue):
+        await asyncio.to_thread(claiming.wait)
+        asyncio.get_running_loop().call_soon(may_claim.set)  # runs when shutdown has begun
+    await asyncio.to_thread(claimed.wait)
     assert len(list(DurableQueue(tmp_path).claim())) == 1
 
 
-async def test_what_cannot_be_read_is_given_up(tmp_path: Path) -> None:
-    DurableQueue(tmp_path).put(b"no order").release()
-    async with desk(tmp_path, Makes(b"made")):
-        await emptied(tmp_path)
+async def test_an_unreadable_item_is_dropped(tmp_path: Path) -> None:
+    DurableQueue(tmp_path).put(b"not a delivery").release()
+    async with open_deliveries(tmp_path, FakeRenderer(b"result")):
+        await wait_empty(tmp_path)
 
 
-async def test_there_is_a_bound(tmp_path: Path) -> None:
-    async with desk(tmp_path, Makes(b"made"), most=0) as open_desk:
-        with pytest.raises(Overloaded, match="too many results are waiting"):
-            await open_desk.enqueue(WebhookDelivery(JOB, "https://a.example/"))
+async def test_a_delivery_is_rejected_when_the_queue_is_full(tmp_path: Path) -> None:
+    async with open_deliveries(tmp_path, FakeRenderer(b"result"), max_items=0) as deliveries:
+        with pytest.raises(Overloaded, match="too many webhook deliveries are waiting"):
+            await deliveries.enqueue(WebhookDelivery(REQUEST, "https://a.example/"))
 
 
-async def test_what_cannot_be_kept_is_not_accepted(tmp_path: Path) -> None:
+async def test_a_delivery_is_rejected_when_it_cannot_be_stored(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    async with desk(tmp_path / "file" / "spool", Makes(b"made")) as open_desk:
-        with pytest.raises(Overloaded, match="cannot be kept"):
-            await open_desk.enqueue(WebhookDelivery(JOB, "https://a.example/"))
+    directory = tmp_path / "file" / "queue"
+    async with open_deliveries(directory, FakeRenderer(b"result")) as deliveries:
+        with pytest.raises(Overloaded, match="cannot be stored"):
+            await deliveries.enqueue(WebhookDelivery(REQUEST, "https://a.example/"))

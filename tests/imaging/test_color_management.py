@@ -80,10 +80,10 @@ def test_cmyk_is_converted_as_by_littlecms(original: bytes) -> None:
     assert difference(render_pixels(original), REFERENCE) < 2
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_a_wide_gamut_profile_is_applied(form: str) -> None:
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_a_wide_gamut_profile_is_applied(format: str) -> None:
     output = io.BytesIO()
-    Image.fromarray(PHOTO).save(output, form, quality=97, icc_profile=load_profile("p3"))
+    Image.fromarray(PHOTO).save(output, format, quality=97, icc_profile=load_profile("p3"))
     expected = by_littlecms(Image.fromarray(PHOTO), load_profile("p3"))
     result = render_pixels(output.getvalue())
     assert difference(result[:, :, :3], expected) < 2
@@ -93,8 +93,8 @@ def test_a_wide_gamut_profile_is_applied(form: str) -> None:
 def test_renditions_have_no_profile() -> None:
     output = io.BytesIO()
     Image.fromarray(PHOTO).save(output, "JPEG", icc_profile=load_profile("p3"))
-    for form in ("jpeg", "png", "webp", "avif"):
-        body = render_steps(output.getvalue(), step("convert", format=form)).body
+    for format in ("jpeg", "png", "webp", "avif"):
+        body = render_steps(output.getvalue(), step("convert", format=format)).body
         with Image.open(io.BytesIO(body)) as image:
             assert "icc_profile" not in image.info
 

@@ -31,10 +31,10 @@ from proxy.operations.pipeline import render
 SCENE = pictures.scene(160, 120)
 
 
-def encode_scene(form: str, mode: str = "RGB", **options: Any) -> bytes:
+def encode_scene(format: str, mode: str = "RGB", **options: Any) -> bytes:
     output = io.BytesIO()
     image = Image.fromarray(SCENE)
-    (image.quantize(128) if mode == "P" else image.convert(mode)).save(output, form, **options)
+    (image.quantize(128) if mode == "P" else image.convert(mode)).save(output, format, **options)
     return output.getvalue()
 
 
@@ -44,10 +44,10 @@ def encode_png_with_vips(**options: Any) -> bytes:
     return body
 
 
-def encode_optional(form: FormatName) -> bytes:
+def encode_optional(format: FormatName) -> bytes:
     """The scene in a format whose codec is optional."""
-    assert not missing_package(form)
-    return encode_scene(form.upper(), quality=95)
+    assert not missing_package(format)
+    return encode_scene(format.upper(), quality=95)
 
 
 INPUTS = {
@@ -84,7 +84,7 @@ def test_every_format_decodes_to_the_same_picture(kind: str) -> None:
     assert difference(np.ascontiguousarray(result[:, :, :3]), SCENE) < 3
 
 
-def turned(form: str, orientation: int) -> bytes:
+def turned(format: str, orientation: int) -> bytes:
     """A file whose pixels are stored so that its EXIF orientation turns them upright."""
     undo = {
         1: lambda a: a,
@@ -100,14 +100,14 @@ def turned(form: str, orientation: int) -> bytes:
     exif[0x0112] = orientation
     output = io.BytesIO()
     stored = Image.fromarray(np.ascontiguousarray(undo[orientation](SCENE)))
-    stored.save(output, form, exif=exif, quality=95)
+    stored.save(output, format, exif=exif, quality=95)
     return output.getvalue()
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation_is_applied(form: str, orientation: int) -> None:
-    original = turned(form, orientation)
+def test_every_orientation_is_applied(format: str, orientation: int) -> None:
+    original = turned(format, orientation)
     assert difference(np.ascontiguousarray(render_pixels(original)[:, :, :3]), SCENE) < 3
     small = render_pixels(original, step("resize", width=40, height=30, fit="fill"))
     upright = render_pixels(INPUTS["png"], step("resize", width=40, height=30, fit="fill"))

@@ -21,12 +21,12 @@ from proxy.operations.plan import Plan
 NOISE = np.random.default_rng(7).integers(0, 256, (90, 120, 3), np.uint8)
 
 
-@pytest.mark.parametrize("form", ["jpeg", "webp", "avif", "png", "gif"])
+@pytest.mark.parametrize("format", ["jpeg", "webp", "avif", "png", "gif"])
 @pytest.mark.parametrize("bound", [900, 2000, 6000, 20_000])
-def test_the_file_never_exceeds_its_bound_in_bytes(form: str, bound: int) -> None:
+def test_the_file_never_exceeds_its_bound_in_bytes(format: str, bound: int) -> None:
     original = pictures.encode(NOISE)
     fitted = step("compress_to_size", max_file_size_in_bytes=bound)
-    result = render_steps(original, fitted, step("convert", format=form))
+    result = render_steps(original, fitted, step("convert", format=format))
     assert len(result.body) <= bound
     assert result.size.width / result.size.height == pytest.approx(120 / 90, rel=0.1)
 
@@ -58,14 +58,14 @@ def test_a_bound_below_one_pixel_is_an_error() -> None:
         render_steps(pictures.encode(NOISE), step("compress_to_size", max_file_size=10))
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp", "avif"])
-def test_an_unmodified_picture_is_never_larger_than_its_original(form: FormatName) -> None:
-    extra = {"quality": 30} if form in ("jpeg", "webp", "avif") else {}
-    original = pictures.encode(pictures.scene(), form, **extra)
-    result = render_steps(original, step("convert", format=form, quality=95))
-    assert result.format == form
+@pytest.mark.parametrize("format", ["jpeg", "png", "gif", "webp", "avif"])
+def test_an_unmodified_picture_is_never_larger_than_its_original(format: FormatName) -> None:
+    extra = {"quality": 30} if format in ("jpeg", "webp", "avif") else {}
+    original = pictures.encode(pictures.scene(), format, **extra)
+    result = render_steps(original, step("convert", format=format, quality=95))
+    assert result.format == format
     assert len(result.body) <= len(original)
-    if form in ("jpeg", "webp", "avif"):
+    if format in ("jpeg", "webp", "avif"):
         assert (pictures.decode(result.body) == pictures.decode(original)).all()
 
 
@@ -81,23 +81,23 @@ def test_the_original_is_sent_without_metadata() -> None:
     exif = Image.Exif()
     exif[0x8298], exif[0x010E] = "Somebody", "somewhere secret"
     photo = Image.fromarray(pictures.scene())
-    for form, options in (
+    for format, options in (
         ("JPEG", {"quality": 20, "comment": b"secret words"}),
         ("WEBP", {"quality": 5, "xmp": b"secret packet"}),
     ):
         output = io.BytesIO()
-        photo.save(output, form, exif=exif, **options)
+        photo.save(output, format, exif=exif, **options)
         original = output.getvalue() + b"secret tail"
-        body = render_steps(original, step("convert", format=form.lower(), quality=100)).body
+        body = render_steps(original, step("convert", format=format.lower(), quality=100)).body
         assert b"secret" not in body
         assert b"Somebody" not in body
         assert (pictures.decode(body) == pictures.decode(original)).all()
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp"])
-def test_a_stripped_file_shows_the_same_picture(form: FormatName) -> None:
-    original = pictures.encode(pictures.scene(), form)
-    stripped = strip_metadata(original + b"trailing", form)
+@pytest.mark.parametrize("format", ["jpeg", "png", "gif", "webp"])
+def test_a_stripped_file_shows_the_same_picture(format: FormatName) -> None:
+    original = pictures.encode(pictures.scene(), format)
+    stripped = strip_metadata(original + b"trailing", format)
     assert stripped is not None
     assert b"trailing" not in stripped
     assert (pictures.decode(stripped) == pictures.decode(original)).all()
@@ -116,23 +116,23 @@ def test_an_avif_with_metadata_is_not_stripped() -> None:
     assert strip_metadata(clear, "avif") == clear
 
 
-@pytest.mark.parametrize("form", ["gif", "webp"])
-def test_a_stripped_animation_keeps_its_frames(form: FormatName) -> None:
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_a_stripped_animation_keeps_its_frames(format: FormatName) -> None:
     stripped = strip_metadata(
-        pictures.encode_animation(pictures.moving_scene(3, 80, 60), form), form
+        pictures.encode_animation(pictures.moving_scene(3, 80, 60), format), format
     )
     assert stripped is not None
     assert pictures.frame_count(stripped) == 3
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp", "avif"])
+@pytest.mark.parametrize("format", ["jpeg", "png", "gif", "webp", "avif"])
 @given(at=st.floats(0, 1), value=st.integers(0, 255), cut=st.floats(0.02, 1))
 def test_stripping_a_damaged_file_does_not_fail(
-    form: FormatName, at: float, value: int, cut: float
+    format: FormatName, at: float, value: int, cut: float
 ) -> None:
-    body = bytearray(pictures.encode(pictures.scene(40, 30), form))
+    body = bytearray(pictures.encode(pictures.scene(40, 30), format))
     body[int(at * (len(body) - 1))] = value
-    stripped = strip_metadata(bytes(body[: int(len(body) * cut)]), form)
+    stripped = strip_metadata(bytes(body[: int(len(body) * cut)]), format)
     assert stripped is None or len(stripped) <= len(body)
 
 
@@ -168,7 +168,7 @@ def test_auto_takes_the_first_accepted_format_that_can_hold_the_picture() -> Non
     clear = pictures.encode(pictures.translucent_scene(80, 60))
     moving = pictures.encode_animation(pictures.moving_scene(3, 80, 60))
 
-    def form(original: bytes, *accepted: FormatName) -> str:
+    def chosen_format(original: bytes, *accepted: FormatName) -> str:
         body = render(
             original, plan.with_accepted_formats(accepted), Limits(), detector=DETECTOR
         ).rendition.body
@@ -176,12 +176,12 @@ def test_auto_takes_the_first_accepted_format_that_can_hold_the_picture() -> Non
         assert found is not None
         return found.name
 
-    assert form(still, "avif", "webp") == "avif"
-    assert form(still, "webp") == "webp"
-    assert form(still) == "jpeg"
-    assert form(clear) == "png"
-    assert form(moving, "avif", "webp") == "webp"
-    assert form(moving, "avif") == "gif"
+    assert chosen_format(still, "avif", "webp") == "avif"
+    assert chosen_format(still, "webp") == "webp"
+    assert chosen_format(still) == "jpeg"
+    assert chosen_format(clear) == "png"
+    assert chosen_format(moving, "avif", "webp") == "webp"
+    assert chosen_format(moving, "avif") == "gif"
 
 
 def test_formats_that_are_not_web_safe_become_jpeg_or_png() -> None:
@@ -197,8 +197,8 @@ def test_keep_preserves_the_copyright_and_nothing_else() -> None:
     exif[0x010F] = "Camera"
     exif.get_ifd(0x8825)[2] = (48.0, 8.0, 0.0)
     original = pictures.encode(pictures.scene(), "jpeg", exif=exif)
-    for form in ("jpeg", "png", "webp", "avif", "heif", "jxl"):
-        small = (step("resize", width=50), step("convert", format=form))
+    for format in ("jpeg", "png", "webp", "avif", "heif", "jxl"):
+        small = (step("resize", width=50), step("convert", format=format))
         with Image.open(io.BytesIO(render_steps(original, *small).body)) as image:
             assert not image.getexif()
         with Image.open(io.BytesIO(render_steps(original, step("keep"), *small).body)) as image:
@@ -239,13 +239,13 @@ def test_an_empty_plan_can_be_rendered() -> None:
     assert render(original, Plan(), Limits(), detector=DETECTOR).rendition.size == Size(400, 300)
 
 
-@pytest.mark.parametrize("form", ["heif", "jxl"])
-def test_optional_codecs_decode_what_they_encoded(form: FormatName) -> None:
+@pytest.mark.parametrize("format", ["heif", "jxl"])
+def test_optional_codecs_decode_what_they_encoded(format: FormatName) -> None:
     original = pictures.encode(pictures.translucent_scene(64, 48))
-    result = render_steps(original, step("convert", format=form, quality=90))
+    result = render_steps(original, step("convert", format=format, quality=90))
     found = sniff(result.body[:64])
     assert found is not None
-    assert found.name == form
+    assert found.name == format
     again = render_pixels(result.body).astype(int)
     assert abs(again - render_pixels(original)).mean() < 30
     assert render_steps(result.body).format == "png"

@@ -13,11 +13,11 @@ PHOTO = pictures.encode(pictures.scene(600, 450), "jpeg", quality=90)
 WEBP, JPEG, PNG = "webp", "jpeg", "png"
 
 
-def convert(form: str, quality: int | None = None) -> dict[str, Any]:
+def convert(format: str, quality: int | None = None) -> dict[str, Any]:
     return (
-        step("convert", format=form)
+        step("convert", format=format)
         if quality is None
-        else step("convert", format=form, quality=quality)
+        else step("convert", format=format, quality=quality)
     )
 
 
@@ -122,12 +122,12 @@ PLANS: dict[str, tuple[list[dict[str, Any]], Size, str]] = {
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_plan_renders_the_expected_size_and_format(name: str) -> None:
-    steps, expected, form = PLANS[name]
+    steps, expected, format = PLANS[name]
     result = render_steps(PHOTO, *steps)
     found = sniff(result.body[:64])
-    assert (result.size, result.format) == (expected, form)
+    assert (result.size, result.format) == (expected, format)
     assert found is not None
-    assert found.name == form
+    assert found.name == format
     assert pictures.decode(result.body).shape[:2] == (expected.height, expected.width)
 
 

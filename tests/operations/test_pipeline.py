@@ -69,10 +69,10 @@ def test_detection_returns_the_upright_size() -> None:
     assert seen.subject.regions
 
 
-@pytest.mark.parametrize("form", ["jpeg", "png", "gif", "webp", "avif", "tiff"])
+@pytest.mark.parametrize("format", ["jpeg", "png", "gif", "webp", "avif", "tiff"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_a_truncated_file_is_an_error(form: str, share: float) -> None:
-    whole = pictures.encode(pictures.scene(), form)
+def test_a_truncated_file_is_an_error(format: str, share: float) -> None:
+    whole = pictures.encode(pictures.scene(), format)
     render_steps(whole, step("resize", width=40))
     with pytest.raises(BrokenImage):
         render_steps(whole[: int(len(whole) * share)], step("resize", width=40))

@@ -4,7 +4,6 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
@@ -185,7 +184,7 @@ def _webhook_deliveries(context: ApiContext, config: TransformConfig) -> Webhook
     return WebhookDeliveries(
         context.service,
         HttpClient(policy, sources),
-        DurableQueue(Path(context.section(CacheConfig).dir).expanduser() / "webhooks"),
+        DurableQueue(context.section(CacheConfig).directory() / "webhooks"),
         context.operations,
         webhook_body,
         max_attempts=config.webhook_max_attempts,

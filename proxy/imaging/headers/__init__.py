@@ -13,7 +13,7 @@ from proxy.formats import FORMATS, FormatName, sniff
 from proxy.imaging.headers import bmp, gif, ico, isobmff, jpeg, jxl, png, svg, tiff, webp
 from proxy.imaging.headers.header import ImageHeader
 
-HEADER_READERS: dict[FormatName, Callable[[memoryview], ImageHeader]] = {
+_READERS: dict[FormatName, Callable[[memoryview], ImageHeader]] = {
     "jpeg": jpeg.read_header,
     "png": png.read_header,
     "gif": gif.read_header,
@@ -27,7 +27,7 @@ HEADER_READERS: dict[FormatName, Callable[[memoryview], ImageHeader]] = {
     "svg": svg.read_header,
 }
 
-__all__ = ["HEADER_READERS", "ImageHeader", "probe"]
+__all__ = ["ImageHeader", "probe"]
 
 
 def probe(original: Buffer) -> ImageHeader:
@@ -44,7 +44,7 @@ def probe(original: Buffer) -> ImageHeader:
                 f"the original is not an image; known image formats: {', '.join(FORMATS)}"
             )
         try:
-            header = HEADER_READERS[format.name](view)
+            header = _READERS[format.name](view)
         except (IndexError, ValueError) as error:
             raise BrokenImage(f"the {format.name} header is damaged", detail=str(error)) from error
     if header.width < 1 or header.height < 1:

@@ -1,0 +1,246 @@
+"""Decide in an HTTP worker which task goes to the render processes next, and which cannot wait.
+
+Tasks wait here, and only about as many as there are render processes lie in the kernel's sockets,
+so the order is decided here. Each priority has a line of its own:
+
+1. Clients take turns (`FairQueue`): who sends 10,000 tasks delays another client's next task by one.
+2. A line measures how fast it moves (`PaceMeter`). A task that could not be finished before the
+   deadline of its caller is refused at once; as long as nothing is measured, all are admitted.
+3. Whoever is cancelled leaves the line.
+"""
+
+import asyncio
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from proxy.caller import Caller
+from proxy.errors import Overloaded
+from proxy.render.scheduling import PRIORITIES, Priority, priorities_for_slot
+
+Item = TypeVar("Item")
+
+MAX_RETRY_AFTER_SECONDS = 300
+
+_MIN_OBSERVATIONS = 8
+_AVERAGE_OVER = 64
+"""How many of the last observations count, about."""
+
+_FORGET_SECONDS = 60.0
+"""Without an observation for so long, the next spike may be of other work."""
+
+
+class FairQueue(Generic[Item]):
+    """Items of clients that take turns; the items of one client stay in order.
+
+    With k clients waiting, the n-th item of a client leaves after at most (k - 1) * n items of
+    others that were pushed before or after it.
+    """
+
+    def __init__(self) -> None:
+        self._turns: OrderedDict[str, deque[Item]] = OrderedDict()
+        self._size = 0
+        self._longer: list[int] = []
+        """How many clients have more than n items, by n."""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def push(self, client: str, item: Item) -> None:
+        items = self._turns.setdefault(client, deque())
+        if len(items) == len(self._longer):
+            self._longer.append(0)
+        self._longer[len(items)] += 1
+        items.append(item)
+        self._size += 1
+
+    def pop(self) -> Item:
+        """Remove the next item. Raises IndexError if there is none."""
+        if not self._turns:
+            raise IndexError("pop from an empty queue")
+        client, items = next(iter(self._turns.items()))
+        item = items.popleft()
+        self._shrunk(client, items)
+        if items:
+            self._turns.move_to_end(client)
+        return item
+
+    def remove(self, client: str, item: Item) -> bool:
+        """Remove an item that need not wait any longer; False if it has left the queue."""
+        items = self._turns.get(client)
+        if items is None or item not in items:
+            return False
+        items.remove(item)
+        self._shrunk(client, items)
+        return True
+
+    def ahead_of(self, client: str) -> int:
+        """How many items would leave before one that this client pushed now."""
+        own = len(self._turns.get(client, ()))
+        return self._size if own + 1 >= len(self._longer) else sum(self._longer[: own + 1])
+
+    def _shrunk(self, client: str, items: deque[Item]) -> None:
+        self._size -= 1
+        self._longer[len(items)] -= 1
+        if not self._longer[-1]:
+            self._longer.pop()
+        if not items:
+            del self._turns[client]
+
+
+class PaceMeter:
+    """A moving average of seconds, which forgets what it has not seen for a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._mean = 0.0
+        self._count = 0
+        self._observed_at = -math.inf
+
+    def observe(self, seconds: float) -> None:
+        now = self._clock()
+        if now - self._observed_at > _FORGET_SECONDS:
+            self._mean, self._count = 0.0, 0
+        self._observed_at = now
+        self._count = min(self._count + 1, _AVERAGE_OVER)
+        self._mean += (seconds - self._mean) / self._count
+
+    def mean(self) -> float | None:
+        """None as long as too little has been observed."""
+        is_old = self._clock() - self._observed_at > _FORGET_SECONDS
+        return None if self._count < _MIN_OBSERVATIONS or is_old else self._mean
+
+
+class Line:
+    """The tasks of one priority: those that wait, and up to ``places`` at the render processes."""
+
+    def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._places = places
+        self._clock = clock
+        self._free = places
+        self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
+        self._pace = PaceMeter(clock)
+        """Time between two tasks that leave their place, while others wait."""
+        self._duration = PaceMeter(clock)
+        """Time that a task has its place."""
+        self._last_left_at: float | None = None
+        """When a place became free, or the first task began to wait; None while none waits."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def wait_seconds(self, client: str | None = None) -> float:
+        """How long the next task of a client would wait; for None, one at the very end."""
+        if not self._queue:
+            return 0.0
+        ahead = len(self._queue) if client is None else self._queue.ahead_of(client)
+        return (ahead + 1) * (self._pace.mean() or 0.0)
+
+    def rejection(self, caller: Caller) -> Overloaded | None:
+        """Why a task of this caller could not be finished in time, if it could not."""
+        seconds = self.wait_seconds(caller.client) + (self._duration.mean() or 0.0)
+        if seconds <= caller.deadline.remaining():
+            return None
+        return self._overloaded(caller, "render queue too long")
+
+    async def enter(self, caller: Caller) -> float:
+        """Wait for a place; returns when that was, for `leave`. Raises Overloaded."""
+        if self._free and not self._queue:
+            self._free -= 1
+            return self._clock()
+        rejection = self.rejection(caller)
+        if rejection is not None:
+            raise rejection
+        place = asyncio.get_running_loop().create_future()
+        if not self._queue:
+            self._last_left_at = self._clock()
+        self._queue.push(caller.client, place)
+        try:
+            with caller.deadline.waiting(lambda: self._overloaded(caller, "render queue timeout")):
+                await place
+        except asyncio.CancelledError:
+            if not self._queue.remove(caller.client, place):
+                self._free += 1
+                self._admit()
+            raise
+        if caller.deadline.remaining() < (self._duration.mean() or 0.0) / 2:
+            # It would be killed at the deadline: the place is worth more to the next one.
+            self._free += 1
+            self._admit()
+            raise self._overloaded(caller, "render queue timeout")
+        return self._clock()
+
+    def leave(self, entered_at: float) -> None:
+        """Give the place to the next task."""
+        now = self._clock()
+        self._duration.observe(now - entered_at)
+        if self._last_left_at is not None:
+            self._pace.observe(now - self._last_left_at)
+        self._last_left_at = now if self._queue else None
+        self._free += 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._free and self._queue:
+            place = self._queue.pop()
+            if not place.done():
+                self._free -= 1
+                place.set_result(None)
+
+    def _overloaded(self, caller: Caller, reason: str) -> Overloaded:
+        """Retry when the line is so short that a caller who is as patient is served in time."""
+        wait = self.wait_seconds(caller.client)
+        too_long = wait + (self._duration.mean() or 0.0) - caller.deadline.seconds
+        return Overloaded(
+            f"{reason}: {len(self._queue)} tasks are waiting, which takes about {wait:.0f} s; the "
+            f"request may take {caller.deadline.seconds:g} s",
+            retry_after=round(min(max(1.0, math.ceil(too_long)), MAX_RETRY_AFTER_SECONDS)),
+        )
+
+
+class Admission:
+    """The lines of one HTTP worker."""
+
+    def __init__(self, process_count: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """``process_count`` render processes, which other workers may use as well."""
+        serving = [priorities_for_slot(slot, process_count) for slot in range(process_count)]
+        # Twice the processes: each finds its next task in the socket, and waits for no worker.
+        self._lines = {
+            priority: Line(2 * sum(priority in served for served in serving), clock)
+            for priority in PRIORITIES
+        }
+
+    def line(self, priority: Priority) -> Line:
+        return self._lines[priority]
+
+    def place(self, priority: Priority, caller: Caller) -> "Place":
+        return Place(self._lines[priority], caller)
+
+
+class Place:
+    """A place of a line: taken once, given back at the end of the block."""
+
+    def __init__(self, line: Line, caller: Caller) -> None:
+        self._line = line
+        self._caller = caller
+        self._entered_at: float | None = None
+
+    async def take(self) -> None:
+        """Wait for it, unless it is taken. Raises Overloaded."""
+        if self._entered_at is None:
+            self._entered_at = await self._line.enter(self._caller)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._entered_at is not None:
+            self._line.leave(self._entered_at)

@@ -1,0 +1,170 @@
+"""Check that a server with these settings can start: `serve` stops, and `doctor` fails, alike.
+
+Each check raises ConfigError with a sentence for the operator. To add one, write it and add its
+line to `STARTUP_CHECKS`. None of them opens a connection.
+"""
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from proxy.app import create_app, open_dialects, open_tracing
+from proxy.cache.cdn import open_cdns
+from proxy.cache.factory import open_cache
+from proxy.config import Settings
+from proxy.errors import ConfigError
+from proxy.private_folder import check_private_folder
+from proxy.render.ipc import socket_path
+from proxy.render.scheduling import PRIORITIES
+from proxy.smartcrop.detector import SubjectDetector
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
+from proxy.sources.router import SourceRouter
+
+
+class CheckResult(Struct, frozen=True):
+    """A server starts with a ``note``, but not with what is ``bad``; ``advice`` may be empty."""
+
+    state: Literal["ok", "note", "bad"]
+    name: str
+    message: str
+    advice: str = ""
+
+
+def run_startup_checks(settings: Settings) -> Iterator[CheckResult]:
+    """Run all checks. May start threads: call it in a process that does not fork afterwards."""
+    failed = False
+    for name, check in STARTUP_CHECKS:
+        try:
+            yield check(settings)
+        except ConfigError as error:
+            failed = True
+            yield CheckResult("bad", name, str(error))
+    if not failed:  # else it would report the same once more
+        try:
+            create_app(settings)
+        except ConfigError as error:
+            yield CheckResult("bad", "app", str(error))
+
+
+def _check_links(settings: Settings) -> CheckResult:
+    settings.validate_keys()
+    dialects = open_dialects(settings)
+    links = settings.links
+    return CheckResult(
+        "ok",
+        "links",
+        f"signing keys: {len(links.keys)}, presets: {len(links.presets)}, path prefixes: "
+        f"{', '.join(sorted(dialects.prefixes)) or 'none'}",
+    )
+
+
+def _check_sources(settings: Settings) -> CheckResult:
+    SourceRouter.from_config(settings.sources, settings.limits)
+    return CheckResult("ok", "sources", ", ".join(("http(s) URLs", *settings.sources.aliases)))
+
+
+def _check_cache(settings: Settings) -> CheckResult:
+    config = settings.cache
+    directory = config.directory()
+    try:
+        check_private_folder(directory)
+    except ConfigError as error:
+        raise ConfigError(f"FRAMEKEEP_CACHE_DIR: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"FRAMEKEEP_CACHE_DIR: {directory}: {error.strerror}") from error
+    try:
+        open_cache(config, settings.shared_cache)
+    except ValueError as error:
+        raise ConfigError(f"FRAMEKEEP_SHARED_CACHE_URL: {error}") from error
+    if directory.exists() and not os.access(directory, os.W_OK | os.X_OK, effective_ids=True):
+        return CheckResult(
+            "note",
+            "cache",
+            f"{directory} cannot be written to, so nothing is cached on disk",
+            "remount it for writing, or choose another FRAMEKEEP_CACHE_DIR",
+        )
+    return CheckResult("ok", "cache", str(directory))
+
+
+def _check_runtime_directory(settings: Settings) -> CheckResult:
+    """Bind a socket, as the server will: not every file system allows it, or so long a path."""
+    directory = settings.runtime.directory()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="framekeep-check-", dir=directory) as folder,
+            socket.socket(socket.AF_UNIX) as listener,
+        ):
+            longest = max(PRIORITIES, key=len)
+            listener.bind(f"{socket_path(Path(folder), longest)}-+")  # as long as the server's path
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(
+            f"FRAMEKEEP_RUNTIME_DIR: no socket can be made in {directory}: {reason}"
+        ) from error
+    return CheckResult("ok", "runtime", str(directory))
+
+
+def _check_models(settings: Settings) -> CheckResult:
+    models = settings.models
+    models.validate()
+    files = models.installed_files()
+    if not files:
+        return CheckResult(
+            "ok",
+            "models",
+            "none; the built-in detectors are used",
+            "`framekeep models install` installs better ones",
+        )
+    if find_spec("onnxruntime") is None:
+        raise ConfigError(
+            "FRAMEKEEP_MODELS_DIR: onnxruntime is missing; pip install 'framekeep[models]'"
+        )
+    try:
+        SubjectDetector(models).load()
+    except ValueError as error:
+        raise ConfigError(
+            f"FRAMEKEEP_MODELS_DIR: {error}; `framekeep models install` installs a valid file"
+        ) from error
+    return CheckResult("ok", "models", ", ".join(str(path) for path in files))
+
+
+def _check_cdns(settings: Settings) -> CheckResult:
+    cdns = open_cdns(settings.cdn, HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK)))
+    return CheckResult("ok", "cdns", ", ".join(cdn.name for cdn in cdns) or "none")
+
+
+def _check_metrics(settings: Settings) -> CheckResult:
+    if settings.metrics.access == "keys" and not settings.metrics.keys:
+        raise ConfigError(
+            "FRAMEKEEP_METRICS_ACCESS is keys, and FRAMEKEEP_METRICS_KEYS is not set, so nobody "
+            "could read /metrics"
+        )
+    return CheckResult("ok", "metrics", f"FRAMEKEEP_METRICS_ACCESS is {settings.metrics.access}")
+
+
+def _check_tracing(settings: Settings) -> CheckResult:
+    tracing = open_tracing(settings.tracing)
+    if tracing is None:
+        return CheckResult("ok", "tracing", "turned off")
+    tracing.shutdown()
+    return CheckResult("ok", "tracing", "sent by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+STARTUP_CHECKS: tuple[tuple[str, Callable[[Settings], CheckResult]], ...] = (
+    ("links", _check_links),
+    ("sources", _check_sources),
+    ("cache", _check_cache),
+    ("runtime", _check_runtime_directory),
+    ("models", _check_models),
+    ("cdns", _check_cdns),
+    ("metrics", _check_metrics),
+    ("tracing", _check_tracing),
+)
+"""Each with the name of its line in the output of `doctor`."""
