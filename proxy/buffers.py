@@ -105,10 +105,13 @@ class OutputWriter:
 
 
 class SharedBufferWriter:
-    """Writes a new buffer in anonymous memory, and hashes the bytes as they come."""
+    """Writes a new buffer, and hashes the bytes as they come."""
 
-    def __init__(self) -> None:
-        self._descriptor = os.memfd_create("original", os.MFD_CLOEXEC)
+    def __init__(self, descriptor: int | None = None) -> None:
+        """Take over a descriptor of an empty file; without one, write in anonymous memory."""
+        if descriptor is None:
+            descriptor = os.memfd_create("original", os.MFD_CLOEXEC)
+        self._descriptor = descriptor
         self._close = weakref.finalize(self, os.close, self._descriptor)
         self._sha256 = hashlib.sha256()
         self.size = 0
@@ -120,6 +123,10 @@ class SharedBufferWriter:
             written = os.write(self._descriptor, rest)
             rest = rest[written:]
             self.size += written
+
+    def read(self, size: int) -> bytes:
+        """A copy of the first bytes that were written."""
+        return os.pread(self._descriptor, size, 0)
 
     def finish(self) -> SharedBuffer:
         """The buffer; this object cannot be used afterwards."""

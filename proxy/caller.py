@@ -17,6 +17,9 @@ from proxy.errors import ProxyError
 WaitError = Callable[[], ProxyError | None]
 """Makes the error of a caller whose deadline passes in a wait. None: work was being done."""
 
+_TIMER_SLACK_SECONDS = 0.01
+"""How much too early the timer of an event loop may be."""
+
 
 class Deadline:
     """When a caller stops waiting, by the monotonic clock."""
@@ -37,6 +40,11 @@ class Deadline:
         """Seconds that are left; negative once it has passed."""
         return self._at - time.monotonic()
 
+    def timeout(self) -> asyncio.Timeout:
+        """A block in which the task is cancelled, with a TimeoutError, when it passes."""
+        remaining = self.remaining()
+        return asyncio.timeout(remaining if math.isfinite(remaining) else None)
+
     @contextmanager
     def waiting(self, error: WaitError) -> Iterator[None]:
         """Declare what the block waits for; see `interrupted_wait`."""
@@ -44,7 +52,8 @@ class Deadline:
         try:
             yield
         except asyncio.CancelledError:
-            self._interrupted = error()
+            if self.remaining() < _TIMER_SLACK_SECONDS:
+                self._interrupted = error()
             raise
         finally:
             self._waits.remove(error)
@@ -55,7 +64,7 @@ class Deadline:
         return next((error for error in errors if error is not None), None)
 
     def interrupted_wait(self) -> ProxyError | None:
-        """The error of the wait that a cancellation ended, if it ended one."""
+        """The error of the wait that the deadline ended, if it ended one."""
         return self._interrupted
 
 
@@ -97,9 +106,9 @@ class Caller(NamedTuple):
 _current: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
-def current_caller() -> Caller:
-    """The caller of the current request; where there is none, one that waits without end."""
-    return _current.get() or Caller("", Deadline())
+def current_caller(default: Caller | None = None) -> Caller:
+    """The caller of the current request; else the default; else one that waits without end."""
+    return _current.get() or default or Caller("", Deadline())
 
 
 @contextmanager
@@ -111,6 +120,3 @@ def serving(caller: Caller) -> Iterator[None]:
     finally:
         _current.reset(token)
 
-
-def has_caller() -> bool:
-    return _current.get() is not None

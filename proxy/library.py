@@ -58,6 +58,9 @@ class Framekeep:
     def render(self, image: bytes, *steps: str) -> Rendition:
         """Render an image with steps that are written as in a link.
 
+        Threads take turns, since libvips reports errors to the process and not to the thread; it
+        uses all cores for one image. To render several at a time, use processes.
+
         Raises:
             InvalidLink, InvalidOperation: naming the step, the reason and the limit.
             ImageError: no rendition can be made of these bytes.

@@ -188,8 +188,19 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(
             description=(
-                "Time in seconds for one request from its start to its result. After it, the "
-                "request is answered with 504."
+                "Time in seconds for one request of a link from its start to its result. A request "
+                "that cannot be finished in it is answered with 503 while it waits, with 504 while "
+                "it is worked on."
             )
         ),
     ] = 30.0
+
+    api_request_timeout_seconds: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "The same for one request of an API. Clients of APIs wait longer than browsers do, "
+                "and few of them retry."
+            )
+        ),
+    ] = 120.0

@@ -1,7 +1,7 @@
 """Originals: references to them, their bytes once fetched, and what their source said of them."""
 
 import hashlib
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from msgspec import Struct, field
 
@@ -34,6 +34,11 @@ class SourceRef(Struct, frozen=True, dict=True):
         """The text after the first colon: the path in ``ALIAS:path``."""
         return self.text.partition(":")[2]
 
+    @property
+    def host(self) -> str:
+        """The host in the URL, or the alias."""
+        return source_host(self.text)
+
     @cached_property
     def key(self) -> str:
         extra = [part.encode() for header in self.headers for part in header]
@@ -42,15 +47,25 @@ class SourceRef(Struct, frozen=True, dict=True):
         return digest(b"address", self.text.encode(), self.version.encode(), *extra)
 
 
-class Upload(Struct, frozen=True, dict=True):
+class Upload(Struct, frozen=True, eq=False):
     """An original in the body of the request. Equal bytes are the same original."""
 
-    body: bytes
+    body: SharedBuffer
 
-    @cached_property
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Upload":
+        return cls(SharedBuffer.from_bytes(data))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Upload) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the bytes, in hexadecimal."""
-        return hashlib.sha256(self.body).hexdigest()
+        return self.body.digest
 
     @property
     def scheme(self) -> str:
@@ -62,6 +77,15 @@ class Upload(Struct, frozen=True, dict=True):
 
 
 OriginalRef = SourceRef | Upload
+
+
+@lru_cache(maxsize=1024)  # cache hits are for the same originals again and again
+def source_host(text: str) -> str:
+    """The host in the text of a `SourceRef`, or its alias."""
+    scheme, _, rest = text.partition(":")
+    if not rest.startswith("//"):
+        return scheme
+    return rest[2:].partition("/")[0].partition("?")[0].rpartition("@")[2]
 
 
 class Validators(Struct, frozen=True):

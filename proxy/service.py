@@ -15,6 +15,7 @@ from proxy.cache.negative import NegativeCache
 from proxy.cache.originals import OriginCache, restore_error, source_tags
 from proxy.cache.refresh import BackgroundRefresh
 from proxy.cache.renditions import RenditionCache, StoredRendition
+from proxy.caller import Caller, Deadline, current_caller, serving
 from proxy.errors import (
     CapacityError,
     DeadlineExceeded,
@@ -54,7 +55,7 @@ class ImageResult(Struct, frozen=True):
 
 
 class ImageService:
-    """Every request has one deadline, ``deadline_seconds``, from its first wait to its result."""
+    """Every request has one deadline, from its first wait to its result: that of its caller."""
 
     def __init__(
         self,
@@ -68,7 +69,10 @@ class ImageService:
         deadline_seconds: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``clock`` is in Unix seconds."""
+        """``deadline_seconds`` are for work that no request waits for.
+
+        ``clock`` is in Unix seconds.
+        """
         self._renditions = renditions
         self._origins = origins
         self._renderer = renderer
@@ -94,7 +98,7 @@ class ImageService:
                 return replace(self._result(request, cached, "hit"), is_current=is_current)
             case Stale(due) if cached:
                 if due:
-                    self._refresh.start(request.key, self._render_once(request, "background"))
+                    self._refresh.start(request.key, self._render_in_background(request))
                 return self._result(request, cached, "stale")
         try:
             rendered = await self._render_once(request, priority)
@@ -112,6 +116,11 @@ class ImageService:
                 partial(self._fetch_render_store, request, priority),
                 recheck=partial(self._renditions.get_fresh, request.key, request.sources),
             )
+
+    async def _render_in_background(self, request: ImageRequest) -> None:
+        """Render for nobody: the request that started it has its answer."""
+        with serving(self._background_caller()):
+            await self._render_once(request, "background")
 
     async def _fetch_render_store(self, request: ImageRequest, priority: Priority) -> StoredRendition:
         started_at = self._clock()
@@ -177,14 +186,21 @@ class ImageService:
             tags=tuple(dict.fromkeys((*_tags(request, stored), *cached.tags))),
         )
 
+    def _background_caller(self) -> Caller:
+        return Caller("", Deadline(self._deadline_seconds))
+
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:
-        seconds = self._deadline_seconds
+        """Raise Overloaded where the deadline passes in a wait, DeadlineExceeded elsewhere."""
+        caller = current_caller(self._background_caller())
         try:
-            async with asyncio.timeout(seconds):
-                yield
+            with serving(caller):
+                async with caller.deadline.timeout():
+                    yield
         except TimeoutError as error:
-            raise DeadlineExceeded(f"request deadline exceeded after {seconds:g} s") from error
+            raise caller.deadline.interrupted_wait() or DeadlineExceeded(
+                f"request deadline exceeded after {caller.deadline.seconds:g} s"
+            ) from error
 
 
 def _tags(request: ImageRequest, stored: StoredRendition) -> tuple[str, ...]:

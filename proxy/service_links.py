@@ -14,22 +14,31 @@ https://kubernetes.io/docs/concepts/services-networking/service/#environment-var
 
 import re
 from collections.abc import Iterable
-from ipaddress import ip_address
 
-_NAME = re.compile(
-    r"""
-    [A-Z](?:[A-Z0-9_]*[A-Z0-9])?_                               # the name of the Service
+_ADDRESS = r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3} | [0-9a-f.]*:[0-9a-f:.]+)"
+_HOST = r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3} | \[[0-9a-f.]*:[0-9a-f:.]+\])"
+_PORT = "[1-9][0-9]{0,4}"
+
+_URL = re.compile(rf"(?:tcp|udp|sctp)://{_HOST}:{_PORT}", re.VERBOSE | re.ASCII)
+# Names alone are ambiguous: `X_SERVICE_PORT` is a port of the Service `x`, or the URL of
+# `x-service`. So each form is matched together with its value.
+_LINK = re.compile(
+    rf"""
+    [A-Z](?:[A-Z0-9_]*[A-Z0-9])?_  # the name of the Service
     (?:
-        (?P<host> SERVICE_HOST)
-      | (?P<number> SERVICE_PORT(?:_[A-Z0-9_]*[A-Z0-9])?)
-      | PORT(?:_(?P<port>[0-9]+)_(?P<protocol>TCP|UDP|SCTP)(?:_(?P<part>PROTO|PORT|ADDR))?)?
+        SERVICE_HOST={_ADDRESS}
+      | SERVICE_PORT(?:_[A-Z0-9_]+)?={_PORT}
+      | PORT={_URL.pattern}
+      | PORT_(?P<port>{_PORT})_(?P<protocol>TCP|UDP|SCTP)
+        (?:
+            =(?i:(?P=protocol))://{_HOST}:(?P=port)
+          | _PROTO=(?i:(?P=protocol))
+          | _PORT=(?P=port)
+          | _ADDR={_ADDRESS}
+        )
     )
     """,
     re.VERBOSE | re.ASCII,
-)
-_URL = re.compile(
-    r"(?P<protocol>tcp|udp|sctp)://(?:\[(?P<ipv6>[^\]]+)\]|(?P<ipv4>[^:\[\]]+)):(?P<port>[0-9]+)",
-    re.ASCII,
 )
 
 
@@ -39,42 +48,6 @@ def is_service_link(variable: str, value: str, settings: Iterable[str] = ()) -> 
     A Service may have a name that gives the variable of one of the ``settings``, as
     ``framekeep-server`` gives ``FRAMEKEEP_SERVER_PORT``. That one is a link if its value is a URL.
     """
-    name = _NAME.fullmatch(variable)
-    if name is None:
+    if _LINK.fullmatch(f"{variable}={value}") is None:
         return False
-    if name["host"]:
-        is_link = _is_address(value)
-    elif name["number"]:
-        is_link = _is_port(value)
-    elif name["part"] == "PROTO":
-        is_link = value == name["protocol"].lower()
-    elif name["part"] == "PORT":
-        is_link = value == name["port"]
-    elif name["part"] == "ADDR":
-        is_link = _is_address(value)
-    else:
-        return _is_url(value, port=name["port"], protocol=name["protocol"])
-    return is_link and variable not in settings
-
-
-def _is_url(value: str, *, port: str | None, protocol: str | None) -> bool:
-    url = _URL.fullmatch(value)
-    return (
-        url is not None
-        and _is_address(url["ipv6"] or url["ipv4"])
-        and _is_port(url["port"])
-        and port in (None, url["port"])
-        and protocol in (None, url["protocol"].upper())
-    )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_port(text: str) -> bool:
-    return re.fullmatch("[1-9][0-9]{0,4}", text, re.ASCII) is not None and int(text) <= 65_535
+    return variable not in settings or _URL.fullmatch(value) is not None

@@ -3,7 +3,9 @@
 1. A call belongs to none of its callers. Each may leave; when the last one has left, the call is
    cancelled.
 2. Its result or error is given to all callers, and is not remembered afterwards.
-3. Between processes, the one that works holds a lock, which the kernel releases when the process
+3. A call has as much time as its most patient caller: it must not end for all because the first
+   one would not wait.
+4. Between processes, the one that works holds a lock, which the kernel releases when the process
    dies. The others wait for the lock, and then check first whether the work was done meanwhile.
 
 The lock is one byte of a file, at an offset that is derived from the key. Nothing is created or
@@ -21,12 +23,13 @@ import struct
 import time
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from proxy.caller import Caller, SharedDeadline, current_caller, serving
 from proxy.errors import Overloaded, ProxyError
 
 logger = logging.getLogger("framekeep.singleflight")
@@ -46,9 +49,12 @@ _FLOCK = struct.Struct("hh4xqqi4x")
 
 
 class _Call:
-    def __init__(self, task: asyncio.Task[Any]) -> None:
-        self.task = task
+    def __init__(self, work: Coroutine[Any, Any, Any], client: str) -> None:
+        """Start the work, with a caller that stands for all who wait for it."""
+        self.deadline = SharedDeadline()
         self.waiters = 0
+        with serving(Caller(client, self.deadline)):
+            self.task = asyncio.get_running_loop().create_task(work)
 
 
 class SingleFlight:
@@ -76,15 +82,17 @@ class SingleFlight:
         Raises what ``fn`` raises; each caller gets its own copy of a ProxyError. Raises Overloaded
         when the server stops.
         """
+        caller = current_caller()
         call = self._calls.get(key)
         is_first = call is None
         if call is None:
-            call = _Call(asyncio.get_running_loop().create_task(self._run(key, fn, recheck)))
+            call = _Call(self._run(key, fn, recheck), caller.client)
             self._calls[key] = call
             call.task.add_done_callback(partial(self._on_done, key))
         call.waiters += 1
         try:
-            await asyncio.wait((call.task,))
+            with call.deadline.joined_by(caller.deadline):
+                await asyncio.wait((call.task,))
         finally:
             call.waiters -= 1
             if not call.waiters and not call.task.done():
@@ -145,10 +153,11 @@ class FileLocks:
         """Hold a lock that excludes other processes, but not other tasks of this process."""
         offset = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
         poll_seconds = _MIN_POLL_SECONDS
-        while not self._try_lock(fcntl.F_WRLCK, offset):
-            # To wait in the kernel would take a thread for each key, and could not be cancelled.
-            await asyncio.sleep(poll_seconds)
-            poll_seconds = min(_MAX_POLL_SECONDS, poll_seconds * 1.5)
+        with current_caller().deadline.waiting(_other_worker_error):
+            while not self._try_lock(fcntl.F_WRLCK, offset):
+                # To wait in the kernel would take a thread for each key, and could not be cancelled.
+                await asyncio.sleep(poll_seconds)
+                poll_seconds = min(_MAX_POLL_SECONDS, poll_seconds * 1.5)
         self._holders[offset] += 1
         try:
             yield
@@ -192,3 +201,7 @@ class FileLocks:
                 logger.info("lock file usable again (%s)", self._path)
             self._retry_seconds = 0.0
         return True
+
+
+def _other_worker_error() -> Overloaded:
+    return Overloaded("single flight timeout: another worker is still working on the same result")

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +41,14 @@ def children(pid: int) -> list[int]:
 
 @asynccontextmanager
 async def dev_server(
-    cache_dir: Path, *args: str, environment: Mapping[str, str] | None = None
+    cache_dir: Path,
+    *args: str,
+    environment: Mapping[str, str] | None = None,
+    run_as: Collection[str] = (),
 ) -> AsyncIterator[DevServer]:
-    """Run `framekeep serve --dev` with these arguments."""
+    """Run `framekeep serve --dev` with these arguments; ``run_as`` comes before the command."""
     process = await asyncio.create_subprocess_exec(
+        *run_as,
         *(sys.executable, "-m", "proxy", "serve", "--dev", "--port", "0", *args),
         stdout=subprocess.PIPE,
         env={**os.environ, "FRAMEKEEP_CACHE_DIR": str(cache_dir), **(environment or {})},

@@ -1,4 +1,4 @@
-"""Variables that Kubernetes sets for Services are not settings; nothing else is mistaken for one."""
+"""Variables that Kubernetes sets for Services are ignored; nothing else is taken for one."""
 
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_a_setting_with_a_plain_value_is_never_taken_for_a_service_link(
         ("FRAMEKEEP_PORT", "8080"),
         ("FRAMEKEEP_PORT", "http://10.0.0.1:8080"),
         ("FRAMEKEEP_PORT", "tcp://10.0.0.1"),
-        ("FRAMEKEEP_PORT", "tcp://10.0.0.1:99999"),
+        ("FRAMEKEEP_PORT", "tcp://10.0.0.1:0"),
         ("FRAMEKEEP_PORT", "tcp://cache.example.com:8080"),
         ("FRAMEKEEP_PORT_8080_TCP", "tcp://10.0.0.1:8081"),
         ("FRAMEKEEP_PORT_8080_TCP", "udp://10.0.0.1:8080"),

@@ -36,7 +36,7 @@ from scenarios import AVATAR, COLD, HITS, Scenario
 from servers import Nginx, NginxCache, Server
 from statistics_table import median
 
-FLOOR = "libvips floor"
+FLOOR = "libvips-floor"
 _MEMORY_SCENARIO = "progressive"
 _SETTLE_SECONDS = 3.0
 _HERD = 64

@@ -327,7 +327,7 @@ class NginxCache(Nginx):
     """nginx as a caching proxy in front of a server, configured by ``deploy/nginx.conf``."""
 
     def __init__(self, folder: Path, workers: int, *, upstream: Server) -> None:
-        super().__init__(folder, workers, files=folder, name="nginx cache")
+        super().__init__(folder, workers, files=folder, name="nginx-cache")
         self.upstream = upstream
 
     def http_block(self) -> str:
@@ -345,7 +345,7 @@ class NginxCache(Nginx):
 class AsgiFloor(Server):
     """uvicorn and a minimal ASGI app: a floor for hits."""
 
-    name = "asgi floor"
+    name = "asgi-floor"
 
     def __init__(self, folder: Path, workers: int, *, files: Path) -> None:
         super().__init__(folder, workers)

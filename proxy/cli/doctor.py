@@ -186,7 +186,7 @@ async def _sandbox_guards(settings: Settings) -> Mapping[str, str]:
         runtime_dir=settings.runtime.directory(),
     )
     async with manager:
-        pool = RenderPool(manager.directory, queue_timeout_seconds=60)
+        pool = RenderPool(manager.directory)
         return (await pool.run(PING, None)).sandbox_guards
 
 

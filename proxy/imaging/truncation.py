@@ -6,12 +6,16 @@ them would serve half a picture as a whole one. libjpeg reports only the first f
 truncation after another fault goes unnoticed.
 
 libvips collects these warnings in its error buffer. pyvips empties that buffer whenever it looks up
-an operation by name, and logs its content: so both are searched. The buffer belongs to the process:
-detection is exact where one picture is decoded at a time, as in render processes.
+an operation by name, and logs its content: so both are searched. The buffer belongs to the
+process, so threads that compute pixels take turns (`exclusive`); for one picture libvips uses all
+cores anyway.
 """
 
 import logging
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from proxy.compat.pyvips import clear_errors, error_log, read_errors
 
@@ -39,13 +43,19 @@ error_log.addFilter(_filter)
 error_log.setLevel(logging.DEBUG)
 
 
-def reset() -> None:
-    """Forget what was reported, before the next picture."""
-    clear_errors()
-    _filter.error = ""
+_turn = threading.RLock()
+
+
+@contextmanager
+def exclusive() -> Iterator[None]:
+    """Let no other thread compute pixels meanwhile, and start without a report."""
+    with _turn:
+        clear_errors()
+        _filter.error = ""
+        yield
 
 
 def reported_error() -> str:
-    """The decoder's message about truncation since `reset`; empty if there was none."""
+    """The decoder's message about truncation, inside `exclusive`; empty if there was none."""
     _filter.search(read_errors())
     return _filter.error

@@ -20,20 +20,20 @@ _OUT_OF_MEMORY = re.compile(
 
 @contextmanager
 def translate_vips_errors() -> Iterator[None]:
-    """Translate errors, and raise BrokenImage for a truncated JPEG.
+    """Translate errors, and raise BrokenImage for a truncated JPEG. Threads take turns.
 
     Pixels are computed lazily: they must be read inside this context.
     """
-    truncation.reset()
-    try:
-        yield
-    except (pyvips.Error, MemoryError) as error:
-        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            raise ImageTooLarge(
-                "the picture needs more memory than a render process has "
-                "(FRAMEKEEP_RENDER_MAX_MEMORY_BYTES)",
-                detail=str(error),
-            ) from error
-        raise BrokenImage("the original is damaged or truncated", detail=str(error)) from error
-    if reported := truncation.reported_error():
-        raise BrokenImage("the original is damaged or truncated", detail=reported)
+    with truncation.exclusive():
+        try:
+            yield
+        except (pyvips.Error, MemoryError) as error:
+            if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+                raise ImageTooLarge(
+                    "the picture needs more memory than a render process has "
+                    "(FRAMEKEEP_RENDER_MAX_MEMORY_BYTES)",
+                    detail=str(error),
+                ) from error
+            raise BrokenImage("the original is damaged or truncated", detail=str(error)) from error
+        if reported := truncation.reported_error():
+            raise BrokenImage("the original is damaged or truncated", detail=reported)

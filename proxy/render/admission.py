@@ -12,7 +12,7 @@ so the order is decided here. Each priority has a line of its own:
 import asyncio
 import math
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -41,7 +41,7 @@ class FairQueue(Generic[Item]):
     """
 
     def __init__(self) -> None:
-        self._turns: OrderedDict[str, deque[Item]] = OrderedDict()
+        self._turns: OrderedDict[str, OrderedDict[Item, None]] = OrderedDict()
         self._size = 0
         self._longer: list[int] = []
         """How many clients have more than n items, by n."""
@@ -50,11 +50,11 @@ class FairQueue(Generic[Item]):
         return self._size
 
     def push(self, client: str, item: Item) -> None:
-        items = self._turns.setdefault(client, deque())
+        items = self._turns.setdefault(client, OrderedDict())
         if len(items) == len(self._longer):
             self._longer.append(0)
         self._longer[len(items)] += 1
-        items.append(item)
+        items[item] = None
         self._size += 1
 
     def pop(self) -> Item:
@@ -62,7 +62,7 @@ class FairQueue(Generic[Item]):
         if not self._turns:
             raise IndexError("pop from an empty queue")
         client, items = next(iter(self._turns.items()))
-        item = items.popleft()
+        item, _ = items.popitem(last=False)
         self._shrunk(client, items)
         if items:
             self._turns.move_to_end(client)
@@ -73,7 +73,7 @@ class FairQueue(Generic[Item]):
         items = self._turns.get(client)
         if items is None or item not in items:
             return False
-        items.remove(item)
+        del items[item]
         self._shrunk(client, items)
         return True
 
@@ -82,7 +82,7 @@ class FairQueue(Generic[Item]):
         own = len(self._turns.get(client, ()))
         return self._size if own + 1 >= len(self._longer) else sum(self._longer[: own + 1])
 
-    def _shrunk(self, client: str, items: deque[Item]) -> None:
+    def _shrunk(self, client: str, items: OrderedDict[Item, None]) -> None:
         self._size -= 1
         self._longer[len(items)] -= 1
         if not self._longer[-1]:
@@ -146,6 +146,10 @@ class Line:
             return None
         return self._overloaded(caller, "render queue too long")
 
+    def timeout_error(self, caller: Caller) -> Overloaded:
+        """The error of a caller whose deadline passes in this line."""
+        return self._overloaded(caller, "render queue timeout")
+
     async def enter(self, caller: Caller) -> float:
         """Wait for a place; returns when that was, for `leave`. Raises Overloaded."""
         if self._free and not self._queue:
@@ -159,10 +163,11 @@ class Line:
             self._last_left_at = self._clock()
         self._queue.push(caller.client, place)
         try:
-            with caller.deadline.waiting(lambda: self._overloaded(caller, "render queue timeout")):
-                await place
+            await place
         except asyncio.CancelledError:
-            if not self._queue.remove(caller.client, place):
+            if place.cancelled():
+                self._queue.remove(caller.client, place)
+            else:  # it was given in the moment of the cancellation
                 self._free += 1
                 self._admit()
             raise
@@ -170,7 +175,7 @@ class Line:
             # It would be killed at the deadline: the place is worth more to the next one.
             self._free += 1
             self._admit()
-            raise self._overloaded(caller, "render queue timeout")
+            raise self.timeout_error(caller)
         return self._clock()
 
     def leave(self, entered_at: float) -> None:
@@ -227,6 +232,10 @@ class Place:
         self._line = line
         self._caller = caller
         self._entered_at: float | None = None
+
+    def timeout_error(self) -> Overloaded:
+        """The error of the caller if its deadline passes before its task has started."""
+        return self._line.timeout_error(self._caller)
 
     async def take(self) -> None:
         """Wait for it, unless it is taken. Raises Overloaded."""

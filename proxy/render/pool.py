@@ -1,4 +1,4 @@
-"""The render processes as an HTTP worker sees them: a bounded queue, then a hard deadline.
+"""The render processes as an HTTP worker sees them: a fair queue, then a hard deadline.
 
 The render processes belong to the machine and are shared by its workers. All of them accept on the
 same sockets, one for each priority, so that the kernel hands each task to an idle process. Buffers
@@ -6,24 +6,28 @@ travel as file descriptors and are mapped there: their bytes are never copied.
 
 What can go wrong:
 
-1. A task that finds ``max_queue`` others waiting, or that no process accepts within
-   ``queue_timeout_seconds``, raises Overloaded.
-2. A process is killed at the deadline, inside any call: DeadlineExceeded.
+1. A task that could not be finished before the deadline of its caller raises Overloaded at once.
+2. A process is killed at the render deadline, inside any call: DeadlineExceeded.
 3. A process that dies earlier costs one more try; the second death is RenderFailed.
-4. A caller that is cancelled closes its connection, which ends the task soon after.
+4. A caller that is cancelled leaves the queue, or closes its connection, which ends the task soon
+   after.
+5. A client whose tasks end like 2 and 3 again and again is served when nothing else waits.
 """
 
 import asyncio
 import socket
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from proxy.buffers import OutputBuffer, SharedBuffer
+from proxy.caller import Caller, current_caller
 from proxy.errors import DeadlineExceeded, Overloaded, RenderFailed
+from proxy.render.admission import Admission, Place
 from proxy.render.ipc import (
     REPLY_HEADER,
     TIMESTAMP,
@@ -36,7 +40,7 @@ from proxy.render.ipc import (
     send_task,
     socket_path,
 )
-from proxy.render.scheduling import Priority
+from proxy.render.scheduling import PRIORITIES, FailureTracker, Priority
 from proxy.telemetry.request_context import stage
 
 _DEADLINE_GRACE_SECONDS = 5.0
@@ -60,18 +64,26 @@ class RenderPool:
         self,
         directory: Path,
         *,
-        max_queue: int = 64,
-        queue_timeout_seconds: float = 5.0,
+        process_count: int = 1,
         max_result_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        """``directory`` is where the sockets of the render processes are."""
+        """``directory`` is where the sockets of the ``process_count`` render processes are."""
         self._directory = directory
-        self._max_queue = max_queue
-        self._queue_timeout_seconds = queue_timeout_seconds
+        self._admission = Admission(process_count)
+        self._failures = FailureTracker()
         self._max_result_bytes = max_result_bytes
-        self.waiting = 0
+        self.queue_lengths: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
         self.running = 0
         self.outcomes: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that no process has started yet."""
+        return sum(self.queue_lengths.values())
+
+    def wait_seconds(self, priority: Priority) -> float:
+        """How long a task at the end of the queue of this priority will wait, estimated."""
+        return self._admission.line(priority).wait_seconds()
 
     async def run(
         self,
@@ -86,7 +98,7 @@ class RenderPool:
 
         Raises:
             ProxyError: the task's own error.
-            Overloaded: the queue is full, or no process became free in time.
+            Overloaded: it could not be finished before the deadline of the current caller.
             DeadlineExceeded: the task was killed at its deadline.
             RenderFailed: two processes died of the task, or its handler has a bug.
         """
@@ -117,23 +129,25 @@ class RenderPool:
         priority: Priority,
         deadline_seconds: float,
     ) -> tuple[ReplyType, bytearray]:
-        for _ in range(_MAX_TRIES):
-            try:
-                return await self._run_once(message, buffers, priority, deadline_seconds)
-            except _ProcessDied:
-                self.outcomes["crashed"] += 1
-            except asyncio.CancelledError:
-                self.outcomes["cancelled"] += 1
-                raise
+        caller = current_caller()
+        if self._failures.is_penalized(caller.client):
+            priority = "background"
+        with self._admission.place(priority, caller) as place:
+            for _ in range(_MAX_TRIES):
+                try:
+                    return await self._run_once(
+                        message, buffers, priority, deadline_seconds, caller, place
+                    )
+                except _ProcessDied:
+                    self.outcomes["crashed"] += 1
+                except asyncio.CancelledError:
+                    self.outcomes["cancelled"] += 1
+                    raise
         raise self._failure(f"render process died {_MAX_TRIES} times")
 
     def _failure(self, detail: str) -> RenderFailed:
         self.outcomes["failed"] += 1
         return RenderFailed("the image could not be rendered", detail=detail)
-
-    def _rejection(self, message: str) -> Overloaded:
-        self.outcomes["rejected"] += 1
-        return Overloaded(message, retry_after=max(1, round(self._queue_timeout_seconds)))
 
     async def _run_once(
         self,
@@ -141,20 +155,46 @@ class RenderPool:
         buffers: Sequence[SharedBuffer | OutputBuffer],
         priority: Priority,
         deadline_seconds: float,
+        caller: Caller,
+        place: Place,
     ) -> tuple[ReplyType, bytearray]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.setblocking(False)
             try:
-                with stage("queue"):
-                    started_at = await self._wait_started(connection, message, buffers, priority)
+                with stage("queue"), caller.deadline.waiting(place.timeout_error):
+                    self.queue_lengths[priority] += 1
+                    try:
+                        await self._take(place)
+                        started_at = await self._wait_started(
+                            connection, message, buffers, priority
+                        )
+                    finally:
+                        self.queue_lengths[priority] -= 1
                 self.running += 1
                 try:
-                    with stage("render"):
+                    with stage("render"), self._count_failures(caller, started_at):
                         return await self._wait_finished(connection, started_at, deadline_seconds)
                 finally:
                     self.running -= 1
             except (ConnectionError, _ProcessDied) as error:
                 raise _ProcessDied from error
+
+    async def _take(self, place: Place) -> None:
+        try:
+            await place.take()
+        except Overloaded:
+            self.outcomes["rejected"] += 1
+            raise
+
+    @contextmanager
+    def _count_failures(self, caller: Caller, started_at: float) -> Iterator[None]:
+        """Note whether this client's task was worth its time; a task that was cancelled is not."""
+        try:
+            yield
+        except (DeadlineExceeded, ConnectionError, _ProcessDied):
+            self._failures.record_failure(caller.client, time.monotonic() - started_at)
+            raise
+        self._failures.record_success(caller.client, time.monotonic() - started_at)
 
     async def _wait_started(
         self,
@@ -164,26 +204,15 @@ class RenderPool:
         priority: Priority,
     ) -> float:
         """Send the task and wait until a process has started it; the monotonic time of that."""
-        if self.waiting >= self._max_queue:
-            raise self._rejection(f"render queue full: {self._max_queue} tasks are waiting")
-        self.waiting += 1
-        try:
-            async with asyncio.timeout(self._queue_timeout_seconds):
-                self._connect(connection, priority)
-                rest = send_task(connection, message, [buffer.descriptor for buffer in buffers])
-                if rest:  # to send nothing would fail where the process has replied already
-                    await asyncio.get_running_loop().sock_sendall(connection, rest)
-                reply, payload = await self._read_reply(connection)
-                if reply is not ReplyType.STARTED or len(payload) != TIMESTAMP.size:
-                    raise _ProcessDied
-                started_at: float = TIMESTAMP.unpack(payload)[0]
-                return min(started_at, time.monotonic())
-        except TimeoutError as error:
-            raise self._rejection(
-                f"render queue timeout: no process free within {self._queue_timeout_seconds:g} s"
-            ) from error
-        finally:
-            self.waiting -= 1
+        self._connect(connection, priority)
+        rest = send_task(connection, message, [buffer.descriptor for buffer in buffers])
+        if rest:  # to send nothing would fail where the process has replied already
+            await asyncio.get_running_loop().sock_sendall(connection, rest)
+        reply, payload = await self._read_reply(connection)
+        if reply is not ReplyType.STARTED or len(payload) != TIMESTAMP.size:
+            raise _ProcessDied
+        started_at: float = TIMESTAMP.unpack(payload)[0]
+        return min(started_at, time.monotonic())
 
     def _connect(self, connection: socket.socket, priority: Priority) -> None:
         try:
@@ -191,9 +220,8 @@ class RenderPool:
             # take a full backlog, which is EAGAIN here, for a connection in progress.
             connection.connect(socket_path(self._directory, priority))
         except BlockingIOError as error:
-            raise self._rejection(
-                "render queue full: no room in the backlog of the socket"
-            ) from error
+            self.outcomes["rejected"] += 1
+            raise Overloaded("render queue full: no room in the backlog of the socket") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise self._failure(f"no render processes: {error}") from error
 

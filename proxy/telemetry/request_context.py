@@ -7,7 +7,6 @@ Any code records into the current request: ``with stage("fetch"): …``,
 import time
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -89,15 +88,7 @@ class RequestContext:
         """The host that the original comes from, or the name of a configured source."""
         if not isinstance(self.source, SourceRef):
             return "" if self.source is None else "upload"
-        return _host(self.source.text)
-
-
-@lru_cache(maxsize=1024)  # cache hits are for the same originals again and again
-def _host(url: str) -> str:
-    scheme, _, rest = url.partition(":")
-    if not rest.startswith("//"):
-        return scheme
-    return rest[2:].partition("/")[0].partition("?")[0].rpartition("@")[2]
+        return self.source.host
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("request", default=None)

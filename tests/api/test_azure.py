@@ -1,4 +1,4 @@
-"""Both Azure faces on the wire, where the official clients do not show it."""
+"""Both Azure APIs over HTTP, where the official clients do not show it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,32 +10,32 @@ import pytest
 from live_server import KEY, OTHER_KEY, LiveServer, live_server
 
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-PICTURE = photos.encode_scene("JPEG")
+IMAGE = photos.encode_scene("JPEG")
 OCTET_STREAM = "application/octet-stream"
 OCTETS = {"content-type": OCTET_STREAM}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    folder: Path = tmp_path_factory.mktemp("cache")
-    with live_server(folder) as served:
+    directory: Path = tmp_path_factory.mktemp("cache")
+    with live_server(directory) as served:
         yield served
 
 
 Body = bytes | Iterator[bytes]
 
 
-def post(server: LiveServer, path: str, body: Body = PICTURE, **headers: str) -> httpx.Response:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+def post(server: LiveServer, path: str, body: Body = IMAGE, **headers: str) -> httpx.Response:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.post(
-        server.url + path, content=body, headers={"ocp-apim-subscription-key": KEY, **named}
+        server.url + path, content=body, headers={"ocp-apim-subscription-key": KEY, **fields}
     )
 
 
 def vision(
     server: LiveServer,
     query: str = "width=60&height=40",
-    body: Body = PICTURE,
+    body: Body = IMAGE,
     content_type: str = OCTET_STREAM,
     **headers: str,
 ) -> httpx.Response:
@@ -44,7 +44,7 @@ def vision(
 
 
 def analysis(
-    server: LiveServer, query: str = "", body: Body = PICTURE, content_type: str = OCTET_STREAM
+    server: LiveServer, query: str = "", body: Body = IMAGE, content_type: str = OCTET_STREAM
 ) -> httpx.Response:
     path = "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops"
     return post(server, f"{path}&{query}", body, content_type=content_type)
@@ -54,21 +54,21 @@ def analysis(
 
 
 @pytest.mark.parametrize("version", ["v1.0", "v2.0", "v2.1", "v3.0", "v3.1", "v3.2"])
-def test_thumbnails_by_every_spelling(server: LiveServer, version: str) -> None:
-    answer = post(
+def test_thumbnails_by_every_version(server: LiveServer, version: str) -> None:
+    response = post(
         server, f"/vision/{version}/generateThumbnail?width=60&height=40&smartCropping=true",
         content_type="application/octet-stream",
     )  # fmt: skip
-    assert answer.status_code == 200
-    assert photos.decode(answer.content).size == (60, 40)
+    assert response.status_code == 200
+    assert photos.decode(response.content).size == (60, 40)
 
 
 @pytest.mark.parametrize("version", ["v2.0", "v2.1", "v3.0", "v3.1"])
-def test_older_areas_of_interest_know_no_model(server: LiveServer, version: str) -> None:
-    answer = post(
+def test_older_versions_of_area_of_interest_have_no_model(server: LiveServer, version: str) -> None:
+    response = post(
         server, f"/vision/{version}/areaOfInterest?model-version=x", content_type=OCTET_STREAM
     )
-    assert set(answer.json()) == {"areaOfInterest", "requestId", "metadata"}
+    assert set(response.json()) == {"areaOfInterest", "requestId", "metadata"}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_older_areas_of_interest_know_no_model(server: LiveServer, version: str)
         "/computervision/imageAnalysis:analyze?API-VERSION=2023-04-01-preview&Features=SmartCrops",
     ],
 )
-def test_paths_and_names_are_read_generously(server: LiveServer, path: str) -> None:
+def test_case_and_extra_slashes_do_not_matter(server: LiveServer, path: str) -> None:
     assert post(server, path, content_type=OCTET_STREAM).status_code == 200
 
 
@@ -100,10 +100,10 @@ def test_paths_and_names_are_read_generously(server: LiveServer, path: str) -> N
         "/computervision/imageanalysis:analyze?api-version=2023-10-01&model-name=mine",
     ],
 )
-def test_what_is_not_here(server: LiveServer, path: str) -> None:
-    answer = post(server, path, content_type=OCTET_STREAM)
-    assert answer.status_code == 404
-    assert answer.json() == {"error": {"code": "404", "message": "Resource not found"}}
+def test_unknown_paths_and_versions_are_not_found(server: LiveServer, path: str) -> None:
+    response = post(server, path, content_type=OCTET_STREAM)
+    assert response.status_code == 404
+    assert response.json() == {"error": {"code": "404", "message": "Resource not found"}}
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
@@ -114,8 +114,10 @@ def test_what_is_not_here(server: LiveServer, path: str) -> None:
         "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops",
     ],
 )
-def test_both_are_only_posted_to(server: LiveServer, path: str, method: str) -> None:
-    assert httpx.request(method, server.url + path).status_code == 404
+def test_only_post_is_found(server: LiveServer, path: str, method: str) -> None:
+    response = httpx.request(method, server.url + path)
+    assert response.status_code == 404
+    assert "allow" not in response.headers
 
 
 # Keys.
@@ -142,17 +144,17 @@ def test_both_are_only_posted_to(server: LiveServer, path: str, method: str) -> 
         "/computervision/imageanalysis:analyze?api-version=2023-10-01&features=smartCrops",
     ],
 )
-def test_where_a_key_may_stand(
+def test_places_of_a_key(
     server: LiveServer, path: str, headers: dict[str, str], query: str, status: int
 ) -> None:
-    answer = httpx.post(server.url + path + query, content=PICTURE, headers=OCTETS | headers)
-    assert answer.status_code == status
+    response = httpx.post(server.url + path + query, content=IMAGE, headers=OCTETS | headers)
+    assert response.status_code == status
     if status == 401:
-        assert answer.json()["error"]["code"] == "401"
-        assert answer.json()["error"]["message"].startswith("Access denied due to invalid")
+        assert response.json()["error"]["code"] == "401"
+        assert response.json()["error"]["message"].startswith("Access denied due to invalid")
 
 
-def test_a_bad_key_is_told_before_a_bad_query(server: LiveServer) -> None:
+def test_the_key_is_checked_before_the_query(server: LiveServer) -> None:
     path = "/vision/v3.2/generateThumbnail?width=0"
     assert httpx.post(server.url + path, content=b"", headers=OCTETS).status_code == 401
 
@@ -161,38 +163,38 @@ def test_a_bad_key_is_told_before_a_bad_query(server: LiveServer) -> None:
 
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="img"; filename="a.jpg"\r\n'
-    b"Content-Type: image/png\r\n\r\n" + PICTURE + b"\r\n--b--\r\n"
+    b"Content-Type: image/png\r\n\r\n" + IMAGE + b"\r\n--b--\r\n"
 )
 
 
-@pytest.mark.parametrize("face", [vision, analysis])
-def test_three_forms_of_body_give_the_same(
-    server: LiveServer, face: Callable[..., httpx.Response]
+@pytest.mark.parametrize("call", [vision, analysis])
+def test_every_form_of_body_has_the_same_result(
+    server: LiveServer, call: Callable[..., httpx.Response]
 ) -> None:
-    url = server.origin.serve("/forms.jpg", PICTURE)
-    answers = [
-        face(server, body=PICTURE),
-        face(server, body=FORM, content_type="multipart/form-data; boundary=b"),
-        face(server, body=FORM, content_type="multipart/form-data"),
-        face(
+    url = server.origin.serve("/forms.jpg", IMAGE)
+    responses = [
+        call(server, body=IMAGE),
+        call(server, body=FORM, content_type="multipart/form-data; boundary=b"),
+        call(server, body=FORM, content_type="multipart/form-data"),
+        call(
             server,
             body=f'{{"url": "{url}", "other": [1]}}'.encode(),
             content_type="application/json; charset=utf-8",
         ),
-        face(server, body=iter([PICTURE[:100], PICTURE[100:]])),
+        call(server, body=iter([IMAGE[:100], IMAGE[100:]])),
     ]
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.content for answer in answers}) == 1
+    assert {response.status_code for response in responses} == {200}
+    assert len({response.content for response in responses}) == 1
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "image/jpeg", ""])
-def test_other_types_of_body(server: LiveServer, content_type: str) -> None:
-    answer = vision(server, content_type=content_type)
-    assert answer.status_code == 415
-    assert answer.json()["error"]["innererror"]["code"] == "UnsupportedMediaType"
-    answer = analysis(server, content_type=content_type)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["message"] == (
+def test_other_content_types_are_rejected(server: LiveServer, content_type: str) -> None:
+    response = vision(server, content_type=content_type)
+    assert response.status_code == 415
+    assert response.json()["error"]["innererror"]["code"] == "UnsupportedMediaType"
+    response = analysis(server, content_type=content_type)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == (
         f"The provided image content type {content_type} is not supported."
     )
 
@@ -214,35 +216,37 @@ def test_other_types_of_body(server: LiveServer, content_type: str) -> None:
         (b"", "application/octet-stream", "InvalidImageFormat"),
     ],
 )
-def test_bad_bodies(server: LiveServer, body: bytes, content_type: str, code: str) -> None:
-    answer = vision(server, body=body, content_type=content_type)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] == "InvalidRequest"
-    assert answer.json()["error"]["innererror"]["code"] == code
+def test_invalid_bodies_are_rejected(
+    server: LiveServer, body: bytes, content_type: str, code: str
+) -> None:
+    response = vision(server, body=body, content_type=content_type)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "InvalidRequest"
+    assert response.json()["error"]["innererror"]["code"] == code
     assert analysis(server, body=body, content_type=content_type).status_code == 400
 
 
-def test_an_encoded_body_is_not_unpacked(server: LiveServer) -> None:
-    answer = vision(server, content_encoding="gzip")
-    assert answer.json()["error"]["innererror"]["code"] == "BadArgument"
+def test_a_compressed_body_is_rejected(server: LiveServer) -> None:
+    response = vision(server, content_encoding="gzip")
+    assert response.json()["error"]["innererror"]["code"] == "BadArgument"
 
 
-def test_the_size_is_bounded_while_it_is_read(server: LiveServer) -> None:
-    """Chunked, so that no header tells; and more than is taken is never read."""
+def test_the_size_is_bounded_while_the_body_is_read(server: LiveServer) -> None:
+    """The body is chunked, so that no header has its length; the rest is never read."""
     sent = 0
 
-    def far_too_much() -> Iterator[bytes]:
+    def endless() -> Iterator[bytes]:
         nonlocal sent
         while sent < 2000:
             sent += 1
             yield b"\0" * 65_536
 
     try:
-        answer = vision(server, body=far_too_much())
+        response = vision(server, body=endless())
     except httpx.TransportError:
-        pass  # cut off: all that matters is that it ended
+        pass  # closed: all that matters is that it ended
     else:
-        assert answer.json()["error"]["innererror"]["code"] == "InvalidImageSize"
+        assert response.json()["error"]["innererror"]["code"] == "InvalidImageSize"
     assert sent < 2000
 
 
@@ -264,27 +268,28 @@ def test_the_size_is_bounded_while_it_is_read(server: LiveServer) -> None:
         ("width=60&height=40&smartCropping=yes", "BadArgument"),
         ("width=60&height=40&model-version=soon", "BadArgument"),
         ("width=60&height=40&model-version=1999-01-01", "BadArgument"),
+        ("width=60&height=40" + "&x=1" * 65, "BadArgument"),
     ],
 )
-def test_bad_parameters(server: LiveServer, query: str, code: str) -> None:
-    answer = vision(server, query)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["innererror"]["code"] == code
+def test_invalid_parameters_are_rejected(server: LiveServer, query: str, code: str) -> None:
+    response = vision(server, query)
+    assert response.status_code == 400
+    assert response.json()["error"]["innererror"]["code"] == code
 
 
 @pytest.mark.parametrize("model", ["latest", "latest-preview", "2021-04-01", "2021-05-01"])
-def test_models(server: LiveServer, model: str) -> None:
+def test_model_versions(server: LiveServer, model: str) -> None:
     assert vision(server, f"width=60&height=40&model-version={model}").status_code == 200
 
 
-def test_older_spellings_fail_flat(server: LiveServer) -> None:
-    answer = post(
+def test_older_versions_have_flat_errors(server: LiveServer) -> None:
+    response = post(
         server, "/vision/v2.0/generateThumbnail?width=0&height=1", content_type=OCTET_STREAM
     )
-    body = answer.json()
+    body = response.json()
     assert set(body) == {"code", "requestId", "message"}
     assert body["code"] == "InvalidThumbnailSize"
-    assert body["requestId"] == answer.headers["apim-request-id"]
+    assert body["requestId"] == response.headers["apim-request-id"]
 
 
 @pytest.mark.parametrize(
@@ -304,13 +309,13 @@ def test_older_spellings_fail_flat(server: LiveServer) -> None:
 def test_parameters_of_the_analysis(
     server: LiveServer, query: str, status: int, message: str, inner: str
 ) -> None:
-    answer = analysis(server, query)
-    assert answer.status_code == status
+    response = analysis(server, query)
+    assert response.status_code == status
     if status != 200:
-        error = answer.json()["error"]
+        error = response.json()["error"]
         assert error["message"].startswith(message)
         assert error["innererror"]["code"] == inner
-        assert answer.headers["x-ms-error-code"] == error["code"]
+        assert response.headers["x-ms-error-code"] == error["code"]
 
 
 @pytest.mark.parametrize(
@@ -334,14 +339,14 @@ def test_features(server: LiveServer, features: str, message: str, inner: str | 
     assert error.get("innererror", {}).get("code") == inner
 
 
-# Answers.
+# Responses.
 
 
-def test_headers_of_every_answer(server: LiveServer) -> None:
-    for answer in (vision(server), vision(server, "width=0"), analysis(server)):
-        assert GUID.fullmatch(answer.headers["apim-request-id"])
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert "retry-after" not in answer.headers
+def test_headers_of_every_response(server: LiveServer) -> None:
+    for response in (vision(server), vision(server, "width=0"), analysis(server)):
+        assert GUID.fullmatch(response.headers["apim-request-id"])
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "retry-after" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -356,43 +361,54 @@ def test_headers_of_every_answer(server: LiveServer) -> None:
         ("JPEG", "image/avif", "image/jpeg"),
     ],
 )
-def test_the_type_of_a_thumbnail(server: LiveServer, kind: str, accept: str, media_type: str) -> None:
+def test_the_format_of_a_thumbnail_follows_accept_and_transparency(
+    server: LiveServer, kind: str, accept: str, media_type: str
+) -> None:
     body = photos.translucent_png() if kind == "see-through" else photos.encode_scene(kind)
-    answer = vision(server, body=body, accept=accept)
-    assert answer.headers["content-type"] == media_type
+    response = vision(server, body=body, accept=accept)
+    assert response.headers["content-type"] == media_type
 
 
-def test_only_the_first_frame_counts(server: LiveServer) -> None:
-    answer = vision(server, body=photos.animated_gif(), accept="*/*")
-    assert answer.headers["content-type"] == "image/png"
-    assert getattr(photos.decode(answer.content), "n_frames", 1) == 1
+def test_only_the_first_frame_is_used(server: LiveServer) -> None:
+    response = vision(server, body=photos.animated_gif(), accept="*/*")
+    assert response.headers["content-type"] == "image/png"
+    assert getattr(photos.decode(response.content), "n_frames", 1) == 1
 
 
-def test_pictures_stand_upright(server: LiveServer) -> None:
+def test_sizes_are_upright(server: LiveServer) -> None:
     body = photos.encode_scene("JPEG", exif=photos.rotated_exif())
-    answer = post(server, "/vision/v3.2/areaOfInterest", body, content_type=OCTET_STREAM).json()
-    assert (answer["metadata"]["width"], answer["metadata"]["height"]) == (300, 400)
+    response = post(server, "/vision/v3.2/areaOfInterest", body, content_type=OCTET_STREAM).json()
+    assert (response["metadata"]["width"], response["metadata"]["height"]) == (300, 400)
 
 
-def test_a_small_source_is_enlarged(server: LiveServer) -> None:
-    answer = vision(server, "width=700&height=600", body=photos.encode_scene("PNG", 60, 60))
-    assert photos.decode(answer.content).size == (700, 600)
+def test_a_small_image_is_enlarged(server: LiveServer) -> None:
+    response = vision(server, "width=700&height=600", body=photos.encode_scene("PNG", 60, 60))
+    assert photos.decode(response.content).size == (700, 600)
 
 
-def test_keys_may_be_left_out_where_the_operator_says_so(tmp_path: Path) -> None:
-    with live_server(tmp_path, {"FRAMEKEEP_API_KEYS": "", "FRAMEKEEP_API_ALLOW_ANONYMOUS": "true"}) as on:
-        assert post(on, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code == 200
-
-
-def test_without_keys_the_faces_are_shut(tmp_path: Path) -> None:
-    with live_server(tmp_path, {"FRAMEKEEP_API_KEYS": ""}) as shut:
+def test_no_key_is_needed_where_anonymous_requests_are_allowed(tmp_path: Path) -> None:
+    with live_server(
+        tmp_path, {"FRAMEKEEP_API_KEYS": "", "FRAMEKEEP_API_ALLOW_ANONYMOUS": "true"}
+    ) as server:
         assert (
-            post(shut, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code == 401
+            post(server, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code
+            == 200
         )
 
 
-def test_limits_can_be_raised_and_formats_added(tmp_path: Path) -> None:
-    wider = {"FRAMEKEEP_AZURE_VISION_MAX_BYTES": "9000000", "FRAMEKEEP_AZURE_ALLOW_ALL_FORMATS": "true"}
-    with live_server(tmp_path, wider) as generous:
+def test_without_keys_the_apis_are_closed(tmp_path: Path) -> None:
+    with live_server(tmp_path, {"FRAMEKEEP_API_KEYS": ""}) as server:
+        assert (
+            post(server, "/vision/v3.2/areaOfInterest", content_type=OCTET_STREAM).status_code
+            == 401
+        )
+
+
+def test_the_limit_can_be_raised_and_all_formats_allowed(tmp_path: Path) -> None:
+    settings = {
+        "FRAMEKEEP_AZURE_VISION_MAX_BYTES": "9000000",
+        "FRAMEKEEP_AZURE_ALLOW_ALL_FORMATS": "true",
+    }
+    with live_server(tmp_path, settings) as server:
         large = photos.encode_scene("WEBP") + b"\0" * 5_000_000
-        assert vision(generous, body=large).status_code == 200
+        assert vision(server, body=large).status_code == 200

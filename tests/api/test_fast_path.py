@@ -1,4 +1,4 @@
-"""Hits at the wire: the same answers and the same counts as on the long way."""
+"""The fast path of hits: the same responses and the same counts as on the full path."""
 
 import asyncio
 import re
@@ -41,9 +41,9 @@ BODIES = {
     "https://images.example/large.jpg?v=1": bytes(range(256)) * 800,
 }
 SMALL, LARGE = (f"/_/{url}".encode() for url in BODIES)
-OPEN = SMALL.replace(b"/_/", b"/_/package:auto/")
+AUTOMATIC = SMALL.replace(b"/_/", b"/_/package:auto/")
 
-USUAL = (
+FAST_FIELDS = (
     b"accept: image/avif,image/webp",
     b"accept: image/webp;q=0.5, image/*",
     b"if-none-match: " + ETAG.encode(),
@@ -59,7 +59,7 @@ USUAL = (
     b"priority: u=7",
     b"expect: 100-continue",
 )
-UNUSUAL = (
+FULL_PATH_FIELDS = (
     b"range: bytes=3-9",
     b"range: bytes=999999-",
     b"via: 1.1 framekeep",
@@ -85,48 +85,55 @@ class Package(Operation, frozen=True):
     format: str = "webp"
 
 
-class Kept:
-    """A service that has everything, and whose answers are right until the test says otherwise."""
+class CachedImages:
+    """A service with every image, whose results are current as long as the test says so."""
 
     def __init__(self) -> None:
-        self.asked = 0
-        self.right = True
+        self.requests = 0
+        self.current = True
 
-    async def get_or_render(self, job: ImageRequest, priority: Priority = "interactive") -> ImageResult:
-        self.asked += 1
-        body = BODIES[job.source.text]  # type: ignore[union-attr]
+    async def get_or_render(
+        self, request: ImageRequest, priority: Priority = "interactive"
+    ) -> ImageResult:
+        self.requests += 1
+        body = BODIES[request.source.text]  # type: ignore[union-attr]
         rendition = Rendition(body, "webp", Size(1, 1), "face")
         return ImageResult(
-            rendition, ETAG, "hit", 7.9, 3600.0, 0.0, CHANGED, ("tag:b",), lambda: self.right
+            rendition, ETAG, "hit", 7.9, 3600.0, 0.0, CHANGED, ("tag:b",), lambda: self.current
         )
 
 
-class Lines(AccessLog):
+class RecordingLog(AccessLog):
     def __init__(self) -> None:
         super().__init__(LogConfig(access="all"))
-        self.lines: list[tuple[int, AccessLogEntry]] = []
+        self.entries: list[tuple[int, AccessLogEntry]] = []
 
     def log(self, level: int, entry: AccessLogEntry) -> None:
-        self.lines.append((level, entry))
+        self.entries.append((level, entry))
 
 
-class World:
-    """The images face behind the protocol, with or without the short way."""
+class Stack:
+    """The images endpoint behind the HTTP protocol, with or without the fast path."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, short: bool) -> None:
-        self.service, self.log, self.metrics = Kept(), Lines(), Metrics(["images"])
-        self.apps = 0
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, fast: bool) -> None:
+        self.service, self.log, self.metrics = CachedImages(), RecordingLog(), Metrics(["images"])
+        self.app_calls = 0
         self._loop = loop
         context = DialectContext(
             OperationRegistry([Package]), LinksConfig(allow_unsigned=True), aliases=["a"]
         )
         native = NativeDialect(context)
-        recent = ResponseCache(1_000_000)
+        cache = ResponseCache(1_000_000)
         now = lambda: 1000.0  # noqa: E731
-        images = ImagesEndpoint(native, self.service, stale=StaleConfig(), cache=recent, now=now)  # type: ignore[arg-type]
-        self._observed = AccessLogMiddleware(images, "images", self.metrics, self.log)
-        at_hand = FastPath(recent, self._observed, now=now) if short else None
-        http: Any = partial(TimeoutHttpProtocol, read_timeout_seconds=15, write_timeout_seconds=30, fast_path=at_hand)
+        images = ImagesEndpoint(native, self.service, stale=StaleConfig(), cache=cache, now=now)  # type: ignore[arg-type]
+        self._endpoint = AccessLogMiddleware(images, "images", self.metrics, self.log)
+        fast_path = FastPath(cache, self._endpoint, now=now) if fast else None
+        http: Any = partial(
+            TimeoutHttpProtocol,
+            read_timeout_seconds=15,
+            write_timeout_seconds=30,
+            fast_path=fast_path,
+        )
         config = uvicorn.Config(
             self._app,
             interface="asgi3",
@@ -143,28 +150,28 @@ class World:
         self.server.lifespan = config.lifespan_class(config)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.apps += 1
-        await self._observed(scope, receive, send)
+        self.app_calls += 1
+        await self._endpoint(scope, receive, send)
 
     async def start(self) -> None:
         await self.server.startup()
         await self.server.on_tick(0)
         self.port = self.server.servers[0].sockets[0].getsockname()[1]
 
-    def say(self, *requests: bytes) -> bytes:
-        """All that comes back until the server hangs up."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as line:
-            line.sendall(b"".join(requests))
-            said = b"".join(iter(lambda: line.recv(65_536), b""))
-        self.settle()
-        return said
+    def send(self, *requests: bytes) -> bytes:
+        """Return all bytes until the server closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            connection.sendall(b"".join(requests))
+            received = b"".join(iter(lambda: connection.recv(65_536), b""))
+        self.wait_idle()
+        return received
 
-    def settle(self) -> None:
-        """Let what is done after an answer be done."""
+    def wait_idle(self) -> None:
+        """Wait until what follows a response is done."""
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
 
     def counts(self) -> Counter[tuple[object, ...]]:
-        """All that was counted, without how long it took."""
+        """Return every count, without durations."""
         self.metrics.flush()
         return Counter(
             {
@@ -175,116 +182,120 @@ class World:
             }
         )
 
-    def told(self) -> list[tuple[object, ...]]:
-        """What the log says, without names that were made up and times."""
+    def logged(self) -> list[tuple[object, ...]]:
+        """Return the log entries without times and generated request ids."""
         return [
             (level, entry["handler"], entry["method"], entry["status"], entry["bytes"])
             + (entry.get("cache"), entry.get("source"))
             + ((entry["request_id"],) if "-" in entry["request_id"] else ())
-            for level, entry in self.log.lines
+            for level, entry in self.log.entries
         ]
 
 
 @pytest.fixture(scope="module")
-def worlds() -> Iterator[tuple[World, World]]:
-    """One with the short way, one without; both have been asked for everything once."""
+def stacks() -> Iterator[tuple[Stack, Stack]]:
+    """One with the fast path, one without; both have cached every response."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    pair = World(loop, short=True), World(loop, short=False)
+    pair = Stack(loop, fast=True), Stack(loop, fast=False)
     try:
-        for world in pair:
-            asyncio.run_coroutine_threadsafe(world.start(), loop).result()
-            for target in (SMALL, LARGE, OPEN):
-                for accept in (b"accept: */*", *USUAL[:2]):
-                    world.say(request(target, accept), LAST)
+        for stack in pair:
+            asyncio.run_coroutine_threadsafe(stack.start(), loop).result()
+            for target in (SMALL, LARGE, AUTOMATIC):
+                for accept in (b"accept: */*", *FAST_FIELDS[:2]):
+                    stack.send(request(target, accept), LAST)
         yield pair
-        for world in pair:
-            asyncio.run_coroutine_threadsafe(world.server.shutdown(), loop).result()
+        for stack in pair:
+            asyncio.run_coroutine_threadsafe(stack.server.shutdown(), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-def plain(said: bytes) -> bytes:
-    """An answer without what differs by the hour and the request."""
-    return re.sub(rb"\r\ndate: [^\r]*|[0-9a-f]{32}", b"", said)
+def comparable(received: bytes) -> bytes:
+    """Remove what differs by the time and the request."""
+    return re.sub(rb"\r\ndate: [^\r]*|[0-9a-f]{32}", b"", received)
 
 
 @settings(max_examples=300)
 @given(
     st.sampled_from((b"GET", b"HEAD", b"POST")),
-    st.sampled_from((SMALL, LARGE, OPEN, b"/_/nothing")),
-    st.lists(st.sampled_from(USUAL + UNUSUAL), max_size=4),
+    st.sampled_from((SMALL, LARGE, AUTOMATIC, b"/_/nothing")),
+    st.lists(st.sampled_from(FAST_FIELDS + FULL_PATH_FIELDS), max_size=4),
     st.sampled_from((b"1.1", b"1.1", b"1.0")),
 )
-def test_both_ways_answer_and_count_the_same(
-    worlds: tuple[World, World], method: bytes, target: bytes, fields: list[bytes], version: bytes
+def test_both_paths_respond_and_count_the_same(
+    stacks: tuple[Stack, Stack], method: bytes, target: bytes, fields: list[bytes], version: bytes
 ) -> None:
-    asked = request(target, *fields, method=method, version=version)
+    sent = request(target, *fields, method=method, version=version)
     outcomes = []
-    for world in worlds:
-        before = world.counts()
-        world.log.lines.clear()
-        said = plain(world.say(asked, LAST))
-        outcomes.append((said, world.counts() - before, world.told()))
-    short, long = outcomes
-    assert short == long
+    for stack in stacks:
+        before = stack.counts()
+        stack.log.entries.clear()
+        received = comparable(stack.send(sent, LAST))
+        outcomes.append((received, stack.counts() - before, stack.logged()))
+    fast, full = outcomes
+    assert fast == full
 
 
-@pytest.mark.parametrize("field", [b"accept: */*", *USUAL])
+@pytest.mark.parametrize("field", [b"accept: */*", *FAST_FIELDS])
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
-def test_what_is_usual_is_at_hand(worlds: tuple[World, World], field: bytes, method: bytes) -> None:
-    short, _ = worlds
-    before = short.apps
-    said = short.say(*[request(LARGE, field, method=method)] * 3, LAST)
-    assert said.count(b"x-cache: hit") == 4
-    assert short.apps == before + 1  # the last one, after which the connection is closed
+def test_usual_requests_take_the_fast_path(
+    stacks: tuple[Stack, Stack], field: bytes, method: bytes
+) -> None:
+    fast, _ = stacks
+    before = fast.app_calls
+    received = fast.send(*[request(LARGE, field, method=method)] * 3, LAST)
+    assert received.count(b"x-cache: hit") == 4
+    assert fast.app_calls == before + 1  # the last one, after which the connection is closed
 
 
-@pytest.mark.parametrize("field", UNUSUAL)
-def test_what_is_not_usual_goes_the_long_way(worlds: tuple[World, World], field: bytes) -> None:
-    short, _ = worlds
-    before = short.apps
-    short.say(request(LARGE, field), LAST)
-    assert short.apps > before
+@pytest.mark.parametrize("field", FULL_PATH_FIELDS)
+def test_unusual_requests_take_the_full_path(stacks: tuple[Stack, Stack], field: bytes) -> None:
+    fast, _ = stacks
+    before = fast.app_calls
+    fast.send(request(LARGE, field), LAST)
+    assert fast.app_calls > before
 
 
-def test_what_is_right_no_more_is_asked_for_anew(worlds: tuple[World, World]) -> None:
-    short, _ = worlds
-    asked = short.service.asked
-    short.say(request(SMALL), LAST)
-    assert short.service.asked == asked
-    short.service.right = False
-    short.say(request(SMALL), LAST)
-    short.service.right = True
-    assert short.service.asked == asked + 2
+def test_an_outdated_response_is_not_sent_again(stacks: tuple[Stack, Stack]) -> None:
+    fast, _ = stacks
+    requests = fast.service.requests
+    fast.send(request(SMALL), LAST)
+    assert fast.service.requests == requests
+    fast.service.current = False
+    fast.send(request(SMALL), LAST)
+    fast.service.current = True
+    assert fast.service.requests == requests + 2
 
 
-def test_an_answer_waits_for_those_before_it(worlds: tuple[World, World]) -> None:
-    """Some of these are at hand and some are not; all are asked for at once."""
+def test_responses_are_in_the_order_of_their_requests(stacks: tuple[Stack, Stack]) -> None:
+    """Some of these take the fast path and some do not; all are sent at once."""
     targets = [SMALL, b"/_/nothing", SMALL, LARGE, SMALL]
     conditions = [b"accept: */*", b"range: bytes=0-9", b"priority: u=1"]
-    asked = [request(target, field) for target in targets for field in conditions]
-    short, long = (plain(world.say(*asked, LAST)) for world in worlds)
-    assert short.count(b"HTTP/1.1 ") == len(asked) + 1
-    assert short == long
+    requests = [request(target, field) for target in targets for field in conditions]
+    fast, full = (comparable(stack.send(*requests, LAST)) for stack in stacks)
+    assert fast.count(b"HTTP/1.1 ") == len(requests) + 1
+    assert fast == full
 
 
-def test_who_does_not_read_makes_nobody_hold_his_answers(worlds: tuple[World, World]) -> None:
-    short, _ = worlds
-    before = short.apps
-    with socket.create_connection(("127.0.0.1", short.port), timeout=20) as line:
-        line.sendall(request(LARGE) * 100)
-        short.settle()
-        while not (connections := list(short.server.server_state.connections)):
-            short.settle()
+def test_responses_are_not_buffered_for_a_client_that_does_not_read(
+    stacks: tuple[Stack, Stack],
+) -> None:
+    fast, _ = stacks
+    before = fast.app_calls
+    with socket.create_connection(("127.0.0.1", fast.port), timeout=20) as connection:
+        connection.sendall(request(LARGE) * 100)
+        fast.wait_idle()
+        while not (connections := list(fast.server.server_state.connections)):
+            fast.wait_idle()
         while not connections[0].flow.write_paused:  # type: ignore[union-attr]
-            short.settle()
-        held = connections[0].transport.get_write_buffer_size()
-        assert held < 3 * len(BODIES["https://images.example/large.jpg?v=1"])
-        line.sendall(LAST)
-        said = b"".join(iter(lambda: line.recv(65_536), b""))
-    assert said.count(b"HTTP/1.1 200") == 101
-    assert short.apps > before + 1
+            fast.wait_idle()
+        buffered = connections[0].transport.get_write_buffer_size()
+        assert buffered < 3 * len(BODIES["https://images.example/large.jpg?v=1"])
+        connection.sendall(LAST)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert received.count(b"HTTP/1.1 200") == 101
+    assert fast.app_calls > before + 1

@@ -1,4 +1,4 @@
-"""The transform face on the wire, where the official clients do not show it."""
+"""The transform API over HTTP, where the official client does not show it."""
 
 import base64
 import json
@@ -12,8 +12,8 @@ import pytest
 from live_server import KEY, OTHER_KEY, LiveServer, live_server
 
 PATH = "/image-transformation/v1/transform"
-PICTURE = photos.encode_scene("PNG", 60, 40)
-INLINE = {"type": "base64", "base64": base64.b64encode(PICTURE).decode()}
+IMAGE = photos.encode_scene("PNG", 60, 40)
+INLINE = {"type": "base64", "base64": base64.b64encode(IMAGE).decode()}
 FLIP = [{"type": "flip"}]
 
 
@@ -30,76 +30,78 @@ def post(server: LiveServer, body: object, path: str = PATH, key: str = KEY) -> 
     return httpx.post(server.url + path, content=content, headers=headers)
 
 
-def transform(server: LiveServer, file: object = INLINE, operations: object = FLIP) -> httpx.Response:
+def transform(
+    server: LiveServer, file: object = INLINE, operations: object = FLIP
+) -> httpx.Response:
     return post(server, {"file": file, "operations": operations})
 
 
-def made(answer: httpx.Response) -> bytes:
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["success"] is True
-    return base64.b64decode(answer.json()["data"]["buffer"], validate=True)
+def result_of(response: httpx.Response) -> bytes:
+    assert response.status_code == 200, response.text
+    assert response.json()["success"] is True
+    return base64.b64decode(response.json()["data"]["buffer"], validate=True)
 
 
-def test_the_answer_is_read_as_the_published_example_reads_it(server: LiveServer) -> None:
-    answer = transform(server)
-    assert answer.headers["content-type"] == "application/json"
-    assert set(answer.json()) == {"success", "data"}
-    assert answer.json()["data"]["mime_type"] == "image/png"
-    assert photos.decode(made(answer)).size == (60, 40)
+def test_the_response_has_the_published_shape(server: LiveServer) -> None:
+    response = transform(server)
+    assert response.headers["content-type"] == "application/json"
+    assert set(response.json()) == {"success", "data"}
+    assert response.json()["data"]["mime_type"] == "image/png"
+    assert photos.decode(result_of(response)).size == (60, 40)
 
 
 @pytest.mark.parametrize("path", ["/" + PATH, PATH + "/", PATH.replace("/v1", "//v1")])
-def test_paths_are_read_generously(server: LiveServer, path: str) -> None:
+def test_extra_slashes_do_not_matter(server: LiveServer, path: str) -> None:
     assert post(server, {"file": INLINE, "operations": FLIP}, path).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/image-transformation/v2/transform", "/image-transformation"])
-def test_other_paths_are_refused_in_json(server: LiveServer, path: str) -> None:
-    answer = post(server, b"", path)
-    assert answer.status_code == 404
-    assert answer.json() == {"success": False, "error": "Not found", "code": "NOT_FOUND"}
+def test_other_paths_are_not_found_in_json(server: LiveServer, path: str) -> None:
+    response = post(server, b"", path)
+    assert response.status_code == 404
+    assert response.json() == {"success": False, "error": "Not found", "code": "NOT_FOUND"}
 
 
-def test_only_post_is_served(server: LiveServer) -> None:
-    answer = httpx.get(server.url + PATH)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert answer.json()["success"] is False
+def test_only_post_is_allowed(server: LiveServer) -> None:
+    response = httpx.get(server.url + PATH)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert response.json()["success"] is False
 
 
 @pytest.mark.parametrize(("key", "status"), [(KEY, 200), (OTHER_KEY, 200), ("other", 401)])
 def test_keys(server: LiveServer, key: str, status: int) -> None:
-    answer = post(server, {"file": INLINE, "operations": FLIP}, key=key)
-    assert answer.status_code == status
+    response = post(server, {"file": INLINE, "operations": FLIP}, key=key)
+    assert response.status_code == status
     if status == 401:
-        assert answer.json()["error"] == "Invalid API key"
+        assert response.json()["error"] == "Invalid API key"
 
 
 @pytest.mark.parametrize(
     "file",
     [
-        {"base64": base64.b64encode(PICTURE).decode()},
-        {"type": "base64", "name": "a.tiff", "base64": base64.urlsafe_b64encode(PICTURE).decode()},
-        {"type": "base64", "base64": "data:image/png;base64," + base64.b64encode(PICTURE).decode()},
-        {"type": "base64", "base64": base64.encodebytes(PICTURE).decode()},
-        {"type": "base64", "base64": base64.b64encode(PICTURE).decode().rstrip("=")},
-        {"type": "base64", "base64": base64.b64encode(PICTURE).decode(), "other": {"deep": [1]}},
+        {"base64": base64.b64encode(IMAGE).decode()},
+        {"type": "base64", "name": "a.tiff", "base64": base64.urlsafe_b64encode(IMAGE).decode()},
+        {"type": "base64", "base64": "data:image/png;base64," + base64.b64encode(IMAGE).decode()},
+        {"type": "base64", "base64": base64.encodebytes(IMAGE).decode()},
+        {"type": "base64", "base64": base64.b64encode(IMAGE).decode().rstrip("=")},
+        {"type": "base64", "base64": base64.b64encode(IMAGE).decode(), "other": {"deep": [1]}},
     ],
 )
-def test_forms_of_base64(server: LiveServer, file: object) -> None:
-    assert made(transform(server, file)) == made(transform(server))
+def test_variants_of_base64(server: LiveServer, file: object) -> None:
+    assert result_of(transform(server, file)) == result_of(transform(server))
 
 
-def test_slashes_may_be_escaped(server: LiveServer) -> None:
+def test_slashes_in_json_may_be_escaped(server: LiveServer) -> None:
     body = json.dumps({"file": INLINE, "operations": FLIP}).replace("/", "\\/").encode()
-    assert made(post(server, body)) == made(transform(server))
+    assert result_of(post(server, body)) == result_of(transform(server))
 
 
-def test_a_url_needs_no_type(server: LiveServer) -> None:
-    url = server.origin.serve("/typeless.png", PICTURE)
-    assert made(transform(server, {"url": url})) == made(transform(server))
+def test_a_file_with_a_url_needs_no_type(server: LiveServer) -> None:
+    url = server.origin.serve("/typeless.png", IMAGE)
+    assert result_of(transform(server, {"url": url})) == result_of(transform(server))
 
 
-def test_unknown_members_and_nulls_are_passed_over(server: LiveServer) -> None:
+def test_unknown_members_and_nulls_are_ignored(server: LiveServer) -> None:
     operations = [
         {
             "type": "resize", "width_in_px": 30, "height": 30.0, "fit": "cover",
@@ -107,22 +109,24 @@ def test_unknown_members_and_nulls_are_passed_over(server: LiveServer) -> None:
         },
         {"type": "convert", "format": "webp", "quality": None},
     ]  # fmt: skip
-    answer = post(server, {"file": INLINE, "operations": operations, "project": {"id": 7}})
-    assert photos.decode(made(answer)).size == (30, 30)
+    response = post(server, {"file": INLINE, "operations": operations, "project": {"id": 7}})
+    assert photos.decode(result_of(response)).size == (30, 30)
 
 
-def test_a_cover_may_ask_for_the_subject(server: LiveServer) -> None:
+def test_the_position_of_a_cover_may_be_smart_crop(server: LiveServer) -> None:
     crop = {"width_in_px": 100, "height_in_px": 100}
     file = {"type": "base64", "base64": base64.b64encode(photos.off_center()).decode()}
     by_position = [{"type": "resize", "fit": "cover", "position": "smart_crop"} | crop]
     smart = [{"type": "smart_crop"} | crop]
-    assert made(transform(server, file, by_position)) == made(transform(server, file, smart))
+    assert result_of(transform(server, file, by_position)) == result_of(
+        transform(server, file, smart)
+    )
 
 
 @pytest.mark.parametrize(
     ("body", "error", "field"),
     [
-        (b"{", "the body is not JSON", None),
+        (b"{", "body is not valid JSON", None),
         (b"[]", "expected `object`", None),
         (b'{"a":' * 100_000, "nested too deeply", None),
         ({"operations": FLIP}, "Missing required field: file", "file"),
@@ -145,16 +149,16 @@ def test_a_cover_may_ask_for_the_subject(server: LiveServer) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_the_json_alone_tells(
+def test_invalid_json_and_members_are_rejected(
     server: LiveServer, body: object, error: str, field: str | None
 ) -> None:
-    answer = post(server, body)
-    assert answer.status_code == 400
-    told = answer.json()
-    assert told["success"] is False
-    assert told["code"] == "VALIDATION_ERROR"
-    assert error in told["error"]
-    assert told.get("details", {}).get("field") == field
+    response = post(server, body)
+    assert response.status_code == 400
+    response_body = response.json()
+    assert response_body["success"] is False
+    assert response_body["code"] == "VALIDATION_ERROR"
+    assert error in response_body["error"]
+    assert response_body.get("details", {}).get("field") == field
 
 
 @pytest.mark.parametrize(
@@ -177,22 +181,22 @@ def test_what_the_json_alone_tells(
         ),
     ],
 )
-def test_what_is_wrong_with_an_operation(
+def test_invalid_operations_are_rejected(
     server: LiveServer, step: object, status: int, error: str, field: str | None
 ) -> None:
-    answer = transform(server, operations=[*FLIP, step])
-    assert answer.status_code == status
-    told = answer.json()
-    assert error in told["error"]
-    assert told["details"] == {"operation_index": 1, "field": field}
+    response = transform(server, operations=[*FLIP, step])
+    assert response.status_code == status
+    response_body = response.json()
+    assert error in response_body["error"]
+    assert response_body["details"] == {"operation_index": 1, "field": field}
 
 
-def test_files_are_fetched_over_https_unless_the_operator_says_otherwise(tmp_path: Path) -> None:
+def test_files_are_fetched_over_https_by_default(tmp_path: Path) -> None:
     with live_server(tmp_path) as strict:
-        url = strict.origin.serve("/plain.png", PICTURE)
-        answer = transform(strict, {"type": "url", "url": url})
-    assert answer.status_code == 400
-    assert answer.json()["error"] == "file.url must be an https:// URL"
+        url = strict.origin.serve("/plain.png", IMAGE)
+        response = transform(strict, {"type": "url", "url": url})
+    assert response.status_code == 400
+    assert response.json()["error"] == "file.url must be an https:// URL"
 
 
 OPTIONS = {
@@ -205,14 +209,14 @@ OPTIONS = {
 }
 
 
-def test_what_is_sent_along_to_the_source(server: LiveServer) -> None:
-    url = server.origin.serve("/guarded.png", PICTURE)
-    assert made(transform(server, {"url": url, "fetch_options": OPTIONS}))
-    (asked,) = [asked for asked in server.origin.requests if asked.target == "/guarded.png"]
-    assert asked.headers["authorization"] == "Bearer t0ken"
-    assert asked.headers["x-tenant"] == "7"
-    assert asked.headers["accept-language"] == "de-CH"
-    assert asked.headers["user-agent"] == "Robot/1"
+def test_fetch_options_become_request_headers(server: LiveServer) -> None:
+    url = server.origin.serve("/guarded.png", IMAGE)
+    assert result_of(transform(server, {"url": url, "fetch_options": OPTIONS}))
+    (sent,) = [sent for sent in server.origin.requests if sent.target == "/guarded.png"]
+    assert sent.headers["authorization"] == "Bearer t0ken"
+    assert sent.headers["x-tenant"] == "7"
+    assert sent.headers["accept-language"] == "de-CH"
+    assert sent.headers["user-agent"] == "Robot/1"
 
 
 @pytest.mark.parametrize(
@@ -222,14 +226,14 @@ def test_what_is_sent_along_to_the_source(server: LiveServer) -> None:
         ({"type": "custom_header", "name": "X-Key", "value": "k"}, "x-key", "k"),
     ],
 )
-def test_ways_to_prove_oneself(
+def test_other_kinds_of_authorization(
     server: LiveServer, auth: dict[str, str], header: str, value: str
 ) -> None:
     path = f"/{auth['type']}.png"
-    file = {"url": server.origin.serve(path, PICTURE), "fetch_options": {"auth": auth}}
-    assert made(transform(server, file))
-    (asked,) = [asked for asked in server.origin.requests if asked.target == path]
-    assert asked.headers[header] == value
+    file = {"url": server.origin.serve(path, IMAGE), "fetch_options": {"auth": auth}}
+    assert result_of(transform(server, file))
+    (sent,) = [sent for sent in server.origin.requests if sent.target == path]
+    assert sent.headers[header] == value
 
 
 @pytest.mark.parametrize(
@@ -249,33 +253,35 @@ def test_ways_to_prove_oneself(
         {"locale": "x\r\ny"},
     ],
 )
-def test_what_may_not_be_sent_along(server: LiveServer, options: Any) -> None:
-    answer = transform(server, {"url": "http://127.0.0.1:1/a", "fetch_options": options})
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith("file")
+def test_invalid_fetch_options_are_rejected(server: LiveServer, options: Any) -> None:
+    response = transform(server, {"url": "http://127.0.0.1:1/a", "fetch_options": options})
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("file")
 
 
-def test_bodies_are_bounded(tmp_path: Path) -> None:
+def test_the_body_size_is_limited(tmp_path: Path) -> None:
     small = {"FRAMEKEEP_TRANSFORM_MAX_BODY_BYTES": "1000"}
     with live_server(tmp_path, small) as strict:
-        answer = post(strict, b" " * 1001)
-    assert answer.status_code == 413
-    assert answer.json()["success"] is False
+        response = post(strict, b" " * 1001)
+    assert response.status_code == 413
+    assert response.json()["success"] is False
 
 
-def test_a_large_upload_is_taken(server: LiveServer) -> None:
-    """Just within 50 MB: what is behind a picture's end is not looked at."""
-    large = PICTURE + b"\0" * (52_428_800 - len(PICTURE))
+def test_a_file_of_50_mb_is_accepted(server: LiveServer) -> None:
+    """Exactly 50 MiB: bytes behind the end of an image are ignored."""
+    large = IMAGE + b"\0" * (52_428_800 - len(IMAGE))
     file = {"type": "base64", "base64": base64.b64encode(large).decode()}
-    assert made(transform(server, file)) == made(transform(server))
+    assert result_of(transform(server, file)) == result_of(transform(server))
     file = {"type": "base64", "base64": base64.b64encode(large + b"\0").decode()}
     assert transform(server, file).status_code == 413
 
 
-def test_there_is_a_limit_of_requests_where_the_operator_sets_one(tmp_path: Path) -> None:
-    with live_server(tmp_path, {"FRAMEKEEP_TRANSFORM_RATE_LIMIT_PER_MINUTE_PER_WORKER": "2"}) as slow:
-        first, second, third = (transform(slow) for _ in range(3))
-        other = post(slow, {"file": INLINE, "operations": FLIP}, key=OTHER_KEY)
+def test_the_rate_limit_counts_requests_of_each_key(tmp_path: Path) -> None:
+    with live_server(
+        tmp_path, {"FRAMEKEEP_TRANSFORM_RATE_LIMIT_PER_MINUTE_PER_WORKER": "2"}
+    ) as limited:
+        first, second, third = (transform(limited) for _ in range(3))
+        other = post(limited, {"file": INLINE, "operations": FLIP}, key=OTHER_KEY)
     assert [first.status_code, second.status_code, third.status_code] == [200, 200, 429]
     assert [first.headers["x-ratelimit-remaining"], second.headers["x-ratelimit-remaining"]] == [
         *("1", "0")
@@ -285,5 +291,5 @@ def test_there_is_a_limit_of_requests_where_the_operator_sets_one(tmp_path: Path
     assert other.status_code == 200
 
 
-def test_without_one_nobody_is_told_of_any(server: LiveServer) -> None:
+def test_without_a_rate_limit_there_are_no_rate_limit_headers(server: LiveServer) -> None:
     assert "x-ratelimit-limit" not in transform(server).headers

@@ -37,7 +37,7 @@ def check(result, ratios):
         assert abs(width - ratio * height) <= max(1, ratio)
 
 
-def test_a_crop_for_each_ratio_in_their_order(server):
+def test_crops_are_in_the_order_of_the_ratios(server):
     with client(server) as vision:
         result = vision.analyze(
             photos.off_center(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5, 1.0]
@@ -53,7 +53,7 @@ def test_a_crop_for_each_ratio_in_their_order(server):
 
 
 @pytest.mark.anyio
-async def test_the_async_client_gets_the_same(server):
+async def test_the_async_client_gets_the_same_result(server):
     async with AsyncClient(server.url, AzureKeyCredential(KEY), retry_total=0) as vision:
         result = await vision.analyze(
             photos.off_center(), CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.5]
@@ -62,7 +62,7 @@ async def test_the_async_client_gets_the_same(server):
 
 
 @pytest.mark.parametrize("ratios", [None, []])
-def test_without_a_ratio_there_is_one_crop_of_a_modest_one(server, ratios):
+def test_without_ratios_the_crop_has_a_ratio_within_the_limits(server, ratios):
     with client(server) as vision:
         result = vision.analyze(photos.off_center(), CROPS, smart_crops_aspect_ratios=ratios)
     (crop,) = result.smart_crops.list
@@ -73,7 +73,7 @@ def test_without_a_ratio_there_is_one_crop_of_a_modest_one(server, ratios):
     assert box.x + box.width >= 740
 
 
-def test_the_ends_of_the_range_belong_to_it(server):
+def test_the_limits_of_the_ratio_are_allowed(server):
     with client(server) as vision:
         data = photos.off_center()
         check(vision.analyze(data, CROPS, smart_crops_aspect_ratios=[0.75, 1.8]), [0.75, 1.8])
@@ -84,7 +84,7 @@ def test_the_ends_of_the_range_belong_to_it(server):
             assert caught.value.error.innererror["code"] == "BadArgument"
 
 
-def test_features_that_are_not_there(server):
+def test_other_features_are_rejected(server):
     with client(server) as vision:
         data = photos.off_center()
         with pytest.raises(HttpResponseError, match="The feature 'Tags' is not supported"):
@@ -107,7 +107,7 @@ def test_features_that_are_not_there(server):
         (photos.encode_scene("PNG", 49, 60), None),
     ],
 )
-def test_what_is_no_good_picture(server, data, inner):
+def test_invalid_images_are_rejected(server, data, inner):
     with client(server) as vision, pytest.raises(HttpResponseError) as caught:
         vision.analyze(data, CROPS)
     assert caught.value.status_code == 400
@@ -115,7 +115,7 @@ def test_what_is_no_good_picture(server, data, inner):
     assert (caught.value.error.innererror or {}).get("code") == inner
 
 
-def test_urls_that_lead_nowhere(server):
+def test_inaccessible_urls_are_rejected(server):
     with client(server) as vision:
         for url in ("http://127.0.0.1:1/none.jpg", "nonsense"):
             with pytest.raises(HttpResponseError) as caught:
@@ -123,13 +123,13 @@ def test_urls_that_lead_nowhere(server):
             assert caught.value.status_code == 400
 
 
-def test_a_wrong_key_is_not_admitted(server):
+def test_a_wrong_key_is_rejected(server):
     with client(server, "wrong") as vision, pytest.raises(ClientAuthenticationError) as caught:
         vision.analyze(photos.off_center(), CROPS)
     assert caught.value.error.code == "401"
 
 
-def test_two_keys_work_at_a_time(server):
+def test_each_of_two_keys_works(server):
     for key in (KEY, OTHER_KEY):
         with client(server, key) as vision:
             assert vision.analyze(photos.off_center(), CROPS).smart_crops.list
@@ -140,7 +140,7 @@ def test_an_endpoint_may_end_in_a_slash(server):
         assert vision.analyze(photos.off_center(), CROPS).smart_crops.list
 
 
-def test_versions_of_the_api(server):
+def test_api_versions(server):
     with client(server, api_version="2024-02-01") as vision:
         assert vision.analyze(photos.off_center(), CROPS).smart_crops.list
     old = client(server, api_version="1999-01-01")
@@ -149,13 +149,13 @@ def test_versions_of_the_api(server):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO"])
-def test_every_format_is_taken(server, kind):
+def test_every_format_is_accepted(server, kind):
     side = {"width": 256, "height": 256} if kind == "ICO" else {}
     with client(server) as vision:
         assert vision.analyze(photos.encode_scene(kind, **side), CROPS).smart_crops.list
 
 
-def test_a_face_lies_in_every_crop(server):
+def test_every_crop_contains_the_face(server):
     data = photos.face_on_the_right()
     with client(server) as vision:
         result = vision.analyze(data, CROPS, smart_crops_aspect_ratios=[0.75, 1.0, 1.8])

@@ -37,11 +37,11 @@ def inner_code(error):
 
 @pytest.mark.parametrize("size", [(200, 200), (1024, 1), (1, 1024), (50, 50), (1024, 1024), (1, 1)])
 @pytest.mark.parametrize("smart", [True, False, None])
-def test_thumbnails_are_exactly_as_large_as_asked(server, url, size, smart):
+def test_thumbnails_have_exactly_the_requested_size(server, url, size, smart):
     assert photos.decode(thumbnail(server, *size, url, smart_cropping=smart)).size == size
 
 
-def test_smart_cropping_keeps_a_subject_far_from_the_centre(server, url):
+def test_smart_cropping_keeps_a_subject_at_the_border(server, url):
     smart, plain = (
         np.asarray(
             photos.decode(thumbnail(server, 200, 200, url, smart_cropping=on)).convert("RGB")
@@ -54,14 +54,14 @@ def test_smart_cropping_keeps_a_subject_far_from_the_centre(server, url):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
-def test_every_format_is_taken_as_a_stream(server, kind):
+def test_every_format_is_accepted_as_a_stream(server, kind):
     with client(server) as vision:
         data = io.BytesIO(photos.encode_scene(kind))
         chunks = vision.generate_thumbnail_in_stream(100, 50, data, smart_cropping=True)
         assert photos.decode(b"".join(chunks)).size == (100, 50)
 
 
-def test_other_formats_are_not(server):
+def test_other_formats_are_rejected(server):
     with client(server) as vision, pytest.raises(HttpOperationError) as caught:
         vision.generate_thumbnail_in_stream(100, 50, io.BytesIO(photos.encode_scene("WEBP")))
     assert inner_code(caught.value) == "InvalidImageFormat"
@@ -82,8 +82,8 @@ def test_the_area_of_interest(server, url):
     assert area.w < 700
 
 
-def test_the_area_holds_a_face_and_is_what_the_thumbnail_shows(server):
-    """And not the whole picture, nor its middle."""
+def test_the_area_contains_the_face_and_matches_the_thumbnail(server):
+    """And it is neither the whole image nor its center."""
     data = photos.face_on_the_right()
     with client(server) as vision:
         area = vision.get_area_of_interest_in_stream(io.BytesIO(data)).area_of_interest
@@ -102,7 +102,7 @@ def test_the_area_holds_a_face_and_is_what_the_thumbnail_shows(server):
 
 
 @pytest.mark.parametrize("size", [(0, 10), (2000, 10), (10, 0), (10, 1025)])
-def test_sizes_have_bounds(server, url, size):
+def test_sizes_out_of_bounds_are_rejected(server, url, size):
     with pytest.raises(HttpOperationError) as caught:
         thumbnail(server, *size, url)
     assert caught.value.response.status_code == 400
@@ -110,7 +110,7 @@ def test_sizes_have_bounds(server, url, size):
 
 
 @pytest.mark.parametrize("bad", ["http://127.0.0.1:1/none.jpg", "ftp://a/b", "nonsense", ""])
-def test_urls_that_lead_nowhere(server, bad):
+def test_inaccessible_urls_are_rejected(server, bad):
     with client(server) as vision, pytest.raises(ComputerVisionErrorResponseException) as caught:
         vision.get_area_of_interest(bad)
     assert caught.value.response.status_code == 400
@@ -128,7 +128,7 @@ def test_urls_that_lead_nowhere(server, bad):
         (photos.encode_scene("PNG") + b"\0" * 4_194_304, "InvalidImageSize"),
     ],
 )
-def test_what_is_no_good_picture(server, data, code):
+def test_invalid_images_are_rejected(server, data, code):
     with client(server) as vision:
         with pytest.raises(HttpOperationError) as caught:
             vision.generate_thumbnail_in_stream(100, 50, io.BytesIO(data))
@@ -138,13 +138,13 @@ def test_what_is_no_good_picture(server, data, code):
         assert caught.value.error.error.innererror.code == code
 
 
-def test_fifty_pixels_are_enough(server):
+def test_fifty_pixels_are_accepted(server):
     with client(server) as vision:
         data = io.BytesIO(photos.encode_scene("PNG", 50, 50))
         assert vision.get_area_of_interest_in_stream(data).metadata.width == 50
 
 
-def test_a_large_file_by_url_is_refused(server):
+def test_a_large_file_by_url_is_rejected(server):
     url = server.origin.serve("/large.png", photos.encode_scene("PNG") + b"\0" * 4_194_304)
     with client(server) as vision, pytest.raises(ComputerVisionErrorResponseException) as caught:
         vision.get_area_of_interest(url)
@@ -152,21 +152,21 @@ def test_a_large_file_by_url_is_refused(server):
 
 
 @pytest.mark.parametrize("key", ["wrong", KEY.upper()])
-def test_a_wrong_key_is_not_admitted(server, url, key):
-    refused = pytest.raises(ComputerVisionErrorResponseException)
-    with client(server, key) as vision, refused as caught:
+def test_a_wrong_key_is_rejected(server, url, key):
+    error = pytest.raises(ComputerVisionErrorResponseException)
+    with client(server, key) as vision, error as caught:
         vision.get_area_of_interest(url)
     assert caught.value.response.status_code == 401
     assert caught.value.error.error.code == "401"
 
 
-def test_two_keys_work_at_a_time(server, url):
+def test_each_of_two_keys_works(server, url):
     for key in (KEY, OTHER_KEY):
         with client(server, key) as vision:
             assert vision.get_area_of_interest(url).area_of_interest
 
 
-def test_models_are_known_by_their_dates(server, url):
+def test_model_versions_are_accepted_by_their_dates(server, url):
     with client(server) as vision:
         assert vision.get_area_of_interest(url, "2021-04-01").model_version == "2021-04-01"
         assert vision.get_area_of_interest(url, "latest").model_version == "2021-05-01"

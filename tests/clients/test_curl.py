@@ -23,9 +23,9 @@ def curl(*arguments):
     """Status, content type and body."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not on this machine")
-    told = "\n%{http_code} %{content_type}"
+    output_format = "\n%{http_code} %{content_type}"
     ran = subprocess.run(
-        ["curl", "--silent", "--location", "--write-out", told, *arguments],
+        ["curl", "--silent", "--location", "--write-out", output_format, *arguments],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     body, _, line = ran.stdout.rpartition(b"\n")
@@ -58,14 +58,14 @@ def forms(server, picture):
 
 
 @pytest.mark.parametrize("form", ["json", "octet-stream", "form"])
-def test_the_three_forms(server, picture, form):
+def test_three_forms_of_body(server, picture, form):
     status, content_type, body = thumbnail(server, *forms(server, picture)[form])
     assert (status, content_type) == (200, "image/jpeg")
     assert photos.decode(body).size == (120, 90)
     assert len(body) < len(photos.PORTRAIT)
 
 
-def test_a_large_upload_waits_for_leave(server, tmp_path):
+def test_a_large_upload_waits_for_100_continue(server, tmp_path):
     """Curl asks with `Expect: 100-continue` before it sends so much."""
     file = tmp_path / "large.png"
     file.write_bytes(photos.encode_scene("PNG") + b"\0" * 3_000_000)
@@ -75,7 +75,7 @@ def test_a_large_upload_waits_for_leave(server, tmp_path):
     assert photos.decode(body).size == (120, 90)
 
 
-def test_another_type_of_body(server, picture):
+def test_another_content_type_is_rejected(server, picture):
     text = ("--header", "Content-Type: text/plain", "--data-binary", f"@{picture}")
     assert thumbnail(server, *text)[0] == 415
 
@@ -94,10 +94,10 @@ def test_one_post_makes_a_thumbnail(server):
             {"type": "convert", "format": "webp", "quality": 80},
         ],
     }
-    status, content_type, answer = curl(
+    status, content_type, body = curl(
         *(f"{server.url}/image-transformation/v1/transform", "--data", json.dumps(body)),
         *("--header", f"Authorization: Bearer {KEY}"),
         *("--header", "Content-Type: application/json"),
     )
     assert (status, content_type) == (200, "application/json")
-    assert photos.decode(base64.b64decode(json.loads(answer)["data"]["buffer"])).size == (200, 200)
+    assert photos.decode(base64.b64decode(json.loads(body)["data"]["buffer"])).size == (200, 200)

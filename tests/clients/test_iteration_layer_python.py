@@ -48,7 +48,7 @@ class Old:
     def __init__(self, url, key=KEY):
         if not OLD.is_dir():
             pytest.skip("iterationlayer 1.x is not installed; scripts/install does it")
-        kept = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours(name)}
+        saved = {name: sys.modules.pop(name) for name in list(sys.modules) if _ours(name)}
         sys.path.insert(0, str(OLD))
         try:
             package = importlib.import_module("iterationlayer")
@@ -56,7 +56,7 @@ class Old:
             sys.path.remove(str(OLD))
             for name in [name for name in sys.modules if _ours(name)]:
                 del sys.modules[name]
-            sys.modules.update(kept)
+            sys.modules.update(saved)
         self.failure = package.IterationLayerError
         self.client = package.IterationLayer(api_key=key, base_url=url)
 
@@ -100,7 +100,7 @@ def client(server, line):
 
 
 def by_url(server, data):
-    """A URL of its own for each picture, since the server keeps what it fetched."""
+    """Serve each image at its own URL, as the server caches originals."""
     path = f"/{hashlib.sha256(data).hexdigest()}.jpg"
     return {"type": "url", "name": "photo.jpg", "url": server.origin.serve(path, data)}
 
@@ -133,9 +133,9 @@ def test_three_sizes_of_an_upload_in_parallel(server, client):
         return client.transform(file, [crop, sharpen, convert])
 
     with ThreadPoolExecutor(3) as threads:
-        answers = list(threads.map(made, sizes))
-    assert [photos.decode(data).size for data, _ in answers] == sizes
-    assert {media_type for _, media_type in answers} == {"image/webp"}
+        results = list(threads.map(made, sizes))
+    assert [photos.decode(data).size for data, _ in results] == sizes
+    assert {media_type for _, media_type in results} == {"image/webp"}
     assert server.origin.count(path) == 1
 
 
@@ -147,7 +147,7 @@ def test_an_email_thumbnail(server, client):
     assert photos.decode(data).size == (150, 150)
 
 
-# Every operation alone, on a picture of 400 by 300, and the size of what comes out.
+# Every operation alone, on an image of 400 by 300, and the size of its result.
 EVERY = [
     ({"type": "resize", "width_in_px": 90, "height_in_px": 60, "fit": "cover"}, (90, 60)),
     ({"type": "resize", "width_in_px": 90, "height_in_px": 90, "fit": "contain"}, (90, 90)),
@@ -209,7 +209,7 @@ def test_every_operation(server, operation, size, picture):
         assert len(data) <= 6000
 
 
-# What the vendor publishes and the size that it must give.
+# Published examples, and the size of their results.
 PIPELINES = [
     ("resize 300x200 cover, convert webp 80", (300, 200), "image/webp"),
     ("resize 1080x1080 cover, convert jpeg 90", (1080, 1080), "image/jpeg"),
@@ -250,36 +250,36 @@ PIPELINES = [
 
 
 def operation(text):
-    name, *words = text.split()
+    name, *arguments = text.split()
     fields = {}
     if name in ("resize", "smart_crop"):
-        width, height = map(int, words[0].split("x"))
+        width, height = map(int, arguments[0].split("x"))
         fields = {"width_in_px": width, "height_in_px": height}
-        fields |= {"fit": words[1]} if name == "resize" else {}
+        fields |= {"fit": arguments[1]} if name == "resize" else {}
     elif name == "sharpen":
-        fields = {"sigma": float(words[0])}
-    elif words:
-        numbers = [int(word) for word in words if word.isdigit()]
+        fields = {"sigma": float(arguments[0])}
+    elif arguments:
+        numbers = [int(argument) for argument in arguments if argument.isdigit()]
         fields = {
-            "convert": {"format": words[0]} | ({"quality": numbers[-1]} if numbers else {}),
+            "convert": {"format": arguments[0]} | ({"quality": numbers[-1]} if numbers else {}),
             "compress_to_size": {"max_file_size_in_bytes": sum(numbers)},
             "upscale": {"factor": sum(numbers)},
-            "remove_background": {"background_hex_color": words[0]},
+            "remove_background": {"background_hex_color": arguments[0]},
         }[name]
     return {"type": name} | fields
 
 
-@pytest.mark.parametrize(("pipeline", "size", "wanted"), PIPELINES)
-def test_every_published_pipeline(server, pipeline, size, wanted):
+@pytest.mark.parametrize(("pipeline", "size", "expected_type"), PIPELINES)
+def test_every_published_pipeline(server, pipeline, size, expected_type):
     steps = [operation(step) for step in pipeline.split(", ")]
     client = New(server.url)
     with client.client._client:
         data, media_type = client.transform(client.inline(photos.PORTRAIT), steps)
-    assert media_type == wanted
+    assert media_type == expected_type
     assert size is None or photos.decode(data).size == size
 
 
-def test_thirty_operations_and_no_more(server, client):
+def test_thirty_operations_are_the_maximum(server, client):
     file = by_url(server, photos.encode_scene("PNG", 60, 40))
     assert client.transform(file, [{"type": "flip"}] * 30)
     with pytest.raises(client.failure) as caught:
@@ -311,7 +311,7 @@ def test_thirty_operations_and_no_more(server, client):
         ([{"type": "tint", "hex_color": "reddish"}], 422),
     ],
 )
-def test_bad_operations(server, client, operations, status):
+def test_invalid_operations_are_rejected(server, client, operations, status):
     with pytest.raises(client.failure) as caught:
         client.transform(by_url(server, photos.encode_scene("JPEG")), operations)
     assert caught.value.status_code == status
@@ -319,7 +319,7 @@ def test_bad_operations(server, client, operations, status):
     assert len(caught.value.error_message) > 10
 
 
-def test_bad_files(server, client):
+def test_invalid_files_are_rejected(server, client):
     flip = [{"type": "flip"}]
     for file, status in (
         (client.inline(photos.encode_scene("JPEG")[:4000]), 422),
@@ -334,14 +334,14 @@ def test_bad_files(server, client):
 
 
 def test_fifty_megabytes_by_url(server, client):
-    """What is behind a picture's end is not looked at, but it has to be fetched."""
+    """Bytes behind the end of an image are ignored, but they are fetched."""
     picture = photos.encode_scene("PNG")
     large = picture + b"\0" * (52_428_800 - len(picture))
     data, _ = client.transform(by_url(server, large), [{"type": "flip"}])
     assert photos.decode(data).size == (400, 300)
 
 
-def test_a_wrong_key(server, line):
+def test_a_wrong_key_is_rejected(server, line):
     stranger = line(server.url, "wrong")
     with stranger.client._client, pytest.raises(stranger.failure) as caught:
         stranger.transform(stranger.inline(photos.PORTRAIT), [{"type": "flip"}])
@@ -357,44 +357,44 @@ def test_cmyk_alpha_and_animations(client):
 
 
 class Receiver:
-    """Takes what is sent to it; answers with these statuses, then with 200."""
+    """Records what it receives; answers with these statuses, then with 200."""
 
     def __init__(self, server, path, *statuses):
-        self.sent, self.told = [], threading.Event()
+        self.bodies, self.accepted = [], threading.Event()
         self._statuses = list(statuses)
         self.url = server.origin.handle(path, self._take)
 
     async def _take(self, request):
-        self.sent.append(json.loads(await request.read()))
+        self.bodies.append(json.loads(await request.read()))
         status = self._statuses.pop(0) if self._statuses else 200
         if status == 200:
-            self.told.set()
+            self.accepted.set()
         return web.Response(status=status)
 
 
-def test_a_result_is_sent_later(server, client):
+def test_a_result_is_sent_to_the_webhook(server, client):
     receiver = Receiver(server, f"/hook-{type(client).__name__}")
     crop = [{"type": "smart_crop", "width_in_px": 50, "height_in_px": 40}]
     accepted = client.later(by_url(server, photos.encode_scene("PNG")), crop, receiver.url)
     assert accepted["async"] is True
-    assert receiver.told.wait(30)
-    (sent,) = receiver.sent
+    assert receiver.accepted.wait(30)
+    (sent,) = receiver.bodies
     assert (sent["success"], sent["api"]) == (True, "image_transformation")
     assert sent["data"]["mime_type"] == "image/png"
     assert photos.decode(base64.b64decode(sent["data"]["buffer"])).size == (50, 40)
 
 
-def test_a_failure_is_sent_later_too(server, client):
+def test_an_error_is_sent_to_the_webhook(server, client):
     receiver = Receiver(server, f"/hook-failure-{type(client).__name__}")
     client.later(client.inline(b"this is text"), [{"type": "flip"}], receiver.url)
-    assert receiver.told.wait(30)
-    (sent,) = receiver.sent
+    assert receiver.accepted.wait(30)
+    (sent,) = receiver.bodies
     assert (sent["success"], sent["api"]) == (False, "image_transformation")
     assert isinstance(sent["error"]["message"], str)
 
 
-def test_a_receiver_that_fails_twice_is_tried_again(server, client):
+def test_a_failed_webhook_attempt_is_repeated(server, client):
     receiver = Receiver(server, f"/hook-twice-{type(client).__name__}", 500, 503)
     client.later(client.inline(photos.PORTRAIT), [{"type": "flip"}], receiver.url)
-    assert receiver.told.wait(30)
-    assert [sent["success"] for sent in receiver.sent] == [True, True, True]
+    assert receiver.accepted.wait(30)
+    assert [sent["success"] for sent in receiver.bodies] == [True, True, True]

@@ -50,32 +50,32 @@ def size(text):
 
 
 def test_computer_vision(server, picture):
-    told = run("vision.js", server.url, KEY, "wrong", *picture)
-    assert size(told["byUrl"]) == (200, 200)
-    assert size(told["byBuffer"]) == (100, 50)
-    assert told["byBuffer"] == told["byStream"]
-    area = told["area"]
+    result = run("vision.js", server.url, KEY, "wrong", *picture)
+    assert size(result["byUrl"]) == (200, 200)
+    assert size(result["byBuffer"]) == (100, 50)
+    assert result["byBuffer"] == result["byStream"]
+    area = result["area"]
     assert 0 <= area["x"] <= 690 <= area["x"] + area["w"] <= 800
-    assert (told["metadata"]["width"], told["metadata"]["format"]) == (800, "Jpeg")
-    assert told["refused"]["status"] == 401
-    assert told["refused"]["body"]["error"]["code"] == "401"
+    assert (result["metadata"]["width"], result["metadata"]["format"]) == (800, "Jpeg")
+    assert result["refused"]["status"] == 401
+    assert result["refused"]["body"]["error"]["code"] == "401"
 
 
 def test_image_analysis(server, picture):
-    told = run("analysis.js", server.url, KEY, "wrong", *picture)
-    assert told["byBuffer"]["status"] == "200"
-    values = told["byBuffer"]["body"]["smartCropsResult"]["values"]
+    result = run("analysis.js", server.url, KEY, "wrong", *picture)
+    assert result["byBuffer"]["status"] == "200"
+    values = result["byBuffer"]["body"]["smartCropsResult"]["values"]
     assert [value["aspectRatio"] for value in values] == [0.75, 1, 1.5]
-    assert told["byUrl"]["body"] == told["byBuffer"]["body"]
-    assert told["ends"]["status"] == "200"
-    assert told["outside"]["unexpected"] is True
-    assert told["outside"]["body"]["error"]["innererror"]["code"] == "BadArgument"
-    assert told["refused"]["status"] == "401"
-    assert told["refused"]["body"]["error"]["code"] == "401"
+    assert result["byUrl"]["body"] == result["byBuffer"]["body"]
+    assert result["ends"]["status"] == "200"
+    assert result["outside"]["unexpected"] is True
+    assert result["outside"]["body"]["error"]["innererror"]["code"] == "BadArgument"
+    assert result["refused"]["status"] == "401"
+    assert result["refused"]["body"]["error"]["code"] == "401"
 
 
 def test_image_transformation(server, picture):
-    told = run("transform.js", server.url, KEY, picture[0])
-    assert (told["status"], told["success"]) == (200, True)
-    assert told["data"]["mime_type"] == "image/webp"
-    assert size(told["data"]["buffer"]) == (200, 200)
+    result = run("transform.js", server.url, KEY, picture[0])
+    assert (result["status"], result["success"]) == (200, True)
+    assert result["data"]["mime_type"] == "image/webp"
+    assert size(result["data"]["buffer"]) == (200, 200)

@@ -1,4 +1,4 @@
-"""What the server says of itself, held against what it does; schemathesis makes up the inputs."""
+"""Compare the server's responses with its OpenAPI document; schemathesis generates requests."""
 
 import pytest
 import schemathesis
@@ -28,11 +28,11 @@ HEADERS = {"Ocp-Apim-Subscription-Key": KEY, "Authorization": f"Bearer {KEY}"}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.label)
-def test_answers_are_as_described(server, call):
+def test_responses_match_the_document(server, call):
     @given(st.data())
     @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-    def asked(data):
+    def generated_request(data):
         case = data.draw(call.as_strategy())
         case.call_and_validate(base_url=server.url, headers=HEADERS, checks=CHECKS)
 
-    asked()
+    generated_request()

@@ -25,7 +25,7 @@ async def detect_with(models: ModelsConfig) -> Detection:
     async with RenderProcessManager(
         config, preload=detector_imports(models), readable_paths=models.readable_dirs()
     ) as manager:
-        pool = RenderPool(manager.directory, queue_timeout_seconds=30)
+        pool = RenderPool(manager.directory)
         request = DetectRequest(RenderContext(Limits(), models), None)
         return await pool.run(DETECT, request, [SharedBuffer.from_bytes(PORTRAIT)])
 

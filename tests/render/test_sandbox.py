@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(scope="module")
 async def sandboxed() -> AsyncIterator[RenderPool]:
     async with RenderProcessManager(RenderConfig(processes=1), handlers="sandbox_tasks") as manager:
-        pool = RenderPool(manager.directory, queue_timeout_seconds=30)
+        pool = RenderPool(manager.directory)
         info = await pool.run(PING, None)
         missing = [name for name, state in info.sandbox_guards.items() if state != "on"]
         if missing:
@@ -31,7 +31,7 @@ async def sandboxed() -> AsyncIterator[RenderPool]:
 async def unconfined() -> AsyncIterator[RenderPool]:
     settings = RenderConfig(processes=1, sandbox=False)
     async with RenderProcessManager(settings, handlers="sandbox_tasks") as manager:
-        yield RenderPool(manager.directory, queue_timeout_seconds=30)
+        yield RenderPool(manager.directory)
 
 
 @pytest.mark.parametrize("action", FORBIDDEN)
@@ -62,7 +62,7 @@ async def test_the_environment_of_a_render_process_holds_no_secret(
     monkeypatch.setenv("FRAMEKEEP_LINKS_KEYS", "00112233445566778899aabbccddeeff")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     async with RenderProcessManager(RenderConfig(processes=1), handlers="sandbox_tasks") as manager:
-        environment = await RenderPool(manager.directory, queue_timeout_seconds=30).run(
+        environment = await RenderPool(manager.directory).run(
             ENVIRONMENT, None
         )
     assert not [name for name in environment if name.startswith(("FRAMEKEEP", "AWS"))]

@@ -92,7 +92,7 @@ async def sandboxed() -> AsyncIterator[Sandboxed]:
         preload=detector_imports(models),
         readable_paths=models.readable_dirs(),
     ) as manager:
-        yield Sandboxed(RenderPool(manager.directory, queue_timeout_seconds=60))
+        yield Sandboxed(RenderPool(manager.directory))
 
 
 @pytest.mark.parametrize(("name", "case"), CASES)
@@ -127,7 +127,7 @@ async def test_a_task_that_needs_too_much_memory_fails_and_the_next_one_succeeds
     plan = REGISTRY.plan([step("resize", width=2900), step("convert", format="png")])
     config = RenderConfig(processes=1, max_memory_bytes=64 * 1024 * 1024)
     async with RenderProcessManager(config) as manager:
-        pool = RenderPool(manager.directory, queue_timeout_seconds=60)
+        pool = RenderPool(manager.directory)
         request = build_render_request(RenderContext(Limits()), plan, None, {})
         with pytest.raises(ImageTooLarge, match="memory"):
             await pool.run(RENDER, request, [SharedBuffer.from_bytes(large)], deadline_seconds=60)

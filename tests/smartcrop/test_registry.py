@@ -57,7 +57,7 @@ async def test_a_detector_from_outside_works_in_a_render_process() -> None:
     detectors = (RED, *DETECTORS)
     imports = detector_imports(ModelsConfig(), detectors)
     async with RenderProcessManager(RenderConfig(processes=1), preload=imports) as processes:
-        pool = RenderPool(processes.directory, queue_timeout_seconds=30)
+        pool = RenderPool(processes.directory)
         request = DetectRequest(RenderContext(Limits(), detectors=detectors), None)
         original = SharedBuffer.from_bytes(pictures.encode(PICTURE))
         detection = await pool.run(DETECT, request, [original])

@@ -1,20 +1,32 @@
 """Read and decode request bodies; the size is bounded while reading, as lengths may lie."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from proxy.api.http.disconnect import ClientDisconnected
+from proxy.buffers import Buffer
 from proxy.compat.msgspec import parse_message
 from proxy.errors import InvalidUpload, SourceTooLarge
 
 T = TypeVar("T")
 
 
+def announced_length(request: Request) -> int | None:
+    """Return the length of the body by its header; None where there is none that makes sense."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """Read the whole body.
+    """Read the whole body into memory. Raises the errors of `stream_body`."""
+    return b"".join([chunk async for chunk in stream_body(request, max_bytes)])
+
+
+async def stream_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """Read the body as it arrives.
 
     Raises:
         InvalidUpload: the body is compressed; a few bytes could stand for very many.
@@ -27,21 +39,19 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and (len(length) > 18 or int(length) > max_bytes):
         raise _too_large(max_bytes)
-    chunks: list[bytes] = []
     size = 0
     try:
         async for chunk in request.stream():
             size += len(chunk)
             if size > max_bytes:
                 raise _too_large(max_bytes)
-            chunks.append(chunk)
+            yield chunk
     except ClientDisconnect:
         raise ClientDisconnected from None
-    return b"".join(chunks)
 
 
 def decode_json(
-    body: bytes | msgspec.Raw, type: type[T], make_error: Callable[[str], Exception]
+    body: Buffer | msgspec.Raw, type: type[T], make_error: Callable[[str], Exception]
 ) -> T:
     """Decode a value of a type, or raise the error that ``make_error`` makes of a message.
 

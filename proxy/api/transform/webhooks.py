@@ -198,11 +198,13 @@ class WebhookDeliveries:
 def _encode(delivery: WebhookDelivery) -> bytes:
     original = delivery.request.source
     operations = [msgspec.to_builtins(operation) for operation in delivery.request.plan]
-    source, upload = (original, b"") if isinstance(original, SourceRef) else (None, original.body)
+    source, upload = original, b""
+    if isinstance(original, Upload):
+        source, upload = None, original.body.read()
     return msgspec.msgpack.encode(_StoredDelivery(delivery.url, operations, source, upload))
 
 
 def _decode(data: bytes, operations: OperationRegistry) -> WebhookDelivery:
     stored = msgspec.msgpack.decode(data, type=_StoredDelivery)
-    source: OriginalRef = stored.source or Upload(stored.upload)
+    source: OriginalRef = stored.source or Upload.from_bytes(stored.upload)
     return WebhookDelivery(ImageRequest(source, operations.plan(stored.operations)), stored.url)
