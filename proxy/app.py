@@ -15,18 +15,20 @@ from starlette.types import ASGIApp, Lifespan
 from proxy.api.context import Api, ApiContext
 from proxy.api.fast_path import FastPath
 from proxy.api.http.api_keys import ApiKeys
-from proxy.api.http.upload_budget import UploadBudget
+from proxy.api.http.cors import CorsPolicy, allow_origins
+from proxy.api.http.uploads import Uploads
 from proxy.api.images import ImagesEndpoint, StaleConfig
 from proxy.api.middleware import AccessLogMiddleware
-from proxy.api.registry import APIS, mount
+from proxy.api.registry import APIS, HEALTH_SEGMENTS, mount
 from proxy.api.response_cache import ResponseCache
-from proxy.api.router import FirstSegmentRouter
+from proxy.api.router import FirstSegmentRouter, below_prefix, outside_prefix
 from proxy.cache.cdn import open_cdns
 from proxy.cache.cdn.protocol import CDN
+from proxy.cache.check import CHECK_SECONDS, CacheCheck
 from proxy.cache.detections import DetectionCache
 from proxy.cache.factory import open_cache
 from proxy.cache.negative import NegativeCache
-from proxy.cache.originals import OriginCache
+from proxy.cache.origin_cache import OriginCache
 from proxy.cache.purge import PurgeService
 from proxy.cache.renditions import RenditionCache
 from proxy.cache.store import Cache, Store
@@ -44,6 +46,7 @@ from proxy.render.plan_renderer import PlanRenderer
 from proxy.render.pool import RenderPool
 from proxy.render.shared_decodes import SharedDecodes
 from proxy.render.tasks import RenderContext
+from proxy.server.components import server_components
 from proxy.server.runtime_metrics import report_runtime_metrics
 from proxy.service import ImageService
 from proxy.singleflight import SingleFlight
@@ -53,6 +56,8 @@ from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.router import SourceRouter
 from proxy.sources.source import SourceFactory
+from proxy.telemetry.background import BackgroundTasks, cancel
+from proxy.telemetry.components import HasComponents
 from proxy.telemetry.config import TracingConfig
 from proxy.telemetry.logging import AccessLog, configure
 from proxy.telemetry.metrics import Metrics
@@ -113,7 +118,11 @@ def create_app(
     sources = SourceRouter.from_config(
         settings.sources, settings.limits, sources={**SOURCES, **extensions.sources}
     )
-    cache = open_cache(settings.cache, settings.shared_cache, extensions.store)
+    background = BackgroundTasks()
+    cache = open_cache(
+        settings.cache, settings.shared_cache, extensions.store, background=background
+    )
+    cache_check = CacheCheck(cache)
     own_processes = RenderProcessManager(
         settings.render,
         # Render processes may not read other files, so they need every module beforehand.
@@ -127,9 +136,9 @@ def create_app(
     )
     pool = RenderPool(
         render_dir or own_processes.directory,
-        max_queue=settings.render.max_queue,
-        queue_timeout_seconds=settings.render.queue_timeout_seconds,
+        process_count=settings.render.process_count,
         max_result_bytes=settings.limits.max_result_bytes * 2,
+        wall_seconds=settings.limits.render_wall_timeout_seconds,
     )
     cdn_client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names these hosts
     single_flight = SingleFlight(settings.cache.directory() / "flights")
@@ -146,7 +155,13 @@ def create_app(
         single_flight=single_flight,
         negative=NegativeCache(settings.cache.negative_ttl, time.monotonic),
         shared_dir=render_dir,
+        background=background,
     )
+    components = {
+        **server_components(render_dir or own_processes.directory),
+        **cache_check.components,
+        **(cache.components if isinstance(cache, HasComponents) else {}),
+    }
     apis = (*APIS, *extensions.apis)
     metrics = Metrics(("images", *(api.name for api in apis if api.observed)))
     tracing = open_tracing(settings.tracing)
@@ -158,6 +173,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             if render_dir is None:
                 await stack.enter_async_context(own_processes)
+            stack.push_async_callback(background.close)
             stack.push_async_callback(cache.close)
             stack.push_async_callback(sources.close)
             stack.push_async_callback(cdn_client.close)
@@ -166,7 +182,11 @@ def create_app(
             if tracing is not None:
                 stack.callback(tracing.shutdown)
             stack.callback(access_log.close)
-            await stack.enter_async_context(report_runtime_metrics(metrics, pool))
+            await stack.enter_async_context(
+                report_runtime_metrics(metrics, pool, background, components)
+            )
+            check = background.repeat("cache_check", cache_check.check, every_seconds=CHECK_SECONDS)
+            stack.push_async_callback(cancel, check)
             for resource in opened_by_apis:
                 await stack.enter_async_context(resource)
             yield
@@ -179,10 +199,25 @@ def create_app(
         server_timing=settings.tracing.server_timing,
     )
     response_cache = ResponseCache(settings.cache.max_memory_bytes)
-    stale = StaleConfig(
-        int(settings.cache.stale_while_revalidate), int(settings.cache.stale_if_error)
+    cors = CorsPolicy(settings.server.allow_origins)
+    readable = partial(allow_origins, policy=cors)
+    images = observe(
+        readable(
+            ImagesEndpoint(
+                dialects,
+                service,
+                deadline_seconds=settings.limits.request_timeout_seconds,
+                stale=StaleConfig(
+                    int(settings.cache.stale_while_revalidate), int(settings.cache.stale_if_error)
+                ),
+                cache=response_cache,
+                fallbacks=dialects.fallbacks,
+                cors=cors,
+                path_prefix=settings.server.path_prefix,
+            )
+        ),
+        "images",
     )
-    images = observe(ImagesEndpoint(dialects, service, stale=stale, cache=response_cache), "images")
     context = ApiContext(
         service=service,
         operations=operations,
@@ -190,18 +225,31 @@ def create_app(
         purging=PurgeService(cache, (*open_cdns(settings.cdn, cdn_client), *extensions.cdns)),
         metrics=metrics,
         keys=ApiKeys(settings.api.keys, allow_anonymous=settings.api.allow_anonymous),
-        upload_budget=UploadBudget(settings.api.max_inflight_upload_bytes),
+        uploads=Uploads(
+            settings.cache.directory(),
+            max_bytes=settings.api.max_inflight_upload_bytes,
+            deadline_seconds=settings.limits.api_request_timeout_seconds,
+        ),
         settings=settings,
         not_ready=lambda: "stopping" if stopping() else "",
+        components=components,
+        background=background,
         open_with_app=opened_by_apis.append,
     )
-    mounted = mount(apis, context, observe)
+    mounted = mount(apis, context, observe, readable)
     if taken := dialects.prefixes & mounted.keys():
         raise ConfigError(f"FRAMEKEEP_LINKS_MOUNTS: {min(taken)!r} is the path of an API")
     # A traced or timed request must take the way that records its stages.
     timed = tracing is not None or settings.tracing.server_timing
-    fast_path = None if timed else FastPath(response_cache, images)
-    return App(FirstSegmentRouter(mounted, images), lifespan, fast_path)
+    fast_path = None if timed else FastPath(response_cache, images, metrics, cors=cors)
+    routes = below_prefix(
+        settings.server.path_prefix,
+        FirstSegmentRouter(mounted, images),
+        images,
+        HEALTH_SEGMENTS,
+        elsewhere=observe(readable(outside_prefix(settings.server.path_prefix)), "images"),
+    )
+    return App(routes, lifespan, fast_path)
 
 
 def open_dialects(
@@ -216,6 +264,7 @@ def open_dialects(
         aliases=settings.sources.aliases,
         limits=settings.limits,
         dialects=dialects,
+        path_prefix=settings.server.path_prefix,
     )
 
 
@@ -249,6 +298,7 @@ def create_service(
     single_flight: SingleFlight,
     negative: NegativeCache,
     shared_dir: Path | None = None,
+    background: BackgroundTasks | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ImageService:
     """Create the service from these parts.
@@ -274,6 +324,7 @@ def create_service(
         inspector=inspector,
         single_flight=single_flight,
         negative=negative,
-        deadline_seconds=context.limits.request_timeout_seconds,
+        deadline_seconds=context.limits.api_request_timeout_seconds,
+        background=background,
         clock=clock,
     )

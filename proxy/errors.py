@@ -1,7 +1,8 @@
 """Errors by who must act: the caller, the signer, the origin, the image, or the server.
 
-``str(error)`` is safe to show to a stranger; ``detail`` is for the log only. Each API maps these
-classes to its own status codes and bodies (`proxy.api.http.problems` for problem+json).
+``str(error)`` is safe to show to an unauthenticated client; ``detail`` is for the log only. Each
+API maps these classes to its own status codes and bodies (`proxy.api.http.problems` for
+problem+json).
 
     ProxyError
     ├─ RequestError     InvalidOperation · InvalidLink · InvalidSource · InvalidUpload ·
@@ -25,7 +26,7 @@ class ConfigError(Exception):
 
 
 class ProxyError(Exception):
-    """A request cannot be answered as asked.
+    """The request failed.
 
     ``problem_type`` names the error on every wire, in the access log and in metrics.
     """
@@ -83,7 +84,7 @@ class InvalidUpload(RequestError):
 
 
 class InvalidPurge(RequestError):
-    """The purge request does not say clearly what to purge."""
+    """The purge request does not clearly name what to purge."""
 
     problem_type = "bad-purge"
 

@@ -1,4 +1,4 @@
-"""Image formats: names, features, and how the first bytes of a file tell them apart."""
+"""Image formats: names, features, and the first bytes that identify them."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ FormatName = Literal[
 
 
 class Format(Struct, frozen=True):
-    """What a format supports; ``web_safe`` tells that all current browsers show it."""
+    """What a format supports; ``web_safe`` if all current browsers show it."""
 
     name: FormatName
     media_type: str
@@ -57,7 +57,7 @@ _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 
 
 def sniff(head: bytes) -> Format | None:
-    """Tell the format by the first bytes: 64 of them, for SVG 1024. None if it is unknown.
+    """Identify the format by the first bytes: 64 of them, for SVG 1024. None if it is unknown.
 
     File names and Content-Type headers are never used.
     """

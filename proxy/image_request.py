@@ -16,16 +16,18 @@ CACHE_KEY_VERSION = b"2"
 
 
 class ResponseOptions(Struct, frozen=True):
-    """What a link says about the response and not about the pixels; not part of the cache key.
+    """The part of a link that affects the response and not the pixels; not in the cache key.
 
     ``expires`` is in Unix seconds; a purge can name any of ``tags``; ``debug`` asks for the
-    duration of each stage in the response.
+    duration of each stage in the response; ``fallback`` names the image that replaces an original
+    that cannot be used.
     """
 
     expires: int | None = None
     filename: str = ""
     tags: tuple[str, ...] = ()
     debug: bool = False
+    fallback: str = ""
 
 
 class InfoRequest(Struct, frozen=True):

@@ -178,11 +178,22 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(
             description=(
-                "Time in seconds for one render. After it, the render process is killed and "
-                "the request is answered with 504."
+                "CPU time in seconds for one render. When it is used up, the request is answered "
+                "with 504. On a busy machine a render takes longer, and this does not end it."
             )
         ),
     ] = 10.0
+
+    render_wall_timeout_seconds: Annotated[
+        Seconds,
+        Meta(
+            description=(
+                "Time in seconds for one render, however little CPU time it gets. After it, the "
+                "render process is killed and the request is answered with 504. The request's own "
+                "time ends it too."
+            )
+        ),
+    ] = 60.0
 
     request_timeout_seconds: Annotated[
         Seconds,

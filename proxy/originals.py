@@ -1,4 +1,4 @@
-"""Originals: references to them, their bytes once fetched, and what their source said of them."""
+"""Originals: references to them, their bytes once fetched, and their source's response headers."""
 
 import hashlib
 from functools import cached_property, lru_cache
@@ -96,7 +96,7 @@ class Validators(Struct, frozen=True):
 
 
 class OriginMetadata(Struct, frozen=True):
-    """What a source said about an original in its response headers.
+    """What a source returned about an original in its response headers.
 
     ``ttl`` is in seconds, None where the source named none; ``last_modified`` in the validators is
     the HTTP date, verbatim; ``tags`` are the source's own cache tags.

@@ -1,8 +1,8 @@
 """Folders that only this user may enter, also on a volume that belongs to another user.
 
 A volume of Kubernetes belongs to root, and the server's user may write to it through its group
-(``fsGroup``) or because everybody may (``emptyDir``). Whoever can write to the volume could read
-and replace what is there, so the server uses a folder of its own inside.
+(``fsGroup``) or because everybody may (``emptyDir``). Any user who can write to the volume could
+read and replace its files, so the server uses a folder of its own inside.
 """
 
 import contextlib

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from proxy.cache.freshness import Expired, Fresh, NegativeHit, OriginRecord, Stale
 from proxy.cache.negative import NegativeCache
-from proxy.cache.originals import OriginCache, restore_error, source_tags
+from proxy.cache.origin_cache import OriginCache, restore_error, source_tags
 from proxy.cache.refresh import BackgroundRefresh
 from proxy.cache.renditions import RenditionCache, StoredRendition
 from proxy.caller import Caller, Deadline, current_caller, serving
@@ -30,16 +30,17 @@ from proxy.render.inspector import Inspector, ProbeResult
 from proxy.render.plan_renderer import PlanRenderer
 from proxy.render.scheduling import Priority
 from proxy.singleflight import SingleFlight
+from proxy.telemetry.background import BackgroundTasks
 from proxy.telemetry.request_context import record_cache, set_source, stage
 
 
 class ImageResult(Struct, frozen=True):
-    """A rendition with what an answer says about it.
+    """A rendition with what a response needs to describe it.
 
-    ``age`` is the time since the source was last asked, ``ttl`` how long its answer holds, both in
+    ``age`` is the time since the last answer of the source, ``ttl`` how long that holds, both in
     seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP date, or
     empty; ``tags`` are its purge tags.
-    ``is_current`` says whether the very same result may be served again, and is called each time
+    ``is_current`` returns whether the very same result may be served again, and is called each time
     before that; None: it may not.
     """
 
@@ -67,6 +68,7 @@ class ImageService:
         single_flight: SingleFlight,
         negative: NegativeCache,
         deadline_seconds: float,
+        background: BackgroundTasks | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``deadline_seconds`` are for work that no request waits for.
@@ -81,7 +83,7 @@ class ImageService:
         self._negative = negative
         self._deadline_seconds = deadline_seconds
         self._clock = clock
-        self._refresh = BackgroundRefresh()
+        self._refresh = BackgroundRefresh(background)
 
     async def get_or_render(self, request: ImageRequest, priority: Priority = "interactive") -> ImageResult:
         """The rendition from the cache, or a new one. Raises a ProxyError."""
@@ -91,13 +93,13 @@ class ImageService:
             is_current = self._renditions.change_token(request.key, request.sources)
             cached, freshness = await self._renditions.get(request.key, request.sources)
         match freshness:
-            case NegativeHit(refusal):
-                raise restore_error(refusal)
+            case NegativeHit(error):
+                raise restore_error(error)
             case Fresh() if cached:
                 self._add_missing_tags(request, cached)
                 return replace(self._result(request, cached, "hit"), is_current=is_current)
-            case Stale(due) if cached:
-                if due:
+            case Stale(revalidate) if cached:
+                if revalidate:
                     self._refresh.start(request.key, self._render_in_background(request))
                 return self._result(request, cached, "stale")
         try:
@@ -109,7 +111,7 @@ class ImageService:
         return self._result(request, rendered, "miss")
 
     async def _render_once(self, request: ImageRequest, priority: Priority) -> StoredRendition:
-        """Render for everybody who asks meanwhile; nobody waits for a less urgent flight."""
+        """Render once for all requests that come meanwhile; none waits for a less urgent flight."""
         async with self._deadline():
             return await self._single_flight.do(
                 f"{priority}-{request.key}",
@@ -156,7 +158,7 @@ class ImageService:
             return await self._inspector.detect(source)
 
     async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]:
-        """Describe an original; the record says how long that holds. Raises a ProxyError."""
+        """Describe an original; the record has its TTL. Raises a ProxyError."""
         async with self._deadline():
             return await self._inspector.info(source)
 

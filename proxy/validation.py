@@ -1,4 +1,4 @@
-"""Convert text and decoded JSON to typed, bounded values, or say in one sentence why not.
+"""Convert text and decoded JSON to typed, bounded values, or give the reason in one sentence.
 
 Links, JSON bodies and settings share these rules.
 """

@@ -18,7 +18,6 @@ from proxy.server.worker import PROCESS_NAME
 async def render_processes(
     processes: int = 1,
     *,
-    max_queue: int = 64,
     max_result_bytes: int = 64_000_000,
     max_tasks: int = 1000,
     max_growth_bytes: int = 256 * 1024 * 1024,
@@ -31,8 +30,7 @@ async def render_processes(
     async with RenderProcessManager(config, handlers="renderer_tasks") as manager:
         pool = RenderPool(
             manager.directory,
-            max_queue=max_queue,
-            queue_timeout_seconds=30,
+            process_count=processes,
             max_result_bytes=max_result_bytes,
         )
         yield pool, manager

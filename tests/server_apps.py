@@ -16,18 +16,20 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from proxy.api.health import health_api
 from proxy.errors import ConfigError
 from proxy.render.config import RenderConfig
 from proxy.render.manager import RenderProcessManager
+from proxy.server.components import server_components
 from proxy.server.config import ServerConfig
 from proxy.server.supervisor import serve
 from proxy.server.worker import AppFactory, run
 from proxy.telemetry.metrics import MetricsFiles
 
 
-def app(stopping: Callable[[], bool], _: Path) -> Starlette:
+def app(stopping: Callable[[], bool], directory: Path) -> Starlette:
     released = asyncio.Event()
 
     async def pid(_: Request) -> Response:
@@ -55,6 +57,7 @@ def app(stopping: Callable[[], bool], _: Path) -> Starlette:
             Route("/slow", slow),
             Route("/release", release),
             Route("/hang", hang),
+            Mount("/", health_api(lambda: "", server_components(directory))),
         ]
     )
 

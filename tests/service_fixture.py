@@ -15,7 +15,7 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.negative import NegativeCache
-from proxy.cache.originals import OriginCache
+from proxy.cache.origin_cache import OriginCache
 from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.limits import Limits
 from proxy.operations.plan import Plan
@@ -62,7 +62,7 @@ class InProcessPool(RenderPool):
         buffers: Sequence[SharedBuffer | OutputBuffer] = (),
         *,
         priority: Priority = "interactive",
-        deadline_seconds: float = 10.0,
+        cpu_seconds: float = 10.0,
     ) -> Result:
         self.run_counts[task.name] += 1
         self.priorities.add(priority)

@@ -51,9 +51,7 @@ class Server:
         for pid in await descendants(self.process.pid):
             for argument in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0"):
                 if argument.startswith("--directory="):
-                    return RenderPool(
-                        Path(argument.removeprefix("--directory=")), queue_timeout_seconds=60
-                    )
+                    return RenderPool(Path(argument.removeprefix("--directory=")))
         raise LookupError("no render processes found")
 
 
@@ -65,7 +63,6 @@ async def run_server(
         "FRAMEKEEP_SERVER_PORT": "0",
         "FRAMEKEEP_SERVER_WORKERS": "2",
         "FRAMEKEEP_RENDER_PROCESSES": str(render_processes),
-        "FRAMEKEEP_RENDER_QUEUE_TIMEOUT_SECONDS": "60",
         "FRAMEKEEP_LIMITS_REQUEST_TIMEOUT_SECONDS": "120",
         "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
         "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",

@@ -1,4 +1,4 @@
-"""What the pages say exists."""
+"""Settings, metrics and labels that the documentation names exist."""
 
 import json
 import re

@@ -1,9 +1,9 @@
 """The admin API: purge the cache, and read its statistics. Every request needs an admin key."""
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial, wraps
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,11 +19,14 @@ from proxy.api.http.problems import problem_json
 from proxy.api.http.request_body import decode_json, read_body
 from proxy.api.http.routing import api_router
 from proxy.cache.purge import PurgeResult, PurgeService
-from proxy.cache.store import All, ByTag, ByTagPrefix, Cache, Selector
+from proxy.cache.store import All, ByTag, ByTagPrefix, Cache, Kind, Selector
 from proxy.errors import InvalidPurge
+from proxy.server.config import ServerConfig
 from proxy.validation import HidesSecrets
 
 MAX_BODY_BYTES = 1_000_000
+
+T = TypeVar("T")
 
 _Texts = Annotated[
     tuple[Annotated[str, Meta(min_length=1, max_length=8192)], ...], Meta(max_length=1000)
@@ -69,11 +72,15 @@ class PurgeRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 def create_api(context: ApiContext) -> ASGIApp:
     keys = ApiKeys(context.section(AdminConfig).keys)
-    return admin_api(context.purging, context.cache, keys)
+    path_prefix = context.section(ServerConfig).path_prefix
+    return admin_api(context.purging, context.cache, keys, path_prefix)
 
 
-def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys) -> ASGIApp:
-    """Serve ``POST /admin/purge`` and ``GET /admin/cache``."""
+def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys, path_prefix: str = "") -> ASGIApp:
+    """Serve ``POST /admin/purge`` and ``GET /admin/cache``.
+
+    ``path_prefix`` is that of the server, for the links of problems.
+    """
 
     def require_admin(endpoint: _Endpoint) -> _Endpoint:
         @wraps(endpoint)
@@ -101,14 +108,14 @@ def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys) -> ASGIApp:
 
     @require_admin
     async def cache_stats(_: Request) -> Response:
-        return _json(HTTPStatus.OK, await cache.stats())
+        return _json(HTTPStatus.OK, _by_json_name(await cache.stats()))
 
     return api_router(
         [
             Route("/admin/purge", purge, methods=["POST"]),
             Route("/admin/cache", cache_stats, methods=["GET"]),
         ],
-        _error_response,
+        partial(_error_response, path_prefix),
     )
 
 
@@ -118,14 +125,19 @@ def purge_response(result: PurgeResult) -> Response:
         HTTPStatus.OK if result.complete else HTTPStatus.BAD_GATEWAY,
         {
             "purged": sum(result.entries.values()),
-            "entries": result.entries,
+            "entries": _by_json_name(result.entries),
             "cdns": {name: error or "ok" for name, error in result.cdn_errors.items()},
         },
     )
 
 
-def _error_response(request: Request, error: Exception) -> Response:
-    status, headers, body = problem_json(error, request.state.request_id)
+def _by_json_name(by_kind: Mapping[Kind, T]) -> dict[str, T]:
+    """Name detections ``focus``, as `info` does."""
+    return {"focus" if kind == "detection" else kind: value for kind, value in by_kind.items()}
+
+
+def _error_response(path_prefix: str, request: Request, error: Exception) -> Response:
+    status, headers, body = problem_json(error, request.state.request_id, path_prefix=path_prefix)
     texts = {name.decode(): value.decode() for name, value in headers}
     return Response(body, status, texts | {"cache-control": "no-store"})
 

@@ -9,11 +9,13 @@ from msgspec.structs import astuple
 from starlette.types import ASGIApp
 
 from proxy.api.http.api_keys import ApiKeys
-from proxy.api.http.upload_budget import UploadBudget
+from proxy.api.http.uploads import Uploads
 from proxy.cache.purge import PurgeService
 from proxy.cache.store import Cache
 from proxy.operations.registry import OperationRegistry
 from proxy.service import ImageService
+from proxy.telemetry.background import BackgroundTasks
+from proxy.telemetry.components import Components
 from proxy.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -22,8 +24,9 @@ T = TypeVar("T")
 class ApiContext(NamedTuple):
     """The objects of an app that its APIs share.
 
-    ``not_ready`` returns why the worker should not receive requests, or an empty string;
-    ``open_with_app`` takes what must be open as long as the app runs.
+    ``not_ready`` returns why the worker should not receive requests whatever ``components`` say, or
+    an empty string; ``background`` runs what no request waits for; ``open_with_app`` takes what
+    must be open as long as the app runs.
     """
 
     service: ImageService
@@ -32,9 +35,11 @@ class ApiContext(NamedTuple):
     purging: PurgeService
     metrics: Metrics
     keys: ApiKeys
-    upload_budget: UploadBudget
+    uploads: Uploads
     settings: Struct
     not_ready: Callable[[], str]
+    components: Components
+    background: BackgroundTasks
     open_with_app: Callable[[AbstractAsyncContextManager[object]], None]
 
     def section(self, kind: type[T]) -> T:
@@ -46,10 +51,12 @@ class Api(NamedTuple):
     """One published HTTP API.
 
     ``name`` stands in metrics and in the access log, which have its requests where ``observed``;
-    ``segments`` are the first segments of its paths, in lower case.
+    ``segments`` are the first segments of its paths, in lower case. Where ``cross_origin``, web
+    pages of allowed origins may call it: never where the address of a caller opens it.
     """
 
     name: str
     segments: tuple[str, ...]
     create: Callable[[ApiContext], ASGIApp]
     observed: bool = True
+    cross_origin: bool = True

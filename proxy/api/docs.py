@@ -21,6 +21,7 @@ from proxy.api.openapi import openapi_document
 from proxy.errors import ProxyError
 from proxy.operations.reference import COLUMNS, field_rows, link_syntax
 from proxy.operations.registry import OperationRegistry
+from proxy.server.config import ServerConfig
 
 OPENAPI = "/openapi.json"
 DOCS = "/docs"
@@ -38,15 +39,16 @@ h2 { margin-top: 3rem } h3 { margin-top: 2rem }
 
 
 def create_api(context: ApiContext) -> ASGIApp:
-    return docs_api(context.operations)
+    return docs_api(context.operations, context.section(ServerConfig).path_prefix)
 
 
-def docs_api(registry: OperationRegistry) -> ASGIApp:
-    document = openapi_document(registry)
+def docs_api(registry: OperationRegistry, path_prefix: str = "") -> ASGIApp:
+    """``path_prefix`` is that of the server, for the links."""
+    document = openapi_document(registry, path_prefix)
     openapi = _static(html_safe_json(document), {"content-type": "application/json"})
     style_hash = b64encode(sha256(_STYLE.encode()).digest()).decode()
     page = _static(
-        _page(registry, document).encode(),
+        _page(registry, document, path_prefix).encode(),
         {
             "content-type": "text/html; charset=utf-8",
             "content-security-policy": f"default-src 'none'; style-src 'sha256-{style_hash}'",
@@ -74,17 +76,19 @@ def _error_response(_: Request, error: Exception) -> Response:
     return Response(status_code=status, headers=error_headers(error) | _HEADERS)
 
 
-def _page(registry: OperationRegistry, document: dict[str, Any]) -> str:
+def _page(registry: OperationRegistry, document: dict[str, Any], path_prefix: str) -> str:
     return "\n".join(
         (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width"><title>Framekeep</title>',
             f"<style>{_STYLE}</style></head><body><h1>Framekeep</h1>",
             "<p>"
-            + _inline("A link is `/{signature}/{step}/…/{source}`. Machines read ")
-            + f'<a href="{OPENAPI}">{OPENAPI}</a>.</p>',
+            + _inline(
+                f"A link is `{path_prefix}/{{signature}}/{{step}}/…/{{source}}`. Machines read "
+            )
+            + f'<a href="{path_prefix}{OPENAPI}">{path_prefix}{OPENAPI}</a>.</p>',
             "<h2>APIs</h2>",
-            *_calls(document),
+            *_calls(document, path_prefix),
             "<h2>Operations</h2>",
             *_operations(registry),
             "<h2>Problems</h2>",
@@ -94,11 +98,11 @@ def _page(registry: OperationRegistry, document: dict[str, Any]) -> str:
     )
 
 
-def _calls(document: dict[str, Any]) -> Iterator[str]:
+def _calls(document: dict[str, Any], path_prefix: str) -> Iterator[str]:
     yield _table(
         ("call", "what it is"),
         (
-            (f"`{method.upper()} {path}`", f"{call['tags'][0]}: {call['summary']}")
+            (f"`{method.upper()} {path_prefix}{path}`", f"{call['tags'][0]}: {call['summary']}")
             for path, calls in document["paths"].items()
             for method, call in calls.items()
         ),

@@ -2,10 +2,11 @@
 
 ``/health/live`` answers as long as the event loop runs; without an answer, restart the process.
 ``/health/ready``, also as ``/health``, ``/healthz`` and ``/healthcheck``, answers 503 with the
-reason while the server shuts down or cannot work.
+reason while the server shuts down or cannot work. Its body has a line for each component. One that
+is degraded costs time or money, but does not make requests fail: the answer stays 200.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -17,24 +18,34 @@ from starlette.types import ASGIApp
 from proxy.api.context import ApiContext
 from proxy.api.http.problems import error_headers, html_safe_json
 from proxy.api.http.routing import api_router
+from proxy.telemetry.components import NO_COMPONENTS, Components, ComponentStatus
+from proxy.telemetry.logging import redact
 
 LIVE = "/health/live"
 READY = ("/health/ready", "/health", "/healthz", "/healthcheck")
 
 
 def create_api(context: ApiContext) -> ASGIApp:
-    return health_api(context.not_ready)
+    return health_api(context.not_ready, context.components)
 
 
-def health_api(not_ready: Callable[[], str]) -> ASGIApp:
-    """``not_ready`` returns why the worker should not receive requests; empty where it should."""
+def health_api(not_ready: Callable[[], str], components: Components = NO_COMPONENTS) -> ASGIApp:
+    """``not_ready`` returns why the worker should not receive requests whatever they say, or ""."""
 
     async def live(_: Request) -> Response:
         return _respond(HTTPStatus.OK, "ok")
 
     async def ready(_: Request) -> Response:
-        reason = not_ready()
-        return _respond(HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK, reason or "ok")
+        looks = {name: look() for name, look in components.items()}
+        states = {status.state for status in looks.values()}
+        worst = next(state for state in ("down", "degraded", "ok") if state in {*states, "ok"})
+        text = not_ready() or worst
+        ok = text in {"ok", "degraded"}
+        return _respond(
+            HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE,
+            text,
+            {name: _line(status) for name, status in looks.items()},
+        )
 
     return api_router([Route(LIVE, live), *(Route(path, ready) for path in READY)], _error_response)
 
@@ -52,9 +63,14 @@ def _error_response(_: Request, error: Exception) -> Response:
     return response
 
 
-def _respond(status: int, text: str) -> Response:
+def _line(status: ComponentStatus) -> str:
+    return redact(f"{status.state}: {status.detail}") if status.detail else status.state
+
+
+def _respond(status: int, text: str, components: Mapping[str, str] | None = None) -> Response:
+    body = {"status": text} if components is None else {"status": text, "components": components}
     return Response(
-        html_safe_json({"status": text}),
+        html_safe_json(body),
         status,
         {
             "content-type": "application/json",

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -18,18 +19,23 @@ from proxy.api import info
 from proxy.api.http.accept import accepted_formats
 from proxy.api.http.conditional import byte_range, not_modified
 from proxy.api.http.content_disposition import inline
+from proxy.api.http.cors import CorsPolicy
 from proxy.api.http.disconnect import ClientDisconnected, cancel_on_disconnect
-from proxy.api.http.problems import Headers, problem_json
+from proxy.api.http.headers import combine_headers
+from proxy.api.http.problems import Headers, problem_json, status_of
 from proxy.api.http.request_id import request_id
 from proxy.api.response_cache import CachedResponse, ResponseCache, ResponseKey, response_head
 from proxy.cache.cache_tags import cdn_tags
 from proxy.cache.freshness import OriginRecord
-from proxy.errors import ProxyError
+from proxy.cache.origin_cache import url_tags
+from proxy.caller import Caller, Deadline, serving
+from proxy.errors import ImageError, ProxyError, SourceError
 from proxy.formats import FORMATS
 from proxy.image_request import ImageRequest
 from proxy.imaging.results import ImageInfo
 from proxy.links.dialect import Dialect
-from proxy.originals import OriginalRef, digest
+from proxy.links.fallback import Fallbacks
+from proxy.originals import OriginalRef, SourceRef, digest
 from proxy.render.scheduling import Priority
 from proxy.service import ImageResult
 from proxy.sources.net.via import has_own_via
@@ -47,6 +53,9 @@ _log = logging.getLogger(__name__)
 SECURITY_HEADERS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; sandbox"),
+    # Images are made to be shown on other sites, and without this, pages that are isolated (COEP)
+    # could not show them. It gives nobody more: no response depends on cookies.
+    (b"cross-origin-resource-policy", b"cross-origin"),
 ]
 
 _MAX_TTL = 31_536_000.0  # a year: caches take it as unlimited
@@ -78,18 +87,27 @@ class ImagesEndpoint:
         dialect: Dialect,
         service: ImageRenderer,
         *,
+        deadline_seconds: float = 30.0,
         stale: StaleConfig | None = None,
         cache: ResponseCache | None = None,
+        fallbacks: Fallbacks | None = None,
+        cors: CorsPolicy | None = None,
+        path_prefix: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
+        """``path_prefix`` is that of the server; `CorsMiddleware` with ``cors`` is around this."""
         self._dialect = dialect
         self._service = service
+        self._deadline_seconds = deadline_seconds
         self._stale = stale or StaleConfig()
         self._cache = cache or ResponseCache(0)
+        self._fallbacks = fallbacks
+        self._cors = cors or CorsPolicy()
+        self._path_prefix = path_prefix
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
+        headers = combine_headers(scope["headers"])
         id = request_id(headers)
         set_request_id(id)
         try:
@@ -100,7 +118,7 @@ class ImagesEndpoint:
             set_error(error)
             if not isinstance(error, ProxyError | HTTPException):
                 _log.error("unexpected error (request_id=%s)", id, exc_info=error)
-            status, response_headers, body = problem_json(error, id)
+            status, response_headers, body = problem_json(error, id, path_prefix=self._path_prefix)
             response_headers.append((b"content-length", str(len(body)).encode()))
         response_headers += (*SECURITY_HEADERS, (b"x-request-id", id.encode()))
         await send(
@@ -130,14 +148,18 @@ class ImagesEndpoint:
         if cached is not None and cached.is_current() and b"range" not in headers:
             return self._cached_response(headers, cached)
         request = cached.request if cached is not None else self._parse(key)
-        if request.info is not None:
-            image_info, record = await cancel_on_disconnect(
-                receive, self._service.info(request.source)
-            )
-            return self._info_response(headers, request, image_info, record)
-        result = await cancel_on_disconnect(
-            receive, self._service.get_or_render(request, _priority(headers))
-        )
+        with serving(self._caller(scope, request)):
+            if request.info is not None:
+                image_info, record = await cancel_on_disconnect(
+                    receive, self._service.info(request.source)
+                )
+                return self._info_response(headers, request, image_info, record)
+            try:
+                result = await cancel_on_disconnect(
+                    receive, self._service.get_or_render(request, _priority(headers))
+                )
+            except (SourceError, ImageError) as error:
+                return await self._fallback_response(scope, headers, receive, request, error)
         self._remember(key, request, result)
         status, response_headers, body = self._build_response(
             scope["method"], headers, request, result
@@ -156,6 +178,56 @@ class ImagesEndpoint:
             return ImageRequest(request.source, plan, request.response_options)
         return request
 
+    async def _fallback_response(
+        self,
+        scope: Scope,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        request: ImageRequest,
+        error: SourceError | ImageError,
+    ) -> tuple[int, Headers, bytes]:
+        """Answer with the fallback image of the request; without one, raise its error.
+
+        The response is never stored as that of the request, and a purge of either source reaches
+        it at CDNs.
+        """
+        fallback = self._fallbacks.request_for(request) if self._fallbacks is not None else None
+        if self._fallbacks is None or fallback is None:
+            raise error
+        set_error(error)
+        try:
+            found = await cancel_on_disconnect(
+                receive, self._service.get_or_render(fallback, _priority(headers))
+            )
+        except ProxyError as failure:
+            _log.warning("fallback image failed: %s (source=%s)", failure, fallback.source)
+            raise error from failure
+        finally:
+            set_source(request.source)
+        failed_tags = (tag for source in request.sources for tag in url_tags(source))
+        result = replace(
+            found,
+            age=0.0,
+            ttl=float(self._fallbacks.ttl),
+            # That of another image: an unchanged date would not mean an unchanged image.
+            last_modified="",
+            tags=tuple(dict.fromkeys((*failed_tags, *found.tags))),
+        )
+        status = self._fallbacks.status or int(status_of(type(error)))
+        is_ok = status == HTTPStatus.OK  # only then conditions and ranges apply
+        built_status, response_headers, body = self._build_response(
+            scope["method"], headers if is_ok else {}, request, result, StaleConfig(0, 0)
+        )
+        response_headers += (_age(0), (b"x-fallback", error.problem_type.encode()))
+        return built_status if is_ok else status, response_headers, body
+
+    def _caller(self, scope: Scope, request: ImageRequest) -> Caller:
+        """Behind one address (a CDN's) there are many clients, so the host of the source counts."""
+        source = request.source
+        host = source.host if isinstance(source, SourceRef) else ""
+        address = scope["client"][0] if scope.get("client") else ""
+        return Caller(f"link {address} {host}", Deadline(self._deadline_seconds))
+
     def _remember(self, key: ResponseKey, request: ImageRequest, result: ImageResult) -> None:
         """Cache the response if the same one may be sent again."""
         options = request.response_options
@@ -168,8 +240,8 @@ class ImagesEndpoint:
             request=request,
             result=result,
             is_current=result.is_current,
-            full_head=response_head(full),
-            not_modified_head=response_head(unchanged),
+            full_head=response_head(self._cors.add_headers(full)),
+            not_modified_head=response_head(self._cors.add_headers(unchanged)),
             validated_at=self._now() - result.age,
         )
         self._cache.put(key, response)
@@ -188,10 +260,11 @@ class ImagesEndpoint:
         headers: Mapping[bytes, bytes],
         request: ImageRequest,
         result: ImageResult,
+        stale: StaleConfig | None = None,
     ) -> tuple[int, Headers, bytes]:
         """Return a 200, a 206 for a range, or a 304; without ``Age``."""
         response_headers: Headers = [
-            (b"cache-control", self._cache_control(request, result.ttl, result.age)),
+            (b"cache-control", self._cache_control(request, result.ttl, result.age, stale)),
             (b"etag", result.etag.encode()),
             (b"x-cache", result.state.encode()),
         ]
@@ -251,7 +324,9 @@ class ImagesEndpoint:
         )
         return 200, response_headers, body
 
-    def _cache_control(self, request: ImageRequest, ttl: float, age: float) -> bytes:
+    def _cache_control(
+        self, request: ImageRequest, ttl: float, age: float, stale: StaleConfig | None = None
+    ) -> bytes:
         """Return the header's value; its seconds count, as ``Age`` says, from the last validation.
 
         No cache may serve an expired URL, neither fresh nor stale. Timings in a debug response are
@@ -260,7 +335,8 @@ class ImagesEndpoint:
         if request.response_options.debug:
             return b"no-store"
         max_age = int(min(ttl, _MAX_TTL))
-        while_revalidate, if_error = self._stale.while_revalidate, self._stale.if_error
+        stale = stale or self._stale
+        while_revalidate, if_error = stale.while_revalidate, stale.if_error
         if request.response_options.expires is not None:
             left = max(0, int(age) + int(request.response_options.expires - self._now()))
             max_age = min(max_age, left)

@@ -1,8 +1,10 @@
 """Serve ``/metrics`` in the text formats of Prometheus and OpenMetrics.
 
-Metrics show a stranger how busy the server is, so by default only direct requests from this machine
-or a private network are answered. A request with the headers of a proxy may come from anywhere,
-whatever address its connection has.
+Metrics show how busy the server is, so by default only direct requests from this machine or a
+private network are answered, and no other unauthenticated client. A request with the headers of a
+proxy may come from anywhere, whatever address its connection has.
+
+`proxy.telemetry.metrics` counts, `proxy.api.prometheus` renders the text.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.api.context import ApiContext
 from proxy.api.http.api_keys import ApiKey, ApiKeys, bearer_token
+from proxy.api.http.headers import list_header
 from proxy.api.prometheus import render_prometheus
 from proxy.cache.store import CacheStats, Kind
 from proxy.telemetry.metrics import Metrics
@@ -93,7 +96,7 @@ class MetricsEndpoint:
     async def _render(self, request: Request) -> Response:
         self._metrics.flush()
         cache_stats = await self._cache_stats()
-        accept = request.headers.get("accept", "")
+        accept = list_header(request, "accept")
         # In a thread: it reads and adds up the files of all workers.
         media_type, body = await asyncio.to_thread(
             render_prometheus, self._metrics, cache_stats, accept

@@ -1,4 +1,7 @@
-"""Count, time, trace and log the requests of an API."""
+"""Count, time, trace and log the requests of an API.
+
+`proxy.telemetry.logging` writes the access log.
+"""
 
 import logging
 from collections.abc import Mapping

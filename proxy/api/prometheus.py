@@ -1,4 +1,7 @@
-"""Render metrics in the text formats that Prometheus reads."""
+"""Render metrics in the text formats that Prometheus reads.
+
+`proxy.api.metrics` serves them at ``/metrics``; `proxy.telemetry.metrics` counts.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version

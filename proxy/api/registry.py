@@ -12,11 +12,14 @@ from proxy.api.azure import analysis, vision
 from proxy.api.context import Api, ApiContext
 from proxy.api.transform import endpoint as transform
 
+HEALTH_SEGMENTS = ("health", "healthz", "healthcheck")
+"""Also served at the root where the server has a path prefix: probes know nothing of it."""
+
 APIS = (
-    Api("health", ("health", "healthz", "healthcheck"), health.create_api, observed=False),
-    Api("metrics", ("metrics",), metrics.create_api, observed=False),
+    Api("health", HEALTH_SEGMENTS, health.create_api, observed=False, cross_origin=False),
+    Api("metrics", ("metrics",), metrics.create_api, observed=False, cross_origin=False),
     Api("docs", ("docs", "openapi.json"), docs.create_api, observed=False),
-    Api("admin", ("admin",), admin.create_api),
+    Api("admin", ("admin",), admin.create_api, cross_origin=False),
     Api("vision", ("vision",), vision.create_api),
     Api("analysis", ("computervision",), analysis.create_api),
     Api("transform", ("image-transformation",), transform.create_api),
@@ -24,15 +27,21 @@ APIS = (
 
 
 def mount(
-    apis: Iterable[Api], context: ApiContext, observe: Callable[[ASGIApp, str], ASGIApp]
+    apis: Iterable[Api],
+    context: ApiContext,
+    observe: Callable[[ASGIApp, str], ASGIApp],
+    allow_origins: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> dict[str, ASGIApp]:
-    """Create the APIs, by first path segment; ``observe`` wraps one for metrics and access log.
+    """Create the APIs, by first path segment.
 
+    ``observe`` wraps one for metrics and access log, ``allow_origins`` for web pages.
     Raises ValueError where two APIs have the same segment.
     """
     mounted: dict[str, ASGIApp] = {}
     for api in apis:
         app = api.create(context)
+        if api.cross_origin:
+            app = allow_origins(app)
         if api.observed:
             app = observe(app, api.name)
         for segment in api.segments:

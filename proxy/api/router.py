@@ -1,8 +1,15 @@
 """Choose the API of a request by the first segment of its path."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from proxy.api.http.problems import problem_json
+from proxy.api.http.routing import api_router
 
 
 class FirstSegmentRouter:
@@ -16,5 +23,80 @@ class FirstSegmentRouter:
         self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        segment = scope["path"].lstrip("/").partition("/")[0].lower()
-        await self._apis.get(segment, self._default)(scope, receive, send)
+        await self.find(scope["path"])(scope, receive, send)
+
+    def find(self, path: str) -> ASGIApp:
+        return self._apis.get(_first_segment(path), self._default)
+
+
+class PathPrefixRouter:
+    """Serves everything below a path prefix, and some APIs at the root too.
+
+    APIs get the path without the prefix. Links get it as it was sent: the dialects cut the prefix
+    off and put it in front of the links that they build. ASGI's ``root_path`` is not used: it
+    would be for a proxy in front that cuts the prefix off.
+    """
+
+    def __init__(
+        self,
+        router: FirstSegmentRouter,
+        links: ASGIApp,
+        prefix: str,
+        at_root: Collection[str],
+        elsewhere: ASGIApp,
+    ) -> None:
+        """``links`` is the router's default, ``elsewhere`` gets what is not below the prefix.
+
+        ``at_root`` are the first segments that are also served at the root.
+        """
+        self._router = router
+        self._links = links
+        self._prefix = prefix
+        self._at_root = frozenset(at_root)
+        self._elsewhere = elsewhere
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw_path = b"/" + scope["raw_path"].lstrip(b"/")
+        if not (raw_path + b"/").startswith(f"{self._prefix}/".encode()):
+            is_at_root = _first_segment(scope["path"]) in self._at_root
+            app = self._router if is_at_root else self._elsewhere
+            await app(scope, receive, send)
+            return
+        # The prefix has no escapes, so it is as long in both.
+        path = f"/{scope['path'].lstrip('/')}"[len(self._prefix) :] or "/"
+        app = self._router.find(path)
+        if app is not self._links:
+            scope = {**scope, "path": path, "raw_path": raw_path[len(self._prefix) :] or b"/"}
+        await app(scope, receive, send)
+
+
+def below_prefix(
+    prefix: str,
+    router: FirstSegmentRouter,
+    links: ASGIApp,
+    at_root: Collection[str],
+    elsewhere: ASGIApp,
+) -> ASGIApp:
+    """Put the router below the prefix, if there is one; see `PathPrefixRouter`."""
+    return PathPrefixRouter(router, links, prefix, at_root, elsewhere) if prefix else router
+
+
+def outside_prefix(prefix: str) -> ASGIApp:
+    """Return the app for paths that are not below the prefix: 404 with the reason."""
+
+    def error_response(request: Request, _: Exception) -> Response:
+        error = HTTPException(
+            HTTPStatus.NOT_FOUND,
+            f"path prefix missing: all paths of this server begin with {prefix}/ "
+            "(FRAMEKEEP_SERVER_PATH_PREFIX)",
+        )
+        id = request.state.request_id
+        status, headers, body = problem_json(error, id)
+        texts = {name.decode(): value.decode() for name, value in headers}
+        return Response(body, status, {**texts, "x-request-id": id})
+
+    return api_router([], error_response)
+
+
+def _first_segment(path: str) -> str:
+    return path.lstrip("/").partition("/")[0].lower()

@@ -83,7 +83,7 @@ class ChangeCounters:
 
     Many keys share a counter. A writer changes the counter *after* the entry. A reader takes a
     token *before* it reads the entry, and may serve its copy as long as the counter is the same. A
-    new value is random, so two processes that change one counter at once cannot cancel out.
+    new value is random, so two processes that change one counter together cannot cancel out.
 
     The file is read with ``pread``, which takes half a microsecond. A mapping would be a SIGBUS if
     something truncated the file.

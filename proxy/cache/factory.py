@@ -8,10 +8,15 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.shared import SharedCache
 from proxy.cache.store import Cache, Store
+from proxy.telemetry.background import BackgroundTasks
 
 
 def open_cache(
-    config: CacheConfig, shared_config: SharedCacheConfig, store: Store | None = None
+    config: CacheConfig,
+    shared_config: SharedCacheConfig,
+    store: Store | None = None,
+    *,
+    background: BackgroundTasks | None = None,
 ) -> Cache:
     """Return the layered cache; closing it closes the store.
 
@@ -19,4 +24,6 @@ def open_cache(
     """
     base = DiskStore(config) if store is None else store
     cache = MemoryCacheLayer(base, config.max_memory_bytes)
-    return SharedCache(cache, shared_config) if shared_config.url else cache
+    if not shared_config.url:
+        return cache
+    return SharedCache(cache, shared_config, background=background)

@@ -1,8 +1,8 @@
 """Decide whether a cached rendition may be served: fresh, stale, expired or negative.
 
-An *origin record* is what a source last said about one original. It holds for all renditions of the
-original: a rendition is fresh as long as the record is, provided that it was made of the original
-that the record names. So one conditional request renews all sizes (RFC 9111: validation).
+An *origin record* is what a source last returned about one original. It holds for all renditions of
+the original: a rendition is fresh as long as the record is, provided that it was made of the
+original that the record names. So one conditional request renews all sizes (RFC 9111: validation).
 
 All times are in Unix seconds, all durations in seconds. Nothing here does I/O.
 """
@@ -22,7 +22,7 @@ _MAX_BACKOFF = 60.0
 
 
 class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long a cached result may be served, with and without asking the source again."""
+    """How long a cached result may be served, with and without a new request to the source."""
 
     ttl_default: Annotated[
         Seconds,
@@ -68,8 +68,8 @@ class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(
             description=(
-                "Time in seconds after the expiry in which a stale result is served at once and "
-                "refreshed in the background."
+                "Time in seconds after the expiry in which a stale result is served immediately "
+                "and refreshed in the background."
             )
         ),
     ] = 86_400.0
@@ -200,7 +200,7 @@ class Stale(Struct, frozen=True):
 
 
 class Expired(Struct, frozen=True):
-    """Ask the source first; serve the cached result only if that fails, and is allowed to."""
+    """Request the source first; serve the cached result only if that fails and it is usable."""
 
     usable_on_error: bool
 
@@ -227,37 +227,37 @@ def evaluate(
 
     ``key`` is that of the source, in hexadecimal. ``original_digest`` is that of the original which
     the result was made of, None if no result is cached. ``soft_purged_at`` is when the result or
-    the record was soft-purged, else 0.
+    the record was soft-purged, 0 if neither was.
     """
     if record is None or record.validated_at > now + _CLOCK_SKEW:
         return Expired(usable_on_error=False)
     retry_at = record.last_attempt_at + backoff(record.failures, config)
-    may_ask = soft_purged_at > record.last_attempt_at or now >= retry_at
+    may_request = soft_purged_at > record.last_attempt_at or now >= retry_at
     if record.digest:
         digest = original_digest or record.digest
         age = now - _expires_at(record, key, digest, soft_purged_at, config)
-        freshness = _evaluate_age(age, record, config, may_ask=may_ask)
+        freshness = _evaluate_age(age, record, config, may_request=may_request)
         if freshness is not None:
             # Without a result one can still be made, perhaps of an original that is cached.
             return Expired(usable_on_error=False) if original_digest is None else freshness
     if record.error is not None:
         answered = not record.failures and now < record.validated_at + record.ttl
-        if (answered and soft_purged_at < record.validated_at) or not may_ask:
+        if (answered and soft_purged_at < record.validated_at) or not may_request:
             return NegativeHit(record.error)
     return Expired(usable_on_error=False)
 
 
 def _evaluate_age(
-    age: float, record: OriginRecord, config: FreshnessConfig, *, may_ask: bool
+    age: float, record: OriginRecord, config: FreshnessConfig, *, may_request: bool
 ) -> Freshness | None:
-    """Evaluate a result whose TTL ended ``age`` seconds ago; None if it is of no use."""
+    """Evaluate a result whose TTL ended ``age`` seconds ago; None if it may not be served."""
     usable_on_error = age <= config.stale_if_error
     if age < 0:
         return Fresh()
     if age <= config.stale_while_revalidate and (usable_on_error or not record.failures):
-        return Stale(revalidate=may_ask)
+        return Stale(revalidate=may_request)
     if usable_on_error:
-        return Expired(usable_on_error=True) if may_ask else Stale(revalidate=False)
+        return Expired(usable_on_error=True) if may_request else Stale(revalidate=False)
     return None
 
 
@@ -277,7 +277,7 @@ def combine(parts: Iterable[Freshness]) -> Freshness:
 
 
 def backoff(failures: int, config: FreshnessConfig) -> float:
-    """Return the time from the last of so many failures in a row until the next request."""
+    """Return the seconds from the last of ``failures`` failures in a row to the next request."""
     if not failures:
         return 0.0
     return min(config.error_backoff_seconds * 2.0 ** min(failures - 1, 10), _MAX_BACKOFF)

@@ -1,8 +1,8 @@
 """The most used entries in memory: an LRU layer in front of any store, never staler than the store.
 
 A copy is served only while its change token says that the store is unchanged, so a purge or a newer
-entry of any process is seen at once. A hit awaits nothing. In the same way it is remembered for a
-second that there is no entry: several steps of a new request ask for it, each by itself.
+entry of any process is seen immediately. A hit awaits nothing. That there is no entry is remembered
+in the same way, for a second: several steps of a new request look for it separately.
 """
 
 import time

@@ -1,5 +1,8 @@
 """Negative cache of images: originals that cannot be rendered are not rendered again for a while.
 
+Errors of sources, such as a 404, are cached elsewhere: `NegativeHit` in `proxy.cache.freshness`,
+stored by `proxy.cache.origin_cache`.
+
 An error depends on the bytes and on the plan, so it holds under every URL, and ends when the bytes
 change. Only errors that these two determine are cached: never a timeout, a crash or a full queue.
 Each process has its own.

@@ -1,6 +1,6 @@
 """Purge everywhere: our cache first, then the CDNs in front of it.
 
-In this order, because a CDN that was purged sends a request at once, and must not get an old image.
+In this order: a CDN that was purged requests the image immediately, and must not get an old one.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Recover from a cache folder that is full, read-only, gone, replaced or damaged.
 
-The server runs without what it cannot have, logs that once, and tries again by itself. A damaged
-index is discarded with its files, and rebuilt empty.
+The server runs without the kinds of entries that it cannot read or write, logs that once, and
+retries automatically. A damaged index is discarded with its files, and rebuilt empty.
 """
 
 import contextlib

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Coroutine
 
 from proxy.errors import ProxyError
+from proxy.telemetry.background import BackgroundTasks, cancel
 
 log = logging.getLogger("framekeep.cache.refresh")
 
@@ -17,7 +18,8 @@ class BackgroundRefresh:
     What is not started because of the bound is started by a later request that finds it stale.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, background: BackgroundTasks | None = None) -> None:
+        self._background = background or BackgroundTasks()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
@@ -27,17 +29,13 @@ class BackgroundRefresh:
         if key in self._tasks or len(self._tasks) >= _MAX_TASKS:
             work.close()
             return
-        task = asyncio.get_running_loop().create_task(_log_errors(work))
+        task = self._background.run("background_refresh", _log_errors(work))
         self._tasks[key] = task
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     async def close(self) -> None:
         """Cancel what is running."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancel(*self._tasks.values())
 
 
 async def _log_errors(work: Coroutine[None, None, object]) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from proxy.cache import entries
 from proxy.cache.entries import CachedRendition
 from proxy.cache.freshness import Fresh, Freshness, OriginRecord, combine
-from proxy.cache.originals import FetchedOriginal, OriginCache, source_tags
+from proxy.cache.origin_cache import FetchedOriginal, OriginCache, source_tags
 from proxy.cache.store import Cache, ChangeToken, Kind
 from proxy.imaging.results import Rendition
 from proxy.originals import OriginalRef
@@ -64,7 +64,7 @@ class RenditionCache:
     async def revalidate(
         self, cached: CachedRendition, sources: Sequence[OriginalRef]
     ) -> StoredRendition | None:
-        """Ask the sources; return the rendition if none has changed. Raises a SourceError."""
+        """Revalidate the sources; return the rendition if none changed. Raises a SourceError."""
         records = await asyncio.gather(
             *(self._origins.get_record(source, cached.soft_purged_at) for source in sources)
         )

@@ -4,7 +4,8 @@
 - Write behind: entries are queued and written later; no request waits for it.
 - A bucket that fails or is slow is not used for a while.
 - A purge is an object, too. Every machine looks for new ones every few seconds and applies them to
-  its own cache. Entries of the bucket from before a purge are not used.
+  its own cache. Entries of the bucket from before a purge are not used. An entry lives for 30 days,
+  and so does a purge: older ones are removed from the bucket.
 - An object is an entry in its envelope: key and digests are checked at every read.
 """
 
@@ -16,7 +17,7 @@ import secrets
 import struct
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from msgspec import Struct, structs
 from proxy.buffers import SharedBuffer
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.envelope import CorruptEntry, Envelope
+from proxy.cache.purge_log import PurgeLog
 from proxy.cache.store import (
     Cache,
     CacheStats,
@@ -34,10 +36,11 @@ from proxy.cache.store import (
     Kind,
     Selector,
     VerifyReport,
-    selects,
 )
 from proxy.errors import StoreUnavailable
 from proxy.sources.net.object_store import open_bucket
+from proxy.telemetry.background import BackgroundTasks, TaskFailed, cancel, describe
+from proxy.telemetry.components import OK, Components, ComponentStatus
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -49,6 +52,10 @@ _MAX_AGE_SECONDS = 30 * 86_400.0  # older entries are not used, so older purges 
 _MAX_ENTRY_BYTES = 32 * 1024 * 1024
 _CLOCK_SKEW_SECONDS = 5.0  # by which the clocks of the machines may differ
 _LATE_PURGE_SECONDS = 60.0  # by which a purge may be listed after one with a later time
+_MAX_RECENT_PURGES = 10_000  # whose names are remembered: more than come in a minute
+_PURGE_READS = 32  # at the same time
+_CLEANUP_SECONDS = 3600.0
+_MAX_REMOVED_PURGES = 10_000  # in one cleanup
 _WRITERS = 4
 _CONNECT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 2.0
@@ -56,7 +63,9 @@ _CLOSE_TIMEOUT_SECONDS = 2.0
 _PREFIX = "v2"  # another version of envelopes or purges gets another prefix
 _PURGES = f"{_PREFIX}/purges"
 _PURGE_NAME = re.compile(rf"{_PURGES}/[0-9]{{10}}\.[0-9]{{6}}-[0-9a-f]{{8}}")
-_LAST_PURGE_KEY = "last purge of the shared cache"  # of the local record that names it
+_LAST_PURGE_KEY = "last purge of the shared cache"  # of the local record with the latest names
+
+_LISTENER = "purge_listener"
 
 Encode = Callable[[], bytes]
 
@@ -71,7 +80,12 @@ class SharedCache:
     """The cache ``local``, with the bucket behind it. ``clock`` is in Unix seconds."""
 
     def __init__(
-        self, local: Cache, config: SharedCacheConfig, *, clock: Callable[[], float] = time.time
+        self,
+        local: Cache,
+        config: SharedCacheConfig,
+        *,
+        background: BackgroundTasks | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Raise ValueError if the bucket cannot be opened."""
         self._local = local
@@ -83,17 +97,40 @@ class SharedCache:
         self._queues: list[asyncio.Queue[tuple[str, Encode]]] = [
             asyncio.Queue(max(1, config.max_write_queue // _WRITERS)) for _ in range(_WRITERS)
         ]
-        self._purges: dict[str, _Purge] = {}
+        self._background = background or BackgroundTasks()
+        self._purges = PurgeLog()
+        self._recent_purges: dict[str, None] = {}
+        """The names that are known and may be listed again; the latest stay."""
+        self._ignored: set[str] = set()
         self._knows_purges = False
+        self._purge_error = ""
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def components(self) -> Components:
+        return {_LISTENER: self._listener_status}
+
+    def _listener_status(self) -> ComponentStatus:
+        consequence = "purges of other machines are not applied, the bucket is not used"
+        if reason := self._background.failing.get(_LISTENER):
+            return ComponentStatus("down", f"{consequence}: {reason}")
+        if self._purge_error:  # every machine has this: to stop all of them would help nobody
+            return ComponentStatus("degraded", f"{consequence}: {self._purge_error}")
+        return OK
+
     def start(self) -> None:
-        """Start to write behind and to look for purges; the first use does it by itself."""
+        """Start to write behind and to look for purges; the first use does it automatically."""
         if self._tasks:
             return
-        work: list[Callable[[], Awaitable[None]]] = [self._poll_purges]
-        work += [partial(self._write_next, queue) for queue in self._queues]
-        self._tasks = [asyncio.create_task(self._repeat(one)) for one in work]
+        repeat, seconds = self._background.repeat, self._config.purge_poll_seconds
+        self._tasks = [
+            repeat(_LISTENER, self._poll_purges, every_seconds=seconds),
+            repeat("purge_cleanup", self._remove_old_purges, every_seconds=_CLEANUP_SECONDS),
+            *(
+                repeat("shared_cache_writer", partial(self._write_next, queue))
+                for queue in self._queues
+            ),
+        ]
 
     def change_token(self, *keys: tuple[Kind, str]) -> ChangeToken | None:
         return self._local.change_token(*keys)
@@ -118,7 +155,7 @@ class SharedCache:
         self.start()
         await self._local.put(kind, key, entry, started_at=started_at)
         now = self._clock()
-        if not self._was_purged(entry, now if started_at is None else started_at):
+        if not self._purges.selects(entry, now if started_at is None else started_at):
             self._write_behind(kind, key, structs.replace(entry, stored_at=now))
 
     async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
@@ -131,7 +168,8 @@ class SharedCache:
         counts = await self._local.purge(selector, soft=soft)
         purge = _Purge(self._clock(), selector, soft)
         name = f"{_purges_from(purge.at)}-{secrets.token_hex(4)}"
-        self._purges[name] = purge
+        self._purges.record(selector, purge.at)
+        self._note_recent(name)
         try:
             async with asyncio.timeout(self._config.write_timeout_seconds):
                 await self._bucket.put(name, msgspec.msgpack.encode(purge))
@@ -145,6 +183,7 @@ class SharedCache:
         return await self._local.tags_with_prefix(prefix, limit)
 
     async def stats(self) -> Mapping[Kind, CacheStats]:
+        self.start()
         return await self._local.stats()
 
     async def verify(self) -> Mapping[Kind, VerifyReport]:
@@ -156,9 +195,7 @@ class SharedCache:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
                     await asyncio.gather(*(queue.join() for queue in self._queues))
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(*self._tasks)
         await self._local.close()
 
     def _is_usable(self) -> bool:
@@ -187,13 +224,9 @@ class SharedCache:
         age = self._clock() - entry.stored_at
         if not -_CLOCK_SKEW_SECONDS <= age <= _MAX_AGE_SECONDS:
             return None
-        return None if self._was_purged(entry, entry.stored_at - _CLOCK_SKEW_SECONDS) else entry
-
-    def _was_purged(self, entry: Entry, since: float) -> bool:
-        """Whether a purge since then selects this entry, be it a hard or a soft one."""
-        return any(
-            purge.at >= since and selects(purge.selector, entry) for purge in self._purges.values()
-        )
+        # Whether the purge was a hard or a soft one makes no difference here.
+        since = entry.stored_at - _CLOCK_SKEW_SECONDS
+        return None if self._purges.selects(entry, since) else entry
 
     def _write_behind(self, kind: Kind, key: str, entry: Entry) -> None:
         """Queue the entry for the bucket. If the queue is full it stays local."""
@@ -203,15 +236,6 @@ class SharedCache:
         queue = self._queues[zlib.crc32(name.encode()) % _WRITERS]
         with contextlib.suppress(asyncio.QueueFull):
             queue.put_nowait((name, lambda: _encode(kind, key, entry)))
-
-    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Repeat the work until it is cancelled, whatever it raises."""
-        while True:
-            try:
-                await work()
-            except Exception:  # noqa: BLE001 - purges must be applied, whatever happened
-                _log.exception("shared cache task failed")
-                await asyncio.sleep(self._config.backoff_seconds)
 
     async def _write_next(self, queue: asyncio.Queue[tuple[str, Encode]]) -> None:
         name, encode = await queue.get()
@@ -230,36 +254,87 @@ class SharedCache:
         try:
             async with asyncio.timeout(self._config.write_timeout_seconds):
                 await self._apply_purges()
-            knows_purges = True
+            knows_purges, self._purge_error = True, ""
         except (TimeoutError, BucketError, StoreUnavailable) as error:
+            self._purge_error = describe(error)
             self._back_off(error)
         finally:
             self._knows_purges = knows_purges
-        await asyncio.sleep(self._config.purge_poll_seconds)
 
     async def _apply_purges(self) -> None:
-        """Read the purges of all machines, and apply those that are new to the local cache."""
-        horizon = max(0.0, self._clock() - _MAX_AGE_SECONDS)
+        """Read the purges of all machines, and apply those that are new to the local cache.
+
+        Another worker of this machine may have applied them to the same cache: their names are in a
+        record there.
+        """
+        now = self._clock()
+        horizon = max(0.0, now - _MAX_AGE_SECONDS)
+        self._purges.forget(horizon)
         marker = await self._local.get("record", _LAST_PURGE_KEY)
-        last_applied = marker.head.decode() if marker is not None else ""
-        last = max((purge.at for purge in self._purges.values()), default=horizon)
-        since = _purges_from(max(0.0, last - _LATE_PURGE_SECONDS))
-        for name in await self._bucket.list(_PURGES, since):
-            if name in self._purges or not _PURGE_NAME.fullmatch(name):
-                continue
-            data = await self._bucket.get(name)
-            try:
-                purge = msgspec.msgpack.decode(data or b"", type=_Purge)
-            except msgspec.DecodeError:
-                _log.warning("shared cache object ignored: %s is not a purge", name)
-                continue
-            if name > last_applied:
-                await self._local.purge(purge.selector, soft=purge.soft)
-            self._purges[name] = purge
-        self._purges = {name: one for name, one in self._purges.items() if one.at > horizon}
-        newest = max(self._purges, default="")
-        if newest > last_applied:
-            await self._local.put("record", _LAST_PURGE_KEY, Entry(b"", newest.encode()))
+        applied = dict.fromkeys(marker.head.decode().split("\n") if marker is not None else ())
+        applied_before = _late(max(applied, default=""))
+        # The name of a purge that is dated in the future must not hide those that come before it.
+        latest = _purges_from(now + _CLOCK_SKEW_SECONDS)
+        newest = max((name for name in self._recent_purges if name < latest), default="")
+        names = await self._bucket.list(_PURGES, _late(newest) or _purges_from(horizon))
+        new = [name for name in names if name not in self._recent_purges and self._is_purge(name)]
+        for start in range(0, len(new), _PURGE_READS):
+            batch = new[start : start + _PURGE_READS]
+            for name, data in zip(
+                batch, await asyncio.gather(*map(self._bucket.get, batch)), strict=True
+            ):
+                purge = self._decode_purge(name, data)
+                if purge is None:
+                    continue
+                if name not in applied and name > applied_before:
+                    await self._local.purge(purge.selector, soft=purge.soft)
+                self._purges.record(purge.selector, purge.at)
+                self._note_recent(name)
+        recent = sorted(name for name in self._recent_purges if name < latest)
+        if recent and recent[-1] > max(applied, default=""):
+            names = [name for name in recent if name > _late(recent[-1])]
+            await self._local.put("record", _LAST_PURGE_KEY, Entry(b"", "\n".join(names).encode()))
+
+    def _decode_purge(self, name: str, data: bytes | None) -> _Purge | None:
+        if data is None:  # removed meanwhile
+            return None
+        try:
+            purge = msgspec.msgpack.decode(data, type=_Purge)
+        except msgspec.DecodeError:
+            purge = None
+        if purge is None or not name.startswith(f"{_purges_from(purge.at)}-"):
+            self._ignore(name)
+            return None
+        return purge
+
+    def _is_purge(self, name: str) -> bool:
+        if _PURGE_NAME.fullmatch(name):
+            return True
+        self._ignore(name)
+        return False
+
+    def _ignore(self, name: str) -> None:
+        """Log and count, once, an object that is no purge and lies where purges do."""
+        if name not in self._ignored and len(self._ignored) < _MAX_RECENT_PURGES:
+            self._ignored.add(name)
+            error = TaskFailed(f"object of the bucket ignored, it is no purge: {name!r}")
+            self._background.record_failure(_LISTENER, error)
+
+    def _note_recent(self, name: str) -> None:
+        self._recent_purges[name] = None
+        if len(self._recent_purges) > _MAX_RECENT_PURGES:
+            del self._recent_purges[next(iter(self._recent_purges))]
+
+    async def _remove_old_purges(self) -> None:
+        """Remove the purges that no entry is old enough for."""
+        until = _purges_from(max(0.0, self._clock() - _MAX_AGE_SECONDS))
+        try:
+            names = await self._bucket.list(_PURGES, until=until)
+            old = [name for name in names if _PURGE_NAME.fullmatch(name)][:_MAX_REMOVED_PURGES]
+            if old:
+                await self._bucket.delete(old)
+        except BucketError as error:  # its credentials need not allow this
+            _log.info("old purges not removed from the bucket: %s", error)
 
 
 def _object_name(kind: Kind, key: str) -> str:
@@ -269,6 +344,14 @@ def _object_name(kind: Kind, key: str) -> str:
 def _purges_from(at: float) -> str:
     """Return how the names of purges at that Unix time start; names sort by time."""
     return f"{_PURGES}/{at:017.6f}"
+
+
+def _late(name: str) -> str:
+    """Return the start of the names of purges that may be listed after this one."""
+    if not name:
+        return ""
+    at = float(name.removeprefix(f"{_PURGES}/").partition("-")[0])
+    return _purges_from(max(0.0, at - _LATE_PURGE_SECONDS))
 
 
 _STORED_AT = struct.Struct(">d")
@@ -325,15 +408,28 @@ class _Bucket:
         except (OSError, obstore.exceptions.BaseError) as error:
             raise _bucket_error(error) from error
 
-    async def list(self, folder: str, since: str) -> list[str]:
-        """Return the names in the folder that sort after ``since``, in order."""
+    async def delete(self, names: Sequence[str]) -> None:
+        import obstore  # noqa: PLC0415 - an extra
+
+        try:
+            await obstore.delete_async(self._store, names)
+        except (OSError, obstore.exceptions.BaseError) as error:
+            raise _bucket_error(error) from error
+
+    async def list(self, folder: str, since: str = "", until: str = "\U0010ffff") -> list[str]:
+        """Return the names in the folder that sort after ``since`` and before ``until``, in order.
+
+        Names come in order from most stores, and in pages. What follows ``until`` is not read.
+        """
         import obstore  # noqa: PLC0415 - an extra
 
         names: list[str] = []
         try:
-            pages: Any = obstore.list(self._store, folder, offset=since)
+            pages: Any = obstore.list(self._store, folder, offset=since or None)
             async for page in pages:
-                names.extend(one["path"] for one in page)
+                names.extend(one["path"] for one in page if one["path"] < until)
+                if page and page[-1]["path"] >= until:
+                    break
         except (OSError, obstore.exceptions.BaseError) as error:
             raise _bucket_error(error) from error
         return sorted(names)

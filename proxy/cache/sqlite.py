@@ -3,7 +3,7 @@
 diskcache creates the file with its tables ``Cache`` and ``Settings``, whose triggers count entries
 and bytes. We add tables and columns, and execute our own statements. Three rules:
 
-1. diskcache serializes nothing: it unpickles whatever its database says (CVE-2025-69872).
+1. diskcache serializes nothing: it unpickles whatever is in its database (CVE-2025-69872).
 2. Nothing is read through a memory mapping: a truncated file must be an error, not a SIGBUS.
 3. What sqlite3, diskcache or the file system raise becomes a StorageError.
 """
@@ -120,7 +120,7 @@ def database_path(folder: Path) -> Path:
 
 
 def inode(path: Path) -> int | None:
-    """What tells this file from another one at the same path; None if there is none."""
+    """The number that identifies the file now at this path; None if there is none."""
     try:
         return path.stat().st_ino
     except OSError:

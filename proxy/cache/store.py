@@ -2,7 +2,8 @@
 
 A store is one class in one file with the five methods of `Store`. It may lose entries, but it never
 fails: errors of a disk or a network are logged where they happen and look like a miss. Only `purge`
-reports failure, because its caller must know whether old images are gone.
+reports failure, because its caller must know whether old images are gone. `proxy.cache.factory`
+opens the store of this package; `Extensions.store` in `proxy.app` replaces it.
 
 What a store can do beyond that is optional, one small protocol for each ability. `Cache` is a store
 with all of them; `MemoryCacheLayer` makes one of any store.
@@ -11,7 +12,7 @@ with all of them; `MemoryCacheLayer` makes one of any store.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from proxy.buffers import SharedBuffer
 
@@ -78,7 +79,7 @@ class Store(Protocol):
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
-        """Store the entry, or drop it, in place of the one under this key.
+        """Replace the entry under this key. The store may drop it.
 
         ``started_at`` is when the work on the entry started, in Unix seconds. If a purge since then
         selects it, it is dropped (hard purge) or stored as stale (soft purge).
@@ -103,7 +104,7 @@ class Store(Protocol):
 
 @runtime_checkable
 class SupportsChangeTokens(Protocol):
-    """A store that notices changes at once, also those made by other processes.
+    """A store that notices changes immediately, also those made by other processes.
 
     Without it no entry is copied to memory, and hits do not take the fast path.
     """
@@ -125,7 +126,7 @@ class SupportsTagListing(Protocol):
     """A store that can list tags. Without it a purge by prefix does not reach CDNs."""
 
     async def tags_with_prefix(self, prefix: str, limit: int) -> Sequence[str] | None:
-        """Return the first tags that start so and that some entry has; None: not supported.
+        """Return up to ``limit`` tags with this prefix that entries have; None: not supported.
 
         Raises StoreUnavailable.
         """
@@ -135,7 +136,8 @@ class SupportsTagListing(Protocol):
 class CacheStats(Struct, frozen=True):
     """Size of one kind in bytes (bodies and heads), its budget, and its hits and misses.
 
-    ``error`` says why no entry of this kind can be stored at the moment; empty if all is well.
+    ``error`` is why no entry of this kind can be stored at the moment; empty if all is well. In
+    JSON it is ``trouble``.
     """
 
     entries: int = 0
@@ -143,7 +145,7 @@ class CacheStats(Struct, frozen=True):
     budget: int = 0
     hits: int = 0
     misses: int = 0
-    error: str = ""
+    error: str = field(default="", name="trouble")
 
 
 @runtime_checkable

@@ -34,7 +34,7 @@ dir = "/var/cache/framekeep"
 
 The environment overrides the file. In the environment, lists are separated by commas and tables are
 JSON objects. An unknown name or an invalid value stops the start, with one line for each mistake.
-`framekeep config` prints the values in force and who set them."""
+`framekeep config` prints the active values and where they come from."""
 
 _ACRONYMS = {"cdn": "CDN", "api": "API"}
 

@@ -41,7 +41,7 @@ _UPPER_BOUND = re.compile(r"(?P<name>[A-Za-z0-9._-]+)[^;]*<(?P<bound>\d+(\.\d+)*
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Add nothing: the settings say what is to be checked."""
+    """Add nothing: the settings determine what is checked."""
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
@@ -84,7 +84,7 @@ def check_versions(
 ) -> CheckResult:
     """Compare libraries whose private API is used with the versions that Framekeep allows."""
     beyond, near = [], []
-    for requirement in requirements:
+    for requirement in dict.fromkeys(one.partition(";")[0].strip() for one in requirements):
         match = _UPPER_BOUND.match(requirement)
         if match is None:
             continue
@@ -177,7 +177,7 @@ def _check_sandbox(settings: Settings) -> CheckResult:
 
 
 async def _sandbox_guards(settings: Settings) -> Mapping[str, str]:
-    """Start a render process as the server would, and ask it."""
+    """Start a render process as the server does, and request its guards."""
     models = settings.models
     manager = RenderProcessManager(
         structs.replace(settings.render, processes=1),
@@ -198,7 +198,7 @@ def _check_networks(settings: Settings) -> CheckResult:
         "note",
         "networks",
         f"sources may have public addresses, and those in {', '.join(networks)}",
-        "whoever signs links can reach all servers in these networks; allow as few as possible",
+        "anyone who signs links can reach all servers in these networks; allow as few as possible",
     )
 
 

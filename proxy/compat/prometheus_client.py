@@ -27,7 +27,7 @@ check(
 
 
 class BulkHistogram(Histogram):
-    """A histogram that takes many observations at once."""
+    """A histogram that takes many observations in one call."""
 
     def add(self, counts: Iterable[int], total: float) -> None:
         """Add to each bucket its count, and the sum of all observations."""

@@ -32,10 +32,10 @@ check(
             HttpToolsProtocol.__init__, _ATTRIBUTES
         ),
         "on_message_begin resets the URL": sets_all(HttpToolsProtocol.on_message_begin, ("url",)),
-        "RequestResponseCycle tells how far a response is": sets_all(
+        "RequestResponseCycle has the state of a response": sets_all(
             RequestResponseCycle.__init__, ("response_started", "response_complete")
         ),
-        "FlowControl tells what is paused": sets_all(
+        "FlowControl has what is paused": sets_all(
             FlowControl.__init__, ("read_paused", "write_paused")
         ),
         "Server has the methods that are overridden": has_all(

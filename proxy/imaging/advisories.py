@@ -5,7 +5,7 @@ pyproject.toml requires fixed versions; a system's own packages may still be old
 image reads or writes memory out of bounds. The sandbox of render processes limits what such a bug
 is worth, but does not remove it.
 
-Some libraries cannot tell their version: for what is inside pyvips-binary, the version of that
+Some libraries do not report their version: for what is inside pyvips-binary, the version of that
 package is compared. libjxl and the libjpeg-turbo of simplejpeg are not checked at all.
 """
 
@@ -62,7 +62,7 @@ def vulnerabilities(versions: Mapping[str, str], formats: Collection[FormatName]
 
 @cache
 def library_versions() -> Mapping[str, str]:
-    """The versions of the image libraries in this process, of those that tell it."""
+    """The versions of the image libraries in this process, of those that report it."""
     versions = {"libvips": ".".join(str(pyvips.version(part)) for part in range(3))}
     for path in _loaded_files():
         if "pyvips_binary" in path:

@@ -26,7 +26,7 @@ _FIT_ROUNDS = 4
 _MIN_DISTANCE = 5.0  # in CIELAB: nobody sees less, and JPEG changes a color by as much
 _MAX_DISTANCE = 22.0
 _SOFTNESS = 2.0  # times the background's distance: from there on a pixel is opaque
-_MIN_ALPHA = 8  # of 255: below, a blurred color says nothing
+_MIN_ALPHA = 8  # of 255: below, a blurred color means nothing
 _EDGE_WIDTH = 3  # px around the background in which edges are soft
 
 

@@ -33,5 +33,5 @@ def decode_cost(header: ImageHeader) -> float:
 
 
 def encode_cost(format: FormatName, pixels: int) -> float:
-    """Seconds to encode so many pixels, all frames together."""
+    """Seconds to encode ``pixels`` pixels, all frames together."""
     return pixels * _ENCODE.get(format, _OTHER) / 1e9

@@ -108,7 +108,7 @@ def picture_from_pixels(
 
 
 def check_limits(header: ImageHeader, limits: Limits, *, frames: int = 1) -> None:
-    """Reject by its header an original that exceeds a limit when so many frames are read.
+    """Reject by its header an original that exceeds a limit when ``frames`` frames are read.
 
     Raises:
         NotAnImage: the format is not accepted.

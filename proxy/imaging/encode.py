@@ -1,4 +1,7 @@
-"""Encode a picture to a rendition: choose format and quality, and fit the file into its bound."""
+"""Encode a picture to a rendition: choose format and quality, and fit the file into its bound.
+
+The encoders of the formats are in `proxy.imaging.encoders`.
+"""
 
 import math
 from collections.abc import Mapping

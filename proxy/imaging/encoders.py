@@ -1,5 +1,8 @@
 """Encode pictures, one function per format. Metadata is removed except what `keep` names.
 
+`proxy.imaging.encode` chooses format and quality, and calls `encode_as`. A new format needs an
+encoder here and its line in `proxy.formats`.
+
 Still JPEG and WebP are encoded by Pillow where possible: it writes the same pixels with the same
 options. Its libjpeg-turbo takes about three quarters, its libwebp four fifths of the CPU time of
 those in libvips (`bench/encoders.py`).
@@ -28,14 +31,14 @@ DEFAULT_QUALITY: Mapping[FormatName, int] = {
     "heif": 50,
     "jxl": 75,
 }
-"""docs/formats.md tells how these were chosen."""
+"""docs/formats.md describes how these were chosen."""
 
 _KEEP_NONE, _KEEP_EXIF = 0, 1  # libvips' flags for the metadata to keep
 
 _PILLOW_MODES = {3: "RGB", 4: "RGBA"}
 
 _FULL_CHROMA_QUALITY = 90
-"""From this quality on, JPEG chroma is not subsampled; libvips does the same by itself."""
+"""From this quality on, JPEG chroma is not subsampled; libvips does the same automatically."""
 
 _AVIF_EFFORT = ((1_500_000, 3), (6_000_000, 2), (12_000_000, 1), (math.inf, 0))
 """Effort by number of pixels, so that no picture takes more than a few seconds of a core."""
@@ -95,7 +98,7 @@ def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int, keep: in
     pixels = image.width * image.height
     effort = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
     # By `bench/efforts`, at equal SSIMULACRA2: effort 3 with 10 bits makes 3 % more bytes than
-    # libvips' default of 4 in 0.28 of its CPU time; with 8 bits it is 7 % more in 0.22.
+    # libvips' default of 4, with 28 % of the CPU time; with 8 bits 7 % more, with 22 %.
     return image.heifsave_buffer(
         Q=quality, compression="av1", effort=effort, bitdepth=10, keep=keep
     )

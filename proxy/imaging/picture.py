@@ -67,7 +67,7 @@ class Picture(Struct, frozen=True):
 
     ``subject`` is the subject of this very frame, None until it was detected. ``is_full_frame``
     holds while nothing of the original was cropped or added; ``detected_subject`` is what was
-    detected then, during this render. ``crop_reason`` says what placed a subject-aware crop.
+    detected then, during this render. ``crop_reason`` is what placed a subject-aware crop.
 
     ``extra_images`` are the further images that operations need. ``unmodified_format`` is the
     original's format while every pixel is as it was coded there. ``copyright`` maps names of EXIF
@@ -130,7 +130,7 @@ class Picture(Struct, frozen=True):
         return structs.replace(self, output=structs.replace(self.output, **changes))
 
     def map_frames(self, function: ImageFunction, *, mixes_pixels: bool = False) -> pyvips.Image:
-        """Apply the function to every frame by itself; all results must have one size.
+        """Apply the function to every frame separately; all results must have one size.
 
         Set ``mixes_pixels`` where neighboring pixels are combined, as in resampling and blurring:
         colors are then premultiplied by alpha.

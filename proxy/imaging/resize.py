@@ -1,4 +1,7 @@
-"""Resize by Lanczos-3, premultiplied by alpha; shrink by averaging; embed in a larger canvas."""
+"""Resize by Lanczos-3, premultiplied by alpha; shrink by averaging; embed in a larger canvas.
+
+The operation `resize`, which computes the sizes, is in `proxy.operations.resize`.
+"""
 
 import pyvips
 
@@ -8,7 +11,7 @@ from proxy.imaging.color import parse_color
 from proxy.imaging.picture import Picture
 
 _MAX_LAZY_SIDE = 1_000_000
-"""Beyond, sizes come near the largest coordinate of libvips, even where only a part is computed."""
+"""Larger sizes approach libvips' coordinate limit, even where only a part is computed."""
 
 
 def resize(picture: Picture, size: Size) -> Picture:
@@ -37,7 +40,7 @@ def resize_and_crop(picture: Picture, size: Size, window: Box) -> Picture:
 
 
 def _crop_and_resize(picture: Picture, size: Size, window: Box) -> Picture:
-    """The same in the other order, exact to one pixel of the unresized picture."""
+    """Like `resize_and_crop`, but crops first; exact to one pixel of the unresized picture."""
     source = picture.frame_size
     left = window.left * source.width // size.width
     top = window.top * source.height // size.height

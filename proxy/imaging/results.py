@@ -10,7 +10,7 @@ from proxy.smartcrop.subject import Subject
 class Rendition(Struct, frozen=True):
     """A finished image.
 
-    ``crop_reason`` says what placed a subject-aware crop (``face`` … ``center``); empty without
+    ``crop_reason`` is what placed a subject-aware crop (``face`` … ``center``); empty without
     one.
     """
 
@@ -47,7 +47,7 @@ class Color(Struct, frozen=True):
 
 
 class ImageInfo(Struct, frozen=True):
-    """What an `info` link tells about an original.
+    """What an `info` link returns about an original.
 
     ``size`` is upright, ``size_in_bytes`` the file's. ``blurhash``, ``thumbhash`` (in base64) and
     ``colors`` are those of the first frame.

@@ -20,7 +20,7 @@ side by side, nobody sees a difference to a larger margin. 3/2 costs up to a ten
 as much where a color profile is applied. Fine regular patterns show slightly more moiré at 5/4."""
 
 MAX_IN_MEMORY_PIXELS = 16_000_000
-"""Images up to so many pixels, all frames together, are held in memory; larger ones stream."""
+"""Images up to this many pixels, all frames together, are held in memory; larger ones stream."""
 
 MAX_SHARED_PIXELS = 6_000_000
 """Pixels of a decoded original that is shared: 24 MB with alpha."""

@@ -1,7 +1,7 @@
 """URL dialects: the grammars that turn a raw path into an image request, and back.
 
-A dialect is one file here and one line in `DIALECTS`. The setting ``FRAMEKEEP_LINKS_MOUNTS`` says
-at which path prefix it is served.
+A dialect is one file here and one line in `DIALECTS`. The setting ``FRAMEKEEP_LINKS_MOUNTS``
+chooses the path prefix at which it is served.
 """
 
 from collections.abc import Mapping

@@ -12,6 +12,7 @@ DEFAULT_DIALECT = "native"
 
 HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 # Shorter than any signature of a native link, so that no mount can hide one.
 _PREFIX = re.compile(r"[a-z][a-z0-9-]{0,15}", re.ASCII)
 
@@ -44,6 +45,43 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
         ),
     ] = field(default_factory=dict)
 
+    fallbacks: Annotated[
+        dict[str, str],
+        Meta(
+            description=(
+                "Images that replace an original that cannot be fetched or read, by name, such as "
+                '`{"avatar": "media:placeholders/avatar.png"}`. A link uses one as '
+                "`fallback:avatar`."
+            )
+        ),
+    ] = field(default_factory=dict)
+
+    fallback: Annotated[
+        str,
+        Meta(description="Name of the fallback image of links that name none. Empty: none."),
+    ] = ""
+
+    fallback_status: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=599,
+            description=(
+                "Status of an answer with a fallback image: 200, or 400 to 599, or 0 for the "
+                "status that the error has without a fallback image."
+            ),
+        ),
+    ] = 200
+
+    fallback_ttl: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="Time in seconds that a CDN may cache an answer with a fallback image.",
+        ),
+    ] = 60
+
     mounts: Annotated[
         dict[str, str],
         Meta(
@@ -55,6 +93,16 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
     ] = field(default_factory=lambda: {"": DEFAULT_DIALECT})
 
     def __post_init__(self) -> None:
+        for name in self.fallbacks:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"fallbacks: {name!r}: a name is 1 to 64 of A-Z a-z 0-9 _ -")
+        if self.fallback and self.fallback not in self.fallbacks:
+            raise ValueError(
+                f"fallback: unknown name {self.fallback!r}; FRAMEKEEP_LINKS_FALLBACKS has: "
+                f"{', '.join(sorted(self.fallbacks)) or 'none'}"
+            )
+        if self.fallback_status not in (0, 200) and self.fallback_status < 400:
+            raise ValueError("fallback_status: must be 200, or 400 to 599, or 0")
         if not self.mounts:
             raise ValueError("mounts: no dialect is mounted, so no link could be served")
         for prefix in self.mounts:

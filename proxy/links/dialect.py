@@ -1,4 +1,4 @@
-"""What a URL dialect is, and what it is made from."""
+"""What a URL dialect is, and what it is made from. `DIALECTS` in `proxy.links` lists them."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
@@ -6,6 +6,7 @@ from typing import Protocol
 from proxy.image_request import ImageRequest
 from proxy.limits import Limits
 from proxy.links.config import LinksConfig
+from proxy.links.fallback import Fallbacks
 from proxy.links.parser import StepParser
 from proxy.links.signing import Keyring
 from proxy.links.source_encoding import SourceEncoder
@@ -36,14 +37,18 @@ class DialectContext:
         aliases: Collection[str] = (),
         limits: Limits | None = None,
     ) -> None:
-        """Raise ValueError for a preset or a signing key that is invalid."""
+        """Raise ValueError for a preset or a signing key that is invalid.
+
+        Raises ConfigError for the source of a fallback image that is.
+        """
         self.config = config or LinksConfig()
         self.limits = limits or Limits()
         self.operations = operations
         self.aliases = frozenset(aliases)
         self.keyring = Keyring.from_hex(self.config.keys)
-        self.steps = StepParser(operations, self.config.presets)
+        self.steps = StepParser(operations, self.config.presets, self.config.fallbacks)
         self.sources = SourceEncoder(self.aliases)
+        self.fallbacks = Fallbacks(self.config, self.sources)
 
     def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """Make a request from a source and from steps as in a native link; any dialect builds it.

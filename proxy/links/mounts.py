@@ -8,6 +8,7 @@ from proxy.limits import Limits
 from proxy.links import DIALECTS
 from proxy.links.config import LinksConfig
 from proxy.links.dialect import Dialect, DialectContext, DialectFactory
+from proxy.links.fallback import Fallbacks
 from proxy.operations.registry import OperationRegistry
 
 
@@ -18,12 +19,19 @@ class MountedDialects:
     path without a known prefix belongs to the dialect at the root.
     """
 
-    def __init__(self, dialects: Mapping[str, Dialect], context: DialectContext) -> None:
-        """``dialects`` by prefix, without slashes; the empty prefix is the root."""
+    def __init__(
+        self, dialects: Mapping[str, Dialect], context: DialectContext, path_prefix: str = ""
+    ) -> None:
+        """``dialects`` by prefix, without slashes; the empty prefix is the root.
+
+        ``path_prefix``, such as ``/img``, comes before all of them: it is that of the server.
+        """
+        self._path_prefix = path_prefix.encode()
         self._by_segment = {prefix.encode(): dialect for prefix, dialect in dialects.items()}
         self._root = self._by_segment.pop(b"", None)
-        self._build_prefix = "" if "" in dialects else next(iter(dialects))
-        self._builder = dialects[self._build_prefix]
+        segment = "" if "" in dialects else next(iter(dialects))
+        self._build_prefix = f"{path_prefix}/{segment}" if segment else path_prefix
+        self._builder = dialects[segment]
         self._context = context
 
     @classmethod
@@ -35,6 +43,7 @@ class MountedDialects:
         aliases: Collection[str] = (),
         limits: Limits | None = None,
         dialects: Mapping[str, DialectFactory] = DIALECTS,
+        path_prefix: str = "",
     ) -> "MountedDialects":
         """Mount the dialects of the settings. Raises ConfigError, naming the setting."""
         try:
@@ -52,7 +61,11 @@ class MountedDialects:
                 mounts[prefix] = dialects[name](context)
             except ValueError as error:
                 raise ConfigError(f"FRAMEKEEP_LINKS_MOUNTS: dialect {name!r}: {error}") from error
-        return cls(mounts, context)
+        return cls(mounts, context, path_prefix)
+
+    @property
+    def fallbacks(self) -> Fallbacks:
+        return self._context.fallbacks
 
     @property
     def prefixes(self) -> frozenset[str]:
@@ -64,21 +77,32 @@ class MountedDialects:
 
         Raises a RequestError or LinkError that names what is wrong.
         """
+        path = self._strip_path_prefix(path)
         segment = path[1:].partition(b"?")[0].partition(b"/")[0]
         mounted = self._by_segment.get(segment)
         if mounted is not None:
             return mounted.parse(path[1 + len(segment) :])
         if self._root is not None:
             return self._root.parse(path)
-        raise InvalidLink(
-            f"no dialect is mounted here; links begin with /{'/, /'.join(sorted(self.prefixes))}/"
-        )
+        root = self._path_prefix.decode()
+        starts = ", ".join(f"{root}/{prefix}/" for prefix in sorted(self.prefixes))
+        raise InvalidLink(f"no dialect is mounted here; links begin with {starts}")
 
     def build(self, request: ImageRequest) -> str:
         """Build the path of a request in the dialect of the root, or else of the first prefix."""
-        path = self._builder.build(request)
-        return f"/{self._build_prefix}{path}" if self._build_prefix else path
+        return self._build_prefix + self._builder.build(request)
 
     def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """Make a request from a source and steps, as `DialectContext.make_request` does."""
         return self._context.make_request(source, steps)
+
+    def _strip_path_prefix(self, path: bytes) -> bytes:
+        prefix = self._path_prefix
+        if not prefix:
+            return path
+        if not (path + b"/").startswith(prefix + b"/"):
+            raise InvalidLink(
+                f"path prefix missing: links begin with {prefix.decode()}/ "
+                "(FRAMEKEEP_SERVER_PATH_PREFIX)"
+            )
+        return path[len(prefix) :]

@@ -3,8 +3,9 @@
 The rules, in the order in which they are applied:
 
 1. The length of a link is limited.
-2. A source written as ``https:/x``, because a proxy merged the slashes, becomes ``https://x``.
-3. The signature is verified on the raw bytes that follow it. Nothing is parsed before that.
+2. The signature is verified on the raw bytes that follow it, and if that fails, on these bytes as
+   they may have been before a CDN or a proxy rewrote them (`proxy.links.repair`).
+3. What is parsed is exactly what was verified. Nothing is parsed before that.
 4. Steps are split at ``/``, ``:`` and ``=`` first and percent-decoded after that, so a value may
    contain any character. The source is the rest of the link from the first segment that is not a
    step.
@@ -14,18 +15,19 @@ The rules, in the order in which they are applied:
 import re
 import time
 from collections.abc import Callable
+from itertools import chain
 from urllib.parse import quote
 
 from proxy.errors import InvalidLink, InvalidSignature, InvalidSource, LinkExpired
 from proxy.image_request import ImageRequest, InfoRequest
 from proxy.links.dialect import DialectContext
 from proxy.links.parser import LINK_OPTIONS, ParsedLink, error_location
-from proxy.links.source_encoding import restore_merged_slashes
+from proxy.links.repair import repaired_paths, restore_merged_slashes
 from proxy.operations.operation import format_operation
 from proxy.originals import SourceRef
 
 UNSIGNED = "_"
-"""What stands in place of the signature in an unsigned link."""
+"""What replaces the signature in an unsigned link."""
 
 _SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
 _RESERVED = frozenset((*LINK_OPTIONS, "b64", "http", "https", "upload"))
@@ -61,10 +63,8 @@ class NativeDialect:
                 f"link too long: {len(path)} bytes, at most {self._max_bytes} bytes are allowed "
                 "(FRAMEKEEP_LIMITS_MAX_URL_BYTES)"
             )
-        signed = restore_merged_slashes(path)
-        self._verify(signed)
         try:
-            text = signed.decode()
+            text = self._verify(path).decode()
         except UnicodeDecodeError:
             raise InvalidLink("link is not UTF-8: percent-encode non-ASCII characters") from None
         link, source = self._parse_segments(text)
@@ -91,6 +91,7 @@ class NativeDialect:
                 if tag.startswith("tag:")
             ),
             *(["debug"] if options.debug else ()),
+            *([f"fallback:{options.fallback}"] if options.fallback else ()),
             *([_format_info(request.info)] if request.info is not None else ()),
             *(format_operation(operation) for operation in request.plan),
         ]
@@ -98,21 +99,25 @@ class NativeDialect:
         signature = self._keyring.sign(rest.encode()) if len(self._keyring) else UNSIGNED
         return f"/{signature}{rest}"
 
-    def _verify(self, path: bytes) -> None:
+    def _verify(self, path: bytes) -> bytes:
+        """Return the path as it was signed. Raises InvalidSignature."""
         end = path.find(b"/", 1)
-        signature = path[1:end] if end > 0 else path[1:]
-        message = path[end:] if end > 0 else b""
+        end = end if end > 0 else len(path)
+        signature, rest = path[1:end], path[end:]
         if signature == UNSIGNED.encode():
             if not self._allow_unsigned:
                 raise InvalidSignature(
                     "unsigned links are not allowed here (FRAMEKEEP_LINKS_ALLOW_UNSIGNED)"
                 )
-        elif not _SIGNATURE.fullmatch(signature):
+            return path[:end] + restore_merged_slashes(rest)
+        if not _SIGNATURE.fullmatch(signature):
             raise InvalidSignature("signature missing: a link is /{signature}/{step}/…/{source}")
-        elif not self._keyring.verify(signature, message):
-            raise InvalidSignature(
-                "signature mismatch: the link was signed with another key, or changed after signing"
-            )
+        for candidate in chain((rest,), repaired_paths(rest)):
+            if self._keyring.verify(signature, candidate):
+                return path[:end] + candidate
+        raise InvalidSignature(
+            "signature mismatch: the link was signed with another key, or changed after signing"
+        )
 
     def _parse_segments(self, path: str) -> tuple[ParsedLink, str]:
         """Parse what follows the signature: the steps and, at the end, the source."""

@@ -1,7 +1,7 @@
 """The steps of a native link: operations, and link options that are about the response."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -16,7 +16,7 @@ from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
 
-LINK_OPTIONS = ("preset", "expires", "v", "filename", "tag", "info", "debug")
+LINK_OPTIONS = ("preset", "expires", "v", "filename", "tag", "info", "debug", "fallback")
 MAX_ASPECT_RATIOS = 16
 MAX_TAGS = 16
 MAX_VALUE_LENGTH = 64
@@ -30,7 +30,7 @@ _TAG = re.compile(r"[!#-+\--~]{1,64}")  # CDNs separate tags by spaces and comma
 
 
 class ParsedLink(Struct):
-    """What the steps of a link ask for, all but the source."""
+    """What the steps of a link request, all but the source."""
 
     operations: list[Operation] = field(default_factory=list)
     version: str = ""
@@ -39,6 +39,7 @@ class ParsedLink(Struct):
     tags: list[str] = field(default_factory=list)
     info: InfoRequest | None = None
     debug: bool = False
+    fallback: str = ""
 
     @property
     def plan(self) -> Plan:
@@ -47,23 +48,41 @@ class ParsedLink(Struct):
     @property
     def response_options(self) -> ResponseOptions:
         return ResponseOptions(
-            self.expires, self.filename, tuple(dict.fromkeys(self.tags)), self.debug
+            self.expires,
+            self.filename,
+            tuple(dict.fromkeys(self.tags)),
+            self.debug,
+            self.fallback,
         )
 
     def to_request(self, source: str) -> ImageRequest:
-        """Make the request for a source. Raises InvalidLink where ``info`` has operations."""
+        """Make the request for a source.
+
+        Raises InvalidLink where ``info`` has operations or a fallback.
+        """
         if self.info is not None and self.operations:
             raise InvalidLink(
                 "info: describes the original, so it cannot be combined with operations"
             )
+        if self.info is not None and self.fallback:
+            raise InvalidLink("info: describes the original, so it cannot have a fallback image")
         source_ref = SourceRef(source, self.version)
         return ImageRequest(source_ref, self.plan, self.response_options, self.info)
 
 
 class StepParser:
-    def __init__(self, operations: OperationRegistry, presets: Mapping[str, str]) -> None:
-        """Parse every preset now. Raises ValueError where one is invalid."""
+    def __init__(
+        self,
+        operations: OperationRegistry,
+        presets: Mapping[str, str],
+        fallbacks: Collection[str] = (),
+    ) -> None:
+        """Parse every preset now. Raises ValueError where one is invalid.
+
+        ``fallbacks`` are the names of the fallback images.
+        """
         self._operations = operations
+        self._fallbacks = frozenset(fallbacks)
         self._preset_texts = dict(presets)
         self._presets: dict[str, ParsedLink] = {}
         self._open_presets: list[str] = []
@@ -73,7 +92,7 @@ class StepParser:
             self._load_preset(name)
 
     def parse(self, steps: Sequence[str]) -> ParsedLink:
-        """Parse steps as they stand in a link, such as ``resize:800:600``.
+        """Parse steps as they are written in a link, such as ``resize:800:600``.
 
         Raises InvalidLink or InvalidOperation, naming the step.
         """
@@ -126,6 +145,18 @@ class StepParser:
                 link.debug = _parse_flag(name, value)
             case "tag":
                 link.tags.append(_parse_tag(value, link.tags))
+            case "fallback":
+                _require_first(name, not link.fallback)
+                link.fallback = self._parse_fallback(value)
+
+    def _parse_fallback(self, value: str) -> str:
+        if value not in self._fallbacks:
+            raise InvalidLink(
+                f"fallback: unknown name {safe_excerpt(value)}; the fallback images of this "
+                f"server are: {', '.join(sorted(self._fallbacks)) or 'none'} "
+                "(FRAMEKEEP_LINKS_FALLBACKS)"
+            )
+        return value
 
     def _apply_preset(self, link: ParsedLink, name: str) -> None:
         if name not in self._preset_texts:
@@ -141,6 +172,9 @@ class StepParser:
         if preset.filename:
             _require_first("filename", not link.filename)
             link.filename = preset.filename
+        if preset.fallback:
+            _require_first("fallback", not link.fallback)
+            link.fallback = preset.fallback
         link.debug |= preset.debug
         link.operations += preset.operations
         link.tags += [f"preset:{name}", *preset.tags]

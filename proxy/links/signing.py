@@ -1,7 +1,8 @@
 """Signatures of links: HMAC-SHA256 over the raw bytes, in base64url without padding.
 
-A signature is written with 22 characters (16 bytes). It is accepted with 22 or all 43 characters,
-in its one canonical form only, so that a link has one URL.
+A signature is written with 22 characters (16 bytes). It is accepted with 22 or all 43 characters.
+Other base64 spellings are rejected, so each link has exactly one URL. The dialects sign and verify
+(`proxy.links.native`), with the `Keyring` of their `DialectContext`.
 """
 
 import hmac

@@ -9,7 +9,6 @@ from urllib.parse import quote
 from proxy.errors import InvalidSource
 from proxy.links.percent_encoding import percent_decode
 
-_MERGED_SLASHES = re.compile(rb"(/https?:/)(/?)", re.IGNORECASE)
 _HTTP_URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
 _PLAIN_URL = re.compile(r"https?:/", re.IGNORECASE)
 
@@ -17,14 +16,6 @@ _PLAIN_URL = re.compile(r"https?:/", re.IGNORECASE)
 # empty segments, which proxies merge, and an empty query, whose question mark gets lost.
 _SAFE_CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|\?$", re.IGNORECASE)
-
-
-def restore_merged_slashes(path: bytes) -> bytes:
-    """Restore the ``//`` of the source's ``http(s)://`` where a proxy merged it into one slash."""
-    first = _MERGED_SLASHES.search(path)
-    if first is None or first[2]:
-        return path
-    return path[: first.end()] + b"/" + path[first.end() :]
 
 
 class SourceEncoder:

@@ -1,4 +1,4 @@
-"""The operations. One file for each; the tuple below is the list of what is offered."""
+"""The operations. One file for each; the tuple below lists the available ones."""
 
 from proxy.operations.auto_contrast import AutoContrast
 from proxy.operations.blur import Blur

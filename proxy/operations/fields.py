@@ -29,7 +29,7 @@ def field_aliases(kind: type[Operation]) -> dict[str, str]:
 
 
 def allowed_values(kind: type[Operation], field: str) -> str:
-    """The values that a field takes, such as "integer from 1 to 512"; words stand in backticks."""
+    """The values that a field takes, such as "integer from 1 to 512"; words are in backticks."""
     texts = (_allowed(schema) for schema in field_schemas(kind)[field])
     return ", or ".join(text for text in texts if text)
 

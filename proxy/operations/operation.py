@@ -36,17 +36,17 @@ class Operation(
     """Accepted names of fields, and the fields. Names without their unit are accepted anyway."""
 
     changes_pixels: ClassVar[bool] = True
-    """False where only decoding or encoding is affected. Decoding then asks the next operation for
-    its `required_size`."""
+    """False where only decoding or encoding is affected. Decoding then uses the `required_size` of
+    the next operation."""
 
     def apply(self, picture: Picture) -> Picture:
         """Carry out this step. Raises an ImageError where the picture does not allow it."""
         raise NotImplementedError
 
     def required_size(self, natural: Size) -> Size | None:
-        """Tell the smallest decoded size that gives the same result, for shrink-on-load.
+        """Return the smallest decoded size that gives the same result, for shrink-on-load.
 
-        None requires every pixel. Asked only of the first operation that changes pixels.
+        None requires every pixel. Called only for the first operation that changes pixels.
         """
         return None
 

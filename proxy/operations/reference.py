@@ -64,7 +64,7 @@ def _field_table(kind: type[Operation]) -> str:
 
 
 def field_rows(kind: type[Operation]) -> list[tuple[str, ...]]:
-    """The cells of each field, one for each of `COLUMNS`; code stands in backticks."""
+    """The cells of each field, one for each of `COLUMNS`; code is in backticks."""
     aliases = _shortest_names(kind)
     return [
         (

@@ -18,7 +18,7 @@ from proxy.validation import ValidationError, convert, parse_text
 
 
 class OperationRegistry:
-    """The operations on offer, by name."""
+    """The available operations, by name."""
 
     def __init__(self, operations: Sequence[type[Operation]], *, max_operations: int = 30) -> None:
         self.operations = {operation_name(kind): kind for kind in operations}
@@ -34,7 +34,7 @@ class OperationRegistry:
         return kind
 
     def check_count(self, count: int) -> None:
-        """Raise InvalidOperation where a plan of so many operations is too long."""
+        """Raise InvalidOperation where a plan of ``count`` operations is too long."""
         if count > self.max_operations:
             raise InvalidOperation(
                 f"a plan has at most {self.max_operations} operations, not {count} "

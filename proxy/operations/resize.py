@@ -1,3 +1,5 @@
+"""The operation `resize`. The pixels are resized in `proxy.imaging.resize`."""
+
 from typing import Annotated, Literal
 
 from msgspec import Meta

@@ -78,7 +78,10 @@ class FairQueue(Generic[Item]):
         return True
 
     def ahead_of(self, client: str) -> int:
-        """How many items would leave before one that this client pushed now."""
+        """How many items would leave before one that this client pushed now.
+
+        It may be one less for each other client, whose turn is after this one's.
+        """
         own = len(self._turns.get(client, ()))
         return self._size if own + 1 >= len(self._longer) else sum(self._longer[: own + 1])
 

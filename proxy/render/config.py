@@ -22,29 +22,6 @@ class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 0
 
-    max_queue: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=10_000,
-            description=(
-                "Renders that wait in one HTTP worker. Above it, requests are answered with 503."
-            ),
-        ),
-    ] = 64
-
-    queue_timeout_seconds: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=300,
-            description=(
-                "Time in seconds that a render waits for a free render process. After it, the "
-                "request is answered with 503."
-            ),
-        ),
-    ] = 5.0
-
     max_memory_bytes: Annotated[
         int,
         Meta(
@@ -87,7 +64,7 @@ class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description=(
                 "Confine the render processes with everything the kernel offers. "
-                "`framekeep doctor` lists what is in force."
+                "`framekeep doctor` lists the active guards."
             )
         ),
     ] = True

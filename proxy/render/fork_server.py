@@ -20,21 +20,23 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
 from proxy.render.config import RenderConfig
-from proxy.render.ipc import REPLACED, handlers_by_name
+from proxy.render.ipc import COMPONENT, REPLACED, handlers_by_name
 from proxy.render.process import EXIT_CALLER_GONE, EXIT_RECYCLED, RenderProcess
 from proxy.render.scheduling import PRIORITIES
+from proxy.telemetry.components import OK, ComponentStatus, StatusFile
 from proxy.telemetry.config import LogConfig
 from proxy.telemetry.logging import configure
 
 logger = logging.getLogger("framekeep.render.fork_server")
 
 _SHORT_LIFE_SECONDS = 1.0
-"""A process that died sooner may do so again at once: the next one starts after a backoff."""
+"""A process that died sooner may do so again immediately: the next one starts after a backoff."""
 
 _MIN_BACKOFF_SECONDS = 0.05
 _MAX_BACKOFF_SECONDS = 2.0
@@ -42,19 +44,31 @@ _MAX_BACKOFF_SECONDS = 2.0
 _EXPECTED_EXITS = {
     EXIT_RECYCLED: "recycled",
     EXIT_CALLER_GONE: "ended: its caller has disconnected",
-    -signal.SIGALRM: "killed at the render deadline",
+    -signal.SIGALRM: "killed: its task took too long",
+    -signal.SIGVTALRM: "killed: its task used up its CPU time",
 }
 
 
 class ForkServer:
     def __init__(
-        self, process_count: int, owner_pipe: int, run_process: Callable[[int, int], NoReturn]
+        self,
+        process_count: int,
+        owner_pipe: int,
+        run_process: Callable[[int, int], NoReturn],
+        *,
+        status_file: StatusFile,
     ) -> None:
         """Keep ``process_count`` processes running until the owner closes ``owner_pipe``.
 
         ``run_process`` is called in each of them, with its slot and a descriptor that becomes
-        readable when this fork server has ended.
+        readable when this fork server has ended. How many are missing is reported in
+        ``status_file``.
         """
+        self._process_count = process_count
+        self._status_file = status_file
+        self._reported: ComponentStatus | None = None
+        self._failure = ""
+        """Why the last process was lost, or could not be forked."""
         self._owner_pipe = owner_pipe
         self._run_process = run_process
         self._children: dict[int, tuple[int, float]] = {}
@@ -78,6 +92,7 @@ class ForkServer:
         poll.register(self._owner_pipe, select.POLLIN)
         while True:
             self._start_due_processes()
+            self._report_status()
             ready = dict(poll.poll(self._poll_timeout()))
             if self._owner_pipe in ready:
                 break
@@ -98,11 +113,33 @@ class ForkServer:
     def _start_due_processes(self) -> None:
         now = time.monotonic()
         for slot in [slot for slot, at in self._start_at.items() if at <= now]:
+            try:
+                pid = os.fork()
+            except OSError as error:  # too many processes, or no memory, at this moment
+                delay = self._next_delay() or self._next_delay()
+                self._failure = f"a render process cannot be forked: {error.strerror}"
+                logger.warning("%s; next try in %g s", self._failure, delay)
+                self._start_at[slot] = now + delay
+                continue
             del self._start_at[slot]
-            if pid := os.fork():
-                self._children[pid] = (slot, now)
-            else:
+            if not pid:
                 self._run_child(slot)
+            self._children[pid] = (slot, now)
+
+    def _report_status(self) -> None:
+        missing = len(self._start_at)
+        if not missing:
+            status = OK
+        else:
+            text = f"{missing} of {self._process_count} render processes missing: {self._failure}"
+            status = ComponentStatus("degraded" if self._children else "down", text)
+        if status == self._reported:
+            return
+        try:
+            self._status_file.write(status)
+        except OSError as error:
+            logger.warning("status of render processes not reported: %s", error)
+        self._reported = status
 
     def _run_child(self, slot: int) -> NoReturn:
         try:
@@ -138,10 +175,14 @@ class ForkServer:
             self._backoff = 0.0
             return 0.0
         reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self._failure = f"render process died: {reason}"
         logger.warning("render process %d died: %s", pid, reason)
         if lifetime > _SHORT_LIFE_SECONDS:
             self._backoff = 0.0
             return 0.0
+        return self._next_delay()
+
+    def _next_delay(self) -> float:
         delay = self._backoff
         self._backoff = min(_MAX_BACKOFF_SECONDS, self._backoff * 2 or _MIN_BACKOFF_SECONDS)
         return delay
@@ -179,7 +220,13 @@ def main() -> None:
             readable_paths=options.readable_paths,
         ).run()
 
-    if ForkServer(config.process_count, options.owner_pipe, run_process).run():
+    fork_server = ForkServer(
+        config.process_count,
+        options.owner_pipe,
+        run_process,
+        status_file=StatusFile(Path(options.directory), COMPONENT),
+    )
+    if fork_server.run():
         # The owner removes it too, unless it was killed.
         shutil.rmtree(options.directory, ignore_errors=True)
 

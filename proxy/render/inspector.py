@@ -10,7 +10,7 @@ from msgspec import Struct
 from proxy.cache.detections import DetectionCache
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.negative import NegativeCache
-from proxy.cache.originals import OriginCache, source_tags
+from proxy.cache.origin_cache import OriginCache, source_tags
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.results import Detection, ImageInfo
 from proxy.originals import Original, OriginalRef
@@ -27,14 +27,14 @@ Result = TypeVar("Result", Detection, ImageInfo)
 
 
 class ProbeResult(Struct, frozen=True):
-    """What the header of an original says, and how many bytes the original has."""
+    """The header of an original, and how many bytes the original has."""
 
     header: ImageHeader
     length: int
 
 
 class Inspector:
-    """Inspects originals, each once for all who ask at the same time."""
+    """Inspects originals, each once for all requests at the same time."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Inspector:
         return detection
 
     async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]:
-        """Describe an original; the record says how long that holds."""
+        """Describe an original; the record has its TTL."""
         return await self._inspect(INFO, source)
 
     async def subject(
@@ -123,7 +123,7 @@ class Inspector:
                 DetectRequest(self._context, subject, decoded.info if decoded else None),
                 [decoded.pixels if decoded else original.body],
                 priority=priority,
-                deadline_seconds=self._context.limits.render_timeout_seconds,
+                cpu_seconds=self._context.limits.render_timeout_seconds,
             )
         if subject is None:
             await self._detections.put(original, found.subject, tags, time.monotonic() - started)

@@ -5,11 +5,13 @@ beside it, and reads replies until one ends the task. It cancels the task by clo
 
     worker    length, message ───────────────────▶ render process    (descriptors: first byte)
     worker    ◀───── STARTED, DONE | FAILED | TOO_EXPENSIVE
+    worker    ◀───── STARTED, the byte OUT_OF_CPU_TIME
 
 The message is trusted. The reply is not, because the render process has read what strangers sent:
 it is decoded as plain data only, a result of the declared type or an error class of `proxy.errors`.
 """
 
+import signal
 import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -75,10 +77,11 @@ def handlers_by_name(
 
 
 class TaskMessage(Struct, frozen=True, array_like=True):
-    """A task for a render process; ``deadline_seconds`` counts from its start."""
+    """A task for a render process, with what it may take: CPU time, and time since its start."""
 
     task: str
-    deadline_seconds: float
+    cpu_seconds: float
+    wall_seconds: float
     argument: msgspec.Raw
 
 
@@ -90,6 +93,14 @@ class ReplyType(IntEnum):
     FAILED = 3
     TOO_EXPENSIVE = 4
 
+
+OUT_OF_CPU_TIME = signal.SIGPROF
+"""The byte that ends a task in place of a reply: its CPU time is used up.
+
+The interpreter's signal handler itself sends the number of the signal, inside any call."""
+
+COMPONENT = "render_processes"
+"""The name of the render processes in readiness and metrics."""
 
 REPLACED = b"r"
 """Tells a fork server that another one has taken its place: it must not remove the sockets."""

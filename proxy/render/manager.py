@@ -1,8 +1,8 @@
 """Start, replace and stop the render processes of a machine, for the one process that owns them.
 
 The owner holds the listening sockets, in a folder of mode 0700, so that they outlive a fork server
-that died: it is started again, and callers that wait at the socket are served by the next one. The
-fork server ends with its owner, however that ends.
+that died or that could not be started: it is started again, and callers that wait at the socket are
+served by the next one. The fork server ends with its owner, however that ends.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,8 +25,10 @@ import msgspec
 
 from proxy.render.child_process import wait_exit
 from proxy.render.config import RenderConfig
-from proxy.render.ipc import REPLACED, socket_path
+from proxy.render.ipc import COMPONENT, REPLACED, socket_path
 from proxy.render.scheduling import PRIORITIES
+from proxy.telemetry.background import BackgroundTasks, TaskFailed, describe
+from proxy.telemetry.components import ComponentStatus, StatusFile
 from proxy.telemetry.config import LogConfig
 
 logger = logging.getLogger("framekeep.render.manager")
@@ -35,11 +39,7 @@ _BACKLOG = 1024
 _STOP_TIMEOUT_SECONDS = 20.0
 """For render processes to finish the tasks that they run."""
 
-_SHORT_LIFE_SECONDS = 5.0
-"""A fork server that died sooner may do so again at once: the next one starts after a backoff."""
-
-_MIN_BACKOFF_SECONDS = 0.1
-_MAX_BACKOFF_SECONDS = 5.0
+_TASK = "fork_server"
 
 _PASSED_VARIABLES = (
     "PATH",
@@ -80,14 +80,22 @@ class RenderProcessManager:
         self._readable_paths = readable_paths
         self._log_config = log or LogConfig()
         self._listeners: list[socket.socket] = []
-        self._supervisors: set[asyncio.Task[None]] = set()
-        self._owner_pipe: int
-        self._backoff = 0.0
+        self._background = BackgroundTasks(on_change=self._report_status)
+        self._supervisors: list[asyncio.Task[None]] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner_pipe = -1
+        self._generation = 0
         self._stopping = False
-        self.fork_server: subprocess.Popen[bytes]
         self.directory = (
             runtime_dir or Path(tempfile.gettempdir())
         ) / f"framekeep-{secrets.token_hex(8)}"
+
+    @property
+    def fork_server(self) -> subprocess.Popen[bytes]:
+        """The fork server that runs. Raises LookupError while there is none."""
+        if self._process is None:
+            raise LookupError("no fork server is running")
+        return self._process
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -102,7 +110,10 @@ class RenderProcessManager:
         await self.stop()
 
     def start(self) -> None:
-        """Start; tasks can be sent at once and wait at the socket for the first process."""
+        """Start; tasks can be sent immediately and wait at the socket for the first process.
+
+        A fork server that cannot be started now is started later.
+        """
         self.directory.mkdir(mode=0o700)
         for priority in PRIORITIES:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -110,38 +121,55 @@ class RenderProcessManager:
             listener.bind(socket_path(self.directory, priority))
             listener.listen(_BACKLOG)
             self._listeners.append(listener)
-        self._start_fork_server()
+        try:
+            self._start_fork_server()
+        except OSError as error:
+            self._background.record_failure(_TASK, error)
+        self._supervise_generation()
 
     def reload(self) -> None:
-        """Start fresh processes; the old ones finish the tasks that they run, and end."""
-        old_pipe = self._owner_pipe
+        """Start fresh processes; the old ones finish the tasks that they run, and end.
+
+        Raises OSError where these cannot be started; then the old ones stay.
+        """
+        had_process, old_pipe = self._process is not None, self._owner_pipe
         self._start_fork_server()
-        os.write(old_pipe, REPLACED)
-        os.close(old_pipe)
+        self._generation += 1
+        self._supervise_generation()
+        if had_process:
+            with suppress(BrokenPipeError):  # it has just died
+                os.write(old_pipe, REPLACED)
+            os.close(old_pipe)
 
     async def stop(self) -> None:
         """Finish the tasks that run, drop those that wait, and end all processes."""
         self._stopping = True
         for listener in self._listeners:
             listener.close()
-        os.close(self._owner_pipe)
-        if self._supervisors:
+        if self._process is None:
+            await self._background.close()
+        else:
+            os.close(self._owner_pipe)
             await asyncio.wait(self._supervisors, timeout=_STOP_TIMEOUT_SECONDS)
-        if self.fork_server.poll() is None:
-            self.fork_server.kill()
-            await wait_exit(self.fork_server)
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            await wait_exit(self._process)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start_fork_server(self) -> None:
-        self.fork_server, self._owner_pipe = self._spawn()
-        loop = asyncio.get_running_loop()
-        supervisor = loop.create_task(self._supervise(self.fork_server, loop.time()))
-        self._supervisors.add(supervisor)
-        supervisor.add_done_callback(self._supervisors.discard)
-
-    def _spawn(self) -> tuple[subprocess.Popen[bytes], int]:
-        """The process, and the end of the pipe whose closing ends it."""
+        """Raises OSError."""
         read_end, write_end = os.pipe()
+        try:
+            self._process = self._spawn(read_end)
+        except OSError:
+            os.close(write_end)
+            raise
+        finally:
+            os.close(read_end)
+        self._owner_pipe = write_end
+
+    def _spawn(self, read_end: int) -> subprocess.Popen[bytes]:
+        """Start the process; it ends when the pipe is closed. Raises OSError."""
         listeners = [listener.fileno() for listener in self._listeners]
         command = (sys.executable, "-P", "-m", "proxy.render.fork_server")
         options = [
@@ -156,32 +184,46 @@ class RenderProcessManager:
             "--readable-paths",
             *self._readable_paths,
         ]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [*command, *options],
             stdin=subprocess.DEVNULL,
             pass_fds=[read_end, *listeners],
             env=render_process_environment(os.environ),
             start_new_session=True,  # Ctrl-C at a terminal signals the owner only
         )
-        os.close(read_end)
-        return process, write_end
 
-    async def _supervise(self, process: subprocess.Popen[bytes], started_at: float) -> None:
-        """Wait until the fork server exits, and start another unless that was intended."""
-        await wait_exit(process)
-        if process is not self.fork_server or self._stopping:
+    def _supervise_generation(self) -> None:
+        supervise = partial(self._supervise, self._generation, self._process)
+        self._supervisors = [task for task in self._supervisors if not task.done()]
+        self._supervisors.append(self._background.restart(_TASK, supervise))
+
+    async def _supervise(self, generation: int, first: subprocess.Popen[bytes] | None) -> None:
+        """Start a fork server where there is none; raise TaskFailed if it exits unexpectedly.
+
+        Each reload begins another generation. The supervisor of an old one starts nothing, and
+        waits until the ``first`` process of its generation has exited.
+        """
+        if generation != self._generation:
+            if first is not None and first.returncode is None:
+                await wait_exit(first)
             return
-        logger.error("fork server exited with %s; restarting", process.returncode)
-        lifetime = asyncio.get_running_loop().time() - started_at
-        self._backoff = (
-            min(_MAX_BACKOFF_SECONDS, self._backoff * 2 or _MIN_BACKOFF_SECONDS)
-            if lifetime < _SHORT_LIFE_SECONDS
-            else 0.0
-        )
-        await asyncio.sleep(self._backoff)
-        if process is self.fork_server and not self._stopping:
-            os.close(self._owner_pipe)
+        if self._process is None:
             self._start_fork_server()
+        status = await wait_exit(self.fork_server)
+        if generation == self._generation and not self._stopping:
+            self._process = None
+            os.close(self._owner_pipe)
+            raise TaskFailed(f"fork server exited with {status}")
+
+    def _report_status(self) -> None:
+        """Report that there are no render processes; the next fork server reports that it has."""
+        reason = self._background.failing.get(_TASK)
+        if reason is not None and self._process is None:
+            status = ComponentStatus("down", f"no render processes: {reason}; trying again")
+            try:
+                StatusFile(self.directory, COMPONENT).write(status)
+            except OSError as error:
+                logger.warning("status of render processes not reported: %s", describe(error))
 
 
 def render_process_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -194,12 +236,12 @@ def render_process_environment(environment: Mapping[str, str]) -> dict[str, str]
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         # One task at a time needs one arena. Memory of pixels is reused, not released as soon as it
-        # is free: to get it anew from the kernel was a fifth of the cost of a smart crop (25 ms of
+        # is free: to get it again from the kernel was a fifth of the cost of a smart crop (25 ms of
         # 135). An idle render process releases it.
         "MALLOC_ARENA_MAX": "1",
         "MALLOC_MMAP_THRESHOLD_": "33554432",
         "MALLOC_TRIM_THRESHOLD_": "33554432",
-        "VIPS_WARNING": "0",  # warnings of libvips about a stranger's file do not belong in our log
+        "VIPS_WARNING": "0",  # warnings of libvips about untrusted files do not belong in our log
         # No temporary files: memory is bounded, and the sandbox denies writes. libvips accepts the
         # units k, m and g.
         "VIPS_DISC_THRESHOLD": "999g",

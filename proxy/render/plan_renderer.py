@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from proxy.cache.detections import DetectionCache
-from proxy.cache.originals import FetchedOriginal, source_tags
+from proxy.cache.origin_cache import FetchedOriginal, source_tags
 from proxy.imaging.results import Rendition
 from proxy.operations.plan import Plan
 from proxy.originals import OriginalRef
@@ -71,7 +71,7 @@ class PlanRenderer:
             request,
             bodies,
             priority=priority,
-            deadline_seconds=self._context.limits.render_timeout_seconds,
+            cpu_seconds=self._context.limits.render_timeout_seconds,
         )
         cost = time.monotonic() - started
         if result.detected_subject is not None:

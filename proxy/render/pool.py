@@ -7,7 +7,8 @@ travel as file descriptors and are mapped there: their bytes are never copied.
 What can go wrong:
 
 1. A task that could not be finished before the deadline of its caller raises Overloaded at once.
-2. A process is killed at the render deadline, inside any call: DeadlineExceeded.
+2. A task that has used up its CPU time, or took too long, is stopped inside any call:
+   DeadlineExceeded.
 3. A process that dies earlier costs one more try; the second death is RenderFailed.
 4. A caller that is cancelled leaves the queue, or closes its connection, which ends the task soon
    after.
@@ -29,6 +30,7 @@ from proxy.caller import Caller, current_caller
 from proxy.errors import DeadlineExceeded, Overloaded, RenderFailed
 from proxy.render.admission import Admission, Place
 from proxy.render.ipc import (
+    OUT_OF_CPU_TIME,
     REPLY_HEADER,
     TIMESTAMP,
     Argument,
@@ -53,6 +55,10 @@ class _ProcessDied(Exception):
     """The render process was gone before it had replied."""
 
 
+class _CpuTimeUsedUp(Exception):
+    """The task has used up its CPU time."""
+
+
 class RenderPool:
     """Sends tasks to render processes.
 
@@ -66,12 +72,17 @@ class RenderPool:
         *,
         process_count: int = 1,
         max_result_bytes: int = 64 * 1024 * 1024,
+        wall_seconds: float = 60.0,
     ) -> None:
-        """``directory`` is where the sockets of the ``process_count`` render processes are."""
+        """``directory`` is where the sockets of the ``process_count`` render processes are.
+
+        A task may take ``wall_seconds`` from its start there, however little CPU time it gets.
+        """
         self._directory = directory
         self._admission = Admission(process_count)
         self._failures = FailureTracker()
         self._max_result_bytes = max_result_bytes
+        self._wall_seconds = wall_seconds
         self.queue_lengths: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
         self.running = 0
         self.outcomes: Counter[str] = Counter()
@@ -92,25 +103,28 @@ class RenderPool:
         buffers: Sequence[SharedBuffer | OutputBuffer] = (),
         *,
         priority: Priority = "interactive",
-        deadline_seconds: float = 10.0,
+        cpu_seconds: float = 10.0,
     ) -> Result:
-        """Run the task in a render process; ``deadline_seconds`` counts from its start there.
+        """Run the task in a render process, where it may use so much CPU time.
 
         Raises:
             ProxyError: the task's own error.
             Overloaded: it could not be finished before the deadline of the current caller.
-            DeadlineExceeded: the task was killed at its deadline.
+            DeadlineExceeded: the task was stopped; the message says which limit it has reached.
             RenderFailed: two processes died of the task, or its handler has a bug.
         """
         message = msgspec.msgpack.encode(
-            TaskMessage(task.name, deadline_seconds, msgspec.Raw(msgspec.msgpack.encode(argument)))
+            TaskMessage(
+                task.name,
+                cpu_seconds,
+                self._wall_seconds,
+                msgspec.Raw(msgspec.msgpack.encode(argument)),
+            )
         )
-        reply, payload = await self._run_with_retry(message, buffers, priority, deadline_seconds)
+        reply, payload = await self._run_with_retry(message, buffers, priority, cpu_seconds)
         if reply is ReplyType.TOO_EXPENSIVE:
             self.outcomes["expensive"] += 1
-            reply, payload = await self._run_with_retry(
-                message, buffers, "expensive", deadline_seconds
-            )
+            reply, payload = await self._run_with_retry(message, buffers, "expensive", cpu_seconds)
         try:
             if reply is ReplyType.DONE:
                 result = msgspec.msgpack.decode(payload, type=task.result)
@@ -127,7 +141,7 @@ class RenderPool:
         message: bytes,
         buffers: Sequence[SharedBuffer | OutputBuffer],
         priority: Priority,
-        deadline_seconds: float,
+        cpu_seconds: float,
     ) -> tuple[ReplyType, bytearray]:
         caller = current_caller()
         if self._failures.is_penalized(caller.client):
@@ -136,7 +150,7 @@ class RenderPool:
             for _ in range(_MAX_TRIES):
                 try:
                     return await self._run_once(
-                        message, buffers, priority, deadline_seconds, caller, place
+                        message, buffers, priority, cpu_seconds, caller, place
                     )
                 except _ProcessDied:
                     self.outcomes["crashed"] += 1
@@ -154,7 +168,7 @@ class RenderPool:
         message: bytes,
         buffers: Sequence[SharedBuffer | OutputBuffer],
         priority: Priority,
-        deadline_seconds: float,
+        cpu_seconds: float,
         caller: Caller,
         place: Place,
     ) -> tuple[ReplyType, bytearray]:
@@ -173,7 +187,7 @@ class RenderPool:
                 self.running += 1
                 try:
                     with stage("render"), self._count_failures(caller, started_at):
-                        return await self._wait_finished(connection, started_at, deadline_seconds)
+                        return await self._wait_finished(connection, started_at, cpu_seconds)
                 finally:
                     self.running -= 1
             except (ConnectionError, _ProcessDied) as error:
@@ -226,23 +240,38 @@ class RenderPool:
             raise self._failure(f"no render processes: {error}") from error
 
     async def _wait_finished(
-        self, connection: socket.socket, started_at: float, deadline_seconds: float
+        self, connection: socket.socket, started_at: float, cpu_seconds: float
     ) -> tuple[ReplyType, bytearray]:
-        give_up_at = started_at + deadline_seconds + _DEADLINE_GRACE_SECONDS
+        give_up_at = started_at + self._wall_seconds + _DEADLINE_GRACE_SECONDS
         try:
             async with asyncio.timeout(give_up_at - time.monotonic()):
                 return await self._read_reply(connection)
         except (ConnectionError, _ProcessDied):
             # The process kills itself by the same clock: a death this late was the deadline.
-            if time.monotonic() - started_at < deadline_seconds:
+            if time.monotonic() - started_at < self._wall_seconds:
                 raise
+        except _CpuTimeUsedUp:
+            raise self._deadline_error(
+                f"render deadline exceeded: {cpu_seconds:g} s of CPU time are used up "
+                "(FRAMEKEEP_LIMITS_RENDER_TIMEOUT_SECONDS)"
+            ) from None
         except TimeoutError:
             pass
+        raise self._deadline_error(
+            f"render deadline exceeded: not done {self._wall_seconds:g} s after its start, the "
+            "machine is busy (FRAMEKEEP_LIMITS_RENDER_WALL_TIMEOUT_SECONDS)"
+        )
+
+    def _deadline_error(self, message: str) -> DeadlineExceeded:
         self.outcomes["deadline"] += 1
-        raise DeadlineExceeded(f"render deadline exceeded after {deadline_seconds:g} s")
+        return DeadlineExceeded(message)
 
     async def _read_reply(self, connection: socket.socket) -> tuple[ReplyType, bytearray]:
-        number, size = REPLY_HEADER.unpack(await _read_exactly(connection, REPLY_HEADER.size))
+        header = await _read_exactly(connection, 1)
+        if header[0] == OUT_OF_CPU_TIME:
+            raise _CpuTimeUsedUp
+        header += await _read_exactly(connection, REPLY_HEADER.size - 1)
+        number, size = REPLY_HEADER.unpack(header)
         try:
             reply = ReplyType(number)
         except ValueError as error:

@@ -2,11 +2,11 @@
 
 It runs one task at a time, so whatever ends the process ends that task and no other:
 
-1. The kernel kills it at the task's deadline, inside any call.
+1. When the task has used up its CPU time or its time, the kernel stops it, inside any call.
 2. A thread ends it when the caller has closed the connection and the task goes on regardless.
 3. It exits between two tasks, once its memory has grown or it has run its maximum of tasks.
 
-The fork server starts a fresh process in its place at once.
+The fork server immediately starts a fresh process in its place.
 """
 
 import gc
@@ -31,6 +31,7 @@ from proxy.errors import ProxyError, RenderFailed
 from proxy.render import sandbox
 from proxy.render.config import RenderConfig
 from proxy.render.ipc import (
+    OUT_OF_CPU_TIME,
     TIMESTAMP,
     ReplyType,
     TaskHandler,
@@ -54,6 +55,9 @@ _SOCKET_TIMEOUT_SECONDS = 10.0
 
 _CALLER_GONE_GRACE_SECONDS = 0.25
 """How long a task without a caller may go on: to let it finish is often cheaper than to fork."""
+
+_CPU_GRACE_SECONDS = 1.0
+"""CPU time for the end of a task whose CPU time is used up; then the kernel kills the process."""
 
 _IDLE_SECONDS = 1.0
 """Time without a task after which freed memory goes back to the kernel."""
@@ -105,6 +109,7 @@ class RenderProcess:
             # Exclusive: a connection wakes one of the idle processes, not all of them.
             self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
         set_nice(config.nice)
+        signal.signal(OUT_OF_CPU_TIME, lambda *_: None)  # `time_limits` has the signal written
         self._memory = PrivateMemory()
         self._guards: Mapping[str, str] = {}
         if config.sandbox:
@@ -115,7 +120,7 @@ class RenderProcess:
         if missing and slot == 0:
             logger.warning("render sandbox incomplete: missing %s", ", ".join(missing))
         self._disconnect_monitor = DisconnectMonitor()
-        # Each slot has a lower limit than the one before: they are not all replaced at once.
+        # Each slot has a lower limit than the one before: they are not all replaced together.
         self._max_tasks = config.max_tasks_per_process - slot * config.max_tasks_per_process // 64
         self._task_count = 0
         self._tainted = False
@@ -168,7 +173,7 @@ class RenderProcess:
         with suppress(OSError):  # the caller may disconnect at any time
             connection.sendall(encode_reply(ReplyType.STARTED, TIMESTAMP.pack(time.monotonic())))
             with (
-                kill_after(message.deadline_seconds),
+                time_limits(connection, message.cpu_seconds, message.wall_seconds),
                 self._disconnect_monitor.watch(connection),
             ):
                 reply = self._run_handler(message, buffers, priority)
@@ -204,13 +209,27 @@ def set_nice(nice: int) -> None:
 
 
 @contextmanager
-def kill_after(seconds: float) -> Iterator[None]:
-    """Have the kernel kill this process (SIGALRM) if the block takes longer."""
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def time_limits(
+    connection: socket.socket, cpu_seconds: float, wall_seconds: float
+) -> Iterator[None]:
+    """Have the kernel stop the block at its limits, in whatever call of whatever library it is.
+
+    CPU time is that of all threads. When it is used up, `OUT_OF_CPU_TIME` is sent to the caller, by
+    the handler that the interpreter has in C. The caller closes the connection, and
+    `DisconnectMonitor` ends the process. Where a call blocks the interpreter, so that no other
+    thread of it can run, the kernel kills the process soon after (SIGVTALRM). At the limit of
+    ``wall_seconds`` it kills the process immediately (SIGALRM).
+    """
+    signal.set_wakeup_fd(connection.fileno(), warn_on_full_buffer=False)
+    signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu_seconds + _CPU_GRACE_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, wall_seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+            signal.setitimer(timer, 0)
+        signal.set_wakeup_fd(-1)
 
 
 def peer_disconnected(connection: socket.socket) -> bool:

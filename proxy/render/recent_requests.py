@@ -52,6 +52,6 @@ class RecentRequests:
 
 
 def _locate(key: str) -> tuple[int, bytes]:
-    """The offset of the key's slot, and the tag that tells it from other keys there."""
+    """The offset of the key's slot, and the tag that distinguishes it from other keys there."""
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return int.from_bytes(digest[:8]) % _SLOT_COUNT * _SLOT.size, digest[8:]

@@ -1,6 +1,6 @@
 """Decode an original once for several plans that need it at about the same time.
 
-A page requests all sizes of a new upload at once, and decoding is most of the cost of a small one.
+A page requests all sizes of a new upload together, and decoding is most of the cost of a small one.
 So once a second plan needs the same original within some seconds, in whichever worker, the original
 is decoded on its own into shared memory, and every plan starts from there. A single plan is
 rendered in one go, which takes a little less.
@@ -99,7 +99,7 @@ class SharedDecodes:
         return decoded
 
     def evict(self, *, unused_for: float) -> None:
-        """Drop what was not used for so many seconds."""
+        """Drop what was not used for ``unused_for`` seconds."""
         limit = time.monotonic() - unused_for
         for digest in [digest for digest, entry in self._entries.items() if entry.used_at <= limit]:
             self._remove(digest)
@@ -132,7 +132,7 @@ class SharedDecodes:
             DecodeRequest(self._context, shared_shrink_factor(header) or 1),
             [original.body, output],
             priority=priority,
-            deadline_seconds=self._context.limits.render_timeout_seconds,
+            cpu_seconds=self._context.limits.render_timeout_seconds,
         )
         try:
             decoded = DecodedOriginal(info, output.seal(info.byte_length))

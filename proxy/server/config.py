@@ -1,8 +1,13 @@
 """The settings of the HTTP server."""
 
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,*A-Z]+")
+_DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
+_PATH_PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,6 +25,29 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[
         int, Meta(ge=0, le=65_535, description="TCP port to listen on. 0 picks a free port.")
     ] = 8080
+
+    path_prefix: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            description=(
+                "Path below which everything is served, such as `/img`: links, APIs, documentation "
+                "and metrics. Health checks are answered at the root too. A link is signed without "
+                "the prefix."
+            ),
+        ),
+    ] = ""
+
+    allow_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "Origins of the web pages that may read answers with JavaScript (CORS), such as "
+                "`https://www.example.com`. `*` allows all pages. Pages may embed images without "
+                "it."
+            )
+        ),
+    ] = ()
 
     workers: Annotated[
         int,
@@ -117,3 +145,19 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
             ),
         ),
     ] = 20.0
+
+    def __post_init__(self) -> None:
+        if not _PATH_PREFIX.fullmatch(self.path_prefix):
+            raise ValueError(
+                f"path_prefix: invalid path {self.path_prefix!r}: write it with a slash in front "
+                "and none at the end, such as /img"
+            )
+        for origin in self.allow_origins:
+            if origin != "*" and (not _ORIGIN.fullmatch(origin) or _DEFAULT_PORT.fullmatch(origin)):
+                raise ValueError(
+                    f"allow_origins: invalid origin {origin!r}: write it as browsers send it, in "
+                    "lower case with scheme and host, a port only if it is not the scheme's own, "
+                    "and no path, such as https://www.example.com"
+                )
+        if "*" in self.allow_origins and len(self.allow_origins) > 1:
+            raise ValueError("allow_origins: * stands for all origins, so it must be alone")

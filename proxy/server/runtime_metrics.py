@@ -1,50 +1,58 @@
-"""Report once a second how this worker is doing: its queue, its memory, its event loop."""
+"""Report once a second how this worker is doing: its queue, memory, event loop, and components."""
 
 import asyncio
-import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from proxy.render.pool import RenderPool
+from proxy.telemetry.background import BackgroundTasks, cancel
+from proxy.telemetry.components import NO_COMPONENTS, OK, Components
 from proxy.telemetry.metrics import Metrics
-
-logger = logging.getLogger("framekeep.server.runtime_metrics")
 
 _INTERVAL_SECONDS = 1.0
 
 
 @asynccontextmanager
-async def report_runtime_metrics(metrics: Metrics, pool: RenderPool) -> AsyncIterator[None]:
+async def report_runtime_metrics(
+    metrics: Metrics,
+    pool: RenderPool,
+    background: BackgroundTasks,
+    components: Components = NO_COMPONENTS,
+) -> AsyncIterator[None]:
     """Report while the block runs, and once more at its end."""
-    runtime = RuntimeMetrics(metrics, pool)
-    task = asyncio.create_task(runtime.run())
+    runtime = RuntimeMetrics(metrics, pool, background, components)
+    task = background.repeat("runtime_metrics", runtime.tick)
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await cancel(task)
         runtime.report()
 
 
 class RuntimeMetrics:
-    def __init__(self, metrics: Metrics, pool: RenderPool) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        pool: RenderPool,
+        background: BackgroundTasks,
+        components: Components = NO_COMPONENTS,
+    ) -> None:
         self._metrics = metrics
         self._pool = pool
+        self._background = background
+        self._components = components
         self._reported: Counter[str] = Counter()
+        self._reported_failures: Counter[str] = Counter()
 
-    async def run(self) -> None:
+    async def tick(self) -> None:
+        """Wait a second, and report. Raises OSError, for example without a free descriptor."""
         loop = asyncio.get_running_loop()
-        while True:
-            expected = loop.time() + _INTERVAL_SECONDS
-            await asyncio.sleep(_INTERVAL_SECONDS)
-            try:
-                self.report(lag=loop.time() - expected)
-            except OSError as error:  # no file descriptor is left, for instance
-                logger.warning("runtime metrics not reported: %s", error)
+        expected = loop.time() + _INTERVAL_SECONDS
+        await asyncio.sleep(_INTERVAL_SECONDS)
+        self.report(lag=loop.time() - expected)
 
     def report(self, lag: float = 0.0) -> None:
         """Set the gauges and flush all metrics; ``lag`` is how late the event loop was.
@@ -52,7 +60,9 @@ class RuntimeMetrics:
         Raises OSError.
         """
         metrics, pool = self._metrics, self._pool
-        metrics.render_queue_length.set(pool.waiting)
+        for priority, length in pool.queue_lengths.items():
+            metrics.render_queue_length[priority].set(length)
+            metrics.render_queue_wait[priority].set(pool.wait_seconds(priority))
         metrics.renders_in_progress.set(pool.running)
         metrics.event_loop_lag.set(max(0.0, lag))
         pages = int(Path("/proc/self/statm").read_bytes().split()[1])
@@ -60,4 +70,10 @@ class RuntimeMetrics:
         for outcome, count in (pool.outcomes - self._reported).items():
             metrics.record_renders(outcome, count)
         self._reported = pool.outcomes.copy()
+        failures = self._background.failures
+        for task, count in (failures - self._reported_failures).items():
+            metrics.record_task_failures(task, count)
+        self._reported_failures = failures.copy()
+        for name, look in self._components.items():
+            metrics.set_component(name, up=look() == OK)
         metrics.flush()

@@ -2,9 +2,10 @@
 
 The supervisor opens the listening socket, holds it, and serves nothing itself:
 
-1. A worker that dies is replaced. One whose event loop hangs is killed, then replaced.
-2. SIGTERM: readiness turns red and responses close their connections, then current requests are
-   finished. SIGINT: the same without the wait for clients to leave. The exit status is 0.
+1. A worker that dies is replaced. One whose event loop hangs is killed, then replaced. A worker
+   that cannot be started now is started later.
+2. SIGTERM: /health/ready returns 503 and responses close their connections, then current requests
+   are finished. SIGINT: the same without the wait for clients to leave. The exit status is 0.
 3. SIGHUP: workers are replaced one after the other, each leaving when its successor is ready, and
    the render processes as well. No connection is refused meanwhile.
 4. Workers finish and exit when their supervisor is gone, however that ended.
@@ -16,7 +17,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -25,6 +26,7 @@ from tempfile import TemporaryDirectory
 from proxy.errors import ConfigError
 from proxy.render.child_process import ForkedProcess, wait_exit
 from proxy.render.manager import RenderProcessManager
+from proxy.server.components import WORKERS
 from proxy.server.config import ServerConfig
 from proxy.server.listener import backlog_length, listen, stop_accepting
 from proxy.server.worker import (
@@ -36,6 +38,8 @@ from proxy.server.worker import (
     AppFactory,
     run,
 )
+from proxy.telemetry.background import BackgroundTasks, TaskFailed
+from proxy.telemetry.components import OK, ComponentStatus, StatusFile
 from proxy.telemetry.metrics import MetricsFiles
 
 logger = logging.getLogger("framekeep.server.supervisor")
@@ -54,11 +58,7 @@ _BACKLOG_POLL_SECONDS = 0.01
 _ABORT_SECONDS = 2.0
 """For a worker to print where it hangs, or to exit once its time is over."""
 
-_SHORT_LIFE_SECONDS = 5.0
-"""A worker that died sooner may do so again at once: the next one starts after a backoff."""
-
-_MIN_BACKOFF_SECONDS = 0.1
-_MAX_BACKOFF_SECONDS = 5.0
+_SLOT_TASK = "worker"
 
 
 def serve(
@@ -95,6 +95,7 @@ class WorkerHandle:
         render_dir: Path,
         metrics_files: MetricsFiles,
     ) -> None:
+        """Start the process. Raises OSError."""
         self._heartbeat_read, heartbeat_write = os.pipe()
         supervisor_read, self._supervisor_write = os.pipe()
         os.set_blocking(self._heartbeat_read, False)
@@ -111,24 +112,32 @@ class WorkerHandle:
             metrics_files=metrics_files,
             **descriptors,
         )
-        self.process = ForkedProcess(target, pass_fds=descriptors.values())
+        try:
+            self.process = ForkedProcess(target, pass_fds=descriptors.values())
+        except OSError:
+            os.close(self._heartbeat_read)
+            os.close(self._supervisor_write)
+            raise
+        finally:
+            os.close(heartbeat_write)
+            os.close(supervisor_read)
         self.metrics_files = metrics_files
         self.status = 0
-        os.close(heartbeat_write)
-        os.close(supervisor_read)
         self.idle = asyncio.Event()
         self.ready = asyncio.Event()
         self.exited = asyncio.Event()
-        self.started_at = self._last_heartbeat = asyncio.get_running_loop().time()
+        self._last_heartbeat = asyncio.get_running_loop().time()
 
-    async def supervise(self, heartbeat_timeout: float) -> None:
-        """Wait until it exits; kill it if its heartbeat stops for so many seconds."""
+    async def supervise(self, heartbeat_timeout: float, background: BackgroundTasks) -> None:
+        """Wait until it exits; kill it if its heartbeat stops for ``heartbeat_timeout`` seconds."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._heartbeat_read, self._on_heartbeat)
-        watchdog = loop.create_task(self._kill_if_hanging(heartbeat_timeout))
-        self.status = await wait_exit(self.process)
-        watchdog.cancel()
-        loop.remove_reader(self._heartbeat_read)
+        watchdog = background.run("worker_watchdog", self._kill_if_hanging(heartbeat_timeout))
+        try:
+            self.status = await wait_exit(self.process)
+        finally:
+            watchdog.cancel()
+            loop.remove_reader(self._heartbeat_read)
         os.close(self._heartbeat_read)
         os.close(self._supervisor_write)
         self.exited.set()
@@ -192,7 +201,10 @@ class Supervisor:
         self._runtime_dir = runtime_dir
         self._slots: dict[int, WorkerHandle] = {}
         self._workers: set[WorkerHandle] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = BackgroundTasks(on_change=self._report_status)
+        self._slot_tasks: dict[int, asyncio.Task[None]] = {}
+        self._unfinished: set[asyncio.Task[None]] = set()
+        self._reported = OK
         self._reloading = asyncio.Lock()
         self._drain_seconds = 0.0
 
@@ -211,21 +223,23 @@ class Supervisor:
             raise ConfigError(f"{names}: {error.strerror}") from error
         loop.add_signal_handler(signal.SIGTERM, self._stop, self._config.drain_seconds)
         loop.add_signal_handler(signal.SIGINT, self._stop, 0.0)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn_task(self._reload()))
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         with TemporaryDirectory(prefix="framekeep-metrics-", dir=self._runtime_dir) as metrics_dir:
             self._metrics_dir = Path(metrics_dir)
             async with self._render_processes:
                 for slot in range(self._config.workers):
-                    self._spawn_task(self._supervise_slot(slot, self._start_worker()))
+                    self._supervise_slot(slot)
                 status = await self._stopped
                 await self._drain()
                 self._listener.close()
                 await self._stop_workers(self._workers)
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
+                while self._unfinished:
+                    await asyncio.wait(self._unfinished)
+                await self._background.close()
         return status
 
     def _start_worker(self) -> WorkerHandle:
+        """Start a worker. Raises OSError."""
         numbers = {worker.metrics_files.worker for worker in self._workers}
         number = next(number for number in count() if number not in numbers)
         worker = WorkerHandle(
@@ -236,42 +250,73 @@ class Supervisor:
             MetricsFiles(self._metrics_dir, number),
         )
         self._workers.add(worker)
-        self._spawn_task(self._supervise_worker(worker))
+        work = partial(self._supervise_worker, worker)
+        self._finish(self._background.restart("worker_exit", work))
         return worker
 
     async def _supervise_worker(self, worker: WorkerHandle) -> None:
-        await worker.supervise(self._config.worker_timeout_seconds)
-        worker.metrics_files.remove_gauges()
+        if not worker.exited.is_set():
+            await worker.supervise(self._config.worker_timeout_seconds, self._background)
         self._workers.discard(worker)
+        worker.metrics_files.remove_gauges()
 
-    async def _supervise_slot(self, slot: int, worker: WorkerHandle) -> None:
-        """Keep a worker in this slot, until it is replaced by a reload or the server stops."""
-        backoff = 0.0
-        while True:
-            self._slots[slot] = worker
-            if await worker.wait_ready() and self._on_ready is not None:
-                self._on_ready(self.url)
-                self._on_ready = None
-            await worker.exited.wait()
-            if self._stopped.done() or self._slots[slot] is not worker:
-                return
-            logger.error("worker %d exited with %d", worker.process.pid, worker.status)
-            if not worker.ready.is_set() and self._on_ready is not None:
-                self._stopped.set_result(max(worker.status, 1))  # no worker was ever ready
-                return
-            lifetime = asyncio.get_running_loop().time() - worker.started_at
-            backoff = (
-                min(_MAX_BACKOFF_SECONDS, backoff * 2 or _MIN_BACKOFF_SECONDS)
-                if lifetime < _SHORT_LIFE_SECONDS
-                else 0.0
-            )
-            await asyncio.sleep(backoff)
+    def _supervise_slot(self, slot: int) -> None:
+        """Keep a worker in this slot from now on, in place of who did so before."""
+        if slot in self._slot_tasks:
+            self._slot_tasks[slot].cancel()
+        work = partial(self._run_worker_in_slot, slot)
+        self._slot_tasks[slot] = self._background.restart(_SLOT_TASK, work)
+
+    async def _run_worker_in_slot(self, slot: int) -> None:
+        """Start a worker if the slot has none; raise TaskFailed if it exits unexpectedly.
+
+        Returns when the server stops.
+        """
+        worker = self._slots.get(slot)
+        if worker is None or worker.exited.is_set():
             if self._stopped.done():
                 return
-            worker = self._start_worker()
+            worker = self._slots[slot] = self._start_worker()
+        if await worker.wait_ready():
+            if self._on_ready is not None:
+                self._on_ready(self.url)
+                self._on_ready = None
+            self._report_status()
+        await worker.exited.wait()
+        if self._stopped.done():
+            return
+        if not worker.ready.is_set() and self._on_ready is not None:
+            logger.error("worker %d exited with %d", worker.process.pid, worker.status)
+            self._stopped.set_result(max(worker.status, 1))  # no worker was ever ready
+            return
+        raise TaskFailed(f"worker {worker.process.pid} exited with {worker.status}")
+
+    def _report_status(self) -> None:
+        """Report which workers are missing; those that run read it."""
+        ready = sum(
+            worker.ready.is_set() and not worker.exited.is_set() for worker in self._slots.values()
+        )
+        failure = self._background.failing.get(_SLOT_TASK)
+        status = OK
+        if failure is not None and ready < self._config.workers:
+            text = f"{ready} of {self._config.workers} HTTP workers running: {failure}"
+            status = ComponentStatus("degraded", text)
+        if status == self._reported:
+            return
+        try:
+            StatusFile(self._render_processes.directory, WORKERS).write(status)
+        except OSError as error:
+            logger.warning("status of HTTP workers not reported: %s", error)
+        self._reported = status
+
+    def _on_reload(self) -> None:
+        self._finish(self._background.run("reload", self._reload()))
 
     async def _reload(self) -> None:
-        """Replace each process by a new one, which is ready before the old one leaves."""
+        """Replace each process by a new one, which is ready before the old one leaves.
+
+        Raises OSError where one cannot be started; those that are not replaced go on.
+        """
         async with self._reloading:
             self._render_processes.reload()
             for slot in sorted(self._slots):
@@ -283,7 +328,7 @@ class Supervisor:
                         logger.error("reload failed: the new worker did not start; keeping the old")
                     return
                 old, self._slots[slot] = self._slots[slot], new
-                self._spawn_task(self._supervise_slot(slot, new))
+                self._supervise_slot(slot)
                 await old.request_drain(SIGNAL_REPLACED, self._config.drain_seconds)
                 await self._stop_workers([old])
 
@@ -321,10 +366,10 @@ class Supervisor:
         host, port = self._listener.getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def _spawn_task(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        """Let the server exit only after this task has ended."""
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
 
 
 async def _wait_any(*events: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
 """Detect the subject of a picture: faces, people, animals, objects, and what stands out.
 
 The result is boxes and weights; nothing that distinguishes one person's face from another's is
-computed. Which detectors there are stands in `proxy.smartcrop.registry`.
+computed. The detectors are listed in `proxy.smartcrop.registry`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The detectors on offer. To add one: write its module, and add its line to `DETECTORS`.
+"""The available detectors. To add one: write its module, and add its line to `DETECTORS`.
 
 A detector is loaded in a render process, from the name of its module; nothing is imported here, so
 HTTP workers can read the list without numpy or any model.

@@ -1,4 +1,4 @@
-"""The subject of a picture: weighted boxes, and nothing of what was seen in them."""
+"""The subject of a picture: weighted boxes with the kind of what is in them, and nothing more."""
 
 from typing import Literal
 

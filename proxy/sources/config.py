@@ -73,8 +73,9 @@ class SourceConfig(HttpClientConfig, frozen=True, kw_only=True, forbid_unknown_f
         Meta(
             ge=1,
             description=(
-                "Bytes of originals that one worker downloads at the same time. Above it, requests "
-                "are answered with 503. It is never less than one largest original."
+                "Bytes of originals that one worker has in memory at the same time, from their "
+                "download to the end of their render. Above it, requests wait before they ask the "
+                "source. It is never less than one largest original."
             ),
         ),
     ] = MAX_INFLIGHT_BYTES

@@ -48,6 +48,7 @@ class FileSource:
         self._root = root
         self._timeout_seconds = limits.fetch_timeout_seconds
         self._downloads = downloads or DownloadBudget(limits.max_source_bytes)
+        self._loop: asyncio.AbstractEventLoop
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="files")
 
     @classmethod
@@ -63,8 +64,10 @@ class FileSource:
         self, ref: OriginalRef, validators: Validators | None = None
     ) -> Original | NotModified:
         segments = split_path(require_alias(ref).path)
+        self._loop = asyncio.get_running_loop()
+        await self._downloads.wait_for_room()
         async with fetch_timeout(self._timeout_seconds):
-            return await asyncio.get_running_loop().run_in_executor(
+            return await self._loop.run_in_executor(
                 self._executor, self._read, segments, validators
             )
 
@@ -90,7 +93,7 @@ class FileSource:
 
     def _copy(self, descriptor: int, status: os.stat_result) -> Original:
         with self._downloads.start() as download:
-            download.check_size(status.st_size)
+            download.expect_in_thread(status.st_size, self._loop, self._timeout_seconds)
             while chunk := os.read(descriptor, _CHUNK_BYTES):
                 download.write(chunk)
             return download.finish(_metadata(status))

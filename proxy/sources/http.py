@@ -1,7 +1,7 @@
 """Originals at http(s) URLs.
 
 One timeout covers everything: redirects, retries, the last byte. Redirects are followed here, and
-the SSRF policy checks each hop anew. The result is the complete original or an error.
+the SSRF policy checks each hop again. The result is the complete original or an error.
 """
 
 import asyncio
@@ -70,6 +70,7 @@ class HttpSource:
         url = parse_url(ref.text)
         headers = forwardable_headers(ref.headers)
         timeout_seconds = self._limits.fetch_timeout_seconds
+        await self._downloads.wait_for_room()
         async with fetch_timeout(min(ref.timeout_seconds or timeout_seconds, timeout_seconds)):
             return await self._fetch_with_retries(url, headers, validators)
 
@@ -120,7 +121,7 @@ class HttpSource:
                 raise SourceFailed("source sent an encoded body, which the request ruled out")
         with self._downloads.start() as download:
             length = response.header("Content-Length")
-            download.check_size(int(length) if length.isdigit() else 0)
+            await download.expect(int(length) if length.isdigit() else 0)
             async for chunk in response.chunks():
                 download.write(chunk)
             return download.finish(_metadata(response, None))

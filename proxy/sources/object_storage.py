@@ -1,4 +1,7 @@
-"""Originals in a bucket that the operator named by an alias."""
+"""Originals in a bucket that the operator named by an alias.
+
+`proxy.sources.net.object_store` opens the bucket.
+"""
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -54,6 +57,7 @@ class ObjectStorageSource:
         self, ref: OriginalRef, validators: Validators | None = None
     ) -> Original | NotModified:
         key = "/".join(split_path(require_alias(ref).path))
+        await self._downloads.wait_for_room()
         async with fetch_timeout(self._timeout_seconds):
             return await self._get(key, validators or Validators())
 
@@ -77,7 +81,7 @@ class ObjectStorageSource:
 
     async def _download(self, result: "GetResult") -> Original:
         with self._downloads.start() as download:
-            download.check_size(result.meta["size"])
+            await download.expect(result.meta["size"])
             async for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
                 download.write(chunk)
             if download.size != result.meta["size"]:

@@ -1,4 +1,4 @@
-"""What a source is, and what it is made from."""
+"""What a source is, and what it is made from. `SOURCES` in `proxy.sources` lists them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ from proxy.sources.net.http_client import HttpClient
 
 
 class Source(Protocol):
-    """Fetches originals from one kind of place. It knows nothing of plans, caches and responses."""
+    """Fetches originals from one kind of place; independent of plans, caches and responses."""
 
     async def fetch(
         self, ref: OriginalRef, validators: Validators | None = None

@@ -2,8 +2,10 @@
 
 Rule 1  One entry is one line of printable ASCII: control characters and everything else are
         escaped, so that nobody can forge an entry or send sequences to a terminal.
-Rule 2  No secrets: queries and user info of URLs are removed wherever they stand in a text. Paths
+Rule 2  No secrets: queries and user info of URLs are removed wherever they occur in a text. Paths
         of requests, which contain signatures, must not be logged at all.
+
+`proxy.api.middleware` makes the entries of the access log.
 """
 
 import json
@@ -86,7 +88,7 @@ class AccessLogFormatter(logging.Formatter):
 
 
 class AccessLog(MemoryHandler):
-    """Buffers entries and writes several at once: a system call for each would slow cache hits."""
+    """Buffers entries and writes them together: a system call for each would slow cache hits."""
 
     def __init__(self, config: LogConfig, descriptor: int = 2) -> None:
         """``descriptor`` is the file to write to: standard error, unless a test says otherwise."""

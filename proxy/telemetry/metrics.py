@@ -1,5 +1,7 @@
 """Declare what is counted and timed, as metrics of prometheus_client.
 
+`proxy.api.prometheus` renders them as text, `proxy.api.metrics` serves them at ``/metrics``.
+
 Requests add to plain numbers, and `Metrics.flush` carries these over to prometheus_client once a
 second: an increment there takes a lock and writes to a mapped file, too expensive for cache hits.
 
@@ -45,6 +47,9 @@ CACHE_RESULTS: Mapping[str, tuple[str, ...]] = {
 originals that several renditions share, ``negative`` recent failures.
 """
 
+PRIORITIES = ("interactive", "expensive", "background")
+"""The queues of render tasks: those of `proxy.render.scheduling`, which is a room above."""
+
 RENDER_OUTCOMES = ("done", "failed", "expensive", "crashed", "deadline", "rejected", "cancelled")
 """How tasks for render processes end; ``expensive`` ones start again in a queue of their own."""
 
@@ -56,6 +61,21 @@ STATUS_CODES = (
     *(414, 415, 416, 422, 424, 429, 431, CLIENT_CLOSED_REQUEST, 500, 501, 502, 503, 504, 508),
 )
 """All others are counted as ``other``."""
+
+BACKGROUND_TASKS = (
+    "background_refresh",
+    "cache_check",
+    "purge_cleanup",
+    "purge_listener",
+    "runtime_metrics",
+    "shared_cache_writer",
+    "webhook_delivery",
+    "webhook_poll",
+)
+"""The tasks of HTTP workers that `proxy.telemetry.background` runs."""
+
+COMPONENTS = ("workers", "render_processes", "cache", "purge_listener")
+"""The components of a server; the last one only with a shared cache."""
 
 DURATION_BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
@@ -169,9 +189,39 @@ class Metrics(Collector):
         renders = counter("framekeep_renders_total", "Tasks for render processes.", ["outcome"])
         self._renders = _each(renders, RENDER_OUTCOMES)
 
-        self.render_queue_length = gauge(
-            "framekeep_render_queue_length", "Tasks that wait for a render process."
+        task_failures = counter(
+            "framekeep_background_task_failures_total",
+            "Failures of background tasks, after which they are tried again.",
+            ["task"],
         )
+        self._task_failures = _each(task_failures, (*BACKGROUND_TASKS, "other"))
+        fast_path_errors = counter(
+            "framekeep_fast_path_errors_total",
+            "Requests that the fast path failed to answer, and the full path answered.",
+        )
+        self._fast_path_errors = BatchedCounter(fast_path_errors)
+        self._component_up = Gauge(
+            "framekeep_component_up",
+            "1: the component works. 0: it is degraded or down for some HTTP worker.",
+            ["component"],
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        )
+
+        queue_length = gauge(
+            "framekeep_render_queue_length",
+            "Tasks that wait for a render process.",
+            labelnames=["priority"],
+        )
+        self.render_queue_length = _each_gauge(queue_length, PRIORITIES)
+        queue_wait = Gauge(
+            "framekeep_render_queue_wait_seconds",
+            "How long the last task in the longest queue will wait, estimated.",
+            labelnames=["priority"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self.render_queue_wait = _each_gauge(queue_wait, PRIORITIES)
         self.renders_in_progress = gauge(
             "framekeep_renders_in_progress", "Tasks that a render process works on."
         )
@@ -198,6 +248,8 @@ class Metrics(Collector):
             *self._cache_requests.values(),
             *self._stages.values(),
             *self._renders.values(),
+            *self._task_failures.values(),
+            self._fast_path_errors,
             self._fetched_bytes,
         )
 
@@ -225,6 +277,17 @@ class Metrics(Collector):
 
     def record_renders(self, outcome: str, count: int) -> None:
         self._renders[outcome].amount += count
+
+    def record_task_failures(self, task: str, count: int) -> None:
+        """Count failures of a background task; one that is not in `BACKGROUND_TASKS` is `other`."""
+        failures = self._task_failures.get(task) or self._task_failures["other"]
+        failures.amount += count
+
+    def record_fast_path_error(self) -> None:
+        self._fast_path_errors.amount += 1
+
+    def set_component(self, component: str, *, up: bool) -> None:
+        self._component_up.labels(component).set(up)
 
     def flush(self) -> None:
         """Carry over to prometheus_client what was recorded since the last time."""
@@ -255,11 +318,15 @@ def error_types() -> list[str]:
     return [*types, "http-error", "internal-error"]
 
 
+def _each_gauge(metric: Gauge, labels: Iterable[str]) -> dict[str, Gauge]:
+    return {label: metric.labels(label) for label in labels}
+
+
 def _each(metric: Counter, labels: Iterable[str]) -> dict[str, BatchedCounter]:
     return {label: _initialized(metric, label) for label in labels}
 
 
 def _initialized(metric: Counter, *labels: str) -> BatchedCounter:
-    """A counter that is reported before it has counted, too, so that its first step is a rate."""
+    """A counter that is exported with value 0 from the start, so that its first step is a rate."""
     metric.labels(*labels)
     return BatchedCounter(metric, *labels)

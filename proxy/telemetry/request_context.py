@@ -34,7 +34,7 @@ class Tracing(Protocol):
 class RequestContext:
     """One request, as far as it is known; durations in seconds.
 
-    Defaults stand in the class: to set all of them for each request would cost cache hits time.
+    Defaults are in the class: to set all of them for each request would cost cache hits time.
     """
 
     request_id = ""

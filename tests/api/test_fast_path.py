@@ -127,7 +127,7 @@ class Stack:
         now = lambda: 1000.0  # noqa: E731
         images = ImagesEndpoint(native, self.service, stale=StaleConfig(), cache=cache, now=now)  # type: ignore[arg-type]
         self._endpoint = AccessLogMiddleware(images, "images", self.metrics, self.log)
-        fast_path = FastPath(cache, self._endpoint, now=now) if fast else None
+        fast_path = FastPath(cache, self._endpoint, self.metrics, now=now) if fast else None
         http: Any = partial(
             TimeoutHttpProtocol,
             read_timeout_seconds=15,

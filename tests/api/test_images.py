@@ -117,6 +117,7 @@ async def test_an_image_has_all_headers_that_a_cdn_uses() -> None:
         "accept-ranges": "bytes",
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; sandbox",
+        "cross-origin-resource-policy": "cross-origin",
     }
 
 

@@ -106,12 +106,12 @@ SEMICOLONS = {
 
 @pytest.mark.parametrize("parameters", SEMICOLONS.values(), ids=SEMICOLONS)
 def test_parsing_takes_linear_time(parameters: str) -> None:
-    """40 KB: quadratic parsing would take ten seconds of a worker's event loop for one header."""
+    """Quadratic parsing, as in `email.message`, blocks the event loop for seconds."""
     head = f"content-disposition: form-data; name=img; filename=a; {parameters[:8000]}"
     body = form(*[part(head, IMAGE)] * 32)
     start = time.process_time()
     assert extract_file(body, f"multipart/form-data; boundary=xyz; {parameters}") == IMAGE
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 0.3
 
 
 @given(st.binary(max_size=200).filter(lambda data: b"\r\n--xyz" not in b"\r\n" + data))

@@ -24,8 +24,9 @@ def observe(app: ASGIApp, name: str) -> Any:
 
 def test_an_api_is_mounted_on_all_its_segments_and_observed_where_it_says_so() -> None:
     apis = [api("one", "a", "b"), api("two", "c", observed=False)]
+    mounted: dict[str, Any] = dict(mount(apis, CONTEXT, observe))
     one = "observed one with context as one"
-    assert mount(apis, CONTEXT, observe) == {"a": one, "b": one, "c": "two with context"}
+    assert mounted == {"a": one, "b": one, "c": "two with context"}
 
 
 def test_two_apis_cannot_have_the_same_segment() -> None:

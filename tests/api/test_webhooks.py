@@ -1,8 +1,9 @@
 """Webhook deliveries: stored, rendered, sent with several attempts, resumed by another server."""
 
 import asyncio
+import errno
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import pytest
 from aiohttp import web
 from origin_server import OriginServer
 
-from proxy.api.transform.queue import DurableQueue, QueueItem
-from proxy.api.transform.webhooks import WebhookDeliveries, WebhookDelivery
-from proxy.errors import NotAnImage, Overloaded, ProxyError
+from proxy.api.transform.queue import DurableQueue, QueueItem, ScheduledItem
+from proxy.api.transform.webhooks import MAX_CONCURRENT, WebhookDeliveries, WebhookDelivery
+from proxy.errors import NotAnImage, Overloaded, ProxyError, SourceForbidden
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.results import Rendition
@@ -22,12 +23,14 @@ from proxy.operations.registry import OperationRegistry
 from proxy.operations.smart_crop import SmartCrop
 from proxy.originals import SourceRef, Upload
 from proxy.service import ImageResult
+from proxy.sources.net.dns import Resolver
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import SsrfPolicy
+from proxy.telemetry.background import BackgroundTasks
 
 pytestmark = pytest.mark.anyio
 
-REQUEST = ImageRequest(Upload(b"bytes"), Plan((SmartCrop(5, 6),)))
+REQUEST = ImageRequest(Upload.from_bytes(b"bytes"), Plan((SmartCrop(5, 6),)))
 LOOPBACK = ("127.0.0.0/8",)
 
 
@@ -44,6 +47,18 @@ class FakeRenderer:
         if isinstance(outcome, Exception):
             raise outcome
         return ImageResult(Rendition(outcome, "png", Size(1, 1)), '"x"', "miss", 0.0, 1.0, 0.0)
+
+
+class NeverDone(FakeRenderer):
+    def __init__(self) -> None:
+        super().__init__(b"")
+        self.started = asyncio.Event()
+
+    async def get_or_render(self, request: ImageRequest) -> ImageResult:
+        del request
+        self.started.set()
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 class Receiver:
@@ -67,6 +82,10 @@ class Receiver:
         return web.Response(status=status, headers={"location": "/elsewhere"})
 
 
+def a_queue(directory: Path) -> DurableQueue:
+    return DurableQueue(directory, max_items=100, max_bytes=10_000)
+
+
 def make_body(outcome: ImageResult | ProxyError | None) -> bytes:
     return outcome.rendition.body if isinstance(outcome, ImageResult) else str(outcome).encode()
 
@@ -77,18 +96,24 @@ async def open_deliveries(
     service: FakeRenderer,
     *,
     max_attempts: int = 5,
-    max_items: int = 10,
+    max_items: int = 100,
+    max_bytes: int = 10_000,
     allow_nets: tuple[str, ...] = LOOPBACK,
+    resolver: Resolver | None = None,
     queue_type: type[DurableQueue] = DurableQueue,
+    poll_seconds: float = 30.0,
+    background: BackgroundTasks | None = None,
 ) -> AsyncIterator[WebhookDeliveries]:
     deliveries = WebhookDeliveries(
         service,
-        HttpClient(SsrfPolicy(allow_nets=allow_nets, allow_ports=("1-65535",))),
-        queue_type(directory, max_items=max_items),
+        HttpClient(SsrfPolicy(allow_nets=allow_nets, allow_ports=("1-65535",)), resolver=resolver),
+        queue_type(directory, max_items=max_items, max_bytes=max_bytes),
         OperationRegistry(OPERATIONS),
         make_body,
+        background=background or BackgroundTasks(),
         max_attempts=max_attempts,
         backoff_seconds=0.001,
+        poll_seconds=poll_seconds,
     )
     async with deliveries:
         yield deliveries
@@ -166,13 +191,59 @@ async def test_a_delivery_is_dropped_after_the_last_attempt(
     assert len(receiver.bodies) == 3
 
 
-async def test_a_receiver_on_a_private_network_gets_nothing(
+def resolver_of(*answers: str) -> Resolver:
+    """Resolves every name to these addresses, one after another."""
+    left = list(answers)
+
+    async def resolve(host: str, port: int) -> list[str]:
+        del host, port
+        if not left:
+            raise OSError("no address")
+        return [left.pop(0)]
+
+    return resolve
+
+
+@pytest.mark.parametrize(
+    ("url", "addresses"),
+    [
+        ("http://127.0.0.1/hook", []),
+        ("https://[::1]/hook", []),
+        ("https://169.254.169.254/latest/meta-data/", []),
+        ("https://hook.example/", ["10.0.0.1"]),
+    ],
+)
+async def test_a_receiver_on_a_private_network_is_refused(
+    tmp_path: Path, url: str, addresses: list[str]
+) -> None:
+    service, resolver = FakeRenderer(b"result"), resolver_of(*addresses)
+    async with open_deliveries(tmp_path, service, allow_nets=(), resolver=resolver) as deliveries:
+        with pytest.raises(SourceForbidden, match="address not allowed"):
+            await deliveries.enqueue(WebhookDelivery(REQUEST, url))
+    assert list(tmp_path.iterdir()) == []
+    assert service.requests == []
+
+
+async def test_a_receiver_that_cannot_be_resolved_yet_is_accepted(tmp_path: Path) -> None:
+    service = FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service, resolver=resolver_of()) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, "https://hook.example/"))
+        await wait_empty(tmp_path)
+    assert service.requests == [REQUEST]
+
+
+async def test_a_receiver_whose_name_leads_to_a_private_network_later_gets_nothing(
     origin: OriginServer, tmp_path: Path
 ) -> None:
     receiver, service = Receiver(origin), FakeRenderer(b"result")
-    async with open_deliveries(tmp_path, service, max_attempts=2, allow_nets=()) as deliveries:
-        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+    url = receiver.url.replace("127.0.0.1", "hook.example")
+    resolver = resolver_of("1.1.1.1", "127.0.0.1", "127.0.0.1")
+    async with open_deliveries(
+        tmp_path, service, max_attempts=2, allow_nets=(), resolver=resolver
+    ) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, url))
         await wait_empty(tmp_path)
+    assert service.requests == [REQUEST]
     assert receiver.bodies == []
 
 
@@ -190,17 +261,10 @@ async def test_a_receiver_on_a_private_network_gets_nothing(
 async def test_an_unfinished_delivery_is_resumed_by_the_next_server(
     origin: OriginServer, tmp_path: Path, image_request: ImageRequest
 ) -> None:
-    receiver, started = Receiver(origin), asyncio.Event()
-
-    class NeverDone(FakeRenderer):
-        async def get_or_render(self, request: ImageRequest) -> ImageResult:
-            started.set()
-            await asyncio.Event().wait()
-            raise AssertionError
-
-    async with open_deliveries(tmp_path, NeverDone(b"")) as deliveries:
+    receiver, never_done = Receiver(origin), NeverDone()
+    async with open_deliveries(tmp_path, never_done) as deliveries:
         await deliveries.enqueue(WebhookDelivery(image_request, receiver.url))
-        await started.wait()
+        await never_done.started.wait()
     assert receiver.bodies == []
     service = FakeRenderer(b"result")
     async with open_deliveries(tmp_path, service):
@@ -214,23 +278,123 @@ async def test_an_item_that_is_claimed_during_shutdown_is_released(tmp_path: Pat
     claiming, may_claim, claimed = threading.Event(), threading.Event(), threading.Event()
 
     class SlowQueue(DurableQueue):
-        def claim(self) -> Iterator[QueueItem]:
+        def claim(self, name: str) -> QueueItem | None:
             claiming.set()
             may_claim.wait()
-            yield from list(super().claim())
+            item = super().claim(name)
             claimed.set()
+            return item
 
-    DurableQueue(tmp_path).put(b"delivery").release()
+    name = a_queue(tmp_path).put(b"delivery").name
 
     async with open_deliveries(tmp_path, FakeRenderer(b"result"), queue_type=SlowQueue):
         await asyncio.to_thread(claiming.wait)
         asyncio.get_running_loop().call_soon(may_claim.set)  # runs when shutdown has begun
-    await asyncio.to_thread(claimed.wait)
-    assert len(list(DurableQueue(tmp_path).claim())) == 1
+    assert claimed.is_set()
+    assert a_queue(tmp_path).claim(name) is not None
+
+
+async def test_deliveries_are_read_one_by_one_when_they_are_due(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, reads, may_render = Receiver(origin), 0, asyncio.Event()
+    async with open_deliveries(tmp_path, NeverDone()) as deliveries:
+        for _ in range(50):
+            await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+
+    class CountingQueue(DurableQueue):
+        def claim(self, name: str) -> QueueItem | None:
+            nonlocal reads
+            reads += 1
+            return super().claim(name)
+
+    class Waiting(FakeRenderer):
+        async def get_or_render(self, request: ImageRequest) -> ImageResult:
+            await may_render.wait()
+            return await super().get_or_render(request)
+
+    service = Waiting(b"result")
+    async with open_deliveries(tmp_path, service, queue_type=CountingQueue) as deliveries:
+        async with asyncio.timeout(20):
+            while len(deliveries._schedule) < 50 - MAX_CONCURRENT:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        assert reads <= MAX_CONCURRENT
+        may_render.set()
+        await wait_empty(tmp_path)
+    assert reads == len(service.requests) == len(receiver.bodies) == 50
+
+
+async def test_a_result_that_was_not_accepted_is_sent_by_the_next_server(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin, 500), FakeRenderer(b"result")
+
+    class Stops(DurableQueue):
+        def claim(self, name: str) -> QueueItem | None:
+            return None if name.endswith(".1") else super().claim(name)
+
+    async with open_deliveries(tmp_path, service, queue_type=Stops) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        async with asyncio.timeout(20):
+            while not list(tmp_path.glob("*.1")):  # noqa: ASYNC110 - a directory has no event
+                await asyncio.sleep(0.005)
+    other = FakeRenderer(b"another")
+    async with open_deliveries(tmp_path, other):
+        await wait_empty(tmp_path)
+    assert receiver.bodies == [b"result", b"result"]
+    assert other.requests == []
+
+
+async def test_without_room_for_the_result_it_is_rendered_for_each_attempt(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin, 500), FakeRenderer(b"result" * 100)
+    async with open_deliveries(tmp_path, service, max_bytes=500) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await wait_empty(tmp_path)
+    assert receiver.bodies == [b"result" * 100] * 2
+    assert service.requests == [REQUEST, REQUEST]
+
+
+async def test_deliveries_go_on_after_the_directory_could_not_be_read(tmp_path: Path) -> None:
+    failures, background = 3, BackgroundTasks(min_backoff_seconds=0.001)
+
+    class Failing(DurableQueue):
+        def schedule(self, limit: int) -> list[ScheduledItem]:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise OSError(errno.EIO, "disk failure")
+            return super().schedule(limit)
+
+    a_queue(tmp_path).put(b"not a delivery")
+    async with open_deliveries(
+        tmp_path, FakeRenderer(b"result"), queue_type=Failing, background=background
+    ):
+        await wait_empty(tmp_path)
+    assert background.failures == {"webhook_poll": 3}
+    assert background.failing == {}
+
+
+async def test_a_bug_does_not_stop_deliveries(origin: OriginServer, tmp_path: Path) -> None:
+    receiver, background = Receiver(origin), BackgroundTasks(min_backoff_seconds=0.001)
+    service = FakeRenderer(b"result")
+
+    def make_body_once(outcome: ImageResult | ProxyError | None) -> bytes:
+        if len(service.requests) == 1:
+            raise ZeroDivisionError
+        return make_body(outcome)
+
+    async with open_deliveries(tmp_path, service, background=background) as deliveries:
+        deliveries._make_body = make_body_once
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await wait_empty(tmp_path)
+    assert receiver.bodies == [b"result"]
+    assert background.failures == {"webhook_delivery": 1}
 
 
 async def test_an_unreadable_item_is_dropped(tmp_path: Path) -> None:
-    DurableQueue(tmp_path).put(b"not a delivery").release()
+    a_queue(tmp_path).put(b"not a delivery")
     async with open_deliveries(tmp_path, FakeRenderer(b"result")):
         await wait_empty(tmp_path)
 
@@ -238,7 +402,7 @@ async def test_an_unreadable_item_is_dropped(tmp_path: Path) -> None:
 async def test_a_delivery_is_rejected_when_the_queue_is_full(tmp_path: Path) -> None:
     async with open_deliveries(tmp_path, FakeRenderer(b"result"), max_items=0) as deliveries:
         with pytest.raises(Overloaded, match="too many webhook deliveries are waiting"):
-            await deliveries.enqueue(WebhookDelivery(REQUEST, "https://a.example/"))
+            await deliveries.enqueue(WebhookDelivery(REQUEST, "https://1.1.1.1/"))
 
 
 async def test_a_delivery_is_rejected_when_it_cannot_be_stored(tmp_path: Path) -> None:
@@ -246,4 +410,4 @@ async def test_a_delivery_is_rejected_when_it_cannot_be_stored(tmp_path: Path) -
     directory = tmp_path / "file" / "queue"
     async with open_deliveries(directory, FakeRenderer(b"result")) as deliveries:
         with pytest.raises(Overloaded, match="cannot be stored"):
-            await deliveries.enqueue(WebhookDelivery(REQUEST, "https://a.example/"))
+            await deliveries.enqueue(WebhookDelivery(REQUEST, "https://1.1.1.1/"))

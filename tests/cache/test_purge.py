@@ -66,7 +66,7 @@ async def test_purge_by_source(cache: Cache) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "purged": 3,
-        "entries": {"rendition": 2, "original": 1, "detection": 0, "record": 0},
+        "entries": {"rendition": 2, "original": 1, "focus": 0, "record": 0},
         "cdns": {"fake": "ok"},
     }
     assert cdn.purges == [({cdn_tag(f"source:{A}")}, False)]

@@ -178,7 +178,7 @@ async def test_an_unexpected_error_does_not_stop_the_purges(
     async with machine(bucket, Clock(), local) as store:
         assert local.failed
         assert store._knows_purges
-    assert "shared cache task failed" in caplog.text
+    assert "background task failed (task=purge_listener): RuntimeError: unexpected" in caplog.text
 
 
 async def test_a_damaged_or_old_object_is_not_used(bucket: str, server: tuple[str, Path]) -> None:

@@ -1,12 +1,17 @@
 import asyncio
+import gc
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from render_processes import next_pid, render_processes, wait_exited, wait_until
 from renderer_tasks import BLUR, BUG, BYTES, DIE, FAIL, PRIORITY, SIZES, WAIT
 
 from proxy.buffers import SharedBuffer
+from proxy.caller import Caller, Deadline, serving
 from proxy.errors import DeadlineExceeded, InvalidOperation, Overloaded, RenderFailed
 from proxy.render.pool import RenderPool
 
@@ -75,35 +80,97 @@ async def test_a_task_that_kills_two_processes_fails_and_others_go_on() -> None:
 
 async def test_the_deadline_holds_inside_a_call_of_libvips() -> None:
     async with render_processes() as (pool, _):
-        with pytest.raises(DeadlineExceeded, match=r"exceeded after 0\.2 s"):
-            await pool.run(BLUR, 100_000, deadline_seconds=0.2)
+        with pytest.raises(DeadlineExceeded, match=r"0\.2 s of CPU .*LIMITS_RENDER_TIMEOUT"):
+            await pool.run(BLUR, 100_000, cpu_seconds=0.2)
         assert await pool.run(SIZES, 1) == [1]
 
 
-async def test_a_full_queue_rejects_at_once() -> None:
-    async with render_processes(max_queue=1) as (pool, _):
-        gate = SharedBuffer.from_bytes(b"\0")
-        first = asyncio.create_task(pool.run(WAIT, None, [gate]))
-        await wait_until(lambda: pool.running == 1)
-        second = asyncio.create_task(pool.run(SIZES, 2))
-        await wait_until(lambda: pool.waiting == 1)
-        with pytest.raises(Overloaded) as raised:
-            await pool.run(SIZES, 3)
-        assert raised.value.retry_after >= 1
-        os.pwrite(gate.descriptor, b"\1", 0)
-        await first
-        assert await second == [2]
+@asynccontextmanager
+async def busy(pool: RenderPool) -> AsyncIterator[None]:
+    """Its only process is busy during the block."""
+    gate = SharedBuffer.from_bytes(b"\0")
+    first = asyncio.create_task(pool.run(WAIT, None, [gate]))
+    await wait_until(lambda: pool.running == 1)
+    yield
+    os.pwrite(gate.descriptor, b"\1", 0)
+    await first
 
 
-async def test_a_task_that_waits_too_long_for_a_process_is_rejected() -> None:
+async def run_for(pool: RenderPool, client: str, done: list[str]) -> None:
+    with serving(Caller(client, Deadline())):
+        await pool.run(SIZES, 1)
+    done.append(client)
+
+
+async def test_any_number_of_tasks_waits_and_few_of_them_in_the_kernel() -> None:
     async with render_processes() as (pool, manager):
-        gate = SharedBuffer.from_bytes(b"\0")
-        first = asyncio.create_task(pool.run(WAIT, None, [gate]))
-        await wait_until(lambda: pool.running == 1)
-        with pytest.raises(Overloaded):
-            await RenderPool(manager.directory, queue_timeout_seconds=0.01).run(SIZES, 1)
-        os.pwrite(gate.descriptor, b"\1", 0)
-        await first
+        async with busy(pool):
+            tasks = [asyncio.create_task(pool.run(SIZES, number)) for number in range(500)]
+            await wait_until(lambda: pool.waiting == 500)
+            assert len(pool._admission.line("interactive")) == 499
+            assert pool.queue_lengths == {"interactive": 500, "expensive": 0, "background": 0}
+        assert await asyncio.gather(*tasks) == [[number] for number in range(500)]
+        assert pool.waiting == 0
+        assert manager.fork_server.poll() is None
+
+
+async def test_clients_take_turns() -> None:
+    async with render_processes() as (pool, _):
+        done: list[str] = []
+        async with busy(pool):
+            tasks = [asyncio.create_task(run_for(pool, "many", done)) for _ in range(200)]
+            await wait_until(lambda: pool.waiting == 200)
+            tasks += [asyncio.create_task(run_for(pool, "few", done)) for _ in range(3)]
+            await wait_until(lambda: pool.waiting == 203)
+        await asyncio.gather(*tasks)
+        last = max(position for position, client in enumerate(done) if client == "few")
+        assert last < 12  # six turns, what was at the processes before, and some disorder
+
+
+async def test_a_task_that_could_not_be_finished_in_time_is_refused_at_once() -> None:
+    async with render_processes() as (pool, _):
+        await asyncio.gather(*(pool.run(SIZES, 1) for _ in range(50)))  # measures the pace
+        async with busy(pool):
+            tasks = [asyncio.create_task(pool.run(SIZES, 1)) for _ in range(1000)]
+            await wait_until(lambda: pool.waiting == 1000)
+            seconds = pool.wait_seconds("interactive")
+            assert seconds > 0
+            with serving(Caller("", Deadline(seconds / 2))), pytest.raises(Overloaded) as raised:
+                await pool.run(SIZES, 1)
+            assert raised.value.retry_after >= 1
+            assert pool.outcomes["rejected"] == 1
+        await asyncio.gather(*tasks)
+
+
+async def test_a_caller_that_leaves_the_queue_frees_its_buffers() -> None:
+    async with render_processes() as (pool, _):
+        async with busy(pool):
+            buffer = SharedBuffer.from_bytes(b"upload")
+            path = Path(f"/proc/self/fd/{buffer.descriptor}")
+            waiting = [asyncio.create_task(pool.run(SIZES, 1)) for _ in range(5)]
+            task = asyncio.create_task(pool.run(SIZES, 1, [buffer]))
+            await wait_until(lambda: pool.waiting == 6)
+            inode = path.stat().st_ino
+            del buffer
+            task.cancel()
+            await asyncio.wait([task])
+            del task
+            await asyncio.sleep(0)  # until then the loop holds the task that woke this one
+            gc.collect()
+            assert not path.exists() or path.stat().st_ino != inode
+            assert pool.waiting == 5
+        await asyncio.gather(*waiting)
+
+
+async def test_a_client_whose_tasks_crash_runs_only_where_nothing_else_waits() -> None:
+    async with render_processes() as (pool, _):
+        with serving(Caller("hostile", Deadline())):
+            for _ in range(2):
+                with pytest.raises(RenderFailed):
+                    await pool.run(DIE, 0)
+            assert await pool.run(PRIORITY, False) == "background"
+        with serving(Caller("honest", Deadline())):
+            assert await pool.run(PRIORITY, False) == "interactive"
 
 
 async def test_a_task_that_was_cancelled_while_it_waited_is_not_started() -> None:

@@ -71,7 +71,7 @@ class Sandboxed:
                 RENDER,
                 request,
                 [SharedBuffer.from_bytes(original), *buffers.values()],
-                deadline_seconds=60,
+                cpu_seconds=60,
             )
         except ProxyError as error:
             return type(error), str(error)
@@ -130,8 +130,8 @@ async def test_a_task_that_needs_too_much_memory_fails_and_the_next_one_succeeds
         pool = RenderPool(manager.directory)
         request = build_render_request(RenderContext(Limits()), plan, None, {})
         with pytest.raises(ImageTooLarge, match="memory"):
-            await pool.run(RENDER, request, [SharedBuffer.from_bytes(large)], deadline_seconds=60)
+            await pool.run(RENDER, request, [SharedBuffer.from_bytes(large)], cpu_seconds=60)
         small = build_render_request(RenderContext(Limits()), Plan(), None, {})
         assert (
-            await pool.run(RENDER, small, [SharedBuffer.from_bytes(SCENE)], deadline_seconds=60)
+            await pool.run(RENDER, small, [SharedBuffer.from_bytes(SCENE)], cpu_seconds=60)
         ).rendition.body

@@ -1,12 +1,18 @@
 """Downloads and their memory budget."""
 
+import asyncio
+import gc
 import hashlib
+import threading
 
 import pytest
 
+from proxy.caller import Caller, Deadline, serving
 from proxy.errors import Overloaded, SourceTooLarge
-from proxy.originals import OriginMetadata
+from proxy.originals import Original, OriginMetadata
 from proxy.sources.download import DownloadBudget
+
+pytestmark = pytest.mark.anyio
 
 
 def test_the_written_bytes_are_the_original() -> None:
@@ -19,28 +25,83 @@ def test_the_written_bytes_are_the_original() -> None:
     assert original.metadata == OriginMetadata(ttl=1)
 
 
-def test_one_original_is_limited_by_its_announced_and_its_actual_size() -> None:
+async def test_one_original_is_limited_by_its_announced_and_its_actual_size() -> None:
     with DownloadBudget(10).start() as download:
-        download.check_size(10)
+        await download.expect(10)
         download.write(bytes(10))
         with pytest.raises(SourceTooLarge, match="larger than 10 bytes"):
             download.write(b"1")
         with pytest.raises(SourceTooLarge):
-            download.check_size(11)
+            await download.expect(11)
         assert download.size == 10
 
 
-def test_all_downloads_share_a_budget_until_they_end() -> None:
+async def download(budget: DownloadBudget, size: int) -> Original:
+    await budget.wait_for_room()
+    with budget.start() as one:
+        await one.expect(size)
+        one.write(bytes(size))
+        return one.finish(OriginMetadata())
+
+
+async def test_a_download_waits_until_another_original_is_not_needed_any_more() -> None:
+    budget = DownloadBudget(10, max_inflight_bytes=15)
+    first = [await download(budget, 10)]
+    second = asyncio.create_task(download(budget, 10))
+    await asyncio.sleep(0)
+    third = asyncio.create_task(download(budget, 1))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not second.done()
+    assert not third.done()  # it comes later, although it would fit
+    first.clear()
+    gc.collect()
+    sizes = [len(one.body) for one in await asyncio.gather(second, third)]
+    assert sizes == [10, 1]
+    del second, third
+    await asyncio.sleep(0)  # until then the loop holds the result that it woke this task with
+    gc.collect()
+    assert budget.memory.used_bytes == 0
+
+
+async def test_an_original_of_unknown_size_is_refused_where_there_is_no_memory_for_it() -> None:
     budget = DownloadBudget(10, max_inflight_bytes=15)
     with budget.start() as first:
         first.write(bytes(10))
         with budget.start() as second:
             second.write(bytes(5))
-            with pytest.raises(Overloaded, match="try again"):
+            with pytest.raises(Overloaded, match="unknown size"):
                 second.write(b"1")
     with budget.start() as third, budget.start() as fourth:
         third.write(bytes(10))
         fourth.write(bytes(5))
+
+
+async def test_who_waits_for_memory_is_refused_at_the_deadline() -> None:
+    budget = DownloadBudget(10, max_inflight_bytes=10)
+    first = await download(budget, 10)
+    with serving(Caller("", Deadline(0.001))), pytest.raises(Overloaded, match="no room"):
+        await download(budget, 1)
+    assert budget.memory.used_bytes == len(first.body)
+
+
+async def test_a_thread_waits_for_memory_too() -> None:
+    budget = DownloadBudget(10, max_inflight_bytes=10)
+    first = [await download(budget, 10)]
+    loop, waiting = asyncio.get_running_loop(), threading.Event()
+
+    def read() -> int:
+        with budget.start() as one:
+            waiting.set()
+            one.expect_in_thread(10, loop, 60)
+            one.write(bytes(10))
+            return one.size
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    await asyncio.to_thread(waiting.wait)
+    first.clear()
+    assert await reading == 10
+    assert budget.memory.used_bytes == 0
 
 
 def test_a_failed_download_releases_its_memory() -> None:

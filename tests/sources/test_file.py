@@ -198,6 +198,6 @@ async def test_no_descriptor_leaks(source: FileSource, root: Path) -> None:
 
 async def test_uploads_and_headers_are_invalid(source: FileSource) -> None:
     with pytest.raises(InvalidSource):
-        await source.fetch(Upload(BODY))
+        await source.fetch(Upload.from_bytes(BODY))
     with pytest.raises(InvalidSource):
         await source.fetch(SourceRef("media:a.jpg", headers=(("x-key", "1"),)))

@@ -349,4 +349,4 @@ async def test_one_slow_host_does_not_take_all_connections(origin: OriginServer)
 
 async def test_an_upload_is_invalid(source: HttpSource) -> None:
     with pytest.raises(InvalidSource):
-        await source.fetch(Upload(BODY))
+        await source.fetch(Upload.from_bytes(BODY))

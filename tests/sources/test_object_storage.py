@@ -143,6 +143,6 @@ async def test_a_closed_port_is_an_error() -> None:
 
 async def test_uploads_and_headers_are_invalid(bucket: str) -> None:
     with pytest.raises(InvalidSource):
-        await source(bucket).fetch(Upload(BODY))
+        await source(bucket).fetch(Upload.from_bytes(BODY))
     with pytest.raises(InvalidSource):
         await source(bucket).fetch(SourceRef("shop:a.jpg", headers=(("x-key", "1"),)))

@@ -36,7 +36,7 @@ async def test_each_alias_has_its_source(origin: OriginServer, tmp_path: Path) -
         (SourceRef("media:a.jpg"), b"from a file"),
         (SourceRef("shop:a ?é/b.jpg"), b"from below a base"),
         (SourceRef(url), b"from a URL"),
-        (Upload(b"from the caller"), b"from the caller"),
+        (Upload.from_bytes(b"from the caller"), b"from the caller"),
     ):
         original = await router.fetch(ref)
         assert isinstance(original, Original)
@@ -121,9 +121,9 @@ async def test_the_ssrf_policy_applies_to_a_base_url(origin: OriginServer) -> No
 
 async def test_the_size_of_an_upload_is_limited() -> None:
     router = SourceRouter.from_config(SourceConfig(), Limits(max_source_bytes=10))
-    assert isinstance(await router.fetch(Upload(bytes(10))), Original)
+    assert isinstance(await router.fetch(Upload.from_bytes(bytes(10))), Original)
     with pytest.raises(SourceTooLarge, match="larger than 10 bytes"):
-        await router.fetch(Upload(bytes(11)))
+        await router.fetch(Upload.from_bytes(bytes(11)))
     await router.close()
 
 

@@ -107,5 +107,5 @@ def test_only_the_host_of_a_source_is_recorded(metrics: Metrics, source: str, ho
 
 def test_the_source_of_an_upload_is_upload(metrics: Metrics) -> None:
     request = RequestContext(metrics, "images")
-    request.source = Upload(b"x")
+    request.source = Upload.from_bytes(b"x")
     assert request.source_host == "upload"

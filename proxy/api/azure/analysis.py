@@ -33,7 +33,7 @@ from proxy.api.context import ApiContext
 from proxy.api.http.api_keys import ApiKeys
 from proxy.api.http.disconnect import cancel_on_disconnect
 from proxy.api.http.routing import api_router
-from proxy.api.http.upload_budget import UploadBudget
+from proxy.api.http.uploads import UploadRoom, Uploads
 from proxy.geometry import Box, Size
 from proxy.imaging.results import Detection
 from proxy.originals import Upload
@@ -90,13 +90,13 @@ _ERRORS: ErrorTable = {
 
 def create_api(context: ApiContext) -> ASGIApp:
     config = context.section(AzureConfig)
-    return analysis_api(context.service, context.keys, config, context.upload_budget)
+    return analysis_api(context.service, context.keys, config, context.uploads)
 
 
 def analysis_api(
-    service: ImageAnalyzer, keys: ApiKeys, config: AzureConfig, upload_budget: UploadBudget
+    service: ImageAnalyzer, keys: ApiKeys, config: AzureConfig, uploads: Uploads
 ) -> ASGIApp:
-    endpoint = _AnalyzeEndpoint(service, keys, config, upload_budget)
+    endpoint = _AnalyzeEndpoint(service, keys, config, uploads)
     return api_router(
         [Route("/computervision/imageanalysis:analyze", endpoint.analyze, methods=["POST"])],
         endpoint.error_response,
@@ -111,11 +111,11 @@ class _AnalyzeEndpoint:
         service: ImageAnalyzer,
         keys: ApiKeys,
         config: AzureConfig,
-        upload_budget: UploadBudget,
+        uploads: Uploads,
     ) -> None:
         self._service = service
         self._keys = keys
-        self._upload_budget = upload_budget
+        self._uploads = uploads
         self._max_bytes = config.analysis_max_bytes
         self._allowed_formats = None if config.allow_all_formats else ALLOWED_FORMATS
 
@@ -123,12 +123,12 @@ class _AnalyzeEndpoint:
         query = query_params(request)
         if query.get("api-version", "").lower() not in API_VERSIONS:
             raise not_found()
-        authorize(request, self._keys, query)
+        client = authorize(request, self._keys, query)
         _check_features(query)
         _check_other_parameters(query)
         ratios = _ratios(query.get("smartcrops-aspect-ratios", ""))
-        async with self._upload_budget.reserve(request, self._max_bytes):
-            detection = await self._detect(request)
+        async with self._uploads.accept(request, client, self._max_bytes) as room:
+            detection = await self._detect(request, room)
         return json_response(
             request,
             {
@@ -138,9 +138,9 @@ class _AnalyzeEndpoint:
             },
         )
 
-    async def _detect(self, request: Request) -> Detection:
-        source = await read_source(request, self._max_bytes)
-        if isinstance(source, Upload) and not source.body:
+    async def _detect(self, request: Request, room: UploadRoom) -> Detection:
+        source = await read_source(request, self._max_bytes, room)
+        if isinstance(source, Upload) and not source.body.size:
             raise self._invalid_size()
         probed = await cancel_on_disconnect(request.receive, self._service.probe(source))
         validate(probed, self._max_bytes, self._allowed_formats)

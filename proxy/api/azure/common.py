@@ -1,5 +1,6 @@
 """What both Azure APIs share: keys, request bodies, image limits and error bodies."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
@@ -15,6 +16,7 @@ from proxy.api.http.multipart import extract_file
 from proxy.api.http.problems import error_headers, html_safe_json
 from proxy.api.http.request_body import decode_json, read_body
 from proxy.api.http.routing import collapse_slashes
+from proxy.api.http.uploads import UploadRoom
 from proxy.errors import (
     ImageTooLarge,
     ImageTooSmall,
@@ -180,8 +182,11 @@ def query_params(request: Request) -> dict[str, str]:
     return {name.lower(): value for name, value in reversed(pairs)}
 
 
-def authorize(request: Request, keys: ApiKeys, query: Mapping[str, str]) -> None:
-    """Raise AzureError (401) unless one of the places for a key has a valid one."""
+def authorize(request: Request, keys: ApiKeys, query: Mapping[str, str]) -> str:
+    """Return the client of the call; see `ApiKeys.client`.
+
+    Raises AzureError (401) unless one of the places for a key has a valid one.
+    """
     key = (
         request.headers.get("ocp-apim-subscription-key")
         or query.get("subscription-key")
@@ -195,9 +200,10 @@ def authorize(request: Request, keys: ApiKeys, query: Mapping[str, str]) -> None
             "provide a valid key for an active subscription and use a correct regional API "
             "endpoint for your resource.",
         )
+    return keys.client(key, request.client.host if request.client else "")
 
 
-async def read_source(request: Request, max_bytes: int) -> OriginalRef:
+async def read_source(request: Request, max_bytes: int, room: UploadRoom) -> OriginalRef:
     """Return the image that the body is (octets), holds (a form) or names (JSON with a URL).
 
     Raises:
@@ -210,16 +216,16 @@ async def read_source(request: Request, max_bytes: int) -> OriginalRef:
         case "application/json":
             return SourceRef(_url(await read_body(request, _MAX_JSON_BYTES)))
         case "application/octet-stream":
-            return Upload(await read_body(request, max_bytes))
+            return Upload(await room.receive(request, max_bytes))
         case "multipart/form-data":
-            form = await read_body(request, max_bytes + _MAX_FORM_OVERHEAD)
+            form = await room.receive(request, max_bytes + _MAX_FORM_OVERHEAD)
             try:
-                image = extract_file(form, content_type)
+                image = await asyncio.to_thread(extract_file, form.read(), content_type)
             except InvalidUpload as error:
                 raise NotAnImage(str(error)) from error
             if len(image) > max_bytes:
                 raise _too_large(max_bytes)
-            return Upload(image)
+            return Upload(await room.store(image))
         case _:
             raise UnsupportedContentType(media_type)
 

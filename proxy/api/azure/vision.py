@@ -33,8 +33,9 @@ from proxy.api.context import ApiContext
 from proxy.api.http.accept import preferred_media_type
 from proxy.api.http.api_keys import ApiKeys
 from proxy.api.http.disconnect import cancel_on_disconnect
+from proxy.api.http.headers import list_header
 from proxy.api.http.routing import api_router
-from proxy.api.http.upload_budget import UploadBudget
+from proxy.api.http.uploads import UploadRoom, Uploads
 from proxy.formats import FORMATS
 from proxy.image_request import ImageRequest
 from proxy.imaging.headers import ImageHeader
@@ -108,13 +109,13 @@ _OUTPUT_FORMATS: Mapping[str, Literal["jpeg", "png", "webp"]] = {
 
 def create_api(context: ApiContext) -> ASGIApp:
     config = context.section(AzureConfig)
-    return vision_api(context.service, context.keys, config, context.upload_budget)
+    return vision_api(context.service, context.keys, config, context.uploads)
 
 
 def vision_api(
-    service: ImageAnalyzer, keys: ApiKeys, config: AzureConfig, upload_budget: UploadBudget
+    service: ImageAnalyzer, keys: ApiKeys, config: AzureConfig, uploads: Uploads
 ) -> ASGIApp:
-    endpoints = _VisionEndpoints(service, keys, config, upload_budget)
+    endpoints = _VisionEndpoints(service, keys, config, uploads)
     return api_router(
         [
             Route(
@@ -138,24 +139,24 @@ class _VisionEndpoints:
         service: ImageAnalyzer,
         keys: ApiKeys,
         config: AzureConfig,
-        upload_budget: UploadBudget,
+        uploads: Uploads,
     ) -> None:
         self._service = service
         self._keys = keys
-        self._upload_budget = upload_budget
+        self._uploads = uploads
         self._max_bytes = config.vision_max_bytes
         self._allowed_formats = None if config.allow_all_formats else ALLOWED_FORMATS
 
     async def generate_thumbnail(self, request: Request) -> Response:
         version = _version(request)
-        query = self._authorized_query(request)
+        query, client = self._authorize(request)
         if version == _NEWEST:
             _model_version(query)
         crop = _crop(query)
-        async with self._upload_budget.reserve(request, self._max_bytes):
-            source, header = await self._read_image(request)
+        async with self._uploads.accept(request, client, self._max_bytes) as room:
+            source, header = await self._read_image(request, room)
             media_type = preferred_media_type(
-                request.headers.get("accept", ""), tuple(_OUTPUT_FORMATS)
+                list_header(request, "accept"), tuple(_OUTPUT_FORMATS)
             )
             convert = Convert(_OUTPUT_FORMATS.get(media_type, "auto"), QUALITY)
             first_frame = (Page(1),) if header.frames > 1 else ()
@@ -170,10 +171,10 @@ class _VisionEndpoints:
         version = _version(request)
         if version == "1.0":
             raise not_found()
-        query = self._authorized_query(request)
+        query, client = self._authorize(request)
         model_version = _model_version(query) if version == _NEWEST else ""
-        async with self._upload_budget.reserve(request, self._max_bytes):
-            source, header = await self._read_image(request)
+        async with self._uploads.accept(request, client, self._max_bytes) as room:
+            source, header = await self._read_image(request, room)
             detection = await cancel_on_disconnect(request.receive, self._service.detect(source))
         size = detection.size
         area = area_of_interest(detection.subject, size)
@@ -190,13 +191,15 @@ class _VisionEndpoints:
             body["modelVersion"] = model_version
         return json_response(request, body)
 
-    def _authorized_query(self, request: Request) -> dict[str, str]:
+    def _authorize(self, request: Request) -> tuple[dict[str, str], str]:
+        """Return the query and the client of the call."""
         query = query_params(request)
-        authorize(request, self._keys, query)
-        return query
+        return query, authorize(request, self._keys, query)
 
-    async def _read_image(self, request: Request) -> tuple[OriginalRef, ImageHeader]:
-        source = await read_source(request, self._max_bytes)
+    async def _read_image(
+        self, request: Request, room: UploadRoom
+    ) -> tuple[OriginalRef, ImageHeader]:
+        source = await read_source(request, self._max_bytes, room)
         probed = await cancel_on_disconnect(request.receive, self._service.probe(source))
         return source, validate(probed, self._max_bytes, self._allowed_formats)
 

@@ -1,1 +1,1 @@
-"""What HTTP asks of every API: bodies, conditional requests, keys, rates, errors."""
+"""What all APIs share: bodies, conditional requests, keys, rate limits, errors, routing."""

@@ -30,11 +30,12 @@ class ApiConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1_000_000,
             description=(
-                "Bytes of request bodies that one worker holds at the same time. Above it, uploads "
-                "wait, and after 10 seconds they are answered with 503."
+                "Bytes of request bodies that one worker holds at the same time: the first 16 MiB "
+                "in memory, more on the disk of the cache. Above it, uploads wait until their "
+                "deadline."
             ),
         ),
-    ] = 134_217_728
+    ] = 2_147_483_648
 
     allow_anonymous: Annotated[
         bool,
@@ -47,7 +48,7 @@ class ApiConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
 
 
 class ApiKeys:
-    """Holds digests of the keys: equally long to compare, and useless to whoever reads memory."""
+    """Holds digests of the keys: equally long to compare, and useless to a reader of the memory."""
 
     def __init__(self, keys: Sequence[str], *, allow_anonymous: bool = False) -> None:
         self._digests = tuple(sha256(key.encode()).digest() for key in keys)
@@ -55,6 +56,11 @@ class ApiKeys:
 
     def __repr__(self) -> str:
         return f"ApiKeys({len(self._digests)} keys)"
+
+    def client(self, key: str | None, address: str) -> str:
+        """Return whose turn a call is in a fair queue: the key's, else the address's."""
+        digest = sha256((key or "").encode()).digest()
+        return f"key {digest.hex()[:16]}" if digest in self._digests else f"address {address}"
 
     def verify(self, key: str | None) -> bool:
         """Compare in constant time with every key."""

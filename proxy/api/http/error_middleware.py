@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.api.http.disconnect import ClientDisconnected
+from proxy.api.http.headers import combine_headers
 from proxy.api.http.request_id import request_id
 from proxy.errors import ProxyError
 from proxy.telemetry.request_context import set_error, set_request_id
@@ -37,7 +38,7 @@ class ErrorMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        headers = dict(scope["headers"])
+        headers = combine_headers(scope["headers"])
         request.state.request_id = self._new_request_id(headers)
         set_request_id(request.state.request_id)
         # With an app, Starlette's router raises its 404 and 405; without, it sends plain text.

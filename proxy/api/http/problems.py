@@ -50,16 +50,19 @@ def error_headers(error: Exception) -> dict[str, str]:
     return headers
 
 
-def problem_json(error: Exception, request_id: str) -> tuple[HTTPStatus, Headers, bytes]:
+def problem_json(
+    error: Exception, request_id: str, *, path_prefix: str = ""
+) -> tuple[HTTPStatus, Headers, bytes]:
     """Return status, headers and a problem+json body.
 
+    ``path_prefix`` is that of the server, for the link to the documentation.
     What is neither a ProxyError nor an HTTPException is a fault of ours: a 500 without details.
     """
     problem_type, extensions = "about:blank", dict[str, Any]()
     match error:
         case errors.ProxyError():
             status, detail = status_of(type(error)), str(error)
-            problem_type = f"/docs#problem-{error.problem_type}"
+            problem_type = f"{path_prefix}/docs#problem-{error.problem_type}"
             if isinstance(error, errors.InvalidOperation):
                 extensions = {"operation": error.operation, "field": error.field}
         case HTTPException():

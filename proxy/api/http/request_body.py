@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from proxy.api.http.disconnect import ClientDisconnected
+from proxy.api.http.headers import list_header
 from proxy.buffers import Buffer
 from proxy.compat.msgspec import parse_message
 from proxy.errors import InvalidUpload, SourceTooLarge
@@ -33,7 +34,7 @@ async def stream_body(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         SourceTooLarge: it has more than ``max_bytes``; the rest is left unread.
         ClientDisconnected: the client closed the connection before the end.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = list_header(request, "content-encoding").strip().lower()
     if encoding not in ("", "identity"):
         raise InvalidUpload("Content-Encoding is not supported for request bodies")
     length = request.headers.get("content-length", "")

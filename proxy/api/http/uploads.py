@@ -30,7 +30,7 @@ MAX_MEMORY_BYTES = 16 * 1024 * 1024
 _DISK_RETRY_SECONDS = 10.0
 """Time after which a disk that failed is tried again."""
 
-_DISK_CHUNK_BYTES = 256 * 1024
+_THREAD_BYTES = 256 * 1024
 """What a thread writes at a time: less would cost more to hand over than to write."""
 
 
@@ -104,7 +104,7 @@ class UploadRoom:
                 writer.write(chunk)
                 continue
             pending += chunk
-            if len(pending) >= _DISK_CHUNK_BYTES:
+            if len(pending) >= _THREAD_BYTES:
                 writer = await self._write(writer, pending)
                 pending = bytearray()
         return (await self._write(writer, pending)).finish()
@@ -117,7 +117,10 @@ class UploadRoom:
         """Write to the file, else to memory; returns the writer to go on with."""
         if not self._on_disk:
             writer = writer or SharedBufferWriter()
-            writer.write(data)
+            if len(data) > _THREAD_BYTES:  # to hash it takes a while
+                await asyncio.to_thread(writer.write, data)
+            else:
+                writer.write(data)
             return writer
         size = writer.size if writer is not None else 0
         try:

@@ -17,11 +17,11 @@ from proxy import errors
 from proxy.api.context import ApiContext
 from proxy.api.http.api_keys import ApiKeys, bearer_token
 from proxy.api.http.disconnect import cancel_on_disconnect
+from proxy.api.http.headers import combine_headers
 from proxy.api.http.problems import error_headers, html_safe_json
 from proxy.api.http.rate_limit import RateLimiter
-from proxy.api.http.request_body import read_body
 from proxy.api.http.routing import api_router, collapse_slashes
-from proxy.api.http.upload_budget import UploadBudget
+from proxy.api.http.uploads import UploadRoom, Uploads
 from proxy.api.transform.queue import DurableQueue
 from proxy.api.transform.request import (
     InvalidColor,
@@ -32,7 +32,9 @@ from proxy.api.transform.request import (
 from proxy.api.transform.webhooks import Renderer, WebhookDeliveries, WebhookDelivery
 from proxy.cache.config import CacheConfig
 from proxy.formats import FORMATS
+from proxy.image_request import ImageRequest
 from proxy.limits import Limits
+from proxy.originals import Upload
 from proxy.service import ImageResult
 from proxy.sources.config import SourceConfig
 from proxy.sources.net.http_client import HttpClient
@@ -43,6 +45,9 @@ PATH = "/image-transformation/v1/transform"
 
 # A smaller body is parsed faster than a thread starts to.
 _THREAD_BYTES = 262_144
+
+_MAX_LARGE_BODIES = 2
+"""Bodies above that size which are parsed at the same time, in memory."""
 
 ACCEPTED = {
     "success": True,
@@ -146,10 +151,36 @@ class TransformConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 1.0
 
+    webhook_max_queued_deliveries: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description=(
+                "Webhook deliveries that wait on the disk of a machine. Above it, requests with "
+                "a webhook are answered with 503."
+            ),
+        ),
+    ] = 20_000
+
+    webhook_max_queued_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description=(
+                "Bytes of the webhook deliveries that wait on the disk of a machine, mostly of "
+                "uploads. Above it, requests with a webhook are answered with 503."
+            ),
+        ),
+    ] = 2**30
+
 
 class WebhookQueue(Protocol):
     async def enqueue(self, delivery: WebhookDelivery) -> None:
-        """Store a delivery that will be rendered and sent later. Raises Overloaded."""
+        """Store a delivery that will be rendered and sent later.
+
+        Raises SourceForbidden where its URL is not allowed, Overloaded where there is no room.
+        """
         ...
 
 
@@ -169,7 +200,7 @@ def create_api(context: ApiContext) -> ASGIApp:
         context.keys,
         parser,
         config,
-        upload_budget=context.upload_budget,
+        uploads=context.uploads,
     )
 
 
@@ -184,9 +215,14 @@ def _webhook_deliveries(context: ApiContext, config: TransformConfig) -> Webhook
     return WebhookDeliveries(
         context.service,
         HttpClient(policy, sources),
-        DurableQueue(context.section(CacheConfig).directory() / "webhooks"),
+        DurableQueue(
+            context.section(CacheConfig).directory() / "webhooks",
+            max_items=config.webhook_max_queued_deliveries,
+            max_bytes=config.webhook_max_queued_bytes,
+        ),
         context.operations,
         webhook_body,
+        background=context.background,
         max_attempts=config.webhook_max_attempts,
         backoff_seconds=config.webhook_backoff_seconds,
     )
@@ -199,10 +235,10 @@ def transform_api(
     parser: TransformRequestParser,
     config: TransformConfig,
     *,
-    upload_budget: UploadBudget,
+    uploads: Uploads,
 ) -> ASGIApp:
     endpoint = _TransformEndpoint(
-        service, webhooks, keys, parser, config, upload_budget=upload_budget
+        service, webhooks, keys, parser, config, uploads=uploads
     )
     return api_router(
         [Route(PATH, endpoint.transform, methods=["POST"])],
@@ -220,42 +256,51 @@ class _TransformEndpoint:
         parser: TransformRequestParser,
         config: TransformConfig,
         *,
-        upload_budget: UploadBudget,
+        uploads: Uploads,
     ) -> None:
         self._service = service
         self._webhooks = webhooks
         self._keys = keys
         self._parser = parser
-        self._upload_budget = upload_budget
+        self._uploads = uploads
         self._max_body_bytes = config.max_body_bytes
+        self._large_bodies = asyncio.Semaphore(_MAX_LARGE_BODIES)
         per_minute = config.rate_limit_per_minute_per_worker
         self._rate_limiter = RateLimiter(per_minute) if per_minute > 0 else None
 
     async def transform(self, request: Request) -> Response:
-        if has_own_via(dict(request.headers.raw)):
+        if has_own_via(combine_headers(request.headers.raw)):
             raise HTTPException(HTTPStatus.LOOP_DETECTED)
         key = bearer_token(request.headers.get("authorization"))
         if not self._keys.verify(key):
             raise HTTPException(HTTPStatus.UNAUTHORIZED)
         self._check_rate(request, key or "")
-        async with self._upload_budget.reserve(request, self._max_body_bytes):
-            transform_request = await self._parse(request)
-            if transform_request.webhook_url:
-                await self._webhooks.enqueue(
-                    WebhookDelivery(transform_request.image_request, transform_request.webhook_url)
-                )
+        client = self._keys.client(key, request.client.host if request.client else "")
+        async with self._uploads.accept(request, client, self._max_body_bytes) as room:
+            image_request, webhook_url = await self._parse(request, room)
+            if webhook_url:
+                await self._enqueue(WebhookDelivery(image_request, webhook_url))
                 return _respond(request, html_safe_json(ACCEPTED), HTTPStatus.CREATED)
             result = await cancel_on_disconnect(
-                request.receive, self._service.get_or_render(transform_request.image_request)
+                request.receive, self._service.get_or_render(image_request)
             )
             return _respond(request, await asyncio.to_thread(_success_body, result))
 
-    async def _parse(self, request: Request) -> TransformRequest:
-        """Read and parse the body, which may be large: it is not referenced any longer."""
-        body = await read_body(request, self._max_body_bytes)
-        if len(body) > _THREAD_BYTES:
-            return await asyncio.to_thread(self._parser.parse, body)
-        return self._parser.parse(body)
+    async def _enqueue(self, delivery: WebhookDelivery) -> None:
+        try:
+            await self._webhooks.enqueue(delivery)
+        except errors.SourceForbidden as error:
+            message = f"webhook_url is not allowed ({error})"
+            raise InvalidTransformRequest(message, "webhook_url") from error
+
+    async def _parse(self, request: Request, room: UploadRoom) -> tuple[ImageRequest, str]:
+        """Read and parse the body; return the image request and the URL of the webhook, or ""."""
+        body = await room.receive(request, self._max_body_bytes)
+        if body.size <= _THREAD_BYTES:
+            return await _store_file(self._parser.parse(body.view()), room)
+        async with self._large_bodies:
+            parsed = await asyncio.to_thread(self._parser.parse, body.view())
+            return await _store_file(parsed, room)
 
     def _check_rate(self, request: Request, key: str) -> None:
         """Count the request, for the headers of its response. Raises HTTPException (429)."""
@@ -270,6 +315,12 @@ class _TransformEndpoint:
         if not result.allowed:
             headers = {"retry-after": str(result.retry_after)}
             raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, headers=headers)
+
+
+async def _store_file(parsed: TransformRequest, room: UploadRoom) -> tuple[ImageRequest, str]:
+    file = parsed.file
+    source = Upload(await room.store(file)) if isinstance(file, bytes) else file
+    return ImageRequest(source, parsed.plan), parsed.webhook_url
 
 
 def webhook_body(outcome: ImageResult | errors.ProxyError | None) -> bytes:

@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 
 from proxy.api.http.base64 import decode_base64
 from proxy.api.http.request_body import decode_json
+from proxy.buffers import Buffer
 from proxy.errors import (
     InvalidOperation,
     InvalidSource,
@@ -19,12 +20,11 @@ from proxy.errors import (
     RequestError,
     SourceTooLarge,
 )
-from proxy.image_request import ImageRequest
 from proxy.operations.fields import field_aliases
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
-from proxy.originals import OriginalRef, SourceRef, Upload
+from proxy.originals import SourceRef
 from proxy.sources.net.request_headers import forwardable_headers
 from proxy.sources.net.url import parse_url
 
@@ -48,7 +48,7 @@ _COLOR_FIELDS = ("hex_color", "background_hex_color", "background")
 
 
 class InvalidColor(InvalidOperation):
-    """A value is not a color; the API's description tells this apart from other bad values."""
+    """A value is not a color; the API's description distinguishes this from other bad values."""
 
 
 class InvalidTransformRequest(RequestError):
@@ -60,7 +60,10 @@ class InvalidTransformRequest(RequestError):
 
 
 class TransformRequest(Struct, frozen=True):
-    image_request: ImageRequest
+    """``file`` is where the original lies, or the original itself."""
+
+    file: SourceRef | bytes
+    plan: Plan
     webhook_url: str = ""
 
 
@@ -100,7 +103,7 @@ class TransformRequestParser:
         self._allow_http = allow_http
         self._webhook_allow_http = webhook_allow_http
 
-    def parse(self, body: bytes) -> TransformRequest:
+    def parse(self, body: Buffer) -> TransformRequest:
         """Parse a body. Raises a RequestError, or SourceTooLarge."""
         members = decode_json(body, _Body, InvalidTransformRequest)
         for name in ("file", "operations"):
@@ -108,7 +111,7 @@ class TransformRequestParser:
                 raise InvalidTransformRequest(f"Missing required field: {name}", name)
         plan = self._plan(members.operations)
         webhook_url = self._parse_webhook_url(members.webhook_url)
-        return TransformRequest(ImageRequest(self._original(members.file), plan), webhook_url)
+        return TransformRequest(self._parse_file(members.file), plan, webhook_url)
 
     def _plan(self, raw: Raw) -> Plan:
         if len(memoryview(raw)) > _MAX_OPERATIONS_BYTES:
@@ -153,14 +156,14 @@ class TransformRequestParser:
             raise InvalidTransformRequest("webhook_url must be a string", "webhook_url")
         return _checked_url(url, "webhook_url", allow_http=self._webhook_allow_http)
 
-    def _original(self, raw: Raw) -> OriginalRef:
+    def _parse_file(self, raw: Raw) -> SourceRef | bytes:
         file = decode_json(raw, _File, _invalid("file", "file: "))
         has_base64 = not _is_null(file.base64)
         file_type = file.type or ("base64" if has_base64 else "url")
         if file_type == "base64":
             if not has_base64:
                 raise InvalidTransformRequest("Missing required field: file.base64", "file.base64")
-            return self._upload(file.base64)
+            return self._decode_file(file.base64)
         if file_type != "url":
             raise InvalidTransformRequest('file.type must be "url" or "base64"', "file.type")
         if file.url is None:
@@ -168,7 +171,7 @@ class TransformRequestParser:
         url = _checked_url(file.url, "file.url", allow_http=self._allow_http)
         return _with_fetch_options(url, file.fetch_options)
 
-    def _upload(self, raw: Raw) -> Upload:
+    def _decode_file(self, raw: Raw) -> bytes:
         text = memoryview(raw)
         if text[0] != ord('"'):
             raise InvalidTransformRequest("file.base64 must be a string", "file.base64")
@@ -181,9 +184,7 @@ class TransformRequestParser:
                 f"file has more than {self._max_file_bytes} bytes "
                 "(FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES)"
             )
-        upload = Upload(data)
-        _ = upload.digest  # computed here: large bodies are parsed in a thread
-        return upload
+        return data
 
 
 def _check_required(index: int, operation: str, given: set[str]) -> None:

@@ -1,21 +1,23 @@
 """Webhook deliveries: render later, and send the result with several attempts.
 
 A delivery is in the durable queue from before its request is accepted until its receiver has
-answered 2xx, or every attempt has failed. When a server ends, in whatever way, its deliveries are
-claimed by the next server or by another worker of the machine. So a delivery may, after a crash, be
-sent twice.
+answered 2xx, or every attempt has failed. It is read from there when it is due, and again for each
+attempt: in memory are the names of those that wait, and the few that are worked on. When a server
+ends, in whatever way, its deliveries are claimed by the next server or by another worker of the
+machine. So a delivery may, after a crash, be sent twice.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from contextvars import Context
-from typing import Any, Protocol, Self
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from proxy.api.transform.queue import DurableQueue, DurableQueueFull, QueueItem
+from proxy.api.transform.schedule import Schedule
 from proxy.errors import CapacityError, Overloaded, ProxyError
 from proxy.image_request import ImageRequest
 from proxy.operations.registry import OperationRegistry
@@ -23,13 +25,21 @@ from proxy.originals import OriginalRef, SourceRef, Upload
 from proxy.service import ImageResult
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.url import parse_url
+from proxy.telemetry.background import BackgroundTasks, cancel
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 MAX_CONCURRENT = 4
-"""Renders, and attempts to send, at the same time."""
+"""Deliveries that a worker renders and sends at the same time."""
 
 BACKOFF_FACTOR = 5
+
+_MAX_NAMES = 20_000
+"""Names in memory; what is on disk beyond them is found later."""
+
+_RESOLVE_TIMEOUT_SECONDS = 2.0
 
 
 class Renderer(Protocol):
@@ -44,12 +54,16 @@ class WebhookDelivery(Struct, frozen=True):
 
 
 class _StoredDelivery(Struct, frozen=True):
-    """A delivery as it is stored in the queue; an upload where ``source`` is None."""
+    """A delivery as it is stored in the queue; an upload where ``source`` is None.
+
+    ``body`` is what to send, once a first attempt to send it has failed. Then it is all there is.
+    """
 
     url: str
     operations: list[dict[str, Any]]
     source: SourceRef | None
     upload: bytes
+    body: bytes = b""
 
 
 MakeBody = Callable[[ImageResult | ProxyError | None], bytes]
@@ -67,6 +81,7 @@ class WebhookDeliveries:
         operations: OperationRegistry,
         make_body: MakeBody,
         *,
+        background: BackgroundTasks,
         max_attempts: int = 5,
         backoff_seconds: float = 1.0,
         attempt_timeout_seconds: float = 10.0,
@@ -74,35 +89,49 @@ class WebhookDeliveries:
     ) -> None:
         """``backoff_seconds`` follow the first attempt, five times as many each further one.
 
-        ``poll_seconds``: how often to claim deliveries that another process has left.
+        ``poll_seconds``: how often to look for deliveries that another process has left.
         """
         self._service = service
         self._http_client = http_client
         self._queue = queue
         self._operations = operations
         self._make_body = make_body
+        self._background = background
         self._backoffs = [
             backoff_seconds * BACKOFF_FACTOR**attempt for attempt in range(max_attempts - 1)
         ]
         self._attempt_timeout_seconds = attempt_timeout_seconds
         self._poll_seconds = poll_seconds
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._schedule = Schedule(_MAX_NAMES)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._start(self._poll())
+        self._tasks = [
+            self._background.repeat("webhook_poll", self._poll, every_seconds=self._poll_seconds),
+            *(
+                self._background.repeat("webhook_delivery", self._process_next)
+                for _ in range(MAX_CONCURRENT)
+            ),
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(*self._tasks)
         await self._http_client.close()
 
     async def enqueue(self, delivery: WebhookDelivery) -> None:
-        """Store a delivery: when this returns, it will be attempted. Raises Overloaded."""
+        """Store a delivery: when this returns, it will be attempted.
+
+        Raises:
+            SourceForbidden: the SSRF policy does not allow the URL, or any address of its host. A
+                host that cannot be resolved now is accepted: it may be when the result is sent.
+            Overloaded: the queue is full, or the disk fails.
+        """
+        await self._http_client.check(
+            parse_url(delivery.url), timeout_seconds=_RESOLVE_TIMEOUT_SECONDS
+        )
         try:
-            item = await asyncio.to_thread(self._queue.put, _encode(delivery))
+            item = await asyncio.to_thread(lambda: self._queue.put(_encode(delivery)))
         except DurableQueueFull as error:
             raise Overloaded(
                 "too many webhook deliveries are waiting", retry_after=30, detail=str(error)
@@ -111,53 +140,81 @@ class WebhookDeliveries:
             raise Overloaded(
                 "webhook delivery cannot be stored", retry_after=30, detail=str(error)
             ) from error
-        self._start(self._process(item))
+        self._schedule.add(item)
 
     async def _poll(self) -> None:
-        while True:
-            claim = asyncio.ensure_future(asyncio.to_thread(lambda: list(self._queue.claim())))
-            try:
-                for item in await asyncio.shield(claim):
-                    self._start(self._process(item))
-            except OSError as error:
-                _log.warning("webhook deliveries cannot be claimed: %s", error)
-            except asyncio.CancelledError:
-                for item in await claim:  # else nobody could claim them until this process ends
-                    item.release()
-                raise
-            await asyncio.sleep(self._poll_seconds)
+        for item in await asyncio.to_thread(self._queue.schedule, _MAX_NAMES):
+            self._schedule.add(item)
+
+    async def _process_next(self) -> None:
+        name = await self._schedule.next_due()
+        claim = asyncio.ensure_future(asyncio.to_thread(self._queue.claim, name))
+        item = None
+        try:
+            item = await asyncio.shield(claim)
+            if item is not None:
+                await self._process(item)
+        except asyncio.CancelledError:
+            item = await claim
+            raise
+        finally:
+            if item is not None:  # else nobody could claim it until this process ends
+                item.release()
 
     async def _process(self, item: QueueItem) -> None:
         try:
-            data = await asyncio.to_thread(item.read)
-            await self._deliver(_decode(data, self._operations), item.name)
+            stored, request = await asyncio.to_thread(self._read, item)
         except (msgspec.MsgspecError, ProxyError, OSError) as error:
-            _log.error("webhook delivery dropped, it cannot be read (id=%s): %s", item.name, error)
-        except asyncio.CancelledError:
-            item.release()
+            _log.error("webhook delivery dropped, it cannot be read (id=%s): %s", item.id, error)
+            await _finish(item.ack)
+            return
+        try:
+            body = stored.body or await self._render(request, item.id)
+            accepted = await self._post(stored.url, body, item.id)
+        except Exception:  # a bug, which must not make the delivery repeat without end
+            await self._retry(item)
             raise
-        await asyncio.to_thread(item.ack)
+        if accepted:
+            await _finish(item.ack)
+            return
+        if not stored.body:
+            await self._store_body(item, _StoredDelivery(stored.url, [], None, b"", body))
+        await self._retry(item)
 
-    async def _deliver(self, delivery: WebhookDelivery, id: str) -> None:
-        async with self._slots:
-            body = await self._render(delivery.request, id)
-        for backoff in (*self._backoffs, None):
-            async with self._slots:
-                if await self._post(delivery.url, body, id):
-                    return
-            if backoff is not None:
-                await asyncio.sleep(backoff)
-        _log.error(
-            "webhook delivery dropped after %d failed attempts (id=%s)",
-            len(self._backoffs) + 1,
-            id,
-        )
+    def _read(self, item: QueueItem) -> tuple[_StoredDelivery, ImageRequest]:
+        stored = msgspec.msgpack.decode(item.read(), type=_StoredDelivery)
+        source: OriginalRef = stored.source or Upload.from_bytes(stored.upload)
+        return stored, ImageRequest(source, self._operations.plan(stored.operations))
+
+    async def _store_body(self, item: QueueItem, rendered: _StoredDelivery) -> None:
+        """Store what to send, for the next attempts.
+
+        Where there is no room it is rendered again for each, which the cache makes cheap.
+        """
+        try:
+            await _finish(lambda: item.replace(msgspec.msgpack.encode(rendered)))
+        except (DurableQueueFull, OSError) as error:
+            _log.info("webhook result not stored (id=%s): %s", item.id, error)
+
+    async def _retry(self, item: QueueItem) -> None:
+        """Let it be attempted again later, or drop it after the last attempt."""
+        if item.attempts >= len(self._backoffs):
+            _log.error(
+                "webhook delivery dropped after %d failed attempts (id=%s)",
+                len(self._backoffs) + 1,
+                item.id,
+            )
+            await _finish(item.ack)
+            return
+        due = time.time() + self._backoffs[item.attempts]
+        self._schedule.add(await _finish(lambda: item.retry_at(due)))
 
     async def _render(self, request: ImageRequest, id: str) -> bytes:
         """Return the body to send; retry while overloaded, as the request has been accepted."""
         for backoff in (*self._backoffs, None):
             try:
-                return self._make_body(await self._service.get_or_render(request))
+                result = await self._service.get_or_render(request)
+                return await asyncio.to_thread(self._make_body, result)
             except CapacityError as error:
                 if backoff is None:
                     return self._make_body(error)
@@ -188,23 +245,20 @@ class WebhookDeliveries:
         _log.info("webhook attempt failed (id=%s): %s", id, reason)
         return False
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
-        # Without the context of the request that enqueued the delivery: it has its response.
-        task = asyncio.create_task(work, context=Context())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
 
 def _encode(delivery: WebhookDelivery) -> bytes:
     original = delivery.request.source
     operations = [msgspec.to_builtins(operation) for operation in delivery.request.plan]
-    source, upload = original, b""
-    if isinstance(original, Upload):
-        source, upload = None, original.body.read()
+    source = original if isinstance(original, SourceRef) else None
+    upload = original.body.read() if isinstance(original, Upload) else b""
     return msgspec.msgpack.encode(_StoredDelivery(delivery.url, operations, source, upload))
 
 
-def _decode(data: bytes, operations: OperationRegistry) -> WebhookDelivery:
-    stored = msgspec.msgpack.decode(data, type=_StoredDelivery)
-    source: OriginalRef = stored.source or Upload.from_bytes(stored.upload)
-    return WebhookDelivery(ImageRequest(source, operations.plan(stored.operations)), stored.url)
+async def _finish(call: Callable[[], T]) -> T:
+    """Call in a thread, which uses an item; a task that is cancelled waits for it first."""
+    future = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait((future,))
+        raise

@@ -8,12 +8,12 @@ from proxy.formats import FormatName
 
 
 class ImageHeader(Struct, frozen=True):
-    """What the structure of an original says.
+    """What the structure of an original shows.
 
     ``width`` and ``height`` are those of one frame as stored, before orientation, in pixels.
-    ``frames`` counts frames or pages; ``animated`` tells that they are frames. ``needs_full_frame``
-    tells that the codec must hold a whole frame in memory. ``scans`` is how often the codec goes
-    over the whole frame.
+    ``frames`` counts frames or pages; with ``animated`` they are frames. With ``needs_full_frame``
+    the codec must hold a whole frame in memory. ``scans`` is how often the codec goes over the
+    whole frame.
     """
 
     format: FormatName

@@ -1,4 +1,4 @@
-"""AVIF and HEIF (ISO/IEC 23008-12): tell whether a file holds its coded image and nothing else.
+"""AVIF and HEIF (ISO/IEC 23008-12): check that a file holds its coded image and nothing else.
 
 Items are described in one box and stored in another, so boxes cannot just be left out to strip a
 file. But a file without metadata items, profiles and unused bytes may be sent as it is.

@@ -12,8 +12,8 @@ _VALUE_FORMATS = {3: "H", 4: "I", 16: "Q"}
 class _Layout(Struct, frozen=True):
     """How the file is laid out: formats of `struct`, lengths in bytes, offsets.
 
-    ``first_directory`` is where the offset of the first directory stands, ``value_offset`` where a
-    value stands in its entry.
+    ``first_directory`` is where the offset of the first directory is, ``value_offset`` where the
+    value is in its entry.
     """
 
     byte_order: str

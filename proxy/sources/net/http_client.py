@@ -8,11 +8,13 @@ Rule 3  Connections are limited for each host, so that a slow one cannot take al
 Rule 4  Every aiohttp exception ends here, as a SourceError.
 """
 
+import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Annotated
 
 import aiohttp
@@ -163,6 +165,28 @@ class HttpClient:
         except aiohttp.ClientError as error:
             raise _translate_error(error) from error
 
+    async def check(self, url: Url, *, timeout_seconds: float) -> None:
+        """Raise SourceForbidden where `request` would, without connecting.
+
+        A host is forbidden if no address that would be tried is allowed. One that is not resolved
+        within that time may be allowed.
+        """
+        self._policy.check_url(url)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                addresses = await self._resolve(url)
+        except (TimeoutError, OSError):
+            return
+        if addresses and not any(map(self._policy.allows_address, addresses)):
+            raise SourceForbidden(ADDRESS_NOT_ALLOWED)
+
+    async def _resolve(self, url: Url) -> Sequence[str]:
+        try:
+            ip_address(url.host)
+        except ValueError:
+            return _addresses_to_try(await self._resolver(url.host, url.port))
+        return (url.host,)
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -217,8 +241,6 @@ class _ResolverAdapter(AbstractResolver):
         addresses = await self._resolver(host, port)
         if not addresses:
             raise OSError(errno.ENODATA, "no address")
-        ipv6 = [address for address in addresses if ":" in address][:MAX_ADDRESSES_PER_FAMILY]
-        ipv4 = [address for address in addresses if ":" not in address][:MAX_ADDRESSES_PER_FAMILY]
         return [
             ResolveResult(
                 hostname=host,
@@ -228,11 +250,17 @@ class _ResolverAdapter(AbstractResolver):
                 proto=socket.IPPROTO_TCP,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in (*ipv6, *ipv4)
+            for address in _addresses_to_try(addresses)
         ]
 
     async def close(self) -> None:
         """Do nothing: the resolver belongs to the client."""
+
+
+def _addresses_to_try(addresses: Sequence[str]) -> Sequence[str]:
+    ipv6 = [address for address in addresses if ":" in address][:MAX_ADDRESSES_PER_FAMILY]
+    ipv4 = [address for address in addresses if ":" not in address][:MAX_ADDRESSES_PER_FAMILY]
+    return (*ipv6, *ipv4)
 
 
 # The first that matches. True: transient, so that a retry may succeed.

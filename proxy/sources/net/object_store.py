@@ -6,7 +6,8 @@
 
 Credentials are never in the URL: obstore finds them where the tools of each cloud do, in the
 environment, in files that it names, or in the role of the machine. obstore is an extra, and is
-imported only when a bucket is opened.
+imported only when a bucket is opened. `proxy.sources.object_storage` fetches originals from a
+bucket, `proxy.cache.shared` stores renditions in one.
 """
 
 from datetime import timedelta

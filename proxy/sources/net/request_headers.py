@@ -1,7 +1,8 @@
 """Which request headers of a caller may be forwarded to a source.
 
-Whoever chooses a header chooses a part of the request. So headers that frame the message, name its
-host, carry state or identify this server are not forwarded, and a value cannot end its line.
+A caller that chooses a header chooses a part of the request. So headers that frame the message,
+name its host, carry state or identify this server are not forwarded, and a value cannot end its
+line.
 """
 
 import re

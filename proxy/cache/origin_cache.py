@@ -1,7 +1,9 @@
 """Originals from the cache, or from their source: fetched once for all requests that need them.
 
-The last answer of each source is stored as an `OriginRecord`, also if it was an error. So a source
-that is down is not asked by every request, and what it said before still counts.
+The last answer of each source is stored as an `OriginRecord`, also if it was an error. So not every
+request waits for a source that is down, and what it returned before is still used. Errors of
+sources, such as a 404, are cached here (`NegativeHit` in `proxy.cache.freshness`); errors of
+images are in `proxy.cache.negative`.
 """
 
 import time
@@ -75,7 +77,7 @@ class OriginCache:
         self._clock = clock
 
     async def get_state(self, source: OriginalRef) -> OriginState:
-        """Return what is cached about the original; the source is not asked."""
+        """Return what is cached about the original; nothing is requested from the source."""
         if isinstance(source, Upload):
             return OriginState(_upload_record(source, self._clock()))
         entry = await self._store.get("record", source.key)
@@ -104,11 +106,11 @@ class OriginCache:
     async def get_record(self, source: OriginalRef, soft_purged_at: float = 0.0) -> OriginRecord:
         """Return a record that is current, without fetching the original if possible.
 
-        The source is asked if it was not asked since ``soft_purged_at``. Raises a SourceError.
+        The source gets a request if it got none since ``soft_purged_at``. Raises a SourceError.
         """
         if isinstance(source, Upload):
             return _upload_record(source, self._clock())
-        return (await self._ask_once(source, soft_purged_at, need_body=False)).record
+        return (await self._request_once(source, soft_purged_at, need_body=False)).record
 
     async def get_original(self, source: OriginalRef) -> FetchedOriginal:
         """Return the original, from the cache if it is current. Raises a SourceError."""
@@ -116,7 +118,7 @@ class OriginCache:
             uploaded = require_body(await self._source.fetch(source))
             return FetchedOriginal(uploaded, _upload_record(source, self._clock()))
         try:
-            answer = await self._ask_once(source, 0.0, need_body=True)
+            answer = await self._request_once(source, 0.0, need_body=True)
         except (SourceFailed, SourceTimedOut) as error:
             stale = None if isinstance(error, SourceDenied) else await self._get_stale(source)
             if stale is None:
@@ -130,7 +132,7 @@ class OriginCache:
         if original is None:
             # It was evicted before its record, or could not be stored by the process that fetched.
             answer = await self._single_flight.do(
-                f"bytes-{source.key}", partial(self._ask, source, need_body=True)
+                f"bytes-{source.key}", partial(self._request, source, need_body=True)
             )
             original = answer.original
         if original is None:
@@ -149,18 +151,18 @@ class OriginCache:
             case _:
                 return None
 
-    async def _ask_once(
+    async def _request_once(
         self, source: SourceRef, soft_purged_at: float, *, need_body: bool
     ) -> _OriginAnswer:
-        """Ask the source if needed, with one request for all callers."""
+        """Request the original from its source if needed, once for all callers."""
         return await self._single_flight.do(
             f"original-{source.key}",
-            partial(self._ask, source, need_body=need_body),
+            partial(self._request, source, need_body=need_body),
             recheck=partial(self._get_current, source, soft_purged_at),
         )
 
     async def _get_current(self, source: SourceRef, soft_purged_at: float) -> _OriginAnswer | None:
-        """Return the cached answer, or raise the cached error, unless the source must be asked."""
+        """Return the cached answer or raise the cached error; None if a request is needed."""
         state = await self.get_state(source)
         digest = state.record.digest if state.record else None
         match self.evaluate(source, state, digest or None, soft_purged_at):
@@ -176,7 +178,7 @@ class OriginCache:
         original = entries.decode_original(await self._store.get("original", source.key))
         return original if original is not None and original.digest == digest else None
 
-    async def _ask(self, source: SourceRef, *, need_body: bool) -> _OriginAnswer:
+    async def _request(self, source: SourceRef, *, need_body: bool) -> _OriginAnswer:
         """Send one request, conditional if a 304 would do, and store the answer."""
         before = (await self.get_state(source)).record
         cached = None
@@ -237,7 +239,11 @@ def restore_error(cached: CachedError) -> SourceError:
     return SourceFailed(cached.message)
 
 
+def url_tags(source: OriginalRef) -> tuple[str, ...]:
+    """Return the tag of the source's URL or path; an upload has none."""
+    return (f"source:{source.text}",) if isinstance(source, SourceRef) else ()
+
+
 def source_tags(source: OriginalRef, record: OriginRecord) -> tuple[str, ...]:
     """Return the tags of everything that is made of this source: its own, and its URL."""
-    url_tag = (f"source:{source.text}",) if isinstance(source, SourceRef) else ()
-    return (*url_tag, *(f"tag:{tag}" for tag in record.metadata.tags))
+    return (*url_tags(source), *(f"tag:{tag}" for tag in record.metadata.tags))
