@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 BASELINE_CALLERS = 16
 BASELINE_SHARE = 5
-"""The baseline sends one picture in so many."""
+"""One of this many pictures is sent in the baseline."""
 
 PROBE_SECONDS = 0.025
 CALLER_TIMEOUT_SECONDS = 180

@@ -119,4 +119,3 @@ def serving(caller: Caller) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
-

@@ -18,8 +18,8 @@ from proxy.smartcrop.models import ModelsConfig
 class Signer:
     """Builds signed links for a server.
 
-    ``keys`` are the server's signing keys in hexadecimal, the first signs; ``aliases`` and
-    ``presets`` are those of the server that the links use.
+    ``keys`` are the server's signing keys in hexadecimal, the first signs; ``aliases``, ``presets``
+    and ``fallbacks`` are those of the server that the links use.
     """
 
     def __init__(
@@ -29,9 +29,15 @@ class Signer:
         *,
         aliases: Sequence[str] = (),
         presets: Mapping[str, str] | None = None,
+        fallbacks: Mapping[str, str] | None = None,
     ) -> None:
-        """``base`` is the server's URL. Raises ValueError for a key or a preset that is invalid."""
-        config = LinksConfig(keys=tuple(keys), presets=dict(presets or {}))
+        """``base`` is the server's URL, with its path prefix if it has one.
+
+        Raises ValueError for a key or a preset that is invalid, ConfigError for a fallback.
+        """
+        config = LinksConfig(
+            keys=tuple(keys), presets=dict(presets or {}), fallbacks=dict(fallbacks or {})
+        )
         self._base = base.rstrip("/")
         self._context = DialectContext(OperationRegistry(OPERATIONS), config, aliases=aliases)
         self._dialect = DIALECTS[DEFAULT_DIALECT](self._context)

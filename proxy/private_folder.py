@@ -63,7 +63,10 @@ def _is_open(path: Path) -> bool:
     if not stat.S_ISDIR(status.st_mode):
         raise ConfigError(f"{path} is not a folder")
     if status.st_uid != user:
-        raise ConfigError(f"{path} belongs to user {status.st_uid}, this is user {user}")
+        raise ConfigError(
+            f"{path} belongs to user {status.st_uid}, this is user {user}; give it to this user, "
+            "or let a group of this user write to it"
+        )
     is_open = bool(stat.S_IMODE(status.st_mode) & 0o077)
     if is_open and any(entry.name != _LOST_AND_FOUND for entry in path.iterdir()):
         raise ConfigError(f"{path} is open to other users; empty it, or run: chmod 700 {path}")

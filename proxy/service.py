@@ -23,6 +23,7 @@ from proxy.errors import (
     SourceFailed,
     SourceTimedOut,
 )
+from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.results import Detection, ImageInfo, Rendition
 from proxy.originals import OriginalRef
@@ -85,7 +86,9 @@ class ImageService:
         self._clock = clock
         self._refresh = BackgroundRefresh(background)
 
-    async def get_or_render(self, request: ImageRequest, priority: Priority = "interactive") -> ImageResult:
+    async def get_or_render(
+        self, request: ImageRequest, priority: Priority = "interactive"
+    ) -> ImageResult:
         """The rendition from the cache, or a new one. Raises a ProxyError."""
         set_source(request.source)
         with stage("cache_read"):
@@ -105,7 +108,11 @@ class ImageService:
         try:
             rendered = await self._render_once(request, priority)
         except (SourceFailed, SourceTimedOut, CapacityError) as error:
-            if not cached or freshness != Expired(usable_on_error=True) or isinstance(error, SourceDenied):
+            if (
+                not cached
+                or freshness != Expired(usable_on_error=True)
+                or isinstance(error, SourceDenied)
+            ):
                 raise
             return self._result(request, cached, "stale")
         return self._result(request, rendered, "miss")
@@ -124,7 +131,9 @@ class ImageService:
         with serving(self._background_caller()):
             await self._render_once(request, "background")
 
-    async def _fetch_render_store(self, request: ImageRequest, priority: Priority) -> StoredRendition:
+    async def _fetch_render_store(
+        self, request: ImageRequest, priority: Priority
+    ) -> StoredRendition:
         started_at = self._clock()
         cached = await self._renditions.read(request.key)
         if cached and (same := await self._renditions.revalidate(cached, request.sources)):
@@ -152,15 +161,23 @@ class ImageService:
         async with self._deadline():
             return await self._inspector.probe(source)
 
-    async def detect(self, source: OriginalRef) -> Detection:
-        """Find the subject of an original. Raises a ProxyError."""
-        async with self._deadline():
-            return await self._inspector.detect(source)
+    async def detect(self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()) -> Detection:
+        """Find the subject of an original, and place a crop for each aspect ratio.
 
-    async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]:
-        """Describe an original; the record has its TTL. Raises a ProxyError."""
+        Raises a ProxyError.
+        """
         async with self._deadline():
-            return await self._inspector.info(source)
+            return await self._inspector.detect(source, aspect_ratios)
+
+    async def info(
+        self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()
+    ) -> tuple[ImageInfo, OriginRecord]:
+        """Describe an original, with a crop for each aspect ratio; the record has its TTL.
+
+        Raises a ProxyError.
+        """
+        async with self._deadline():
+            return await self._inspector.info(source, aspect_ratios)
 
     async def close(self) -> None:
         """Cancel background refreshes and shared decodes."""

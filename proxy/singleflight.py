@@ -155,7 +155,7 @@ class FileLocks:
         poll_seconds = _MIN_POLL_SECONDS
         with current_caller().deadline.waiting(_other_worker_error):
             while not self._try_lock(fcntl.F_WRLCK, offset):
-                # To wait in the kernel would take a thread for each key, and could not be cancelled.
+                # To wait in the kernel would take a thread for each key, without cancellation.
                 await asyncio.sleep(poll_seconds)
                 poll_seconds = min(_MAX_POLL_SECONDS, poll_seconds * 1.5)
         self._holders[offset] += 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+from live_server import GENEROUS_TIMEOUTS
 
 ALLOW_LOOPBACK = {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8"}
 
@@ -51,7 +52,12 @@ async def dev_server(
         *run_as,
         *(sys.executable, "-m", "proxy", "serve", "--dev", "--port", "0", *args),
         stdout=subprocess.PIPE,
-        env={**os.environ, "FRAMEKEEP_CACHE_DIR": str(cache_dir), **(environment or {})},
+        env={
+            **os.environ,
+            **GENEROUS_TIMEOUTS,
+            "FRAMEKEEP_CACHE_DIR": str(cache_dir),
+            **(environment or {}),
+        },
     )
     assert process.stdout is not None
     try:

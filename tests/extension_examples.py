@@ -53,7 +53,7 @@ class ShortDialect:
 
 
 class DrawnSource:
-    """``drawn://NAME``: one picture, drawn for whoever asks."""
+    """``drawn://NAME``: one picture, drawn for each request."""
 
     def __init__(self, context: SourceContext) -> None:
         self._name = context.location.removeprefix("drawn://")

@@ -15,6 +15,14 @@ from proxy.app import create_app
 from proxy.config import load
 from proxy.server.http_protocol import TimeoutHttpProtocol
 
+GENEROUS_TIMEOUTS = {
+    "FRAMEKEEP_LIMITS_RENDER_TIMEOUT_SECONDS": "120",
+    "FRAMEKEEP_LIMITS_RENDER_WALL_TIMEOUT_SECONDS": "600",
+    "FRAMEKEEP_LIMITS_REQUEST_TIMEOUT_SECONDS": "600",
+    "FRAMEKEEP_LIMITS_API_REQUEST_TIMEOUT_SECONDS": "600",
+}
+"""A machine that is busy with other things fails no test."""
+
 KEY, OTHER_KEY = "first-key", "second-key"
 
 
@@ -38,6 +46,7 @@ def live_server(folder: Path, environment: Mapping[str, str] | None = None) -> I
             "FRAMEKEEP_SOURCES_ALLOW_PORTS": "1-65535",
             "FRAMEKEEP_RENDER_PROCESSES": "1",
             "FRAMEKEEP_LOG_ACCESS": "none",
+            **GENEROUS_TIMEOUTS,
             **(environment or {}),
         }
     ).settings

@@ -32,6 +32,7 @@ async def render_processes(
             manager.directory,
             process_count=processes,
             max_result_bytes=max_result_bytes,
+            wall_seconds=600,
         )
         yield pool, manager
 

@@ -4,6 +4,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Sequence
 
 from proxy.buffers import SharedBuffer
@@ -57,6 +58,17 @@ def _blur(buffers: Sequence[SharedBuffer], side: int, priority: Priority) -> flo
     return float(pyvips.Image.black(side, side).gaussblur(50).avg())
 
 
+def _sleep(buffers: Sequence[SharedBuffer], seconds: float, priority: Priority) -> float:
+    """Take time, but no CPU time."""
+    time.sleep(seconds)
+    return seconds
+
+
+def _block(buffers: Sequence[SharedBuffer], size: int, priority: Priority) -> int:
+    """One call in which no other thread of the interpreter can run, of minutes."""
+    return sum(range(size))
+
+
 _leaked: list[bytes] = []
 
 
@@ -77,6 +89,7 @@ def _allocate_large(buffers: Sequence[SharedBuffer], size: int, priority: Priori
 
 ALLOCATE_LARGE = TaskHandler("allocate-large", int, int, _allocate_large)
 ALLOCATE_SMALL = TaskHandler("allocate-small", int, int, _allocate_small)
+BLOCK = TaskHandler("block", int, int, _block)
 BLUR = TaskHandler("blur", int, float, _blur)
 BUG = TaskHandler("bug", type(None), type(None), _bug)
 BYTES = TaskHandler("bytes", int, bytes, _bytes)
@@ -84,12 +97,14 @@ DIE = TaskHandler("die", int, int, _die)
 FAIL = TaskHandler("fail", str, type(None), _fail)
 LEAK = TaskHandler("leak", int, int, _leak)
 PRIORITY = TaskHandler("priority", bool, str, _priority)
+SLEEP = TaskHandler("sleep", float, float, _sleep)
 SIZES = TaskHandler("sizes", int, list[int], _sizes)
 WAIT = TaskHandler("wait", type(None), int, _wait)
 
 HANDLERS = (
     ALLOCATE_LARGE,
     ALLOCATE_SMALL,
+    BLOCK,
     BLUR,
     BUG,
     BYTES,
@@ -98,5 +113,6 @@ HANDLERS = (
     LEAK,
     PRIORITY,
     SIZES,
+    SLEEP,
     WAIT,
 )

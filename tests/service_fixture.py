@@ -16,6 +16,7 @@ from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
+from proxy.cache.store import Cache
 from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.limits import Limits
 from proxy.operations.plan import Plan
@@ -46,6 +47,7 @@ class InProcessPool(RenderPool):
         self.run_counts: Counter[str] = Counter()
         self.priorities: set[Priority] = set()
         self.on_run: Callable[[], Any] | None = None
+        self.on_argument: Callable[[object], None] = lambda _: None
 
     @property
     def render_count(self) -> int:
@@ -66,6 +68,7 @@ class InProcessPool(RenderPool):
     ) -> Result:
         self.run_counts[task.name] += 1
         self.priorities.add(priority)
+        self.on_argument(argument)
         if self.on_run is not None:
             await self.on_run()
         handler: TaskHandler[Any, Any] = handlers_by_name(HANDLERS)[task.name]
@@ -83,13 +86,17 @@ class ServiceHarness:
         freshness: FreshnessConfig = FRESHNESS,
         *,
         shared_dir: Path | None = None,
+        add_layer: Callable[[Cache], Cache] = lambda cache: cache,
     ) -> None:
-        """Harnesses with the same ``folder`` and ``shared_dir`` act as workers of one server."""
+        """Harnesses with the same ``folder`` and ``shared_dir`` act as workers of one server.
+
+        ``add_layer`` puts something in front of the cache of the machine.
+        """
         self.now = 1_000_000.0
         self.http_client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
         source = HttpSource(self.http_client, Limits(), max_retries=0)
         disk = DiskStore(CacheConfig(dir=str(folder)), clock=self.clock)
-        self.store = MemoryCacheLayer(disk, 10_000_000)
+        self.store = add_layer(MemoryCacheLayer(disk, 10_000_000))
         single_flight = SingleFlight(folder / "flights")
         self.pool = InProcessPool()
         self.service = create_service(

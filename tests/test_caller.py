@@ -76,8 +76,12 @@ async def test_a_cancellation_before_the_deadline_is_no_interrupted_wait() -> No
 
 async def test_work_that_is_done_at_the_deadline_is_no_wait() -> None:
     deadline, work = Deadline(0.001), SharedDeadline()
+
+    async def wait_for_work() -> None:
+        with work.joined_by(deadline):
+            await asyncio.Event().wait()
+
     with pytest.raises(TimeoutError):
         async with deadline.timeout():
-            with work.joined_by(deadline):
-                await asyncio.Event().wait()
+            await wait_for_work()
     assert deadline.interrupted_wait() is None

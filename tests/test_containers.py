@@ -115,6 +115,23 @@ async def test_with_a_read_only_root_all_files_are_in_the_cache_and_runtime_fold
     assert not list((volumes / "run").iterdir())
 
 
+async def test_a_cache_folder_that_became_read_only_does_not_prevent_the_start(
+    tmp_path: Path, read_only_root: tuple[str, ...]
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    os.chown(cache, NOBODY, NOBODY)
+    run_as = (*read_only_root, *AS_NOBODY)
+    environment = {**SETTINGS, "FRAMEKEEP_RUNTIME_DIR": "/mnt/run"}
+    async with dev_server(cache, environment=environment, run_as=run_as) as server:
+        response = await server.get("/_/resize:20/demo:beach.jpg")
+        assert (response.status_code, response.headers["x-cache"]) == (200, "miss")
+    environment["FRAMEKEEP_CACHE_DIR"] = str(cache)
+    checked = framekeep("doctor", run_as=run_as, environment=environment)
+    assert checked.returncode == 0, checked.stdout
+    assert f"note cache       {cache} cannot be written to" in checked.stdout
+
+
 @pytest.mark.parametrize(
     ("cache", "runtime", "sentence"),
     [

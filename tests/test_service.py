@@ -17,6 +17,7 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.negative import NegativeCache
 from proxy.cache.store import All, ByTag, ByTagPrefix, Store
+from proxy.caller import Caller, Deadline, current_caller, serving
 from proxy.errors import (
     BrokenImage,
     CapacityError,
@@ -27,12 +28,15 @@ from proxy.errors import (
     SourceFailed,
     SourceNotFound,
 )
+from proxy.geometry import Size, largest_window
 from proxy.image_request import ImageRequest
 from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
 from proxy.originals import SourceRef
+from proxy.render.admission import Line, Place
+from proxy.render.tasks import DetectRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +69,73 @@ async def test_three_sizes_share_one_fetch(harness: ServiceHarness, origin: Orig
     assert [result.rendition.size.width for result in results] == [20, 40, 60]
     assert {result.state for result in results} == {"miss"}
     assert origin.count("/a.png") == 1
+
+
+class BusyPool:
+    """Lets the renders of a harness wait in a line that stands still until the test moves it."""
+
+    def __init__(self, harness: ServiceHarness) -> None:
+        self.line = Line(1)
+        self.entered_at = 0.0
+        self.waiting = 0
+        harness.pool.on_run = self.wait_for_turn
+
+    async def block(self) -> None:
+        self.entered_at = await self.line.enter(Caller("other", Deadline()))
+
+    def move(self) -> None:
+        self.line.leave(self.entered_at)
+
+    async def wait_for_turn(self) -> None:
+        caller = current_caller()
+        self.waiting += 1
+        with Place(self.line, caller) as place, caller.deadline.waiting(place.timeout_error):
+            await place.take()
+
+
+async def get_within(harness: ServiceHarness, url: str, seconds: float) -> str:
+    with serving(Caller("test", Deadline(seconds))):
+        request = ImageRequest(SourceRef(url), Plan((Resize(width_in_px=40),)))
+        return (await harness.service.get_or_render(request)).state
+
+
+async def test_a_deadline_that_passes_in_the_queue_says_when_to_try_again(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
+    url = origin.serve("/a.png", ONE)
+    pool = BusyPool(harness)
+    await pool.block()
+    with pytest.raises(Overloaded, match=r"render queue timeout.*may take 0\.2 s") as raised:
+        await get_within(harness, url, 0.2)
+    assert raised.value.retry_after >= 1
+    await wait_until(lambda: not len(pool.line))
+
+
+async def test_a_deadline_that_passes_at_work_says_so(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
+    url = origin.serve("/a.png", ONE)
+    harness.pool.on_run = asyncio.Event().wait
+    with pytest.raises(DeadlineExceeded, match=r"exceeded after 0\.2 s"):
+        await get_within(harness, url, 0.2)
+
+
+@pytest.mark.parametrize("patient_first", [True, False])
+async def test_a_patient_caller_gets_what_an_impatient_one_did_not_wait_for(
+    harness: ServiceHarness, origin: OriginServer, patient_first: bool
+) -> None:
+    url = origin.serve("/a.png", ONE)
+    pool = BusyPool(harness)
+    await pool.block()
+    seconds = (60.0, 0.2) if patient_first else (0.2, 60.0)
+    calls = [asyncio.create_task(get_within(harness, url, each)) for each in seconds]
+    patient, impatient = calls if patient_first else reversed(calls)
+    await asyncio.wait([impatient])
+    assert isinstance(impatient.exception(), Overloaded)
+    assert (pool.waiting, len(pool.line)) == (1, 1)
+    pool.move()
+    assert await patient == "miss"
+    assert harness.pool.render_count == 1
 
 
 async def test_a_fresh_result_needs_no_request_to_the_source(
@@ -385,6 +456,33 @@ async def test_a_broken_original_is_inspected_once(
         with pytest.raises(BrokenImage):
             await harness.service.detect(SourceRef(url))
     assert harness.pool.detect_count == 1
+
+
+async def test_equal_descriptions_are_made_once(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
+    source = SourceRef(origin.serve("/a.png", ONE))
+    square, both = (Size(1, 1),), (Size(1, 1), Size(5, 1))
+    found = await asyncio.gather(
+        *(harness.service.info(source, ratios) for ratios in (square, square, both))
+    )
+    assert harness.pool.run_counts == {"info": 2}
+    assert [len(info.crops) for info, _ in found] == [1, 1, 2]
+    assert found[0][0].crops == found[2][0].crops[:1]
+
+
+async def test_crops_are_placed_from_the_detection_that_is_cached(
+    harness: ServiceHarness, origin: OriginServer
+) -> None:
+    source = SourceRef(origin.serve("/a.png", ONE))
+    first = await harness.service.detect(source)
+    seen: list[object] = []
+    harness.pool.on_argument = seen.append
+    again = await harness.service.detect(source, (Size(1, 1),))
+    (argument,) = seen
+    assert isinstance(argument, DetectRequest)
+    assert argument.subject == again.subject == first.subject
+    assert [crop.box.size for crop in again.crops] == [largest_window(first.size, Size(1, 1))]
 
 
 @pytest.mark.parametrize("failure", [Overloaded, DeadlineExceeded, RenderFailed])

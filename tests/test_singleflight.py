@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.caller import Caller, Deadline, current_caller, serving
 from proxy.errors import InvalidOperation, Overloaded, ProxyError
 from proxy.singleflight import FileLocks, SingleFlight
 
@@ -55,6 +56,33 @@ async def test_two_hundred_callers_are_one_call() -> None:
     assert set(await asyncio.gather(*callers)) == {"result 1"}
     assert work.calls == 1
     assert len(single_flight) == 0
+
+
+async def test_a_call_has_the_time_of_its_most_patient_caller() -> None:
+    work, single_flight = Work(), SingleFlight()
+    seen: list[Deadline] = []
+
+    async def compute() -> str:
+        seen.append(current_caller().deadline)
+        return await work.compute()
+
+    async def call(client: str, seconds: float) -> str:
+        with serving(Caller(client, Deadline(seconds))):
+            return await single_flight.do("a", compute)
+
+    impatient = asyncio.create_task(call("impatient", 30))
+    await wait_for_callers(single_flight, "a", 1)
+    await work.started.wait()
+    (deadline,) = seen
+    assert 0 < deadline.remaining() <= 30
+    patient = asyncio.create_task(call("patient", 120))
+    await wait_for_callers(single_flight, "a", 2)
+    assert 30 < deadline.remaining() <= 120
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    assert 30 < deadline.remaining() <= 120
+    work.go.set()
+    assert await patient == "result 1"
 
 
 async def test_other_keys_are_other_calls() -> None:

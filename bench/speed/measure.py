@@ -27,7 +27,7 @@ class Measurements:
     """The measurements of one scenario on one server, one value a round.
 
     ``cpu`` is milliseconds a request. By the number of connections: ``rates`` are requests a
-    second, ``latencies`` milliseconds (p50, p99). Memory is bytes. ``error`` tells of a wrong
+    second, ``latencies`` milliseconds (p50, p99). Memory is bytes. ``error`` describes a wrong
     response.
     """
 
@@ -129,7 +129,7 @@ def run_herd(
 def run_hot(
     server: Server, request: Request, connections: int, seconds: float
 ) -> tuple[LoadResult, float]:
-    """Send the same request for so many seconds."""
+    """Send the same request for ``seconds`` seconds."""
     requests = [request] * CORES
     return with_cpu_seconds(
         server,

@@ -129,7 +129,6 @@ class Framekeep(Server):
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
             "FRAMEKEEP_CACHE_DIR": str(self.folder / "cache"),
             # All run on one machine: long timeouts, as in the other servers, so that nothing fails.
-            "FRAMEKEEP_RENDER_QUEUE_TIMEOUT_SECONDS": "60",
             "FRAMEKEEP_LIMITS_REQUEST_TIMEOUT_SECONDS": "120",
             "FRAMEKEEP_SOURCES_READ_TIMEOUT_SECONDS": "30",
         }

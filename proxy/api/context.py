@@ -1,4 +1,4 @@
-"""What an API is made of: its description for the registry, and what the app lends to it."""
+"""What an API is made of: its description for the registry, and what the app provides."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -24,9 +24,9 @@ T = TypeVar("T")
 class ApiContext(NamedTuple):
     """The objects of an app that its APIs share.
 
-    ``not_ready`` returns why the worker should not receive requests whatever ``components`` say, or
-    an empty string; ``background`` runs what no request waits for; ``open_with_app`` takes what
-    must be open as long as the app runs.
+    ``not_ready`` returns why the worker should not receive requests, whatever the state of the
+    ``components``, or an empty string; ``background`` runs what no request waits for;
+    ``open_with_app`` takes what must be open as long as the app runs.
     """
 
     service: ImageService
@@ -50,7 +50,7 @@ class ApiContext(NamedTuple):
 class Api(NamedTuple):
     """One published HTTP API.
 
-    ``name`` stands in metrics and in the access log, which have its requests where ``observed``;
+    ``name`` is in metrics and in the access log, which have its requests where ``observed``;
     ``segments`` are the first segments of its paths, in lower case. Where ``cross_origin``, web
     pages of allowed origins may call it: never where the address of a caller opens it.
     """

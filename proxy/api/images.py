@@ -31,6 +31,7 @@ from proxy.cache.origin_cache import url_tags
 from proxy.caller import Caller, Deadline, serving
 from proxy.errors import ImageError, ProxyError, SourceError
 from proxy.formats import FORMATS
+from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.results import ImageInfo
 from proxy.links.dialect import Dialect
@@ -68,7 +69,9 @@ class ImageRenderer(Protocol):
         self, request: ImageRequest, priority: Priority = "interactive"
     ) -> ImageResult: ...
 
-    async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]: ...
+    async def info(
+        self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()
+    ) -> tuple[ImageInfo, OriginRecord]: ...
 
 
 class StaleConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +154,7 @@ class ImagesEndpoint:
         with serving(self._caller(scope, request)):
             if request.info is not None:
                 image_info, record = await cancel_on_disconnect(
-                    receive, self._service.info(request.source)
+                    receive, self._service.info(request.source, request.info.aspect_ratios)
                 )
                 return self._info_response(headers, request, image_info, record)
             try:

@@ -8,15 +8,15 @@ from msgspec import structs
 
 from proxy.geometry import Size
 from proxy.imaging.results import ImageInfo
-from proxy.smartcrop.area_of_interest import area_of_interest
-from proxy.smartcrop.placement import place_crop
+from proxy.smartcrop.placement import Placement
 
 MEDIA_TYPE = b"application/json"
 
 
 def body(image_info: ImageInfo, aspect_ratios: Sequence[Size]) -> bytes:
-    """Encode the description, with the best crop (``windows``) for each aspect ratio."""
+    """Encode the description, with its crop (``windows``) for each of these aspect ratios."""
     size, subject = image_info.size, image_info.subject
+    windows = zip(aspect_ratios, image_info.crops, strict=True)
     return msgspec.json.encode(
         {
             "width": size.width,
@@ -27,8 +27,8 @@ def body(image_info: ImageInfo, aspect_ratios: Sequence[Size]) -> bytes:
             "alpha": image_info.has_alpha,
             # As objects: a region alone is encoded as an array.
             "focus": [structs.asdict(region) for region in subject.regions],
-            "area_of_interest": area_of_interest(subject, size),
-            "windows": [_crop(image_info, aspect_ratio) for aspect_ratio in aspect_ratios],
+            "area_of_interest": image_info.area_of_interest,
+            "windows": [_window(aspect_ratio, crop) for aspect_ratio, crop in windows],
             "blurhash": image_info.blurhash,
             "thumbhash": image_info.thumbhash,
             "colors": image_info.colors,
@@ -36,10 +36,5 @@ def body(image_info: ImageInfo, aspect_ratios: Sequence[Size]) -> bytes:
     )
 
 
-def _crop(image_info: ImageInfo, aspect_ratio: Size) -> dict[str, Any]:
-    placement = place_crop(image_info.subject, image_info.size, aspect_ratio)
-    return {
-        "ratio": str(aspect_ratio),
-        **structs.asdict(placement.box),
-        "decided": placement.reason,
-    }
+def _window(aspect_ratio: Size, crop: Placement) -> dict[str, Any]:
+    return {"ratio": str(aspect_ratio), **structs.asdict(crop.box), "decided": crop.reason}

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.api.http.problems import problem_json
 from proxy.api.http.routing import api_router
+from proxy.errors import ConfigError
 
 
 class FirstSegmentRouter:
@@ -77,8 +78,18 @@ def below_prefix(
     at_root: Collection[str],
     elsewhere: ASGIApp,
 ) -> ASGIApp:
-    """Put the router below the prefix, if there is one; see `PathPrefixRouter`."""
-    return PathPrefixRouter(router, links, prefix, at_root, elsewhere) if prefix else router
+    """Put the router below the prefix, if there is one; see `PathPrefixRouter`.
+
+    Raises ConfigError for a prefix that hides what is served at the root.
+    """
+    if not prefix:
+        return router
+    if _first_segment(prefix) in at_root:
+        raise ConfigError(
+            f"FRAMEKEEP_SERVER_PATH_PREFIX: {prefix!r} begins as the path of an API that is served "
+            f"at the root: {', '.join(at_root)}"
+        )
+    return PathPrefixRouter(router, links, prefix, at_root, elsewhere)
 
 
 def outside_prefix(prefix: str) -> ASGIApp:

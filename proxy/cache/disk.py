@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _READ_TIMEOUT_SECONDS = 2.0  # to make the entry again is faster
 _WRITE_TIMEOUT_SECONDS = 10.0  # then the caller goes on, and the write continues
+_MAX_QUEUE = 1024  # all requests of a spike read at once, and a read that is skipped costs a render
 
 
 class DiskStore:
@@ -49,8 +50,8 @@ class DiskStore:
             )
             for kind, budget in config.budgets().items()
         }
-        self._reads = IoThreads("cache-read", threads=4, queue=64)
-        self._writes = IoThreads("cache-write", threads=2, queue=64)
+        self._reads = IoThreads("cache-read", threads=4, queue=_MAX_QUEUE)
+        self._writes = IoThreads("cache-write", threads=2, queue=_MAX_QUEUE)
 
     def change_token(self, *keys: tuple[Kind, str]) -> ChangeToken | None:
         return self._directory.change_token(*keys)

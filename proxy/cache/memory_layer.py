@@ -29,6 +29,9 @@ _COPY_SECONDS = 10.0  # then an entry is read again, in case the store itself wa
 _NEGATIVE_SECONDS = 1.0
 _MAX_NEGATIVE = 4096
 
+_COPY_BYTES = 500
+"""Of a copy in memory, beside its bytes and tags."""
+
 _MAX_OPEN_FILES = 8
 _MAX_OPEN_BYTES = 8_000_000
 """How many bodies in files are held open, and of how many bytes each. A file that was removed
@@ -101,6 +104,9 @@ class MemoryCacheLayer:
             self._remember_negative(kind, key, token)
         return entry
 
+    async def get_local(self, kind: Kind, key: str) -> Entry | None:
+        return await self.get(kind, key)
+
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
@@ -150,7 +156,8 @@ class MemoryCacheLayer:
 
     def _copy(self, kind: Kind, key: str, entry: Entry, token: ChangeToken) -> None:
         is_file = isinstance(entry.body, SharedBuffer)
-        size = len(entry.head) + (0 if is_file else len(entry.body))
+        size = _COPY_BYTES + len(entry.head) + sum(map(len, entry.tags))
+        size += 0 if is_file else len(entry.body)
         max_bytes = _MAX_OPEN_BYTES if is_file else self._max_entry_bytes
         if len(entry.body) > max_bytes or size > self._budget:
             return

@@ -29,7 +29,7 @@ from proxy.cache.freshness import (
     record_negative_answer,
     record_not_modified,
 )
-from proxy.cache.store import Store
+from proxy.cache.store import Cache
 from proxy.errors import SourceDenied, SourceError, SourceFailed, SourceTimedOut
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
 from proxy.singleflight import SingleFlight
@@ -64,7 +64,7 @@ class OriginCache:
     def __init__(
         self,
         source: Source,
-        store: Store,
+        store: Cache,
         single_flight: SingleFlight,
         config: FreshnessConfig,
         *,
@@ -76,11 +76,16 @@ class OriginCache:
         self._config = config
         self._clock = clock
 
-    async def get_state(self, source: OriginalRef) -> OriginState:
-        """Return what is cached about the original; nothing is requested from the source."""
+    async def get_state(self, source: OriginalRef, *, shared: bool = False) -> OriginState:
+        """Return what is cached about the original; nothing is requested from the source.
+
+        With ``shared``, also what other machines know. That helps only who has a result that was
+        made of the original: without one, the original is fetched anyway.
+        """
         if isinstance(source, Upload):
             return OriginState(_upload_record(source, self._clock()))
-        entry = await self._store.get("record", source.key)
+        read = self._store.get if shared else self._store.get_local
+        entry = await read("record", source.key)
         return OriginState(entries.decode_record(entry), entry.soft_purged_at if entry else 0.0)
 
     def evaluate(

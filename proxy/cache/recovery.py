@@ -199,7 +199,10 @@ class RecoverableTable:
         folder.rename(folder.with_name(f"{folder.name}{_DISCARDED}{secrets.token_hex(4)}"))
         for old in folder.parent.glob(f"{folder.name}{_DISCARDED}*"):
             # In the background: it may be a hundred thousand files.
-            threading.Thread(target=shutil.rmtree, args=(old, True), daemon=True).start()
+            try:
+                threading.Thread(target=shutil.rmtree, args=(old, True), daemon=True).start()
+            except RuntimeError as error:  # the system has no room for a thread now
+                _log.warning("discarded cache folder not removed until the next one: %s", error)
 
 
 def _is_full(path: Path) -> bool:

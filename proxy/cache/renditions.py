@@ -7,6 +7,7 @@ as fresh as the least fresh of them.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -19,6 +20,7 @@ from proxy.imaging.results import Rendition
 from proxy.originals import OriginalRef
 
 _MAX_TAGS = 128  # of one rendition
+_MAX_HASHED_IN_LOOP_BYTES = 262_144  # less is hashed faster than a thread starts
 _FRESH_FOR_SECONDS = 1.0  # how long a response may be repeated before its age is evaluated again
 
 
@@ -41,7 +43,9 @@ class RenditionCache:
     ) -> tuple[StoredRendition | None, Freshness]:
         """Return the cached rendition, and what may be done with it."""
         cached = await self.read(key)
-        states = [await self._origins.get_state(source) for source in sources]
+        states = [
+            await self._origins.get_state(source, shared=cached is not None) for source in sources
+        ]
         digests: tuple[str | None, ...] = cached.originals if cached else ()
         if len(digests) != len(sources):
             digests = (None,) * len(sources)
@@ -93,11 +97,14 @@ class RenditionCache:
             for source, original in zip(sources, originals, strict=True)
             for tag in source_tags(source, original.record)
         ]
-        cached = entries.new_cached_rendition(
+        make_cached = partial(
+            entries.new_cached_rendition,
             rendition,
             tuple(one.original.digest for one in originals),
             tuple(dict.fromkeys((*tags_of_sources, *tags)))[:_MAX_TAGS],
         )
+        is_large = len(rendition.body) > _MAX_HASHED_IN_LOOP_BYTES
+        cached = await asyncio.to_thread(make_cached) if is_large else make_cached()
         entry = entries.encode_rendition(cached, cost)
         await self._store.put("rendition", key, entry, started_at=started_at)
         return StoredRendition(cached, originals[0].record)

@@ -1,6 +1,7 @@
 """A second level behind the cache of each machine: a bucket that several machines share.
 
-- Read through: what is not in the local cache is read from the bucket, with a short timeout.
+- Read through: what is not in the local cache is read from the bucket, with a short timeout. A
+  request asks several times for what is nowhere, but the bucket once.
 - Write behind: entries are queued and written later; no request waits for it.
 - A bucket that fails or is slow is not used for a while.
 - A purge is an object, too. Every machine looks for new ones every few seconds and applies them to
@@ -17,6 +18,7 @@ import secrets
 import struct
 import time
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,6 +69,9 @@ _LAST_PURGE_KEY = "last purge of the shared cache"  # of the local record with t
 
 _LISTENER = "purge_listener"
 
+_MISS_SECONDS = 5.0  # how long the bucket is not asked again for what it did not have
+_MAX_MISSES = 4096
+
 Encode = Callable[[], bytes]
 
 
@@ -102,6 +107,7 @@ class SharedCache:
         self._recent_purges: dict[str, None] = {}
         """The names that are known and may be listed again; the latest stay."""
         self._ignored: set[str] = set()
+        self._misses: OrderedDict[tuple[Kind, str], float] = OrderedDict()
         self._knows_purges = False
         self._purge_error = ""
         self._tasks: list[asyncio.Task[None]] = []
@@ -143,16 +149,24 @@ class SharedCache:
         entry = await self._local.get(kind, key)
         if entry is not None or kind not in _SHARED_KINDS or not self._is_usable():
             return entry
+        if self._was_missed(kind, key):
+            return None
         started_at = self._clock()
         remote = await self._get_remote(kind, key)
-        if remote is not None:
+        if remote is None:
+            self._remember_miss(kind, key)
+        else:
             await self._local.put(kind, key, remote, started_at=started_at)
         return remote
+
+    async def get_local(self, kind: Kind, key: str) -> Entry | None:
+        return await self._local.get(kind, key)
 
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
         self.start()
+        self._misses.pop((kind, key), None)
         await self._local.put(kind, key, entry, started_at=started_at)
         now = self._clock()
         if not self._purges.selects(entry, now if started_at is None else started_at):
@@ -197,6 +211,16 @@ class SharedCache:
                     await asyncio.gather(*(queue.join() for queue in self._queues))
         await cancel(*self._tasks)
         await self._local.close()
+
+    def _was_missed(self, kind: Kind, key: str) -> bool:
+        """Whether the bucket did not have the entry a moment ago: a request asks several times."""
+        return time.monotonic() < self._misses.get((kind, key), 0.0)
+
+    def _remember_miss(self, kind: Kind, key: str) -> None:
+        self._misses[kind, key] = time.monotonic() + _MISS_SECONDS
+        self._misses.move_to_end((kind, key))
+        if len(self._misses) > _MAX_MISSES:
+            self._misses.popitem(last=False)
 
     def _is_usable(self) -> bool:
         return self._knows_purges and time.monotonic() >= self._retry_at

@@ -179,7 +179,21 @@ class SupportsVerify(Protocol):
         ...
 
 
+class SupportsLocalReads(Protocol):
+    """A store that may have a second, slower level."""
+
+    async def get_local(self, kind: Kind, key: str) -> Entry | None:
+        """Return the entry as `get` does, but do not look for it in the second level."""
+        ...
+
+
 class Cache(
-    Store, SupportsChangeTokens, SupportsTagListing, SupportsStats, SupportsVerify, Protocol
+    Store,
+    SupportsChangeTokens,
+    SupportsTagListing,
+    SupportsStats,
+    SupportsVerify,
+    SupportsLocalReads,
+    Protocol,
 ):
     """A store with all abilities."""

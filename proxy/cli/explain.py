@@ -18,8 +18,6 @@ from proxy.operations.operation import format_operation
 from proxy.operations.pipeline import detect
 from proxy.originals import SourceRef
 from proxy.render.handlers import get_detector
-from proxy.smartcrop.area_of_interest import area_of_interest
-from proxy.smartcrop.placement import place_crop
 from proxy.sources.router import SourceRouter
 from proxy.sources.source import require_body
 
@@ -58,6 +56,8 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         print(f"expires      {options.expires}")
     if options.filename:
         print(f"filename     {options.filename}")
+    if options.fallback:
+        print(f"fallback     {options.fallback}")
     if options.debug:
         print("debug        the response has Server-Timing")
     for tag in options.tags:
@@ -85,7 +85,10 @@ async def _print_original(settings: Settings, request: ImageRequest) -> int:
     print(f"priority     {'expensive' if expensive else 'interactive'}")
     try:
         detection = detect(
-            original.body.view(), settings.limits, detector=get_detector(settings.models)
+            original.body.view(),
+            settings.limits,
+            detector=get_detector(settings.models),
+            aspect_ratios=request.info.aspect_ratios if request.info else (),
         )
     except ProxyError as error:
         print(f"error        {error}")
@@ -100,10 +103,10 @@ def _describe(detection: Detection, request: ImageRequest) -> Iterator[str]:
     found = Counter(region.kind for region in regions if region.kind != "saliency")
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.items())
     yield f"subject      {kinds or 'no faces or objects; the most salient part is used'}"
-    area = area_of_interest(detection.subject, detection.size)
+    area = detection.area_of_interest
     yield f"interest     {area.size} at {area.left},{area.top}"
-    for ratio in request.info.aspect_ratios if request.info else ():
-        placed = place_crop(detection.subject, detection.size, ratio)
+    ratios = request.info.aspect_ratios if request.info else ()
+    for ratio, placed in zip(ratios, detection.crops, strict=True):
         box = placed.box
         yield f"crop         {ratio}: {box.size} at {box.left},{box.top}, reason: {placed.reason}"
 

@@ -70,11 +70,12 @@ def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> 
         log=settings.log,
         runtime_dir=settings.runtime.directory(),
     )
+    show = _print_dev_links if args.dev else _print_address
     return serve(
         settings.server,
         render_processes,
         make_app=from_environment,
-        on_ready=_print_dev_links if args.dev else _print_address,
+        on_ready=lambda address: show(address + settings.server.path_prefix),
         runtime_dir=settings.runtime.directory(),
     )
 

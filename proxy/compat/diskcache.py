@@ -29,7 +29,7 @@ DATABASE_NAME: str = diskcache.core.DBNAME
 
 
 class _NoSerialization(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
-    """Refuses keys and values: diskcache's own reads and writes are not used."""
+    """Rejects keys and values: diskcache's own reads and writes are not used."""
 
     def put(self, *args: Any, **options: Any) -> Any:
         raise TypeError("diskcache does not serialize here")

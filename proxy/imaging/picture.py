@@ -60,7 +60,7 @@ class Picture(Struct, frozen=True):
     """An image on its way through the plan.
 
     ``image`` is 8-bit sRGB, upright, with three bands, or four (straight alpha). The frames of an
-    animation stand below each other, each ``image.height / frame_count`` tall.
+    animation are below each other, each ``image.height / frame_count`` tall.
 
     ``natural_size`` is the size that one frame represents. After shrink-on-load the pixels are
     fewer; from the first operation that changes pixels on, the two are equal.

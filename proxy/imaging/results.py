@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from proxy.formats import FormatName
-from proxy.geometry import Size
+from proxy.geometry import Box, Size
+from proxy.smartcrop.placement import Placement
 from proxy.smartcrop.subject import Subject
 
 
@@ -32,11 +33,17 @@ class RenderResult(Struct, frozen=True):
 
 
 class Detection(Struct, frozen=True):
-    """The subject of an original, with its upright size."""
+    """The subject of an original, with its upright size.
+
+    ``best_crop`` has the subject's own aspect ratio, ``crops`` are those for the requested ones.
+    """
 
     size: Size
     frame_count: int
     subject: Subject
+    area_of_interest: Box
+    best_crop: Placement
+    crops: tuple[Placement, ...]
 
 
 class Color(Struct, frozen=True):
@@ -50,7 +57,7 @@ class ImageInfo(Struct, frozen=True):
     """What an `info` link returns about an original.
 
     ``size`` is upright, ``size_in_bytes`` the file's. ``blurhash``, ``thumbhash`` (in base64) and
-    ``colors`` are those of the first frame.
+    ``colors`` are those of the first frame. ``crops`` are for the requested aspect ratios.
     """
 
     size: Size
@@ -59,6 +66,8 @@ class ImageInfo(Struct, frozen=True):
     frame_count: int
     has_alpha: bool
     subject: Subject
+    area_of_interest: Box
+    crops: tuple[Placement, ...]
     blurhash: str
     thumbhash: str
     colors: tuple[Color, ...]

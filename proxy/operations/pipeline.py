@@ -3,7 +3,7 @@
 Pure functions of bytes, plan and limits. Errors of libvips are translated here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import pyvips
@@ -11,6 +11,7 @@ from msgspec import structs
 
 from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge
+from proxy.geometry import Size
 from proxy.imaging.cost_model import encode_cost
 from proxy.imaging.decode import decode, picture_from_pixels
 from proxy.imaging.encode import choose_format, encode
@@ -23,6 +24,8 @@ from proxy.limits import Limits
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
+from proxy.smartcrop.area_of_interest import area_of_interest
+from proxy.smartcrop.placement import best_crop, place_crops
 from proxy.smartcrop.subject import Subject
 
 _ROWS_AT_A_TIME = 32  # few enough to stay in the CPU cache between computing and copying
@@ -86,8 +89,11 @@ def detect(
     detector: Detector,
     subject: Subject | None = None,
     decoded: DecodedInfo | None = None,
+    aspect_ratios: Sequence[Size] = (),
 ) -> Detection:
-    """Detect the subject of an original; the arguments are those of `render`.
+    """Detect the subject of an original, and place the crops of these aspect ratios.
+
+    The other arguments are those of `render`.
 
     Raises:
         ImageError: the original is not an image, or is damaged or too large.
@@ -105,7 +111,15 @@ def detect(
                 output_format="auto",
             )
         picture, detected = picture.detect_subject()
-        return Detection(picture.natural_size, picture.frame_count, detected)
+        size = picture.natural_size
+        return Detection(
+            size=size,
+            frame_count=picture.frame_count,
+            subject=detected,
+            area_of_interest=area_of_interest(detected, size),
+            best_crop=best_crop(detected, size),
+            crops=place_crops(detected, size, aspect_ratios),
+        )
 
 
 def decode_shared(

@@ -74,7 +74,7 @@ class OperationRegistry:
                 texts[field] = text
             elif named:
                 raise InvalidOperation(
-                    f"{name}: {text!r} stands after a named value and has no name"
+                    f"{name}: {text!r} follows a named value and has no name"
                 )
             elif index >= len(fields):
                 raise InvalidOperation(

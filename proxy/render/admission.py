@@ -3,7 +3,7 @@
 Tasks wait here, and only about as many as there are render processes lie in the kernel's sockets,
 so the order is decided here. Each priority has a line of its own:
 
-1. Clients take turns (`FairQueue`): who sends 10,000 tasks delays another client's next task by one.
+1. Clients take turns (`FairQueue`): 10,000 tasks of one delay the next task of another by one.
 2. A line measures how fast it moves (`PaceMeter`). A task that could not be finished before the
    deadline of its caller is refused at once; as long as nothing is measured, all are admitted.
 3. Whoever is cancelled leaves the line.
@@ -28,6 +28,9 @@ MAX_RETRY_AFTER_SECONDS = 300
 _MIN_OBSERVATIONS = 8
 _AVERAGE_OVER = 64
 """How many of the last observations count, about."""
+
+_MAX_JUMP = 4.0
+"""An observation counts at most so many times the mean: a pause of the machine is no pace."""
 
 _FORGET_SECONDS = 60.0
 """Without an observation for so long, the next spike may be of other work."""
@@ -108,6 +111,8 @@ class PaceMeter:
         if now - self._observed_at > _FORGET_SECONDS:
             self._mean, self._count = 0.0, 0
         self._observed_at = now
+        if self._count >= _MIN_OBSERVATIONS:
+            seconds = min(seconds, self._mean * _MAX_JUMP)
         self._count = min(self._count + 1, _AVERAGE_OVER)
         self._mean += (seconds - self._mean) / self._count
 
@@ -233,17 +238,17 @@ class Place:
 
     def __init__(self, line: Line, caller: Caller) -> None:
         self._line = line
-        self._caller = caller
+        self.caller = caller
         self._entered_at: float | None = None
 
     def timeout_error(self) -> Overloaded:
         """The error of the caller if its deadline passes before its task has started."""
-        return self._line.timeout_error(self._caller)
+        return self._line.timeout_error(self.caller)
 
     async def take(self) -> None:
         """Wait for it, unless it is taken. Raises Overloaded."""
         if self._entered_at is None:
-            self._entered_at = await self._line.enter(self._caller)
+            self._entered_at = await self._line.enter(self.caller)
 
     def __enter__(self) -> Self:
         return self

@@ -54,10 +54,11 @@ class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
             le=19,
             description=(
                 "Nice value of the render processes. Above 0, HTTP workers get the CPU first, so "
-                "that cached images are served fast while all cores render."
+                "that cached images are served fast while all cores render. The higher it is, the "
+                "longer a render takes beside other busy programs."
             ),
         ),
-    ] = 15
+    ] = 5
 
     sandbox: Annotated[
         bool,

@@ -69,6 +69,7 @@ def _detect(
         detector=get_detector(request.context.models, request.context.detectors),
         subject=request.subject,
         decoded=request.decoded,
+        aspect_ratios=request.aspect_ratios,
     )
 
 
@@ -80,6 +81,7 @@ def _info(buffers: Sequence[SharedBuffer], request: DetectRequest, priority: Pri
         request.context.limits,
         detector=get_detector(request.context.models, request.context.detectors),
         subject=request.subject,
+        aspect_ratios=request.aspect_ratios,
     )
 
 

@@ -11,6 +11,7 @@ from proxy.cache.detections import DetectionCache
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache, source_tags
+from proxy.geometry import Size
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.results import Detection, ImageInfo
 from proxy.originals import Original, OriginalRef
@@ -24,6 +25,10 @@ from proxy.smartcrop.subject import Subject
 from proxy.telemetry.request_context import set_source
 
 Result = TypeVar("Result", Detection, ImageInfo)
+
+
+_INLINE_PROBE_BYTES = 65_536
+"""To read the header of a smaller original takes less time than to hand it to a thread."""
 
 
 class ProbeResult(Struct, frozen=True):
@@ -57,16 +62,22 @@ class Inspector:
         """Read the original's header; nothing is decoded."""
         fetched = await self._origins.get_original(source)
         body = fetched.original.body
-        return ProbeResult(await asyncio.to_thread(probe, body.view()), len(body))
+        if body.size <= _INLINE_PROBE_BYTES:
+            return ProbeResult(probe(body.view()), body.size)
+        return ProbeResult(await asyncio.to_thread(probe, body.view()), body.size)
 
-    async def detect(self, source: OriginalRef) -> Detection:
-        """Find the subject of an original."""
-        detection, _ = await self._inspect(DETECT, source)
+    async def detect(
+        self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()
+    ) -> Detection:
+        """Find the subject of an original, and place a crop for each aspect ratio."""
+        detection, _ = await self._inspect(DETECT, source, aspect_ratios)
         return detection
 
-    async def info(self, source: OriginalRef) -> tuple[ImageInfo, OriginRecord]:
-        """Describe an original; the record has its TTL."""
-        return await self._inspect(INFO, source)
+    async def info(
+        self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()
+    ) -> tuple[ImageInfo, OriginRecord]:
+        """Describe an original, with a crop for each aspect ratio; the record has its TTL."""
+        return await self._inspect(INFO, source, aspect_ratios)
 
     async def subject(
         self,
@@ -90,20 +101,28 @@ class Inspector:
         )
 
     async def _inspect(
-        self, task: TaskType[DetectRequest, Result], source: OriginalRef
+        self,
+        task: TaskType[DetectRequest, Result],
+        source: OriginalRef,
+        aspect_ratios: tuple[Size, ...],
     ) -> tuple[Result, OriginRecord]:
         return await self._single_flight.do(
-            f"{task.name}-{source.key}", partial(self._fetch_and_run, task, source)
+            "-".join((task.name, source.key, *map(str, aspect_ratios))),
+            partial(self._fetch_and_run, task, source, aspect_ratios),
         )
 
     async def _fetch_and_run(
-        self, task: TaskType[DetectRequest, Result], source: OriginalRef
+        self,
+        task: TaskType[DetectRequest, Result],
+        source: OriginalRef,
+        aspect_ratios: tuple[Size, ...],
     ) -> tuple[Result, OriginRecord]:
         set_source(source)
         fetched = await self._origins.get_original(source)
         subject = await self._detections.get(fetched.original)
         tags = source_tags(source, fetched.record)
-        return await self._run(task, fetched.original, subject, tags), fetched.record
+        found = await self._run(task, fetched.original, subject, tags, aspect_ratios=aspect_ratios)
+        return found, fetched.record
 
     async def _run(
         self,
@@ -113,6 +132,7 @@ class Inspector:
         tags: tuple[str, ...],
         *,
         decoded: DecodedOriginal | None = None,
+        aspect_ratios: tuple[Size, ...] = (),
         priority: Priority = "interactive",
     ) -> Result:
         """Run the task in a render process, and cache the subject if it was not known."""
@@ -120,7 +140,9 @@ class Inspector:
         with self._negative.guard(task.name, [original.digest]):
             found = await self._pool.run(
                 task,
-                DetectRequest(self._context, subject, decoded.info if decoded else None),
+                DetectRequest(
+                    self._context, subject, decoded.info if decoded else None, aspect_ratios
+                ),
                 [decoded.pixels if decoded else original.body],
                 priority=priority,
                 cpu_seconds=self._context.limits.render_timeout_seconds,

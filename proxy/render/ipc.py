@@ -7,7 +7,7 @@ beside it, and reads replies until one ends the task. It cancels the task by clo
     worker    ◀───── STARTED, DONE | FAILED | TOO_EXPENSIVE
     worker    ◀───── STARTED, the byte OUT_OF_CPU_TIME
 
-The message is trusted. The reply is not, because the render process has read what strangers sent:
+The message is trusted. The reply is not, because the render process has read an untrusted file:
 it is decoded as plain data only, a result of the declared type or an error class of `proxy.errors`.
 """
 

@@ -149,9 +149,7 @@ class RenderPool:
         with self._admission.place(priority, caller) as place:
             for _ in range(_MAX_TRIES):
                 try:
-                    return await self._run_once(
-                        message, buffers, priority, cpu_seconds, caller, place
-                    )
+                    return await self._run_once(message, buffers, priority, cpu_seconds, place)
                 except _ProcessDied:
                     self.outcomes["crashed"] += 1
                 except asyncio.CancelledError:
@@ -169,13 +167,12 @@ class RenderPool:
         buffers: Sequence[SharedBuffer | OutputBuffer],
         priority: Priority,
         cpu_seconds: float,
-        caller: Caller,
         place: Place,
     ) -> tuple[ReplyType, bytearray]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.setblocking(False)
             try:
-                with stage("queue"), caller.deadline.waiting(place.timeout_error):
+                with stage("queue"), place.caller.deadline.waiting(place.timeout_error):
                     self.queue_lengths[priority] += 1
                     try:
                         await self._take(place)
@@ -186,7 +183,7 @@ class RenderPool:
                         self.queue_lengths[priority] -= 1
                 self.running += 1
                 try:
-                    with stage("render"), self._count_failures(caller, started_at):
+                    with stage("render"), self._count_failures(place.caller, started_at):
                         return await self._wait_finished(connection, started_at, cpu_seconds)
                 finally:
                     self.running -= 1
@@ -270,8 +267,9 @@ class RenderPool:
         header = await _read_exactly(connection, 1)
         if header[0] == OUT_OF_CPU_TIME:
             raise _CpuTimeUsedUp
-        header += await _read_exactly(connection, REPLY_HEADER.size - 1)
-        number, size = REPLY_HEADER.unpack(header)
+        # Not appended to the first byte: the event loop may still hold the memory of that.
+        rest = await _read_exactly(connection, REPLY_HEADER.size - 1)
+        number, size = REPLY_HEADER.unpack(header + rest)
         try:
             reply = ReplyType(number)
         except ValueError as error:

@@ -49,6 +49,7 @@ logger = logging.getLogger("framekeep.render.process")
 
 EXIT_RECYCLED = 0
 EXIT_CALLER_GONE = 3
+EXIT_MONITOR_FAILED = 4
 
 _SOCKET_TIMEOUT_SECONDS = 10.0
 """For a worker to send its task, and to take the reply."""
@@ -267,6 +268,13 @@ class DisconnectMonitor:
                 self._current = None
 
     def _monitor(self) -> None:
+        try:
+            self._watch_for_ever()
+        except BaseException:  # without this thread no task would be ended: a fresh process has one
+            logger.exception("disconnect monitor failed")
+            os._exit(EXIT_MONITOR_FAILED)
+
+    def _watch_for_ever(self) -> NoReturn:
         while True:
             self._epoll.poll()
             with self._lock:

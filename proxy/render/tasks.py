@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from proxy.buffers import SharedBuffer
 from proxy.formats import FormatName
+from proxy.geometry import Size
 from proxy.imaging.results import Detection, ImageInfo, RenderResult
 from proxy.imaging.shrink_on_load import DecodedInfo
 from proxy.limits import Limits
@@ -62,12 +63,14 @@ class RenderRequest(Struct, frozen=True):
 class DetectRequest(Struct, frozen=True):
     """Detect the subject, or use ``subject`` where it is known already.
 
-    With ``decoded`` the buffer holds pixels that are decoded already.
+    With ``decoded`` the buffer holds pixels that are decoded already. A crop is placed for each of
+    the ``aspect_ratios``: that takes milliseconds, too long for the event loop of a worker.
     """
 
     context: RenderContext
     subject: Subject | None
     decoded: DecodedInfo | None = None
+    aspect_ratios: tuple[Size, ...] = ()
 
 
 class DecodeRequest(Struct, frozen=True):

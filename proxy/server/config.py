@@ -160,4 +160,4 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
                     "and no path, such as https://www.example.com"
                 )
         if "*" in self.allow_origins and len(self.allow_origins) > 1:
-            raise ValueError("allow_origins: * stands for all origins, so it must be alone")
+            raise ValueError("allow_origins: * means all origins, so it must be alone")

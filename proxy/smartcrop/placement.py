@@ -95,6 +95,11 @@ def place_crop(
     return Placement(box, top_kind(regions))
 
 
+def place_crops(subject: Subject, picture: Size, targets: Sequence[Size]) -> tuple[Placement, ...]:
+    """Place a crop for each target, in their order."""
+    return tuple(place_crop(subject, picture, target) for target in targets)
+
+
 def best_crop(subject: Subject, picture: Size) -> Placement:
     """Crop to the subject at its own aspect ratio, between 1:2 and 2:1."""
     area = area_of_interest(subject, picture)

@@ -4,7 +4,6 @@ A component is looked at by the worker that is asked, or reported by another pro
 the supervisor and the fork server leave a file for each of theirs that is not as it should be.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -43,12 +42,12 @@ class StatusFile:
 
     def read(self) -> ComponentStatus:
         """Return what was reported last; without a report all is well."""
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                return msgspec.json.decode(self._path.read_bytes(), type=ComponentStatus)
-            except (OSError, msgspec.DecodeError) as error:
-                return ComponentStatus("degraded", f"status unknown: {error}")
-        return OK
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=ComponentStatus)
+        except FileNotFoundError:
+            return OK
+        except (OSError, msgspec.DecodeError) as error:
+            return ComponentStatus("degraded", f"status unknown: {error}")
 
 
 Components = Mapping[str, Callable[[], ComponentStatus]]

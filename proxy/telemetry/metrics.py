@@ -75,7 +75,7 @@ BACKGROUND_TASKS = (
 """The tasks of HTTP workers that `proxy.telemetry.background` runs."""
 
 COMPONENTS = ("workers", "render_processes", "cache", "purge_listener")
-"""The components of a server; the last one only with a shared cache."""
+"""The components of a server; the last one works always where there is no shared cache."""
 
 DURATION_BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
@@ -207,6 +207,8 @@ class Metrics(Collector):
             registry=self._registry,
             multiprocess_mode="livemin",
         )
+        for component in COMPONENTS:
+            self.set_component(component, up=True)
 
         queue_length = gauge(
             "framekeep_render_queue_length",

@@ -16,6 +16,17 @@ TRANSFORM = "/image-transformation/v1/transform"
 HEALTH, METRICS, ADMIN = "/health/ready", "/metrics", "/admin/cache"
 
 
+READABLE = (  # by every page (Fetch standard, "CORS-safelisted response-header name")
+    *("cache-control", "content-language", "content-length", "content-type"),
+    *("expires", "last-modified", "pragma"),
+)
+UNNEEDED = (  # by pages: browsers obey these
+    *("access-control-allow-origin", "access-control-expose-headers", "timing-allow-origin"),
+    *("content-security-policy", "cross-origin-resource-policy", "x-content-type-options"),
+    *("connection", "date", "server", "vary"),
+)
+
+
 class Site:
     """A server, and a link that is a hit from its second request on."""
 
@@ -187,6 +198,23 @@ def test_a_page_may_call_an_api_with_its_key(listed: Site) -> None:
     )
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == ONE
+
+
+def test_every_header_of_an_answer_can_be_read(open_to_all: Site) -> None:
+    api = {"Ocp-Apim-Subscription-Key": KEY, "Content-Type": "application/octet-stream"}
+    answers = [
+        open_to_all.get(open_to_all.link),
+        open_to_all.get(f"{open_to_all.link.replace('resize', 'smart_crop:9')}"),
+        open_to_all.get("/_/debug/a:b"),
+        open_to_all.client.put("/_/a:b"),
+        open_to_all.client.post("/vision/v3.2/areaOfInterest", content=PNG, headers=api),
+        open_to_all.client.post("/vision/v3.2/areaOfInterest"),
+        open_to_all.client.post(TRANSFORM, headers={"Authorization": f"Bearer {KEY}"}),
+        open_to_all.client.post(TRANSFORM),
+    ]
+    for answer in answers:
+        exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+        assert answer.headers.keys() <= {*exposed, *READABLE, *UNNEEDED}
 
 
 @pytest.mark.parametrize("path", [HEALTH, METRICS, ADMIN])

@@ -5,7 +5,7 @@ import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -46,6 +46,7 @@ AUTOMATIC = SMALL.replace(b"/_/", b"/_/package:auto/")
 FAST_FIELDS = (
     b"accept: image/avif,image/webp",
     b"accept: image/webp;q=0.5, image/*",
+    b"accept: image/avif\r\naccept: image/webp",
     b"if-none-match: " + ETAG.encode(),
     b'if-none-match: W/"x", ' + ETAG.encode(),
     b'if-none-match: "x"',
@@ -124,15 +125,16 @@ class Stack:
         )
         native = NativeDialect(context)
         cache = ResponseCache(1_000_000)
-        now = lambda: 1000.0  # noqa: E731
+        now: Callable[[], float] = lambda: 1000.0  # noqa: E731
+        self.fast_path_clock = now
         images = ImagesEndpoint(native, self.service, stale=StaleConfig(), cache=cache, now=now)  # type: ignore[arg-type]
         self._endpoint = AccessLogMiddleware(images, "images", self.metrics, self.log)
-        fast_path = FastPath(cache, self._endpoint, self.metrics, now=now) if fast else None
+        fast_path = FastPath(cache, self._endpoint, self.metrics, now=self._fast_path_now)
         http: Any = partial(
             TimeoutHttpProtocol,
             read_timeout_seconds=15,
             write_timeout_seconds=30,
-            fast_path=fast_path,
+            fast_path=fast_path if fast else None,
         )
         config = uvicorn.Config(
             self._app,
@@ -148,6 +150,9 @@ class Stack:
         config.load()
         self.server = uvicorn.Server(config)
         self.server.lifespan = config.lifespan_class(config)
+
+    def _fast_path_now(self) -> float:
+        return self.fast_path_clock()
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.app_calls += 1
@@ -258,6 +263,28 @@ def test_unusual_requests_take_the_full_path(stacks: tuple[Stack, Stack], field:
     before = fast.app_calls
     fast.send(request(LARGE, field), LAST)
     assert fast.app_calls > before
+
+
+def test_a_failure_of_the_fast_path_is_counted_and_the_full_path_answers(
+    stacks: tuple[Stack, Stack], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> float:
+        raise ZeroDivisionError
+
+    fast, full = stacks
+    before, calls = fast.counts(), fast.app_calls
+    now, fast.fast_path_clock = fast.fast_path_clock, fail
+    try:
+        received = fast.send(request(SMALL), LAST)
+    finally:
+        fast.fast_path_clock = now
+    assert comparable(received) == comparable(full.send(request(SMALL), LAST))
+    assert fast.app_calls == calls + 2
+    counted = fast.counts() - before
+    assert counted["framekeep_fast_path_errors_total",] == 1
+    assert counted["framekeep_http_requests_total", ("handler", "images"), ("code", "200")] == 2
+    assert caplog.text.count("fast path failed") == 1
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_an_outdated_response_is_not_sent_again(stacks: tuple[Stack, Stack]) -> None:

@@ -18,7 +18,7 @@ DEAD = ComponentStatus("down", "no render processes: fork server exited with -9"
 async def request(
     path: str, not_ready: str = "", method: str = "GET", **statuses: ComponentStatus
 ) -> httpx.Response:
-    components = {name: partial(statuses.get, name, OK) for name in statuses}
+    components = {name: partial(statuses.__getitem__, name) for name in statuses}
     transport = httpx.ASGITransport(app=health_api(lambda: not_ready, components))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         return await client.request(method, path)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 from live_server import KEY, LiveServer, live_server
 from pictures import encode, scene
 
-from proxy.app import open_dialects
+from proxy.app import create_app, open_dialects
 from proxy.cli.sign import signed_path
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, InvalidLink
@@ -129,3 +130,10 @@ def test_the_dialects_parse_what_they_build(server: LiveServer) -> None:
 def test_an_invalid_prefix_stops_the_start(prefix: str) -> None:
     with pytest.raises(ConfigError, match="FRAMEKEEP_SERVER_PATH_PREFIX"):
         load({"FRAMEKEEP_SERVER_PATH_PREFIX": prefix})
+
+
+def test_a_prefix_cannot_hide_the_health_checks(tmp_path: Path) -> None:
+    changes = {"SERVER_PATH_PREFIX": "/Health/img", "CACHE_DIR": str(tmp_path)}
+    environment = {f"FRAMEKEEP_{name}": value for name, value in changes.items()}
+    with pytest.raises(ConfigError, match=r"FRAMEKEEP_SERVER_PATH_PREFIX.*healthcheck"):
+        create_app(settings(**environment))

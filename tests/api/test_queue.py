@@ -73,7 +73,7 @@ def test_a_failed_attempt_is_counted_and_its_next_time_is_known_to_all(tmp_path:
     scheduled = item.retry_at(5_000_000_000.0)
     (found,) = open_queue(tmp_path).schedule(10)
     assert found == scheduled
-    assert found.due == 5_000_000_000.0
+    assert found.due_at == 5_000_000_000.0
     again = claim(queue, found.name)
     assert (again.id, again.attempts, again.read()) == (item.id, 1, b"data")
 

@@ -152,11 +152,6 @@ def test_the_position_of_a_cover_may_be_smart_crop(server: LiveServer) -> None:
             "webhook_url is not allowed (source address not allowed: it is not public",
             "webhook_url",
         ),
-        (
-            {"file": INLINE, "operations": FLIP, "webhook_url": "https://1.1.1.1:22/"},
-            "webhook_url is not allowed (source port not allowed: 22)",
-            "webhook_url",
-        ),
     ],
 )  # fmt: skip
 def test_invalid_json_and_members_are_rejected(

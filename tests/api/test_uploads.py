@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from render_processes import wait_until
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -48,7 +49,8 @@ def uploads(
 
 
 def lies_in_memory(buffer: SharedBuffer) -> bool:
-    return os.readlink(f"/proc/self/fd/{buffer.descriptor}").startswith("/memfd:")
+    path = Path(f"/proc/self/fd/{buffer.descriptor}").readlink()
+    return str(path).startswith("/memfd:")
 
 
 async def receive(held: Uploads, body: bytes) -> SharedBuffer:
@@ -100,8 +102,7 @@ async def test_a_body_moves_to_memory_where_the_disk_is_full(tmp_path: Path) -> 
     )
     async with held.accept(request(bytes(900_000)), "", 1_000_000):  # takes the memory
         waiting = asyncio.create_task(receive(held, body))
-        while not held.memory._waiters:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: held.memory._waiters)
     stored = await waiting
     assert stored.read() == body
     assert stored.digest == SharedBuffer.from_bytes(body).digest
@@ -113,8 +114,7 @@ async def test_uploads_wait_for_memory_where_the_folder_cannot_be_written(tmp_pa
     held = uploads(tmp_path / "file", max_bytes=10_000, memory=1000)
     async with held.accept(request(bytes(600)), "", 1000):
         waiting = [asyncio.create_task(receive(held, bytes(600))) for _ in range(2)]
-        while len(held.memory._waiters) < 2:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: len(held.memory._waiters) == 2)
     assert all(map(lies_in_memory, await asyncio.gather(*waiting)))
 
 
@@ -210,7 +210,7 @@ async def test_a_waiter_is_refused_at_the_deadline(tmp_path: Path) -> None:
 async def test_what_a_client_sent_before_it_hung_up_is_freed(tmp_path: Path, memory: int) -> None:
     def open_descriptors() -> int:
         gc.collect()
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     held = uploads(tmp_path, memory=memory)
     await receive(held, b"1")  # the first thread of the loop opens a descriptor

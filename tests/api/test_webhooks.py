@@ -138,6 +138,23 @@ async def test_a_result_is_sent_once_and_removed_from_the_queue(
     assert origin.requests[0].headers["content-type"] == "application/json"
 
 
+async def test_bodies_are_encoded_outside_the_event_loop(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, threads = Receiver(origin), set()
+
+    def recording_make_body(outcome: ImageResult | ProxyError | None) -> bytes:
+        threads.add(threading.get_ident())
+        return make_body(outcome)
+
+    async with open_deliveries(tmp_path, FakeRenderer(b"result")) as deliveries:
+        deliveries._make_body = recording_make_body
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
 async def test_an_error_is_sent_too(origin: OriginServer, tmp_path: Path) -> None:
     receiver = Receiver(origin)
     service = FakeRenderer(NotAnImage("not an image"))
@@ -213,7 +230,7 @@ def resolver_of(*answers: str) -> Resolver:
         ("https://hook.example/", ["10.0.0.1"]),
     ],
 )
-async def test_a_receiver_on_a_private_network_is_refused(
+async def test_a_receiver_on_a_private_network_is_rejected(
     tmp_path: Path, url: str, addresses: list[str]
 ) -> None:
     service, resolver = FakeRenderer(b"result"), resolver_of(*addresses)
@@ -345,7 +362,7 @@ async def test_a_result_that_was_not_accepted_is_sent_by_the_next_server(
     assert other.requests == []
 
 
-async def test_without_room_for_the_result_it_is_rendered_for_each_attempt(
+async def test_a_result_that_cannot_be_stored_is_rendered_for_each_attempt(
     origin: OriginServer, tmp_path: Path
 ) -> None:
     receiver, service = Receiver(origin, 500), FakeRenderer(b"result" * 100)

@@ -47,7 +47,7 @@ def body_of(entry: Entry | None) -> bytes | None:
 class StoreSuite:
     @abstractmethod
     def make(self, folder: Path, clock: Clock, budget: int) -> Store:
-        """A store with a budget of so many bytes for each kind."""
+        """A store with a budget of ``budget`` bytes for each kind."""
 
     @pytest.fixture
     def anyio_backend(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from cache.suite import Clock, body_of
 from memory_store import MemoryStore
@@ -22,6 +23,7 @@ from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.shared import SharedCache
 from proxy.cache.store import All, ByTag, Cache, Entry, Kind
 from proxy.errors import StoreUnavailable
+from proxy.telemetry.components import OK
 
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 
@@ -159,6 +161,88 @@ async def test_a_foreign_object_among_the_purges_is_ignored(bucket: str) -> None
         await one.purge(ByTag("tag:a"))
         await other._apply_purges()
         assert await other.get("rendition", "key-1") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["zzz", "a b", "%zz", "9999999999.999999-deadbeef", "0000000000.000000-deadbeef", "ü", "x/y"],
+)
+async def test_an_odd_object_among_the_purges_ends_nothing_and_is_counted_once(
+    bucket: str, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    async with machine(bucket, clock) as one, machine(bucket, clock) as other:
+        for content in (b"foreign", msgspec.msgpack.encode([1e300, ["all"], False])):
+            await one._bucket.put(f"v2/purges/{name}", content)
+            clock.now += 10
+            await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
+            await one.purge(ByTag("tag:a"))
+            await other._apply_purges()
+            assert await other.get("rendition", "key-1") is None
+        assert other._background.failures["purge_listener"] <= 1
+        assert caplog.text.count("it is no purge") == other._background.failures["purge_listener"]
+
+
+async def test_a_purge_that_is_dated_in_the_future_hides_no_other(bucket: str) -> None:
+    clock, ahead = Clock(), Clock()
+    ahead.now += 7200
+    async with machine(bucket, ahead) as early, machine(bucket, clock) as one:
+        await early.purge(ByTag("tag:a"))
+        async with machine(bucket, clock) as other:
+            for number in range(3):
+                clock.now += 100
+                await other._local.put("rendition", "key-1", Entry(b"1", tags=("tag:b",)))
+                await one.purge(ByTag("tag:b"))
+                await other._apply_purges()
+                assert await other._local.get("rendition", "key-1") is None, number
+
+
+async def test_purges_that_no_entry_is_old_enough_for_leave_the_bucket(bucket: str) -> None:
+    clock = Clock()
+    async with machine(bucket, clock) as one:
+        await one.purge(ByTag("tag:old"))
+        clock.now += 31 * 86_400
+        await one.purge(ByTag("tag:new"))
+        await one._remove_old_purges()
+        (left,) = await one._bucket.list("v2/purges")
+        assert left > f"v2/purges/{clock.now - 3600:017.6f}"
+
+
+async def test_the_listener_is_degraded_without_the_bucket_and_down_after_a_bug(
+    bucket: str,
+) -> None:
+    gone = re.sub(r"endpoint=.*", "endpoint=http://127.0.0.1:1", bucket)
+    config = SharedCacheConfig(url=gone, write_timeout_seconds=1)
+    store = SharedCache(memory_cache(), config)
+    (look,) = store.components.values()
+    assert look() == OK
+    store.start()
+    await wait_until(lambda: look().state == "degraded")
+    assert "the bucket is not used" in look().detail
+    await store.close()
+
+    broken = FailsOnce(MemoryStore(10_000_000), 0)
+    store = SharedCache(broken, SharedCacheConfig(url=bucket))
+    (look,) = store.components.values()
+    store.start()
+    await wait_until(lambda: look().state == "down")
+    await wait_until(lambda: look() == OK)
+    await store.close()
+
+
+def cannot_encode() -> bytes:
+    raise MemoryError
+
+
+async def test_a_writer_returns_after_an_unexpected_error(bucket: str) -> None:
+    async with machine(bucket, Clock()) as store:
+        for queue in store._queues:
+            queue.put_nowait(("v2/rendition/x", cannot_encode))
+        await wait_written(store)
+        assert store._background.failures["shared_cache_writer"] == len(store._queues)
+        await store.put("rendition", "key-1", Entry(b"1"))
+        await wait_written(store)
+        assert await store._get_remote("rendition", "key-1") is not None
 
 
 class FailsOnce(MemoryCacheLayer):

@@ -165,7 +165,9 @@ def test_the_doctor_reports_what_works_and_what_does_not(tmp_path: Path) -> None
         rb"note +networks +sources may have public addresses, and those in 10.0.0.0/8",
         open_to_all.stdout,
     )
-    assert re.search(rb"bad +metrics +FRAMEKEEP_METRICS_ACCESS is keys, and .* nobody could", open_to_all.stdout)
+    assert re.search(
+        rb"bad +metrics +FRAMEKEEP_METRICS_ACCESS is keys, and .* nobody could", open_to_all.stdout
+    )
     assert re.search(rb"ok +tracing +turned off", open_to_all.stdout)
 
 

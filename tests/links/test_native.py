@@ -315,7 +315,7 @@ def test_an_unknown_alias_has_no_link() -> None:
         (f"frame:9000/{URL}", InvalidOperation, "<= 8192"),
         (f"frame:2e2/{URL}", InvalidOperation, "width_in_px"),
         (f"frame:1:1:cover:1/{URL}", InvalidOperation, "frame takes at most 3 values, not 4"),
-        (f"frame:1:fit=cover:1/{URL}", InvalidOperation, "stands after a named value"),
+        (f"frame:1:fit=cover:1/{URL}", InvalidOperation, "follows a named value and has no name"),
         (f"frame:1:width=2/{URL}", InvalidOperation, "width_in_px is given twice"),
         (f"frame:colour=red/{URL}", InvalidOperation, "frame has no field 'colour'"),
         (f"soften/{URL}", InvalidOperation, "sigma is missing"),
@@ -386,6 +386,21 @@ def test_link_options_are_parsed() -> None:
             expires=2000, filename="mütze.jpg", tags=("tag:u42",), debug=True
         ),
     )
+
+
+def test_a_link_names_its_fallback_image() -> None:
+    config = LinksConfig(
+        (KEY.hex(),), fallbacks={"avatar": URL}, presets={"small": "frame:40/fallback:avatar"}
+    )
+    shared = DialectContext(OperationRegistry(KINDS), config)
+    dialect = NativeDialect(shared)
+    for step in ("fallback:avatar", "preset:small"):
+        request = shared.make_request(URL, [step])
+        assert request.response_options.fallback == "avatar"
+        assert dialect.parse(dialect.build(request).encode()).key == request.key
+        assert "/fallback:avatar/" in dialect.build(request)
+    with pytest.raises(InvalidLink, match="the fallback images of this server are: avatar"):
+        shared.make_request(URL, ["fallback:photo"])
 
 
 def test_an_expired_link_names_its_time() -> None:

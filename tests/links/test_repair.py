@@ -71,9 +71,7 @@ REWRITINGS = {
         lambda path: quote(path, safe="/").encode(), rb"%(?!20)"
     ),
     "escaped once more": Rewriting(lambda path: quote(path, safe="/").encode()),
-    "escapes in lower case": Rewriting(
-        on_escapes(bytes.lower), rb"%(?:[a-f].|.[a-f])"
-    ),
+    "escapes in lower case": Rewriting(on_escapes(bytes.lower), rb"%(?:[a-f].|.[a-f])"),
     "plus for a space": Rewriting(lambda path: path.replace(b"%20", b"+"), rb"\+"),
     "space for a plus": Rewriting(lambda path: path.replace(b"+", b"%20"), rb"%20"),
 }

@@ -68,7 +68,7 @@ def test_a_float_without_fraction_is_an_integer_in_json() -> None:
         ("3:1:round:yes", "soften: twice: expected `bool`, got `str`"),
         ("3:size=4", "soften: size_in_px is given twice"),
         ("3:colour=red", "soften has no field 'colour'; its fields: size_in_px, strength"),
-        ("size=3:4", "soften: '4' stands after a named value and has no name"),
+        ("size=3:4", "soften: '4' follows a named value and has no name"),
         ("3:1:round:true:1:9", "soften takes at most 5 values, not 6"),
     ],
 )

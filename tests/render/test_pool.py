@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from render_processes import next_pid, render_processes, wait_exited, wait_until
-from renderer_tasks import BLUR, BUG, BYTES, DIE, FAIL, PRIORITY, SIZES, WAIT
+from renderer_tasks import BLOCK, BLUR, BUG, BYTES, DIE, FAIL, PRIORITY, SIZES, SLEEP, WAIT
 
 from proxy.buffers import SharedBuffer
 from proxy.caller import Caller, Deadline, serving
@@ -75,6 +75,27 @@ async def test_a_task_that_kills_two_processes_fails_and_others_go_on() -> None:
         with pytest.raises(RenderFailed):
             await pool.run(DIE, 0)
         assert pool.outcomes["crashed"] == 2
+        assert await pool.run(SIZES, 1) == [1]
+
+
+async def test_a_task_that_gets_no_cpu_time_ends_at_the_limit_of_the_clock() -> None:
+    async with render_processes() as (_, manager):
+        pool = RenderPool(manager.directory, wall_seconds=0.3)
+        with pytest.raises(DeadlineExceeded, match=r"0\.3 s after .*RENDER_WALL_TIMEOUT"):
+            await pool.run(SLEEP, 600)
+        assert await pool.run(SIZES, 1) == [1]
+        assert pool.outcomes["deadline"] == 1
+
+
+async def test_a_render_that_is_kept_from_the_cpu_is_not_ended_by_its_cpu_time() -> None:
+    async with render_processes() as (pool, _):
+        assert await pool.run(SLEEP, 0.5, cpu_seconds=0.1) == 0.5
+
+
+async def test_cpu_time_is_limited_where_a_call_blocks_the_interpreter() -> None:
+    async with render_processes() as (pool, _):
+        with pytest.raises(DeadlineExceeded, match="CPU"):
+            await pool.run(BLOCK, 10**9, cpu_seconds=0.1)
         assert await pool.run(SIZES, 1) == [1]
 
 

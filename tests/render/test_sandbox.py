@@ -62,9 +62,7 @@ async def test_the_environment_of_a_render_process_holds_no_secret(
     monkeypatch.setenv("FRAMEKEEP_LINKS_KEYS", "00112233445566778899aabbccddeeff")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     async with RenderProcessManager(RenderConfig(processes=1), handlers="sandbox_tasks") as manager:
-        environment = await RenderPool(manager.directory).run(
-            ENVIRONMENT, None
-        )
+        environment = await RenderPool(manager.directory).run(ENVIRONMENT, None)
     assert not [name for name in environment if name.startswith(("FRAMEKEEP", "AWS"))]
 
 

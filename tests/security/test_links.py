@@ -183,13 +183,14 @@ def test_a_nearly_right_signature_is_invalid(signed_server: LiveServer) -> None:
     assert len(signed_server.origin.requests) == request_count
 
 
-def test_a_signature_is_valid_for_exactly_these_bytes(signed_server: LiveServer) -> None:
+def test_a_signature_is_valid_for_no_other_link(signed_server: LiveServer) -> None:
     rest = signed_part(signed_server)
     good = Keyring([KEYS[0]]).sign(rest.encode())
     request_count = len(signed_server.origin.requests)
     changed = [
         *(rest + "?a", rest + "/", rest + "%20", "/" + rest, rest.replace("10", "11")),
-        *(rest.replace(":", "%3A"), rest.replace("fill", "Fill"), rest.replace("/a.", "/%61.")),
+        *(rest.replace("re", "%72e"), rest.replace("fill", "Fill"), rest.replace("/a.", "/%61.")),
+        *(rest.replace(":", "%3B"), rest.replace(":", "%253A"), rest.replace(":", "%0A:")),
         *(
             "/v:1" + rest,
             rest.replace("//127", "//127.0.0.1:1/127"),
@@ -202,6 +203,18 @@ def test_a_signature_is_valid_for_exactly_these_bytes(signed_server: LiveServer)
         check_response(response)
         assert response.status_code == 403, (other, response.text)
     assert len(signed_server.origin.requests) == request_count
+
+
+def test_a_link_that_a_proxy_has_rewritten_is_the_same_link(signed_server: LiveServer) -> None:
+    rest = signed_part(signed_server)
+    good = Keyring([KEYS[0]]).sign(rest.encode())
+    answers = [
+        get_signed(signed_server, good, sent)
+        for sent in (rest, rest.replace(":", "%3A"), rest.replace(":", "%3a").replace("//", "/"))
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert [answer.headers["x-cache"] for answer in answers[1:]] == ["hit", "hit"]
+    assert len({answer.content for answer in answers}) == 1
 
 
 def test_a_signature_by_another_key_is_invalid(signed_server: LiveServer) -> None:

@@ -1,4 +1,4 @@
-"""What cannot be started for a while comes back by itself, and readiness says so meanwhile.
+"""What cannot be started for a while recovers automatically, and readiness reports it meanwhile.
 
 The kernel refuses new processes here as it does on a busy machine: with RLIMIT_NPROC, and EAGAIN.
 """
@@ -49,8 +49,9 @@ def fork_server(server: Server) -> int:
 
 async def wait_ready(server: Server, text: str) -> dict[str, str]:
     """Wait for this status; the lines of its components."""
-    while (body := (await server.get("/health/ready")).json())["status"] != text:
-        pass
+    async with server.client() as client:
+        while (body := (await client.get("/health/ready")).json())["status"] != text:
+            pass
     components: dict[str, str] = body["components"]
     return components
 

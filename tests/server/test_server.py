@@ -55,7 +55,7 @@ class Server:
             return await client.get(path)
 
     async def workers(self, count: int) -> set[int]:
-        """The first so many workers that respond."""
+        """The first ``count`` workers that respond."""
         found: set[int] = set()
         while len(found) < count:
             found.add(int((await self.get("/")).text))

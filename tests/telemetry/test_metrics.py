@@ -79,9 +79,9 @@ def test_gauges_show_the_present_state(
     metrics: Metrics, value: Callable[..., float | None]
 ) -> None:
     metrics.requests_in_progress += 2
-    metrics.render_queue_length.set(3)
+    metrics.render_queue_length["expensive"].set(3)
     assert value("framekeep_http_requests_in_progress") == 2
-    assert value("framekeep_render_queue_length") == 3
+    assert value("framekeep_render_queue_length", priority="expensive") == 3
     metrics.requests_in_progress -= 1
     assert value("framekeep_http_requests_in_progress") == 1
     assert value("framekeep_workers") == 1

@@ -21,7 +21,8 @@ MetricsFiles(Path(directory), int(number)).use()
 metrics = Metrics(["images"])
 metrics.record_fetched_bytes(10)
 metrics.record_request("images", 200, "hit", 5, 0.002)
-metrics.render_queue_length.set(2)
+metrics.render_queue_length["expensive"].set(2)
+metrics.render_queue_wait["expensive"].set(float(lag))
 metrics.event_loop_lag.set(float(lag))
 metrics.flush()
 print("flushed", flush=True)
@@ -57,7 +58,9 @@ def test_workers_are_added_up(metrics: Metrics, tmp_path: Path) -> None:
         assert sample_value(metrics, "framekeep_fetched_bytes_total") == 20
         assert sample_value(metrics, f"{durations}_bucket", cache="hit", le="0.0025") == 2
         assert sample_value(metrics, f"{durations}_sum", cache="hit") == pytest.approx(0.004)
-        assert sample_value(metrics, "framekeep_render_queue_length") == 4
+        queue = "framekeep_render_queue"
+        assert sample_value(metrics, f"{queue}_length", priority="expensive") == 4
+        assert sample_value(metrics, f"{queue}_wait_seconds", priority="expensive") == 0.5
         assert sample_value(metrics, "framekeep_event_loop_lag_seconds") == 0.5
         assert sample_value(metrics, "framekeep_workers") == 2
 
@@ -68,7 +71,7 @@ def test_gauges_end_with_their_worker_and_counters_remain(metrics: Metrics, tmp_
             pass
         MetricsFiles(tmp_path, 1).remove_gauges()
         assert sample_value(metrics, "framekeep_fetched_bytes_total") == 20
-        assert sample_value(metrics, "framekeep_render_queue_length") == 2
+        assert sample_value(metrics, "framekeep_render_queue_length", priority="expensive") == 2
         assert sample_value(metrics, "framekeep_workers") == 1
 
 
@@ -82,6 +85,5 @@ def test_a_replacement_continues_the_counters_and_adds_no_files(
             assert sample_value(metrics, "framekeep_workers") == 1
             files |= {path.name for path in tmp_path.iterdir()}
         MetricsFiles(tmp_path, 0).remove_gauges()
-    assert files == {
-        f"{kind}_0.db" for kind in ("counter", "histogram", "gauge_livesum", "gauge_livemax")
-    }
+    kinds = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin")
+    assert files == {f"{kind}_0.db" for kind in kinds}

@@ -37,7 +37,6 @@ from proxy.api.http.uploads import UploadRoom, Uploads
 from proxy.geometry import Box, Size
 from proxy.imaging.results import Detection
 from proxy.originals import Upload
-from proxy.smartcrop.placement import best_crop, place_crop
 
 API_VERSIONS = (
     "2024-02-01",
@@ -128,7 +127,7 @@ class _AnalyzeEndpoint:
         _check_other_parameters(query)
         ratios = _ratios(query.get("smartcrops-aspect-ratios", ""))
         async with self._uploads.accept(request, client, self._max_bytes) as room:
-            detection = await self._detect(request, room)
+            detection = await self._detect(request, room, ratios)
         return json_response(
             request,
             {
@@ -138,13 +137,18 @@ class _AnalyzeEndpoint:
             },
         )
 
-    async def _detect(self, request: Request, room: UploadRoom) -> Detection:
+    async def _detect(
+        self, request: Request, room: UploadRoom, ratios: Sequence[float]
+    ) -> Detection:
         source = await read_source(request, self._max_bytes, room)
         if isinstance(source, Upload) and not source.body.size:
             raise self._invalid_size()
         probed = await cancel_on_disconnect(request.receive, self._service.probe(source))
         validate(probed, self._max_bytes, self._allowed_formats)
-        return await cancel_on_disconnect(request.receive, self._service.detect(source))
+        shapes = (Size(round(ratio * _RATIO_DENOMINATOR), _RATIO_DENOMINATOR) for ratio in ratios)
+        return await cancel_on_disconnect(
+            request.receive, self._service.detect(source, tuple(shapes))
+        )
 
     def error_response(self, request: Request, error: Exception) -> Response:
         azure_error = self._azure_error(error)
@@ -169,16 +173,11 @@ class _AnalyzeEndpoint:
 
 
 def _crops(detection: Detection, ratios: Sequence[float]) -> list[dict[str, object]]:
-    """Return the best crop of each aspect ratio; without ratios, of the subject's own."""
-    subject, size = detection.subject, detection.size
+    """Return the crop of each aspect ratio; without ratios, the one of the subject's own."""
     if not ratios:
-        box = best_crop(subject, size).box
+        box = detection.best_crop.box
         return [_crop(round(box.width / box.height, 2), box)]
-    shapes = [Size(round(ratio * _RATIO_DENOMINATOR), _RATIO_DENOMINATOR) for ratio in ratios]
-    return [
-        _crop(ratio, place_crop(subject, size, shape).box)
-        for ratio, shape in zip(ratios, shapes, strict=True)
-    ]
+    return [_crop(ratio, crop.box) for ratio, crop in zip(ratios, detection.crops, strict=True)]
 
 
 def _crop(ratio: float, box: Box) -> dict[str, object]:

@@ -25,6 +25,7 @@ from proxy.errors import (
     NotAnImage,
     SourceTooLarge,
 )
+from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.results import Detection
@@ -79,7 +80,9 @@ class ImageAnalyzer(Protocol):
     """Raises a ProxyError where there can be no result."""
 
     async def get_or_render(self, request: ImageRequest) -> ImageResult: ...
-    async def detect(self, source: OriginalRef) -> Detection: ...
+    async def detect(
+        self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()
+    ) -> Detection: ...
     async def probe(self, source: OriginalRef) -> ProbeResult: ...
 
 

@@ -45,7 +45,6 @@ from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
 from proxy.operations.smart_crop import SmartCrop
 from proxy.originals import OriginalRef
-from proxy.smartcrop.area_of_interest import area_of_interest
 
 VERSIONS = frozenset(("1.0", "2.0", "2.1", "3.0", "3.1", "3.2"))
 MAX_THUMBNAIL_SIDE = 1024
@@ -177,7 +176,7 @@ class _VisionEndpoints:
             source, header = await self._read_image(request, room)
             detection = await cancel_on_disconnect(request.receive, self._service.detect(source))
         size = detection.size
-        area = area_of_interest(detection.subject, size)
+        area = detection.area_of_interest
         body: dict[str, Any] = {
             "areaOfInterest": {"x": area.left, "y": area.top, "w": area.width, "h": area.height},
             "requestId": request.state.request_id,

@@ -145,5 +145,5 @@ def _open_unnamed(folder: Path) -> int:
         return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError:  # some file systems have no files without a name
         descriptor, name = tempfile.mkstemp(prefix=".upload-", dir=folder)
-        os.unlink(name)
+        Path(name).unlink()
         return descriptor

@@ -4,6 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
+from io import BytesIO
 from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
@@ -45,6 +46,9 @@ PATH = "/image-transformation/v1/transform"
 
 # A smaller body is parsed faster than a thread starts to.
 _THREAD_BYTES = 262_144
+
+_CHUNK_BYTES = 393_216
+"""A multiple of 3; it is encoded in about a millisecond."""
 
 _MAX_LARGE_BODIES = 2
 """Bodies above that size which are parsed at the same time, in memory."""
@@ -237,9 +241,7 @@ def transform_api(
     *,
     uploads: Uploads,
 ) -> ASGIApp:
-    endpoint = _TransformEndpoint(
-        service, webhooks, keys, parser, config, uploads=uploads
-    )
+    endpoint = _TransformEndpoint(service, webhooks, keys, parser, config, uploads=uploads)
     return api_router(
         [Route(PATH, endpoint.transform, methods=["POST"])],
         _error_response,
@@ -334,15 +336,17 @@ def webhook_body(outcome: ImageResult | errors.ProxyError | None) -> bytes:
 
 
 def _success_body(result: ImageResult, extra_members: bytes = b"") -> bytes:
-    """Encode without a JSON encoder, which would copy the image twice more."""
+    """Encode without a JSON encoder, which would copy the image twice more.
+
+    Call it in a thread. base64 is encoded in chunks, since no other thread runs meanwhile.
+    """
     media_type = FORMATS[result.rendition.format].media_type.encode()
-    return b"".join(
-        (
-            b'{"success":true,' + extra_members + b'"data":{"buffer":"',
-            b64encode(result.rendition.body),
-            b'","mime_type":"' + media_type + b'"}}',
-        )
-    )
+    body, image = BytesIO(), memoryview(result.rendition.body)
+    body.write(b'{"success":true,' + extra_members + b'"data":{"buffer":"')
+    for start in range(0, len(image), _CHUNK_BYTES):
+        body.write(b64encode(image[start : start + _CHUNK_BYTES]))
+    body.write(b'","mime_type":"' + media_type + b'"}}')
+    return body.getvalue()
 
 
 def _respond(

@@ -27,9 +27,9 @@ class DurableQueueFull(Exception):
 
 
 class ScheduledItem(NamedTuple):
-    """``due`` is in Unix seconds."""
+    """``due_at`` is in Unix seconds."""
 
-    due: float
+    due_at: float
     name: str
 
 
@@ -64,13 +64,13 @@ class QueueItem:
         self._descriptor = descriptor
         self._close = weakref.finalize(self, os.close, descriptor)
 
-    def retry_at(self, due: float) -> ScheduledItem:
+    def retry_at(self, due_at: float) -> ScheduledItem:
         """Count a failed attempt, and let any process claim the item when it is due."""
         name = f"{self.id}.{self.attempts + 1}"
-        os.utime(self._descriptor, (due, due))
+        os.utime(self._descriptor, (due_at, due_at))
         self._path = self._path.rename(self._path.with_name(name))
         self.release()
-        return ScheduledItem(due, name)
+        return ScheduledItem(due_at, name)
 
     def ack(self) -> None:
         """Remove the item: it is done."""
@@ -140,7 +140,9 @@ class DurableQueue:
 
     def schedule(self, limit: int) -> list[ScheduledItem]:
         """List up to that many items, the first to be due first. Raises OSError."""
-        return heapq.nsmallest(limit, (ScheduledItem(due, name) for name, due, _ in self._scan()))
+        return heapq.nsmallest(
+            limit, (ScheduledItem(due_at, name) for name, due_at, _ in self._scan())
+        )
 
     def write_file(self, path: Path, data: bytes, *, replaced: int | None = None) -> int:
         """Write the file of an item, and return its locked descriptor.

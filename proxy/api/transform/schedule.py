@@ -35,9 +35,9 @@ class Schedule:
 
     async def next_due(self) -> str:
         """Remove and return the name that is due first, once it is due."""
-        while not self._heap or self._heap[0].due > self._clock():
+        while not self._heap or self._heap[0].due_at > self._clock():
             self._added.clear()
-            seconds = self._heap[0].due - self._clock() if self._heap else _MAX_SLEEP_SECONDS
+            seconds = self._heap[0].due_at - self._clock() if self._heap else _MAX_SLEEP_SECONDS
             try:
                 async with asyncio.timeout(min(seconds, _MAX_SLEEP_SECONDS)):
                     await self._added.wait()

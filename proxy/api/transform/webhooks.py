@@ -206,8 +206,8 @@ class WebhookDeliveries:
             )
             await _finish(item.ack)
             return
-        due = time.time() + self._backoffs[item.attempts]
-        self._schedule.add(await _finish(lambda: item.retry_at(due)))
+        due_at = time.time() + self._backoffs[item.attempts]
+        self._schedule.add(await _finish(lambda: item.retry_at(due_at)))
 
     async def _render(self, request: ImageRequest, id: str) -> bytes:
         """Return the body to send; retry while overloaded, as the request has been accepted."""

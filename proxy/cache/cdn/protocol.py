@@ -11,7 +11,7 @@ _MAX_RESPONSE_BYTES = 65_536
 
 
 class CdnError(Exception):
-    """The CDN could not be reached, or refused; the message is for operators."""
+    """The CDN could not be reached, or rejected the purge; the message is for operators."""
 
 
 class CDN(Protocol):

@@ -53,7 +53,7 @@ def _segments(view: memoryview) -> Iterator[tuple[int, int]]:
             raise ValueError(f"no marker at {offset}")
         if marker == _END_OF_IMAGE:
             raise ValueError("ends before the first scan")
-        if marker == 0xFF:  # fill bytes may stand before a marker
+        if marker == 0xFF:  # fill bytes may precede a marker
             offset += 1
         elif marker in _WITHOUT_SEGMENT:
             offset += 2
