@@ -73,9 +73,7 @@ class OperationRegistry:
                     raise InvalidOperation(f"{name}: {field} is given twice", field=field)
                 texts[field] = text
             elif named:
-                raise InvalidOperation(
-                    f"{name}: {text!r} follows a named value and has no name"
-                )
+                raise InvalidOperation(f"{name}: {text!r} follows a named value and has no name")
             elif index >= len(fields):
                 raise InvalidOperation(
                     f"{name} takes at most {len(fields)} values, not {len(args)}"

@@ -66,9 +66,7 @@ class Inspector:
             return ProbeResult(probe(body.view()), body.size)
         return ProbeResult(await asyncio.to_thread(probe, body.view()), body.size)
 
-    async def detect(
-        self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()
-    ) -> Detection:
+    async def detect(self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()) -> Detection:
         """Find the subject of an original, and place a crop for each aspect ratio."""
         detection, _ = await self._inspect(DETECT, source, aspect_ratios)
         return detection
