@@ -46,18 +46,18 @@ from proxy.render.plan_renderer import PlanRenderer
 from proxy.render.pool import RenderPool
 from proxy.render.shared_decodes import SharedDecodes
 from proxy.render.tasks import RenderContext
+from proxy.runtime.background import BackgroundTasks, cancel
+from proxy.runtime.components import HasComponents
+from proxy.runtime.singleflight import SingleFlight
 from proxy.server.components import server_components
 from proxy.server.runtime_metrics import report_runtime_metrics
 from proxy.service import ImageService
-from proxy.singleflight import SingleFlight
 from proxy.smartcrop.registry import DETECTORS, DetectorSpec, detector_imports, detector_version
 from proxy.sources import SOURCES
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.router import SourceRouter
 from proxy.sources.source import SourceFactory
-from proxy.telemetry.background import BackgroundTasks, cancel
-from proxy.telemetry.components import HasComponents
 from proxy.telemetry.config import TracingConfig
 from proxy.telemetry.logging import AccessLog, configure
 from proxy.telemetry.metrics import Metrics

@@ -26,9 +26,9 @@ from proxy.errors import ConfigError
 from proxy.limits import Limits
 from proxy.links.config import LinksConfig
 from proxy.render.config import RenderConfig
-from proxy.runtime import RuntimeConfig
+from proxy.runtime.config import RuntimeConfig
+from proxy.runtime.service_links import is_service_link
 from proxy.server.config import ServerConfig
-from proxy.service_links import is_service_link
 from proxy.smartcrop.models import ModelsConfig
 from proxy.sources.config import SourceConfig
 from proxy.telemetry.config import LogConfig, TracingConfig

@@ -15,14 +15,7 @@ from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache, restore_error, source_tags
 from proxy.cache.refresh import BackgroundRefresh
 from proxy.cache.renditions import RenditionCache, StoredRendition
-from proxy.caller import Caller, Deadline, current_caller, serving
-from proxy.errors import (
-    CapacityError,
-    DeadlineExceeded,
-    SourceDenied,
-    SourceFailed,
-    SourceTimedOut,
-)
+from proxy.errors import CapacityError, DeadlineExceeded, SourceDenied, SourceFailed, SourceTimedOut
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.results import Detection, ImageInfo, Rendition
@@ -30,8 +23,9 @@ from proxy.originals import OriginalRef
 from proxy.render.inspector import Inspector, ProbeResult
 from proxy.render.plan_renderer import PlanRenderer
 from proxy.render.scheduling import Priority
-from proxy.singleflight import SingleFlight
-from proxy.telemetry.background import BackgroundTasks
+from proxy.runtime.background import BackgroundTasks
+from proxy.runtime.caller import Caller, Deadline, current_caller, serving
+from proxy.runtime.singleflight import SingleFlight
 from proxy.telemetry.request_context import record_cache, set_source, stage
 
 

@@ -27,8 +27,8 @@ from proxy.render.ipc import TaskHandler, TaskType, handlers_by_name
 from proxy.render.pool import RenderPool
 from proxy.render.scheduling import Priority
 from proxy.render.tasks import RenderContext
+from proxy.runtime.singleflight import SingleFlight
 from proxy.service import ImageResult
-from proxy.singleflight import SingleFlight
 from proxy.sources.http import HttpSource
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import SsrfPolicy

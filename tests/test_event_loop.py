@@ -23,7 +23,7 @@ from proxy.geometry import Size
 from proxy.imaging.results import Rendition
 from proxy.limits import Limits
 from proxy.originals import Original, Upload, digest
-from proxy.singleflight import SingleFlight
+from proxy.runtime.singleflight import SingleFlight
 from proxy.smartcrop.placement import place_crops
 from proxy.smartcrop.subject import Region, Subject
 from proxy.sources.http import HttpSource

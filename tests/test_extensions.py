@@ -9,14 +9,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from extension_examples import (
-    PING,
-    DictStore,
-    DrawnSource,
-    RecordingCdn,
-    ShortDialect,
-    Stripe,
-)
+from extension_examples import PING, DictStore, DrawnSource, RecordingCdn, ShortDialect, Stripe
 from PIL import Image
 from starlette.routing import Router
 

@@ -1,16 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.geometry import (
-    Box,
-    Size,
-    anchor,
-    contain,
-    cover,
-    largest_window,
-    resolve_size,
-    zoom_to,
-)
+from proxy.geometry import Box, Size, anchor, contain, cover, largest_window, resolve_size, zoom_to
 
 sides = st.integers(1, 100_000)
 sizes = st.builds(Size, sides, sides)

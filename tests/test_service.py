@@ -17,7 +17,6 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.negative import NegativeCache
 from proxy.cache.store import All, ByTag, ByTagPrefix, Store
-from proxy.caller import Caller, Deadline, current_caller, serving
 from proxy.errors import (
     BrokenImage,
     CapacityError,
@@ -37,6 +36,7 @@ from proxy.operations.resize import Resize
 from proxy.originals import SourceRef
 from proxy.render.admission import Line, Place
 from proxy.render.tasks import DetectRequest
+from proxy.runtime.caller import Caller, Deadline, current_caller, serving
 
 pytestmark = pytest.mark.anyio
 

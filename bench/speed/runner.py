@@ -13,14 +13,7 @@ from pathlib import Path
 
 import proc_stats
 from image_checks import WrongImage, decode_checked, reference_images, ssim
-from load_generator import (
-    LoadResult,
-    Request,
-    WrongResponse,
-    generate_load,
-    get_request,
-    send_once,
-)
+from load_generator import LoadResult, Request, WrongResponse, generate_load, get_request, send_once
 from measure import (
     CORES,
     Measurements,

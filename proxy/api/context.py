@@ -13,9 +13,9 @@ from proxy.api.http.uploads import Uploads
 from proxy.cache.purge import PurgeService
 from proxy.cache.store import Cache
 from proxy.operations.registry import OperationRegistry
+from proxy.runtime.background import BackgroundTasks
+from proxy.runtime.components import Components
 from proxy.service import ImageService
-from proxy.telemetry.background import BackgroundTasks
-from proxy.telemetry.components import Components
 from proxy.telemetry.metrics import Metrics
 
 T = TypeVar("T")

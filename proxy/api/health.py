@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from proxy.api.context import ApiContext
 from proxy.api.http.problems import error_headers, html_safe_json
 from proxy.api.http.routing import api_router
-from proxy.telemetry.components import NO_COMPONENTS, Components, ComponentStatus
+from proxy.runtime.components import NO_COMPONENTS, Components, ComponentStatus
 from proxy.telemetry.logging import redact
 
 LIVE = "/health/live"

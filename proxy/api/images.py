@@ -28,7 +28,6 @@ from proxy.api.response_cache import CachedResponse, ResponseCache, ResponseKey,
 from proxy.cache.cache_tags import cdn_tags
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.origin_cache import url_tags
-from proxy.caller import Caller, Deadline, serving
 from proxy.errors import ImageError, ProxyError, SourceError
 from proxy.formats import FORMATS
 from proxy.geometry import Size
@@ -38,6 +37,7 @@ from proxy.links.dialect import Dialect
 from proxy.links.fallback import Fallbacks
 from proxy.originals import OriginalRef, SourceRef, digest
 from proxy.render.scheduling import Priority
+from proxy.runtime.caller import Caller, Deadline, serving
 from proxy.service import ImageResult
 from proxy.sources.net.via import has_own_via
 from proxy.telemetry.request_context import (

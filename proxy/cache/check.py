@@ -1,7 +1,7 @@
 """Look at the cache folder again and again, whether or not requests need it."""
 
 from proxy.cache.store import Kind, SupportsStats
-from proxy.telemetry.components import OK, Components, ComponentStatus
+from proxy.runtime.components import OK, Components, ComponentStatus
 
 CHECK_SECONDS = 5.0
 

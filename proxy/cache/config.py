@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.store import Kind
 from proxy.errors import ConfigError
-from proxy.private_folder import locate_private_folder
+from proxy.runtime.private_folder import locate_private_folder
 from proxy.sources.net.object_store import check_location
 
 Bytes = Annotated[int, Meta(ge=1024 * 1024, le=2**60)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from proxy.cache.sqlite import StorageError
 from proxy.cache.store import ChangeToken, Kind
 from proxy.errors import ConfigError
-from proxy.private_folder import create_private_folder
+from proxy.runtime.private_folder import create_private_folder
 
 _COUNTERS = 4096
 _COUNTER_BYTES = 8

@@ -8,7 +8,7 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.shared import SharedCache
 from proxy.cache.store import Cache, Store
-from proxy.telemetry.background import BackgroundTasks
+from proxy.runtime.background import BackgroundTasks
 
 
 def open_cache(

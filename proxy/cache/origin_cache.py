@@ -32,7 +32,7 @@ from proxy.cache.freshness import (
 from proxy.cache.store import Cache
 from proxy.errors import SourceDenied, SourceError, SourceFailed, SourceTimedOut
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
-from proxy.singleflight import SingleFlight
+from proxy.runtime.singleflight import SingleFlight
 from proxy.sources.source import Source, require_body
 from proxy.telemetry.request_context import count_fetched_bytes, record_cache, stage
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine
 
 from proxy.errors import ProxyError
-from proxy.telemetry.background import BackgroundTasks, cancel
+from proxy.runtime.background import BackgroundTasks, cancel
 
 log = logging.getLogger("framekeep.cache.refresh")
 

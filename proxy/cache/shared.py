@@ -30,19 +30,11 @@ from proxy.buffers import SharedBuffer
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.envelope import CorruptEntry, Envelope
 from proxy.cache.purge_log import PurgeLog
-from proxy.cache.store import (
-    Cache,
-    CacheStats,
-    ChangeToken,
-    Entry,
-    Kind,
-    Selector,
-    VerifyReport,
-)
+from proxy.cache.store import Cache, CacheStats, ChangeToken, Entry, Kind, Selector, VerifyReport
 from proxy.errors import StoreUnavailable
+from proxy.runtime.background import BackgroundTasks, TaskFailed, cancel, describe
+from proxy.runtime.components import OK, Components, ComponentStatus
 from proxy.sources.net.object_store import open_bucket
-from proxy.telemetry.background import BackgroundTasks, TaskFailed, cancel, describe
-from proxy.telemetry.components import OK, Components, ComponentStatus
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

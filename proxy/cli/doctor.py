@@ -14,6 +14,7 @@ from importlib import metadata
 
 from msgspec import structs
 
+from proxy.cli.startup_checks import CheckResult, run_startup_checks
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, ProxyError
 from proxy.imaging.advisories import library_versions, vulnerabilities
@@ -22,7 +23,6 @@ from proxy.render.manager import RenderProcessManager
 from proxy.render.pool import RenderPool
 from proxy.render.process import PING
 from proxy.smartcrop.registry import detector_imports
-from proxy.startup_checks import CheckResult, run_startup_checks
 
 EXAMPLES = """\
 example:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from proxy.config import load
 from proxy.errors import SourceFailed
-from proxy.private_folder import expand_home
+from proxy.runtime.private_folder import expand_home
 
 EXAMPLES = """\
 examples:

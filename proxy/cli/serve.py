@@ -15,12 +15,12 @@ from importlib.resources import files
 import msgspec
 
 from proxy.app import from_environment
+from proxy.cli.startup_checks import run_startup_checks
 from proxy.config import Settings, load
 from proxy.render.child_process import ForkedProcess
 from proxy.render.manager import RenderProcessManager
 from proxy.server.supervisor import serve
 from proxy.smartcrop.registry import detector_imports
-from proxy.startup_checks import run_startup_checks
 from proxy.telemetry.logging import configure
 
 logger = logging.getLogger("framekeep.serve")

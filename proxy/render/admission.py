@@ -17,9 +17,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from proxy.caller import Caller
 from proxy.errors import Overloaded
 from proxy.render.scheduling import PRIORITIES, Priority, priorities_for_slot
+from proxy.runtime.caller import Caller
 
 Item = TypeVar("Item")
 

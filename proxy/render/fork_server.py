@@ -29,7 +29,7 @@ from proxy.render.config import RenderConfig
 from proxy.render.ipc import COMPONENT, REPLACED, handlers_by_name
 from proxy.render.process import EXIT_CALLER_GONE, EXIT_RECYCLED, RenderProcess
 from proxy.render.scheduling import PRIORITIES
-from proxy.telemetry.components import OK, ComponentStatus, StatusFile
+from proxy.runtime.components import OK, ComponentStatus, StatusFile
 from proxy.telemetry.config import LogConfig
 from proxy.telemetry.logging import configure
 

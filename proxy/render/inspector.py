@@ -20,7 +20,7 @@ from proxy.render.pool import RenderPool
 from proxy.render.scheduling import Priority
 from proxy.render.shared_decodes import DecodedOriginal
 from proxy.render.tasks import DETECT, INFO, DetectRequest, RenderContext
-from proxy.singleflight import SingleFlight
+from proxy.runtime.singleflight import SingleFlight
 from proxy.smartcrop.subject import Subject
 from proxy.telemetry.request_context import set_source
 

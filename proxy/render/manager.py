@@ -27,8 +27,8 @@ from proxy.render.child_process import wait_exit
 from proxy.render.config import RenderConfig
 from proxy.render.ipc import COMPONENT, REPLACED, socket_path
 from proxy.render.scheduling import PRIORITIES
-from proxy.telemetry.background import BackgroundTasks, TaskFailed, describe
-from proxy.telemetry.components import ComponentStatus, StatusFile
+from proxy.runtime.background import BackgroundTasks, TaskFailed, describe
+from proxy.runtime.components import ComponentStatus, StatusFile
 from proxy.telemetry.config import LogConfig
 
 logger = logging.getLogger("framekeep.render.manager")

@@ -26,7 +26,6 @@ from pathlib import Path
 import msgspec
 
 from proxy.buffers import OutputBuffer, SharedBuffer
-from proxy.caller import Caller, current_caller
 from proxy.errors import DeadlineExceeded, Overloaded, RenderFailed
 from proxy.render.admission import Admission, Place
 from proxy.render.ipc import (
@@ -43,6 +42,7 @@ from proxy.render.ipc import (
     socket_path,
 )
 from proxy.render.scheduling import PRIORITIES, FailureTracker, Priority
+from proxy.runtime.caller import Caller, current_caller
 from proxy.telemetry.request_context import stage
 
 _DEADLINE_GRACE_SECONDS = 5.0

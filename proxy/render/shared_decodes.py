@@ -33,7 +33,7 @@ from proxy.render.recent_requests import RecentRequests
 from proxy.render.scheduling import Priority
 from proxy.render.shared_memory import SharedMemoryRegistry
 from proxy.render.tasks import DECODE, DecodeRequest, RenderContext
-from proxy.singleflight import SingleFlight
+from proxy.runtime.singleflight import SingleFlight
 from proxy.telemetry.request_context import record_cache
 
 _MAX_BYTES = 64 * 1024 * 1024

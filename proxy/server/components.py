@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from proxy.render.ipc import COMPONENT as RENDER_PROCESSES
-from proxy.telemetry.components import Components, StatusFile
+from proxy.runtime.components import Components, StatusFile
 
 WORKERS = "workers"
 """The HTTP workers, as the supervisor sees them."""

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from proxy.render.pool import RenderPool
-from proxy.telemetry.background import BackgroundTasks, cancel
-from proxy.telemetry.components import NO_COMPONENTS, OK, Components
+from proxy.runtime.background import BackgroundTasks, cancel
+from proxy.runtime.components import NO_COMPONENTS, OK, Components
 from proxy.telemetry.metrics import Metrics
 
 _INTERVAL_SECONDS = 1.0

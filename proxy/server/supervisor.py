@@ -26,6 +26,8 @@ from tempfile import TemporaryDirectory
 from proxy.errors import ConfigError
 from proxy.render.child_process import ForkedProcess, wait_exit
 from proxy.render.manager import RenderProcessManager
+from proxy.runtime.background import BackgroundTasks, TaskFailed
+from proxy.runtime.components import OK, ComponentStatus, StatusFile
 from proxy.server.components import WORKERS
 from proxy.server.config import ServerConfig
 from proxy.server.listener import backlog_length, listen, stop_accepting
@@ -38,8 +40,6 @@ from proxy.server.worker import (
     AppFactory,
     run,
 )
-from proxy.telemetry.background import BackgroundTasks, TaskFailed
-from proxy.telemetry.components import OK, ComponentStatus, StatusFile
 from proxy.telemetry.metrics import MetricsFiles
 
 logger = logging.getLogger("framekeep.server.supervisor")

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from proxy.errors import ConfigError
-from proxy.private_folder import expand_home
+from proxy.runtime.private_folder import expand_home
 
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 

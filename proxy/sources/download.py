@@ -2,39 +2,54 @@
 
 import asyncio
 import weakref
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 from proxy.buffers import Buffer, SharedBufferWriter
-from proxy.byte_budget import ByteBudget
 from proxy.errors import Overloaded, SourceTooLarge
 from proxy.originals import Original, OriginMetadata
+from proxy.runtime.byte_budget import ByteBudget
 
 MAX_INFLIGHT_BYTES = 256 * 1024 * 1024
+
+_WHAT = "originals in flight (FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
 
 
 class DownloadBudget:
     """Memory for originals in flight: from their first byte until nothing needs them any more.
 
-    ``max_bytes`` is for one original, ``max_inflight_bytes`` for all at a time. A download for
-    which there is no memory waits; only an original of unknown size can be refused on the way.
+    ``max_bytes`` is for one original, ``max_inflight_bytes`` for all at a time, and half of that
+    for those of one host, because a slow host holds them for long. A download for which there is
+    no memory waits; only an original of unknown size can be refused on the way.
     """
 
     def __init__(self, max_bytes: int, max_inflight_bytes: int = MAX_INFLIGHT_BYTES) -> None:
         self._max_bytes = max_bytes
-        self.memory = ByteBudget(
-            max_inflight_bytes, "originals in flight (FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
-        )
+        self._host_bytes = max(max_bytes, max_inflight_bytes // 2)
+        self._hosts: WeakValueDictionary[str, ByteBudget] = WeakValueDictionary()
+        self.memory = ByteBudget(max_inflight_bytes, _WHAT)
 
-    async def wait_for_room(self) -> None:
+    async def wait_for_room(self, host: str = "") -> None:
         """Wait until there is memory, before a source is asked: a wait would count as its own.
 
         Raises Overloaded at the deadline of the current caller.
         """
-        self.memory.release(await self.memory.acquire(1))
+        for budget in self._budgets(host):
+            budget.release(await budget.acquire(1))
 
-    def start(self) -> "Download":
-        return Download(self)
+    def start(self, host: str = "") -> "Download":
+        """Begin a download; ``host`` where it comes from one that may be slow."""
+        return Download(self, self._budgets(host))
+
+    def _budgets(self, host: str) -> Sequence[ByteBudget]:
+        """What a download takes its memory from, in this order."""
+        if not host:
+            return (self.memory,)
+        share = self._hosts.get(host) or ByteBudget(self._host_bytes, f"{_WHAT} from one host")
+        self._hosts[host] = share
+        return (share, self.memory)
 
     def check_size(self, size: int) -> None:
         """Raise SourceTooLarge for an original of more bytes than one may have."""
@@ -48,8 +63,10 @@ class DownloadBudget:
 class Download:
     """One original being downloaded, and its memory."""
 
-    def __init__(self, budget: DownloadBudget) -> None:
+    def __init__(self, budget: DownloadBudget, memory: Sequence[ByteBudget]) -> None:
+        """``memory`` are the budgets that each byte is taken from."""
         self._budget = budget
+        self._memory = memory
         self._writer = SharedBufferWriter()
         self._reserved = 0
 
@@ -62,7 +79,7 @@ class Download:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._budget.memory.release(self._reserved)
+        _release(self._memory, self._reserved)
 
     @property
     def size(self) -> int:
@@ -75,16 +92,27 @@ class Download:
         Raises SourceTooLarge, or Overloaded at the deadline of the current caller.
         """
         self._budget.check_size(size)
-        self._reserved += await self._budget.memory.acquire(size)
+        await self._reserve(size)
+
+    async def _reserve(self, size: int) -> None:
+        taken: list[ByteBudget] = []
+        try:
+            for budget in self._memory:
+                await budget.acquire(size)
+                taken.append(budget)
+        except BaseException:
+            _release(taken, size)
+            raise
+        self._reserved += size
 
     def expect_in_thread(
         self, size: int, loop: asyncio.AbstractEventLoop, timeout_seconds: float
     ) -> None:
         """The same for a thread beside the event loop."""
         self._budget.check_size(size)
-        waiting = asyncio.run_coroutine_threadsafe(self._budget.memory.acquire(size), loop)
+        waiting = asyncio.run_coroutine_threadsafe(self._reserve(size), loop)
         try:
-            self._reserved += waiting.result(timeout_seconds)
+            waiting.result(timeout_seconds)
         except TimeoutError as error:
             waiting.cancel()
             raise Overloaded(f"no memory for originals within {timeout_seconds:g} s") from error
@@ -94,17 +122,29 @@ class Download:
         size = self.size + len(chunk)
         self._budget.check_size(size)
         if size > self._reserved:
-            if not self._budget.memory.try_acquire(size - self._reserved):
+            self._try_reserve(size - self._reserved)
+        self._writer.write(chunk)
+
+    def _try_reserve(self, size: int) -> None:
+        taken: list[ByteBudget] = []
+        for budget in self._memory:
+            if not budget.try_acquire(size):
+                _release(taken, size)
                 raise Overloaded(
                     "no memory for an original of unknown size; try again "
                     "(FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
                 )
-            self._reserved = size
-        self._writer.write(chunk)
+            taken.append(budget)
+        self._reserved += size
 
     def finish(self, metadata: OriginMetadata) -> Original:
         """Complete the original, which has its memory as long as it exists."""
         body = self._writer.finish()
-        weakref.finalize(body, self._budget.memory.release, min(body.size, self._reserved))
-        self._reserved -= min(body.size, self._reserved)
+        weakref.finalize(body, _release, self._memory, body.size)
+        self._reserved -= body.size
         return Original(body, body.digest, metadata)
+
+
+def _release(budgets: Iterable[ByteBudget], size: int) -> None:
+    for budget in budgets:
+        budget.release(size)

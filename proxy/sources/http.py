@@ -11,13 +11,7 @@ from http import HTTPStatus
 
 from msgspec.structs import replace
 
-from proxy.errors import (
-    InvalidSource,
-    SourceDenied,
-    SourceFailed,
-    SourceForbidden,
-    SourceNotFound,
-)
+from proxy.errors import InvalidSource, SourceDenied, SourceFailed, SourceForbidden, SourceNotFound
 from proxy.limits import Limits
 from proxy.originals import (
     NotModified,
@@ -70,7 +64,7 @@ class HttpSource:
         url = parse_url(ref.text)
         headers = forwardable_headers(ref.headers)
         timeout_seconds = self._limits.fetch_timeout_seconds
-        await self._downloads.wait_for_room()
+        await self._downloads.wait_for_room(url.host)
         async with fetch_timeout(min(ref.timeout_seconds or timeout_seconds, timeout_seconds)):
             return await self._fetch_with_retries(url, headers, validators)
 
@@ -96,7 +90,7 @@ class HttpSource:
             sent = (*headers, *_conditions(validators))
             async with self._client.request("GET", url, sent) as response:
                 if response.status not in _REDIRECTS:
-                    return await self._receive(response, validators)
+                    return await self._receive(response, url.host, validators)
                 location = response.location()
             previous, url = url, _next_hop(url, location)
             if url in visited:
@@ -111,7 +105,7 @@ class HttpSource:
                 headers = ()  # meant for the first server alone, also if a redirect leads back
 
     async def _receive(
-        self, response: HttpResponse, validators: Validators | None
+        self, response: HttpResponse, host: str, validators: Validators | None
     ) -> Original | NotModified:
         if response.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
             return NotModified(_metadata(response, validators))
@@ -119,7 +113,7 @@ class HttpSource:
         for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
             if response.header(name).strip().lower() not in ("", plain):
                 raise SourceFailed("source sent an encoded body, which the request ruled out")
-        with self._downloads.start() as download:
+        with self._downloads.start(host) as download:
             length = response.header("Content-Length")
             await download.expect(int(length) if length.isdigit() else 0)
             async for chunk in response.chunks():

@@ -72,7 +72,7 @@ BACKGROUND_TASKS = (
     "webhook_delivery",
     "webhook_poll",
 )
-"""The tasks of HTTP workers that `proxy.telemetry.background` runs."""
+"""The tasks of HTTP workers that `proxy.runtime.background` runs."""
 
 COMPONENTS = ("workers", "render_processes", "cache", "purge_listener")
 """The components of a server; the last one works always where there is no shared cache."""

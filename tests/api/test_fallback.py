@@ -11,10 +11,10 @@ from live_server import LiveServer, live_server
 from pictures import decode, encode, plain, scene
 
 from proxy.cache.cache_tags import cdn_tag
+from proxy.cli.startup_checks import run_startup_checks
 from proxy.config import load
 from proxy.errors import ConfigError
 from proxy.links.config import LinksConfig
-from proxy.startup_checks import run_startup_checks
 
 PNG = encode(scene())
 RED, BLUE = (encode(plain(60, 60, color)) for color in ((255, 0, 0), (0, 0, 255)))

@@ -6,7 +6,7 @@ import httpx2 as httpx
 import pytest
 
 from proxy.api.health import LIVE, READY, health_api
-from proxy.telemetry.components import OK, ComponentStatus
+from proxy.runtime.components import OK, ComponentStatus
 
 pytestmark = pytest.mark.anyio
 

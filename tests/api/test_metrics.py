@@ -5,9 +5,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as parse_openmetrics,
-)
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_prometheus
 
 from proxy.api.metrics import MetricsConfig, MetricsEndpoint

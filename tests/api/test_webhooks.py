@@ -22,11 +22,11 @@ from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
 from proxy.operations.smart_crop import SmartCrop
 from proxy.originals import SourceRef, Upload
+from proxy.runtime.background import BackgroundTasks
 from proxy.service import ImageResult
 from proxy.sources.net.dns import Resolver
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import SsrfPolicy
-from proxy.telemetry.background import BackgroundTasks
 
 pytestmark = pytest.mark.anyio
 

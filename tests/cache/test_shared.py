@@ -23,7 +23,7 @@ from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.shared import SharedCache
 from proxy.cache.store import All, ByTag, Cache, Entry, Kind
 from proxy.errors import StoreUnavailable
-from proxy.telemetry.components import OK
+from proxy.runtime.components import OK
 
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 

@@ -5,10 +5,10 @@ from importlib import metadata
 import pytest
 
 from proxy.cli.doctor import check_versions
+from proxy.cli.startup_checks import STARTUP_CHECKS
 from proxy.config import Settings
 from proxy.errors import ConfigError
 from proxy.sources.config import SourceConfig
-from proxy.startup_checks import STARTUP_CHECKS
 
 INSTALLED = {"lamp": "3.14.5", "switch": "2.0", "plug": "0.9.1"}
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.caller import Caller, Deadline
 from proxy.errors import Overloaded
 from proxy.render.admission import MAX_RETRY_AFTER_SECONDS, Admission, FairQueue, Line, PaceMeter
+from proxy.runtime.caller import Caller, Deadline
 
 pytestmark = pytest.mark.anyio
 

@@ -11,9 +11,9 @@ from render_processes import next_pid, render_processes, wait_exited, wait_until
 from renderer_tasks import BLOCK, BLUR, BUG, BYTES, DIE, FAIL, PRIORITY, SIZES, SLEEP, WAIT
 
 from proxy.buffers import SharedBuffer
-from proxy.caller import Caller, Deadline, serving
 from proxy.errors import DeadlineExceeded, InvalidOperation, Overloaded, RenderFailed
 from proxy.render.pool import RenderPool
+from proxy.runtime.caller import Caller, Deadline, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -14,10 +14,10 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.store import Entry
 from proxy.render.pool import RenderPool
+from proxy.runtime.background import BackgroundTasks
+from proxy.runtime.components import OK, ComponentStatus, StatusFile
 from proxy.server.components import server_components
 from proxy.server.runtime_metrics import RuntimeMetrics, report_runtime_metrics
-from proxy.telemetry.background import BackgroundTasks
-from proxy.telemetry.components import OK, ComponentStatus, StatusFile
 from proxy.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.anyio

@@ -14,12 +14,7 @@ from proxy.render.pool import RenderPool
 from proxy.render.tasks import DETECT, DetectRequest, RenderContext
 from proxy.smartcrop.detector import SubjectDetector
 from proxy.smartcrop.models import ModelsConfig
-from proxy.smartcrop.registry import (
-    DETECTORS,
-    DetectorSpec,
-    detector_imports,
-    detector_version,
-)
+from proxy.smartcrop.registry import DETECTORS, DetectorSpec, detector_imports, detector_version
 from proxy.smartcrop.subject import Region
 
 RED = DetectorSpec("red", finds="red things", module="smartcrop.red_detector")

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from proxy.caller import Caller, Deadline, serving
 from proxy.errors import Overloaded, SourceTooLarge
 from proxy.originals import Original, OriginMetadata
+from proxy.runtime.caller import Caller, Deadline, serving
 from proxy.sources.download import DownloadBudget
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +62,22 @@ async def test_a_download_waits_until_another_original_is_not_needed_any_more() 
     await asyncio.sleep(0)  # until then the loop holds the result that it woke this task with
     gc.collect()
     assert budget.memory.used_bytes == 0
+
+
+async def test_one_host_takes_half_of_the_memory() -> None:
+    budget = DownloadBudget(10, max_inflight_bytes=40)
+    with budget.start("slow") as first, budget.start("slow") as second:
+        await first.expect(10)
+        await second.expect(10)
+        with serving(Caller("", Deadline(0.001))), pytest.raises(Overloaded, match="one host"):
+            await budget.wait_for_room("slow")
+        with serving(Caller("", Deadline(0.001))), pytest.raises(Overloaded, match="one host"):
+            await budget.start("slow").expect(1)
+        await budget.wait_for_room("other")
+        with budget.start("other") as third:
+            await third.expect(10)
+    assert budget.memory.used_bytes == 0
+    await budget.wait_for_room("slow")
 
 
 async def test_an_original_of_unknown_size_is_refused_where_there_is_no_memory_for_it() -> None:

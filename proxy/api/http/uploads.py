@@ -19,8 +19,8 @@ from starlette.requests import Request
 
 from proxy.api.http.request_body import announced_length, stream_body
 from proxy.buffers import Buffer, SharedBuffer, SharedBufferWriter
-from proxy.byte_budget import ByteBudget
-from proxy.caller import Caller, Deadline, serving
+from proxy.runtime.byte_budget import ByteBudget
+from proxy.runtime.caller import Caller, Deadline, serving
 
 logger = logging.getLogger("framekeep.api.uploads")
 

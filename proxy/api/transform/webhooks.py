@@ -22,10 +22,10 @@ from proxy.errors import CapacityError, Overloaded, ProxyError
 from proxy.image_request import ImageRequest
 from proxy.operations.registry import OperationRegistry
 from proxy.originals import OriginalRef, SourceRef, Upload
+from proxy.runtime.background import BackgroundTasks, cancel
 from proxy.service import ImageResult
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.url import parse_url
-from proxy.telemetry.background import BackgroundTasks, cancel
 
 T = TypeVar("T")
 

@@ -29,8 +29,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from proxy.caller import Caller, SharedDeadline, current_caller, serving
 from proxy.errors import Overloaded, ProxyError
+from proxy.runtime.caller import Caller, SharedDeadline, current_caller, serving
 
 logger = logging.getLogger("framekeep.singleflight")
 

@@ -5,8 +5,8 @@ from collections import deque
 from contextlib import suppress
 from threading import RLock
 
-from proxy.caller import current_caller
 from proxy.errors import Overloaded
+from proxy.runtime.caller import current_caller
 
 _RETRY_AFTER_SECONDS = 5
 

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from proxy.caller import Caller, Deadline, SharedDeadline, current_caller, serving
 from proxy.errors import Overloaded
+from proxy.runtime.caller import Caller, Deadline, SharedDeadline, current_caller, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -19,9 +19,9 @@ from proxy.cache.cdn import open_cdns
 from proxy.cache.factory import open_cache
 from proxy.config import Settings
 from proxy.errors import ConfigError
-from proxy.private_folder import check_private_folder
 from proxy.render.ipc import socket_path
 from proxy.render.scheduling import PRIORITIES
+from proxy.runtime.private_folder import check_private_folder
 from proxy.smartcrop.detector import SubjectDetector
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy

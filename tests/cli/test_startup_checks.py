@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.app import create_app
+from proxy.cli.startup_checks import STARTUP_CHECKS, CheckResult, run_startup_checks
 from proxy.config import load
 from proxy.errors import ConfigError
-from proxy.startup_checks import STARTUP_CHECKS, CheckResult, run_startup_checks
 
 KEYS = {"FRAMEKEEP_LINKS_KEYS": "0f" * 16}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.config import PREFIX, Settings, describe_settings, load
 from proxy.errors import ConfigError
-from proxy.service_links import is_service_link
+from proxy.runtime.service_links import is_service_link
 
 SETTINGS = frozenset(row.variable for row in describe_settings(load({})))
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from proxy.telemetry.background import BackgroundTasks, TaskFailed
+from proxy.runtime.background import BackgroundTasks, TaskFailed
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.caller import Caller, Deadline, current_caller, serving
 from proxy.errors import InvalidOperation, Overloaded, ProxyError
-from proxy.singleflight import FileLocks, SingleFlight
+from proxy.runtime.caller import Caller, Deadline, current_caller, serving
+from proxy.runtime.singleflight import FileLocks, SingleFlight
 
 pytestmark = pytest.mark.anyio
 
@@ -148,7 +148,7 @@ def start_lock_holder(locks: Path, name: str) -> "subprocess.Popen[str]":
     code = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from proxy.singleflight import FileLocks\n"
+        "from proxy.runtime.singleflight import FileLocks\n"
         "async def main():\n"
         "    async with FileLocks(Path(sys.argv[1])).acquire(sys.argv[2]):\n"
         "        print('held', flush=True)\n"

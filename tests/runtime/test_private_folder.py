@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.private_folder import (
+from proxy.runtime.private_folder import (
     check_private_folder,
     create_private_folder,
     expand_home,

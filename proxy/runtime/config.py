@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from proxy.errors import ConfigError
-from proxy.private_folder import expand_home
+from proxy.runtime.private_folder import expand_home
 
 
 class RuntimeConfig(Struct, frozen=True, forbid_unknown_fields=True):

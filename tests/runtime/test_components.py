@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from proxy.telemetry.components import OK, ComponentStatus, StatusFile
+from proxy.runtime.components import OK, ComponentStatus, StatusFile
 
 
 def test_without_a_report_all_is_well(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What a running process needs: background tasks, single flight, deadlines, private folders."""
