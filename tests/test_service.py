@@ -34,7 +34,7 @@ from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
 from proxy.originals import SourceRef
-from proxy.render.admission import Line, Place
+from proxy.render.admission import AdmissionQueue, Place
 from proxy.render.tasks import DetectRequest
 from proxy.runtime.caller import Caller, Deadline, current_caller, serving
 
@@ -75,7 +75,7 @@ class BusyPool:
     """Lets the renders of a harness wait in a line that stands still until the test moves it."""
 
     def __init__(self, harness: ServiceHarness) -> None:
-        self.line = Line(1)
+        self.line = AdmissionQueue(1)
         self.entered_at = 0.0
         self.waiting = 0
         harness.pool.on_run = self.wait_for_turn

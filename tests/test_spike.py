@@ -1,12 +1,17 @@
 """A spike of distinct pictures: all are answered, with the defaults, and so is everything else."""
 
 import asyncio
+import contextlib
+import gc
+import json
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pictures
 import pytest
+from aiohttp import web
 from live_server import KEY, OTHER_KEY, LiveServer, live_server
 
 PICTURE = pictures.encode(pictures.scene(280, 220), "jpeg")
@@ -33,8 +38,13 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
 
 
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+def uploads_in_memory() -> int:
+    gc.collect()
+    count = 0
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            count += path.readlink().name == "memfd:original (deleted)"
+    return count
 
 
 async def send(server: LiveServer, request: bytes) -> int:
@@ -90,7 +100,6 @@ def test_a_spike_with_expensive_chains_broken_originals_and_hits_is_answered(
 def test_who_hangs_up_leaves_the_line_and_what_they_sent_is_freed(tmp_path: Path) -> None:
     """Half of the callers hang up: the others are answered, and no file of an upload is left."""
     with live_server(tmp_path) as server:
-        before = open_descriptors()
 
         async def hang_up(number: int) -> None:
             host, _, port = server.url.removeprefix("http://").partition(":")
@@ -110,5 +119,34 @@ def test_who_hangs_up_leaves_the_line_and_what_they_sent_is_freed(tmp_path: Path
 
         assert Counter(asyncio.run(run())) == {200: 100}
         assert send_all(server, [get("/health/live")]) == {200: 1}
-        while open_descriptors() > before + 16:  # the server opens a few that it keeps
+        while uploads_in_memory():
             send_all(server, [get("/health/live")])
+
+
+def test_a_call_of_an_api_waits_longer_than_a_link(tmp_path: Path) -> None:
+    """Both wait for the same original; the link gives up first, and the call is answered."""
+    with live_server(tmp_path, {"FRAMEKEEP_LIMITS_REQUEST_TIMEOUT_SECONDS": "0.5"}) as server:
+        release = threading.Event()
+
+        async def respond(_: web.BaseRequest) -> web.StreamResponse:
+            await asyncio.to_thread(release.wait)
+            return web.Response(body=PICTURE)
+
+        url = server.origin.handle("/slow.jpg", respond)
+        body = json.dumps({"url": url}).encode()
+        call = (
+            "POST /vision/v3.2/generateThumbnail?width=60&height=60 HTTP/1.1\r\nHost: a\r\n"
+            f"Connection: close\r\nOcp-Apim-Subscription-Key: {KEY}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+
+        async def run() -> tuple[int, int]:
+            patient = asyncio.create_task(send(server, call.encode() + body))
+            try:
+                impatient = await send(server, get(f"/_/resize:60/{url}"))
+            finally:
+                release.set()
+            return impatient, await patient
+
+        assert asyncio.run(run()) == (504, 200)
+        assert server.origin.count("/slow.jpg") == 1

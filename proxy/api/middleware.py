@@ -74,6 +74,7 @@ class AccessLogMiddleware:
         request.finish()
         if self._access_log is not None:
             _log(self._access_log, request, method)
+        request.source = None  # timers may hold the context for minutes, and this can be an upload
 
 
 def server_timing_header(request: RequestContext) -> tuple[bytes, bytes]:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 _READ_TIMEOUT_SECONDS = 2.0  # to make the entry again is faster
 _WRITE_TIMEOUT_SECONDS = 10.0  # then the caller goes on, and the write continues
-_MAX_QUEUE = 1024  # all requests of a spike read at once, and a read that is skipped costs a render
+_MAX_QUEUE = 1024  # all requests of a spike read together, and a skipped read costs a render
 
 
 class DiskStore:

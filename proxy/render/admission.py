@@ -1,12 +1,12 @@
 """Decide in an HTTP worker which task goes to the render processes next, and which cannot wait.
 
 Tasks wait here, and only about as many as there are render processes lie in the kernel's sockets,
-so the order is decided here. Each priority has a line of its own:
+so the order is decided here. Each priority has a queue of its own:
 
 1. Clients take turns (`FairQueue`): 10,000 tasks of one delay the next task of another by one.
-2. A line measures how fast it moves (`PaceMeter`). A task that could not be finished before the
-   deadline of its caller is refused at once; as long as nothing is measured, all are admitted.
-3. Whoever is cancelled leaves the line.
+2. A queue measures how fast it moves (`PaceMeter`). A task that could not be finished before the
+   deadline of its caller is rejected immediately. Until something is measured, all are admitted.
+3. A task that is cancelled leaves the queue.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ _AVERAGE_OVER = 64
 """How many of the last observations count, about."""
 
 _MAX_JUMP = 4.0
-"""An observation counts at most so many times the mean: a pause of the machine is no pace."""
+"""An observation counts at most this many times the mean: a pause of the machine is no pace."""
 
 _FORGET_SECONDS = 60.0
-"""Without an observation for so long, the next spike may be of other work."""
+"""After this time without an observation, the next spike may be of other work."""
 
 
 class FairQueue(Generic[Item]):
@@ -98,7 +98,7 @@ class FairQueue(Generic[Item]):
 
 
 class PaceMeter:
-    """A moving average of seconds, which forgets what it has not seen for a minute."""
+    """A moving average of seconds; it starts again after a minute without an observation."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -122,14 +122,14 @@ class PaceMeter:
         return None if self._count < _MIN_OBSERVATIONS or is_old else self._mean
 
 
-class Line:
+class AdmissionQueue:
     """The tasks of one priority: those that wait, and up to ``places`` at the render processes."""
 
     def __init__(self, places: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._places = places
         self._clock = clock
         self._free = places
-        self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
         self._pace = PaceMeter(clock)
         """Time between two tasks that leave their place, while others wait."""
         self._duration = PaceMeter(clock)
@@ -138,13 +138,13 @@ class Line:
         """When a place became free, or the first task began to wait; None while none waits."""
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._waiting)
 
     def wait_seconds(self, client: str | None = None) -> float:
         """How long the next task of a client would wait; for None, one at the very end."""
-        if not self._queue:
+        if not self._waiting:
             return 0.0
-        ahead = len(self._queue) if client is None else self._queue.ahead_of(client)
+        ahead = len(self._waiting) if client is None else self._waiting.ahead_of(client)
         return (ahead + 1) * (self._pace.mean() or 0.0)
 
     def rejection(self, caller: Caller) -> Overloaded | None:
@@ -155,27 +155,27 @@ class Line:
         return self._overloaded(caller, "render queue too long")
 
     def timeout_error(self, caller: Caller) -> Overloaded:
-        """The error of a caller whose deadline passes in this line."""
+        """The error of a caller whose deadline passes in this queue."""
         return self._overloaded(caller, "render queue timeout")
 
     async def enter(self, caller: Caller) -> float:
         """Wait for a place; returns when that was, for `leave`. Raises Overloaded."""
-        if self._free and not self._queue:
+        if self._free and not self._waiting:
             self._free -= 1
             return self._clock()
         rejection = self.rejection(caller)
         if rejection is not None:
             raise rejection
         place = asyncio.get_running_loop().create_future()
-        if not self._queue:
+        if not self._waiting:
             self._last_left_at = self._clock()
-        self._queue.push(caller.client, place)
+        self._waiting.push(caller.client, place)
         try:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                self._queue.remove(caller.client, place)
-            else:  # it was given in the moment of the cancellation
+                self._waiting.remove(caller.client, place)
+            else:  # it was given at the moment of the cancellation
                 self._free += 1
                 self._admit()
             raise
@@ -192,63 +192,63 @@ class Line:
         self._duration.observe(now - entered_at)
         if self._last_left_at is not None:
             self._pace.observe(now - self._last_left_at)
-        self._last_left_at = now if self._queue else None
+        self._last_left_at = now if self._waiting else None
         self._free += 1
         self._admit()
 
     def _admit(self) -> None:
-        while self._free and self._queue:
-            place = self._queue.pop()
+        while self._free and self._waiting:
+            place = self._waiting.pop()
             if not place.done():
                 self._free -= 1
                 place.set_result(None)
 
     def _overloaded(self, caller: Caller, reason: str) -> Overloaded:
-        """Retry when the line is so short that a caller who is as patient is served in time."""
+        """Retry when the queue is short enough that a caller with the same time is served."""
         wait = self.wait_seconds(caller.client)
         too_long = wait + (self._duration.mean() or 0.0) - caller.deadline.seconds
         return Overloaded(
-            f"{reason}: {len(self._queue)} tasks are waiting, which takes about {wait:.0f} s; the "
-            f"request may take {caller.deadline.seconds:g} s",
+            f"{reason}: {len(self._waiting)} tasks are waiting, which takes about {wait:.0f} s; "
+            f"the request may take {caller.deadline.seconds:g} s",
             retry_after=round(min(max(1.0, math.ceil(too_long)), MAX_RETRY_AFTER_SECONDS)),
         )
 
 
 class Admission:
-    """The lines of one HTTP worker."""
+    """The queues of one HTTP worker."""
 
     def __init__(self, process_count: int, clock: Callable[[], float] = time.monotonic) -> None:
         """``process_count`` render processes, which other workers may use as well."""
         serving = [priorities_for_slot(slot, process_count) for slot in range(process_count)]
         # Twice the processes: each finds its next task in the socket, and waits for no worker.
-        self._lines = {
-            priority: Line(2 * sum(priority in served for served in serving), clock)
+        self._queues = {
+            priority: AdmissionQueue(2 * sum(priority in served for served in serving), clock)
             for priority in PRIORITIES
         }
 
-    def line(self, priority: Priority) -> Line:
-        return self._lines[priority]
+    def queue(self, priority: Priority) -> AdmissionQueue:
+        return self._queues[priority]
 
     def place(self, priority: Priority, caller: Caller) -> "Place":
-        return Place(self._lines[priority], caller)
+        return Place(self._queues[priority], caller)
 
 
 class Place:
-    """A place of a line: taken once, given back at the end of the block."""
+    """A place of a queue: taken once, given back at the end of the block."""
 
-    def __init__(self, line: Line, caller: Caller) -> None:
-        self._line = line
+    def __init__(self, queue: AdmissionQueue, caller: Caller) -> None:
+        self._queue = queue
         self.caller = caller
         self._entered_at: float | None = None
 
     def timeout_error(self) -> Overloaded:
         """The error of the caller if its deadline passes before its task has started."""
-        return self._line.timeout_error(self.caller)
+        return self._queue.timeout_error(self.caller)
 
     async def take(self) -> None:
         """Wait for it, unless it is taken. Raises Overloaded."""
         if self._entered_at is None:
-            self._entered_at = await self._line.enter(self.caller)
+            self._entered_at = await self._queue.enter(self.caller)
 
     def __enter__(self) -> Self:
         return self
@@ -260,4 +260,4 @@ class Place:
         trace: TracebackType | None,
     ) -> None:
         if self._entered_at is not None:
-            self._line.leave(self._entered_at)
+            self._queue.leave(self._entered_at)

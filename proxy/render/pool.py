@@ -6,7 +6,7 @@ travel as file descriptors and are mapped there: their bytes are never copied.
 
 What can go wrong:
 
-1. A task that could not be finished before the deadline of its caller raises Overloaded at once.
+1. A task that cannot be finished before the deadline of its caller raises Overloaded immediately.
 2. A task that has used up its CPU time, or took too long, is stopped inside any call:
    DeadlineExceeded.
 3. A process that dies earlier costs one more try; the second death is RenderFailed.
@@ -94,7 +94,7 @@ class RenderPool:
 
     def wait_seconds(self, priority: Priority) -> float:
         """How long a task at the end of the queue of this priority will wait, estimated."""
-        return self._admission.line(priority).wait_seconds()
+        return self._admission.queue(priority).wait_seconds()
 
     async def run(
         self,
@@ -227,7 +227,7 @@ class RenderPool:
 
     def _connect(self, connection: socket.socket, priority: Priority) -> None:
         try:
-            # A local connection is established at once or not at all. The loop's sock_connect would
+            # A local connection is established immediately or never. The loop's sock_connect would
             # take a full backlog, which is EAGAIN here, for a connection in progress.
             connection.connect(socket_path(self._directory, priority))
         except BlockingIOError as error:

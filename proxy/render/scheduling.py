@@ -49,10 +49,10 @@ class FairScheduler:
 
 
 _FORGIVE_SECONDS = 60.0
-"""Seconds after which what a client cost counts half."""
+"""Seconds after which the time that a client has cost counts half."""
 
 _MIN_FAILURES = 1.5
-"""One failure may be chance; two within a minute or so are a habit."""
+"""One failure may be chance; two within about a minute are not."""
 
 _CRASH_SECONDS = 1.0
 """What a crash costs at least, however soon it came: a process is replaced."""
@@ -79,7 +79,7 @@ class FailureTracker:
         self._records: OrderedDict[str, _Record] = OrderedDict()
 
     def record_failure(self, client: str, seconds: float) -> None:
-        """Count a task that crashed or was killed after so many seconds."""
+        """Count a task that crashed or was killed after ``seconds``."""
         self._records.setdefault(client, _Record())
         record = self._current(client)
         record.failures += 1

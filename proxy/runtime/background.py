@@ -25,7 +25,7 @@ _MAX_BACKOFF_SECONDS = 10.0
 
 
 class TaskFailed(Exception):
-    """The work cannot go on; the message says everything, so no traceback is logged."""
+    """The work cannot go on; the message is sufficient, so no traceback is logged."""
 
 
 class BackgroundTasks:
@@ -167,7 +167,7 @@ async def cancel(*tasks: asyncio.Task[None]) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """One line that says what happened."""
+    """One line that describes the error."""
     if isinstance(error, TaskFailed):
         return str(error)
     return f"{type(error).__name__}: {error}".partition("\n")[0].removesuffix(": ")

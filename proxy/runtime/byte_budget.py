@@ -1,4 +1,4 @@
-"""A bound on bytes that are held at the same time; who finds no room waits, and is not refused."""
+"""A bound on bytes that are held at the same time. Where they are all in use, callers wait."""
 
 import asyncio
 from collections import deque
@@ -15,7 +15,7 @@ class ByteBudget:
     """First come, first served. Bytes may be released in any thread."""
 
     def __init__(self, max_bytes: int, what: str) -> None:
-        """``what`` names the bytes and their setting in the error of who waited in vain."""
+        """``what`` names the bytes and their setting in the error of a wait that timed out."""
         self._max_bytes = max_bytes
         self._free_bytes = max_bytes
         self._what = what
@@ -45,7 +45,7 @@ class ByteBudget:
         granted = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiters.append((size, granted))
-        self.release(0)  # what was released between the two looks
+        self.release(0)  # what was released before the waiter was in the queue
         deadline = current_caller().deadline
         try:
             with deadline.waiting(self._timeout_error):
@@ -53,7 +53,7 @@ class ByteBudget:
                     await granted
         except BaseException as error:
             if granted.done() and not granted.cancelled():
-                self.release(size)  # it was granted in the moment of the cancellation
+                self.release(size)  # it was granted at the moment of the cancellation
             else:
                 with self._lock, suppress(ValueError):  # it is gone when a release granted it
                     self._waiters.remove((size, granted))

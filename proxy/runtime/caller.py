@@ -1,7 +1,7 @@
 """Who waits for a result, and until when; it travels with a request in a context variable.
 
-The endpoint of a request sets its caller once. Fair queues ask for the client, and all that waits
-(for upload room, for a source, for a render process) waits until the deadline.
+The endpoint of a request sets its caller once. Fair queues use the client, and every wait (for
+upload room, for a source, for a render process) ends at the deadline.
 """
 
 import asyncio

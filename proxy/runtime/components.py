@@ -1,7 +1,7 @@
 """The components of a server, each with what it can do at the moment: for readiness and metrics.
 
-A component is looked at by the worker that is asked, or reported by another process of the server:
-the supervisor and the fork server leave a file for each of theirs that is not as it should be.
+The worker that gets the request checks a component itself, or another process of the server reports
+it: the supervisor and the fork server write a file for each of theirs that is degraded or down.
 """
 
 from collections.abc import Callable, Mapping

@@ -50,7 +50,7 @@ _FLOCK = struct.Struct("hh4xqqi4x")
 
 class _Call:
     def __init__(self, work: Coroutine[Any, Any, Any], client: str) -> None:
-        """Start the work, with a caller that stands for all who wait for it."""
+        """Start the work, with a caller that represents all who wait for it."""
         self.deadline = SharedDeadline()
         self.waiters = 0
         with serving(Caller(client, self.deadline)):

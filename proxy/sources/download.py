@@ -22,17 +22,18 @@ class DownloadBudget:
 
     ``max_bytes`` is for one original, ``max_inflight_bytes`` for all at a time, and half of that
     for those of one host, because a slow host holds them for long. A download for which there is
-    no memory waits; only an original of unknown size can be refused on the way.
+    no memory waits; only an original of unknown size can be rejected on the way. One original
+    always fits.
     """
 
     def __init__(self, max_bytes: int, max_inflight_bytes: int = MAX_INFLIGHT_BYTES) -> None:
         self._max_bytes = max_bytes
         self._host_bytes = max(max_bytes, max_inflight_bytes // 2)
         self._hosts: WeakValueDictionary[str, ByteBudget] = WeakValueDictionary()
-        self.memory = ByteBudget(max_inflight_bytes, _WHAT)
+        self.memory = ByteBudget(max(max_bytes, max_inflight_bytes), _WHAT)
 
     async def wait_for_room(self, host: str = "") -> None:
-        """Wait until there is memory, before a source is asked: a wait would count as its own.
+        """Wait until there is memory, before the request: a wait would count as the source's.
 
         Raises Overloaded at the deadline of the current caller.
         """
@@ -110,6 +111,8 @@ class Download:
     ) -> None:
         """The same for a thread beside the event loop."""
         self._budget.check_size(size)
+        if self._reserve_now(size):
+            return
         waiting = asyncio.run_coroutine_threadsafe(self._reserve(size), loop)
         try:
             waiting.result(timeout_seconds)
@@ -121,21 +124,23 @@ class Download:
         """Raise SourceTooLarge, or Overloaded if more was not expected and there is no memory."""
         size = self.size + len(chunk)
         self._budget.check_size(size)
-        if size > self._reserved:
-            self._try_reserve(size - self._reserved)
+        if size > self._reserved and not self._reserve_now(size - self._reserved):
+            raise Overloaded(
+                "no memory for an original of unknown size; try again "
+                "(FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
+            )
         self._writer.write(chunk)
 
-    def _try_reserve(self, size: int) -> None:
+    def _reserve_now(self, size: int) -> bool:
+        """Reserve without waiting; False if there is no memory now."""
         taken: list[ByteBudget] = []
         for budget in self._memory:
             if not budget.try_acquire(size):
                 _release(taken, size)
-                raise Overloaded(
-                    "no memory for an original of unknown size; try again "
-                    "(FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
-                )
+                return False
             taken.append(budget)
         self._reserved += size
+        return True
 
     def finish(self, metadata: OriginMetadata) -> Original:
         """Complete the original, which has its memory as long as it exists."""

@@ -26,6 +26,15 @@ def test_an_anonymous_request_is_valid_where_that_is_allowed() -> None:
     assert ApiKeys([], allow_anonymous=True).verify(None)
 
 
+def test_a_client_is_its_key_and_without_a_valid_one_its_address() -> None:
+    keys = ApiKeys([ONE, TWO], allow_anonymous=True)
+    clients = [keys.client(key, "192.0.2.1") for key in (ONE, TWO, None, "", "made up")]
+    assert len(set(clients[:2])) == 2
+    assert clients[2:] == ["address 192.0.2.1"] * 3
+    assert keys.client(ONE, "192.0.2.2") == clients[0]
+    assert ONE not in "".join(clients)
+
+
 def test_keys_are_stored_as_digests() -> None:
     keys = ApiKeys([ONE])
     assert ONE not in repr(keys)

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import Overloaded
-from proxy.render.admission import MAX_RETRY_AFTER_SECONDS, Admission, FairQueue, Line, PaceMeter
+from proxy.render.admission import (
+    MAX_RETRY_AFTER_SECONDS,
+    Admission,
+    AdmissionQueue,
+    FairQueue,
+    PaceMeter,
+)
 from proxy.runtime.caller import Caller, Deadline
 
 pytestmark = pytest.mark.anyio
@@ -138,78 +144,80 @@ async def run_tasks() -> None:
         await asyncio.sleep(0)
 
 
-async def busy_line(clock: Clock, *, seconds: float, waiting: int) -> tuple[Line, list[float]]:
-    """A line with one place in which each task takes so long, and so many tasks wait."""
-    line = Line(1, clock)
-    entered = [await line.enter(caller())]
+async def busy_queue(
+    clock: Clock, *, seconds: float, waiting: int
+) -> tuple[AdmissionQueue, list[float]]:
+    """A queue with one place: each task takes ``seconds``, and ``waiting`` tasks wait."""
+    queue = AdmissionQueue(1, clock)
+    entered = [await queue.enter(caller())]
 
     async def wait() -> None:
-        entered.append(await line.enter(caller("other")))
+        entered.append(await queue.enter(caller("other")))
 
     tasks = [asyncio.create_task(wait()) for _ in range(waiting + 10)]
     await run_tasks()
     for _ in range(10):
         clock.now += seconds
-        line.leave(entered.pop())
+        queue.leave(entered.pop())
         await run_tasks()
-    assert len(line) == waiting
+    assert len(queue) == waiting
     assert len(tasks) == waiting + 10
-    return line, entered
+    return queue, entered
 
 
 async def test_a_task_that_cannot_be_finished_in_time_is_refused_at_once() -> None:
     clock = Clock()
-    line, _ = await busy_line(clock, seconds=2.0, waiting=9)
-    assert line.wait_seconds() == pytest.approx(20)
+    queue, _ = await busy_queue(clock, seconds=2.0, waiting=9)
+    assert queue.wait_seconds() == pytest.approx(20)
     with pytest.raises(Overloaded, match="render queue too long: 9 tasks") as raised:
-        await line.enter(caller("other", seconds=10))
+        await queue.enter(caller("other", seconds=10))
     # After 12 seconds there are 8 seconds of waiting tasks, and 2 are for the task itself.
     assert raised.value.retry_after == 12
-    patient = asyncio.create_task(line.enter(caller("other", seconds=30)))
-    late = asyncio.create_task(line.enter(caller("late", seconds=10)))  # it has its own turn
+    patient = asyncio.create_task(queue.enter(caller("other", seconds=30)))
+    late = asyncio.create_task(queue.enter(caller("late", seconds=10)))  # it has its own turn
     await run_tasks()
-    assert len(line) == 11
+    assert len(queue) == 11
     patient.cancel()
     late.cancel()
     await run_tasks()
-    assert len(line) == 9
+    assert len(queue) == 9
 
 
 async def test_the_time_to_retry_after_is_bounded() -> None:
-    line, _ = await busy_line(Clock(), seconds=50, waiting=20)
+    queue, _ = await busy_queue(Clock(), seconds=50, waiting=20)
     with pytest.raises(Overloaded) as raised:
-        await line.enter(caller("other", seconds=10))
+        await queue.enter(caller("other", seconds=10))
     assert raised.value.retry_after == MAX_RETRY_AFTER_SECONDS
 
 
 async def test_as_long_as_nothing_is_measured_all_are_admitted() -> None:
-    line = Line(1, Clock())
-    await line.enter(caller())
-    tasks = [asyncio.create_task(line.enter(caller(seconds=0.5))) for _ in range(1000)]
+    queue = AdmissionQueue(1, Clock())
+    await queue.enter(caller())
+    tasks = [asyncio.create_task(queue.enter(caller(seconds=0.5))) for _ in range(1000)]
     await run_tasks()
-    assert len(line) == 1000
+    assert len(queue) == 1000
     for task in tasks:
         task.cancel()
     await run_tasks()
-    assert len(line) == 0
+    assert len(queue) == 0
 
 
 async def test_a_task_whose_time_is_nearly_over_leaves_its_place_to_the_next() -> None:
     clock = Clock()
-    line = Line(1, clock)
+    queue = AdmissionQueue(1, clock)
     for _ in range(10):  # tasks take two seconds
-        entered = await line.enter(caller())
+        entered = await queue.enter(caller())
         clock.now += 2
-        line.leave(entered)
-    entered = await line.enter(caller())
-    late = asyncio.create_task(line.enter(Caller("", Deadline(2.5))))
+        queue.leave(entered)
+    entered = await queue.enter(caller())
+    late = asyncio.create_task(queue.enter(Caller("", Deadline(2.5))))
     await run_tasks()
-    next_one = asyncio.create_task(line.enter(caller()))
+    next_one = asyncio.create_task(queue.enter(caller()))
     await run_tasks()
-    assert len(line) == 2
+    assert len(queue) == 2
     late_deadline = late.get_coro().cr_frame.f_locals["caller"].deadline  # type: ignore[union-attr]
     late_deadline._at -= 2
-    line.leave(entered)
+    queue.leave(entered)
     await asyncio.wait([late, next_one])
     assert isinstance(late.exception(), Overloaded)
     assert next_one.exception() is None
@@ -220,12 +228,12 @@ def test_places_are_never_lost(data: st.DataObject) -> None:
     """Whatever enters, leaves and is cancelled at whatever time: in the end all places are free."""
 
     async def run() -> None:
-        line = Line(2)
+        queue = AdmissionQueue(2)
         running: list[float] = []
         waiting: list[asyncio.Task[None]] = []
 
         async def work(client: str) -> None:
-            running.append(await line.enter(caller(client)))
+            running.append(await queue.enter(caller(client)))
 
         for _ in range(data.draw(st.integers(0, 30))):
             match data.draw(st.sampled_from(("enter", "leave", "cancel", "turn"))):
@@ -233,17 +241,17 @@ def test_places_are_never_lost(data: st.DataObject) -> None:
                     client = data.draw(CLIENTS)
                     waiting.append(asyncio.create_task(work(client)))
                 case "leave" if running:
-                    line.leave(running.pop())
+                    queue.leave(running.pop())
                 case "cancel" if waiting:
                     waiting.pop(data.draw(st.integers(0, len(waiting) - 1))).cancel()
                 case _:
                     await asyncio.sleep(0)
             assert len(running) <= 2
-        while len(line) or running or not all(task.done() for task in waiting):
+        while len(queue) or running or not all(task.done() for task in waiting):
             await asyncio.sleep(0)
             while running:
-                line.leave(running.pop())
-        assert line._free == 2
+                queue.leave(running.pop())
+        assert queue._free == 2
 
     asyncio.run(run())
 
@@ -251,7 +259,7 @@ def test_places_are_never_lost(data: st.DataObject) -> None:
 def test_each_priority_has_twice_the_places_of_the_processes_that_serve_it() -> None:
     places = {
         processes: [
-            Admission(processes).line(priority)._free
+            Admission(processes).queue(priority)._free
             for priority in ("interactive", "expensive", "background")
         ]
         for processes in (1, 2, 4)

@@ -128,7 +128,7 @@ async def test_any_number_of_tasks_waits_and_few_of_them_in_the_kernel() -> None
         async with busy(pool):
             tasks = [asyncio.create_task(pool.run(SIZES, number)) for number in range(500)]
             await wait_until(lambda: pool.waiting == 500)
-            assert len(pool._admission.line("interactive")) == 499
+            assert len(pool._admission.queue("interactive")) == 499
             assert pool.queue_lengths == {"interactive": 500, "expensive": 0, "background": 0}
         assert await asyncio.gather(*tasks) == [[number] for number in range(500)]
         assert pool.waiting == 0

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from dev_server import DevServer, dev_server
@@ -29,8 +30,7 @@ async def wait_for(server: DevServer, name: str, value: float) -> None:
 
 
 async def test_counters_outlive_a_killed_worker_and_gauges_do_not(tmp_path: Path) -> None:
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
+    temporary = Path(mkdtemp(prefix="metrics-"))  # a short name: it holds sockets
     environment = {"TMPDIR": str(temporary)}
     async with dev_server(tmp_path / "cache", "--workers", "2", environment=environment) as server:
         await wait_for(server, "framekeep_workers", 2)
@@ -50,3 +50,4 @@ async def test_counters_outlive_a_killed_worker_and_gauges_do_not(tmp_path: Path
         counters = {path.name for path in directory.glob("counter_*")}
         assert counters == {"counter_0.db", "counter_1.db"}
     assert not list(temporary.iterdir())
+    temporary.rmdir()

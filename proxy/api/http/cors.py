@@ -53,8 +53,8 @@ _OWN_NAMES = frozenset(
 class CorsPolicy:
     """Knows the response headers for each origin.
 
-    For ``*`` and for a single origin they are the same whoever asks: a browser compares them with
-    its page. So caches need one response; only a list of origins needs ``Vary: Origin``.
+    For ``*`` and for a single origin they do not depend on the request: a browser compares them
+    with its page. So caches need one response; only a list of origins needs ``Vary: Origin``.
     """
 
     def __init__(self, allow_origins: Sequence[str] = ()) -> None:

@@ -1,8 +1,8 @@
-"""Hold request bodies: so many bytes at a time for all APIs of a worker, most of them on disk.
+"""Hold request bodies: ``max_bytes`` for all APIs of a worker together, most of them on disk.
 
-A few bodies lie in memory. More lie in files without a name, which the kernel removes with the last
-descriptor, however this process ends. Where the disk does not take them, requests wait for memory;
-where it has its share, they wait for room. They wait with their body unread, so that the client
+A few bodies are in memory. More are in files without a name, which the kernel removes with the last
+descriptor, however this process ends. Where the disk fails, requests wait for memory; where its
+``max_bytes`` are in use, they wait for room. They wait with their body unread, so that the client
 keeps it.
 """
 

@@ -113,7 +113,7 @@ class DurableQueue:
         self._counted_at = float("-inf")
 
     def put(self, data: bytes) -> ScheduledItem:
-        """Store an item, which is due at once. Raises DurableQueueFull, or OSError."""
+        """Store an item, which is due immediately. Raises DurableQueueFull, or OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = uuid4().hex
         os.close(self.write_file(self._directory / name, data))
