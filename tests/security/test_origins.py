@@ -306,7 +306,7 @@ async def test_endless_redirects_are_stopped(server: LiveServer, client: httpx.A
         nonlocal requests
         await reader.readuntil(b"\r\n\r\n")
         requests += 1
-        line = b"Location: /%d" % requests
+        line = b"Location: /hop-%d" % requests  # never the path that was requested first
         writer.write(raw(line, b"Content-Length: 0", status=REDIRECT, body=b""))
 
     async with FaultyOrigin(handle) as origin, others_are_served(server, client):

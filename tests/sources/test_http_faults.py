@@ -255,6 +255,30 @@ async def test_a_closed_pooled_connection_is_replaced(source: HttpSource) -> Non
         assert origin.connections == 3
 
 
+async def test_all_pooled_connections_may_be_closed(source: HttpSource) -> None:
+    """A server that restarts closes them all, and each is noticed when it is used."""
+    count, restarted = 5, asyncio.Event()
+    together = asyncio.Barrier(count)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        before_restart = not restarted.is_set()
+        if before_restart:
+            await together.wait()
+        writer.write(ok(b"Content-Length: 5", body=b"hello"))
+        if before_restart:
+            await reader.readuntil(b"\r\n\r\n")
+
+    async with FaultyOrigin(talk) as origin:
+        ref = SourceRef(origin.url())
+        await asyncio.gather(*(source.fetch(ref) for _ in range(count)))
+        restarted.set()
+        original = await source.fetch(ref)
+        assert isinstance(original, Original)
+        assert original.body.read() == b"hello"
+        assert origin.connections == count + 1
+
+
 async def test_a_truncated_response_is_retried(source: HttpSource) -> None:
     broken = [True, False]
 

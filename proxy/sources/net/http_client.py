@@ -14,7 +14,9 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from ipaddress import ip_address
+from types import SimpleNamespace
 from typing import Annotated
 
 import aiohttp
@@ -32,6 +34,8 @@ from proxy.sources.net.via import PSEUDONYM
 
 # A name may have thousands of addresses, and each connection attempt would try all of them in turn.
 MAX_ADDRESSES_PER_FAMILY = 4
+
+_IDEMPOTENT = frozenset(("GET", "HEAD"))  # what may be sent again
 
 
 class HttpClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,25 +149,45 @@ class HttpClient:
         also for errors while the body is read in the block.
         """
         self._policy.check_url(url)
-        if self._session is None:
-            self._session = self._open_session()
         try:
-            async with self._session.request(
-                method,
-                URL(url.text, encoded=True),
-                headers={
-                    "User-Agent": self._config.user_agent,
-                    "Accept": "*/*",
-                    "Accept-Encoding": "identity",
-                    "Via": f"1.1 {PSEUDONYM}",
-                    **{name.title(): value for name, value in headers},
-                },
-                data=body,
-                allow_redirects=False,
-            ) as response:
+            async with await self._send(method, url, headers, body) as response:
                 yield HttpResponse(response)
         except aiohttp.ClientError as error:
             raise _translate_error(error) from error
+
+    async def _send(
+        self, method: str, url: Url, headers: Iterable[tuple[str, str]], body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        """Send the request, again where the server had closed the pooled connection meanwhile.
+
+        After a restart of the server all its pooled connections are closed, and aiohttp tries only
+        two of them.
+        """
+        if self._session is None:
+            self._session = self._open_session()
+        all_headers = {
+            "User-Agent": self._config.user_agent,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Via": f"1.1 {PSEUDONYM}",
+            **{name.title(): value for name, value in headers},
+        }
+        retries = self._config.max_connections_per_host if method in _IDEMPOTENT else 0
+        while True:
+            connection = _ConnectionUse()
+            try:
+                return await self._session.request(
+                    method,
+                    URL(url.text, encoded=True),
+                    headers=all_headers,
+                    data=body,
+                    allow_redirects=False,
+                    trace_request_ctx=connection,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not connection.reused or not retries:
+                    raise
+                retries -= 1
 
     async def check(self, url: Url, *, timeout_seconds: float) -> None:
         """Raise SourceForbidden where `request` would, without connecting.
@@ -212,6 +236,7 @@ class HttpClient:
                 sock_read=self._config.read_timeout_seconds,
             ),
             trust_env=False,
+            trace_configs=[_trace_reuse()],
         )
 
     def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
@@ -226,6 +251,28 @@ class _AddressNotAllowed(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, "address not allowed")
+
+
+@dataclass
+class _ConnectionUse:
+    """Whether the last connection of a request came from the pool."""
+
+    reused: bool = False
+
+
+def _trace_reuse() -> aiohttp.TraceConfig:
+    """Record in the `_ConnectionUse` of each request which connection it got."""
+
+    async def on_reuse(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.reused = True
+
+    async def on_create(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.reused = False
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(on_reuse)
+    trace.on_connection_create_start.append(on_create)
+    return trace
 
 
 class _ResolverAdapter(AbstractResolver):
@@ -268,9 +315,11 @@ _ERRORS: tuple[tuple[type[aiohttp.ClientError], str, bool], ...] = (
     (aiohttp.ClientSSLError, "source TLS handshake failed, or its certificate is invalid", False),
     (aiohttp.ClientConnectorError, "source unreachable: connection failed", True),
     (aiohttp.ClientPayloadError, "source connection closed in the middle of the response", True),
-    # aiohttp has already retried these two on a new connection.
+    # These two have been retried already.
     (aiohttp.ServerDisconnectedError, "source connection closed before the response", False),
     (aiohttp.ClientOSError, "source connection closed before the response", False),
+    # The server closed a new connection before the request could be sent.
+    (aiohttp.ClientConnectionResetError, "source connection closed before the response", True),
     (aiohttp.ClientError, "source response is not valid HTTP", False),
 )
 
