@@ -16,6 +16,7 @@ from proxy.api.context import Api, ApiContext
 from proxy.api.fast_path import FastPath
 from proxy.api.http.api_keys import ApiKeys
 from proxy.api.http.cors import CorsPolicy, allow_origins
+from proxy.api.http.source_policy import ApiImageService, ApiSourcePolicy
 from proxy.api.http.uploads import Uploads
 from proxy.api.images import ImagesEndpoint, StaleConfig
 from proxy.api.middleware import AccessLogMiddleware
@@ -219,7 +220,7 @@ def create_app(
         "images",
     )
     context = ApiContext(
-        service=service,
+        service=ApiImageService(service, ApiSourcePolicy(settings.api.allow_aliases)),
         operations=operations,
         cache=cache,
         purging=PurgeService(cache, (*open_cdns(settings.cdn, cdn_client), *extensions.cdns)),

@@ -63,6 +63,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         """Raise ConfigError where a server with these settings would be open or could not work."""
         self.validate_keys()
         self.models.validate()
+        self._validate_aliases()
+
+    def _validate_aliases(self) -> None:
+        for alias in self.api.allow_aliases:
+            if alias not in self.sources.aliases:
+                known = ", ".join(sorted(self.sources.aliases)) or "none"
+                raise ConfigError(
+                    f"FRAMEKEEP_API_ALLOW_ALIASES: {alias!r} is no source alias; those of "
+                    f"FRAMEKEEP_SOURCES_ALIASES are: {known}"
+                )
 
     def validate_keys(self) -> None:
         """Raise ConfigError where no link would be valid."""

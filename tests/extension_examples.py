@@ -9,17 +9,17 @@ from msgspec import Meta
 from msgspec.structs import replace
 from pictures import encode, scene
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.api.context import Api, ApiContext
 from proxy.buffers import SharedBuffer
 from proxy.cache.store import Entry, Kind, Selector, selects
-from proxy.errors import SourceNotFound
+from proxy.errors import ProxyError, SourceNotFound
 from proxy.image_request import ImageRequest
 from proxy.imaging.picture import Picture
 from proxy.links.dialect import DialectContext
 from proxy.operations.operation import Operation
-from proxy.originals import NotModified, Original, OriginalRef, Validators
+from proxy.originals import NotModified, Original, OriginalRef, SourceRef, Validators
 from proxy.smartcrop.detector import RegionDetector
 from proxy.smartcrop.frame import Frame
 from proxy.smartcrop.models import ModelsConfig
@@ -121,4 +121,22 @@ def _create_ping(context: ApiContext) -> ASGIApp:
     return PlainTextResponse(f"{len(context.operations.operations)} operations")
 
 
+def _create_reader(context: ApiContext) -> ASGIApp:
+    """Answers with the format of the picture whose source is the query."""
+
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        source = SourceRef(scope["query_string"].decode())
+        try:
+            probed = await context.service.probe(source)
+            await context.service.detect(source)
+            await context.service.get_or_render(ImageRequest(source))
+            answer = str(probed.header.format)
+        except ProxyError as error:
+            answer = str(error)
+        await PlainTextResponse(answer)(scope, receive, send)
+
+    return read
+
+
 PING = Api("ping", ("ping",), _create_ping)
+READER = Api("reader", ("reader",), _create_reader)

@@ -9,7 +9,15 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from extension_examples import PING, DictStore, DrawnSource, RecordingCdn, ShortDialect, Stripe
+from extension_examples import (
+    PING,
+    READER,
+    DictStore,
+    DrawnSource,
+    RecordingCdn,
+    ShortDialect,
+    Stripe,
+)
 from PIL import Image
 from starlette.routing import Router
 
@@ -34,7 +42,10 @@ async def running(
         "FRAMEKEEP_CACHE_DIR": str(folder),
         "FRAMEKEEP_SOURCES_ALIASES": json.dumps({"photos": f"file://{PHOTOGRAPHS}"}),
         "FRAMEKEEP_RENDER_PROCESSES": "1",
-        **{f"FRAMEKEEP_{name}": json.dumps(value) for name, value in settings.items()},
+        **{
+            f"FRAMEKEEP_{name}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in settings.items()
+        },
     }
     app = create_app(load(environment).settings, extensions=extensions)
     assert isinstance(app, Router)
@@ -124,3 +135,11 @@ async def test_an_api_is_added(tmp_path: Path) -> None:
     async with running(tmp_path, Extensions(apis=[PING])) as client:
         assert (await client.get("/ping")).text == f"{len(OPERATIONS)} operations"
         assert 'handler="ping"' in (await client.get("/metrics")).text
+
+
+async def test_an_added_api_gets_no_alias_that_is_not_listed(tmp_path: Path) -> None:
+    async with running(tmp_path, Extensions(apis=[READER])) as client:
+        refused = await client.get("/reader?photos:portrait.jpg")
+        assert refused.text.startswith("source alias not allowed in APIs: 'photos'")
+    async with running(tmp_path, Extensions(apis=[READER]), API_ALLOW_ALIASES="photos") as client:
+        assert (await client.get("/reader?photos:portrait.jpg")).text == "jpeg"

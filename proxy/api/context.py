@@ -9,13 +9,13 @@ from msgspec.structs import astuple
 from starlette.types import ASGIApp
 
 from proxy.api.http.api_keys import ApiKeys
+from proxy.api.http.source_policy import ApiImageService
 from proxy.api.http.uploads import Uploads
 from proxy.cache.purge import PurgeService
 from proxy.cache.store import Cache
 from proxy.operations.registry import OperationRegistry
 from proxy.runtime.background import BackgroundTasks
 from proxy.runtime.components import Components
-from proxy.service import ImageService
 from proxy.telemetry.metrics import Metrics
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class ApiContext(NamedTuple):
     ``open_with_app`` takes what must be open as long as the app runs.
     """
 
-    service: ImageService
+    service: ApiImageService
     operations: OperationRegistry
     cache: Cache
     purging: PurgeService

@@ -201,7 +201,7 @@ def test_files_are_fetched_over_https_by_default(tmp_path: Path) -> None:
         url = strict.origin.serve("/plain.png", IMAGE)
         response = transform(strict, {"type": "url", "url": url})
     assert response.status_code == 400
-    assert response.json()["error"] == "file.url must be an https:// URL"
+    assert response.json()["error"] == "file.url: URL must be https://, not http://"
 
 
 OPTIONS = {

@@ -13,7 +13,7 @@ ApiKey = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[\x21-\x7e
 
 
 class ApiConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
-    """Keys and upload limits of all APIs."""
+    """Keys, sources and upload limits of all APIs."""
 
     keys: Annotated[
         tuple[ApiKey, ...],
@@ -36,6 +36,17 @@ class ApiConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             ),
         ),
     ] = 2_147_483_648
+
+    allow_aliases: Annotated[
+        tuple[str, ...],
+        Meta(
+            description=(
+                "Source aliases that callers of the APIs may name, for example as `source` of a "
+                "`watermark`. Without this setting they can name `http://` and `https://` URLs "
+                "only. Links may use every alias."
+            )
+        ),
+    ] = ()
 
     allow_anonymous: Annotated[
         bool,

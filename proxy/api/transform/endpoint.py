@@ -16,12 +16,13 @@ from starlette.types import ASGIApp
 
 from proxy import errors
 from proxy.api.context import ApiContext
-from proxy.api.http.api_keys import ApiKeys, bearer_token
+from proxy.api.http.api_keys import ApiConfig, ApiKeys, bearer_token
 from proxy.api.http.disconnect import cancel_on_disconnect
 from proxy.api.http.headers import combine_headers
 from proxy.api.http.problems import error_headers, html_safe_json
 from proxy.api.http.rate_limit import RateLimiter
 from proxy.api.http.routing import api_router, collapse_slashes
+from proxy.api.http.source_policy import ApiSourcePolicy
 from proxy.api.http.uploads import UploadRoom, Uploads
 from proxy.api.transform.queue import DurableQueue
 from proxy.api.transform.request import (
@@ -88,7 +89,12 @@ class TransformConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     allow_http: Annotated[
         bool,
-        Meta(description="Allow `http://` URLs for files. When false, only `https://` is allowed."),
+        Meta(
+            description=(
+                "Allow `http://` URLs for files and in operations. When false, only `https://` is "
+                "allowed."
+            )
+        ),
     ] = False
 
     webhook_allow_http: Annotated[
@@ -195,7 +201,9 @@ def create_api(context: ApiContext) -> ASGIApp:
     parser = TransformRequestParser(
         context.operations,
         max_file_bytes=context.section(Limits).max_source_bytes,
-        allow_http=config.allow_http,
+        source_policy=ApiSourcePolicy(
+            context.section(ApiConfig).allow_aliases, allow_http=config.allow_http
+        ),
         webhook_allow_http=config.webhook_allow_http,
     )
     return transform_api(

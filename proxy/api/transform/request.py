@@ -12,12 +12,14 @@ from msgspec import Raw, Struct
 
 from proxy.api.http.base64 import decode_base64
 from proxy.api.http.request_body import decode_json
+from proxy.api.http.source_policy import ApiSourcePolicy
 from proxy.buffers import Buffer
 from proxy.errors import (
     InvalidOperation,
     InvalidSource,
     InvalidUpload,
     RequestError,
+    SourceForbidden,
     SourceTooLarge,
 )
 from proxy.operations.fields import field_aliases
@@ -94,13 +96,16 @@ class TransformRequestParser:
         operations: OperationRegistry,
         *,
         max_file_bytes: int,
-        allow_http: bool,
+        source_policy: ApiSourcePolicy,
         webhook_allow_http: bool,
     ) -> None:
-        """``max_file_bytes`` bounds a file in the body, once it is decoded."""
+        """``max_file_bytes`` bounds a file in the body, once it is decoded.
+
+        ``source_policy`` is for the file and for every source that an operation names.
+        """
         self._operations = operations
         self._max_file_bytes = max_file_bytes
-        self._allow_http = allow_http
+        self._source_policy = source_policy
         self._webhook_allow_http = webhook_allow_http
 
     def parse(self, body: Buffer) -> TransformRequest:
@@ -141,12 +146,25 @@ class TransformRequestParser:
                 given = {aliases.get(key, key) for key in value}
                 _check_required(index, str(name), given)
         try:
-            return self._operations.plan([value]).operations[0]
+            operation = self._operations.plan([value]).operations[0]
         except InvalidOperation as error:
             message = str(error).replace("operations[0]", f"operations[{index}]", 1)
             is_color = error.field in _COLOR_FIELDS and error.field in given
             error_type = InvalidColor if is_color else InvalidOperation
             raise error_type(message, operation=index, field=error.field) from error
+        self._check_sources(index, operation)
+        return operation
+
+    def _check_sources(self, index: int, operation: Operation) -> None:
+        for source in operation.extra_sources():
+            try:
+                self._source_policy.check(source)
+            except (InvalidSource, SourceForbidden) as error:
+                names = operation.__struct_fields__
+                field = next((one for one in names if getattr(operation, one) == source.text), "")
+                raise InvalidOperation(
+                    f"operations[{index}].{field}: {error}", operation=index, field=field
+                ) from error
 
     def _parse_webhook_url(self, raw: Raw) -> str:
         url = decode_json(raw, object, InvalidTransformRequest)
@@ -168,8 +186,16 @@ class TransformRequestParser:
             raise InvalidTransformRequest('file.type must be "url" or "base64"', "file.type")
         if file.url is None:
             raise InvalidTransformRequest("Missing required field: file.url", "file.url")
-        url = _checked_url(file.url, "file.url", allow_http=self._allow_http)
-        return _with_fetch_options(url, file.fetch_options)
+        return _with_fetch_options(self._checked_file_url(file.url), file.fetch_options)
+
+    def _checked_file_url(self, url: str) -> str:
+        field = "file.url"
+        try:
+            parse_url(url)  # a file is at a URL, never at an alias
+            self._source_policy.check(SourceRef(url))
+        except (InvalidSource, SourceForbidden) as error:
+            raise InvalidTransformRequest(f"{field}: {error}", field) from error
+        return url
 
     def _decode_file(self, raw: Raw) -> bytes:
         text = memoryview(raw)
