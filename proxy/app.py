@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import astuple
 from starlette.routing import Router
 from starlette.types import ASGIApp, Lifespan
 
@@ -164,7 +165,9 @@ def create_app(
         **(cache.components if isinstance(cache, HasComponents) else {}),
     }
     apis = (*APIS, *extensions.apis)
-    metrics = Metrics(("images", *(api.name for api in apis if api.observed)))
+    metrics = Metrics(
+        ("images", *(api.name for api in apis if api.observed)), dialects=dialects.names
+    )
     tracing = open_tracing(settings.tracing)
     access_log = AccessLog(settings.log)
     opened_by_apis: list[AbstractAsyncContextManager[object]] = []
@@ -266,6 +269,7 @@ def open_dialects(
         limits=settings.limits,
         dialects=dialects,
         path_prefix=settings.server.path_prefix,
+        sections=astuple(settings),
     )
 
 

@@ -24,7 +24,7 @@ from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.config import CacheConfig, SharedCacheConfig
 from proxy.errors import ConfigError
 from proxy.limits import Limits
-from proxy.links.config import LinksConfig
+from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.render.config import RenderConfig
 from proxy.runtime.config import RuntimeConfig
 from proxy.runtime.service_links import is_service_link
@@ -75,8 +75,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 )
 
     def validate_keys(self) -> None:
-        """Raise ConfigError where no link would be valid."""
-        if not self.links.keys and not self.links.allow_unsigned:
+        """Raise ConfigError where no native link would be valid.
+
+        Every other dialect checks its own keys when it is mounted.
+        """
+        is_mounted = DEFAULT_DIALECT in self.links.mounts.values()
+        if is_mounted and not self.links.keys and not self.links.allow_unsigned:
             raise ConfigError(
                 "FRAMEKEEP_LINKS_KEYS is not set, so no link can be verified: set one or more keys "
                 "in hexadecimal (`openssl rand -hex 32` prints one), or accept unsigned links from "

@@ -20,7 +20,7 @@ class ResponseOptions(Struct, frozen=True):
 
     ``expires`` is in Unix seconds; a purge can name any of ``tags``; ``debug`` asks for the
     duration of each stage in the response; ``fallback`` names the image that replaces an original
-    that cannot be used.
+    that cannot be used. ``dialect`` is that of the link, for the access log and metrics.
     """
 
     expires: int | None = None
@@ -28,6 +28,7 @@ class ResponseOptions(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     debug: bool = False
     fallback: str = ""
+    dialect: str = "native"
 
 
 class InfoRequest(Struct, frozen=True):

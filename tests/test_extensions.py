@@ -79,6 +79,26 @@ async def test_a_dialect_is_added_and_mounted_at_its_prefix(tmp_path: Path) -> N
         native = await client.get("/_/resize:64/photos:portrait.jpg")
         assert size(native) == (64, 96)
         assert native.headers["x-cache"] == "hit"  # equal requests, one cache entry
+        metrics = (await client.get("/metrics")).text
+        assert 'framekeep_dialect_requests_total{dialect="short"} 1.0' in metrics
+        assert 'framekeep_dialect_requests_total{dialect="native"} 1.0' in metrics
+        assert (
+            "dialect-short" in (await client.get("/s/64/photos:portrait.jpg")).headers["cache-tag"]
+        )
+        purge = await client.post(
+            "/admin/purge", headers={"Authorization": "Bearer admin"}, json={"dialects": ["short"]}
+        )
+        assert purge.json()["entries"]["rendition"] == 1
+
+
+async def test_native_keys_are_needed_only_where_native_links_are_served(tmp_path: Path) -> None:
+    extensions = Extensions(dialects={"short": ShortDialect})
+    closed = {"LINKS_ALLOW_UNSIGNED": False}
+    async with running(tmp_path, extensions, **closed, LINKS_MOUNTS={"": "short"}) as client:
+        assert size(await client.get("/64/photos:portrait.jpg")) == (64, 96)
+    with pytest.raises(ConfigError, match="FRAMEKEEP_LINKS_KEYS is not set"):
+        async with running(tmp_path, Extensions(), **closed):
+            pass
 
 
 async def test_a_dialect_cannot_take_the_path_of_an_api(tmp_path: Path) -> None:

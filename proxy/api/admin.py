@@ -56,6 +56,7 @@ class PurgeRequest(Struct, frozen=True, forbid_unknown_fields=True):
     prefixes: _Texts = ()
     tags: _Texts = ()
     presets: _Texts = ()
+    dialects: _Texts = ()
     everything: bool = False
     soft: bool = False
 
@@ -67,6 +68,7 @@ class PurgeRequest(Struct, frozen=True, forbid_unknown_fields=True):
             *(ByTagPrefix(f"source:{text}") for text in self.prefixes),
             *(ByTag(f"tag:{text}") for text in self.tags),
             *(ByTag(f"preset:{text}") for text in self.presets),
+            *(ByTag(f"dialect:{text}") for text in self.dialects),
         ]
 
 
@@ -102,7 +104,7 @@ def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys, path_prefix: s
         selectors = purge_request.selectors()
         if not selectors:
             raise InvalidPurge(
-                "nothing is selected: set sources, prefixes, tags, presets or everything"
+                "nothing is selected: set sources, prefixes, tags, presets, dialects or everything"
             )
         return purge_response(await purging.purge(selectors, soft=purge_request.soft))
 

@@ -85,6 +85,7 @@ class FastPath:
         context = self._access_log.start_request()
         context.request_id = request_id(fields)
         context.source = cached.request.source
+        context.dialect = cached.request.response_options.dialect
         context.status, head, full_body = cached.response_for(fields)
         body = full_body if method == b"GET" else b""
         context.response_bytes = len(body)

@@ -43,6 +43,7 @@ from proxy.sources.net.via import has_own_via
 from proxy.telemetry.request_context import (
     enable_timing,
     record_cache,
+    set_dialect,
     set_error,
     set_request_id,
     set_source,
@@ -151,6 +152,7 @@ class ImagesEndpoint:
         if cached is not None and cached.is_current() and b"range" not in headers:
             return self._cached_response(headers, cached)
         request = cached.request if cached is not None else self._parse(key)
+        set_dialect(request.response_options.dialect)
         with serving(self._caller(scope, request)):
             if request.info is not None:
                 image_info, record = await cancel_on_disconnect(
@@ -252,6 +254,7 @@ class ImagesEndpoint:
     def _cached_response(
         self, headers: Mapping[bytes, bytes], cached: CachedResponse
     ) -> tuple[int, Headers, bytes]:
+        set_dialect(cached.request.response_options.dialect)
         set_source(cached.request.source)
         record_cache("rendition", "hit")
         status, head, body = cached.response_for(headers)

@@ -96,6 +96,8 @@ def _log(access_log: AccessLog, request: RequestContext, method: str) -> None:
         "duration_ms": round(request.duration * 1000, 2),
         "bytes": request.response_bytes,
     }
+    if request.dialect:
+        entry["dialect"] = request.dialect
     if request.cache_result != "none":
         entry["cache"] = request.cache_result
     if source := request.source_host:

@@ -44,6 +44,7 @@ _SELECTORS = (
     ("prefix", "URL", "results of all sources whose URL begins with this"),
     ("tag", "TAG", "results with this tag, of their link or of their source"),
     ("preset", "NAME", "results of links with this preset"),
+    ("dialect", "NAME", "results of links in this dialect"),
 )
 
 
@@ -94,12 +95,14 @@ async def _purge(args: Namespace, cache: Cache, cdn: CdnConfig) -> PurgeResult:
         *(ByTagPrefix(f"source:{text}") for text in args.prefix),
         *(ByTag(f"tag:{text}") for text in args.tag),
         *(ByTag(f"preset:{text}") for text in args.preset),
+        *(ByTag(f"dialect:{text}") for text in args.dialect),
     ]
     if args.everything:
         selectors = [All()]
     if not selectors:
         raise InvalidPurge(
-            "nothing is selected: use --source, --prefix, --tag, --preset or --everything"
+            "nothing is selected: use --source, --prefix, --tag, --preset, --dialect or "
+            "--everything"
         )
     client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))
     try:

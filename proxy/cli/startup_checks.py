@@ -60,8 +60,7 @@ def _check_links(settings: Settings) -> CheckResult:
     return CheckResult(
         "ok",
         "links",
-        f"signing keys: {len(links.keys)}, presets: {len(links.presets)}, path prefixes: "
-        f"{', '.join(sorted(dialects.prefixes)) or 'none'}",
+        f"{dialects.describe()}; signing keys: {len(links.keys)}, presets: {len(links.presets)}",
     )
 
 

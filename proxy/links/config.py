@@ -13,12 +13,13 @@ DEFAULT_DIALECT = "native"
 HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
-# Shorter than any signature of a native link, so that no mount can hide one.
-_PREFIX = re.compile(r"[a-z][a-z0-9-]{0,15}", re.ASCII)
+# Shorter than any signature of a native link, so that no mount can hide one. `_` alone is the
+# signature of an unsigned one.
+_PREFIX = re.compile(r"_?[a-z][a-z0-9-]{0,15}", re.ASCII)
 
 
 class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
-    """Signatures, presets and dialects of links."""
+    """Mounted dialects, and signatures, presets and fallback images of native links."""
 
     keys: Annotated[
         tuple[HexKey, ...],
@@ -86,8 +87,10 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
         dict[str, str],
         Meta(
             description=(
-                "URL dialects by the first segment of the path. The empty prefix is the root: it "
-                "gets every path that begins with no other prefix."
+                "URL dialects by the first segment of the path, such as "
+                '`{"": "native", "imgproxy": "imgproxy"}`. The empty prefix is the root: it gets '
+                "every path that begins with no other prefix. Each dialect but `native` has a "
+                "section of its own for keys, presets and sources."
             )
         ),
     ] = field(default_factory=lambda: {"": DEFAULT_DIALECT})
@@ -109,5 +112,5 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             if prefix and not _PREFIX.fullmatch(prefix):
                 raise ValueError(
                     f"mounts: invalid prefix {prefix!r}: a lower-case letter, then up to 15 "
-                    "lower-case letters, digits or hyphens"
+                    "lower-case letters, digits or hyphens; an underscore may stand in front"
                 )

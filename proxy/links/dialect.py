@@ -1,7 +1,9 @@
 """What a URL dialect is, and what it is made from. `DIALECTS` in `proxy.links` lists them."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
 
 from proxy.image_request import ImageRequest
 from proxy.limits import Limits
@@ -11,6 +13,8 @@ from proxy.links.parser import StepParser
 from proxy.links.signing import Keyring
 from proxy.links.source_encoding import SourceEncoder
 from proxy.operations.registry import OperationRegistry
+
+C = TypeVar("C", bound=Struct)
 
 
 class Dialect(Protocol):
@@ -36,8 +40,11 @@ class DialectContext:
         *,
         aliases: Collection[str] = (),
         limits: Limits | None = None,
+        sections: Collection[object] = (),
     ) -> None:
-        """Raise ValueError for a preset or a signing key that is invalid.
+        """``sections`` are those of the settings; a dialect finds its own with `section`.
+
+        Raises ValueError for a preset or a signing key that is invalid.
 
         Raises ConfigError for the source of a fallback image that is.
         """
@@ -45,10 +52,15 @@ class DialectContext:
         self.limits = limits or Limits()
         self.operations = operations
         self.aliases = frozenset(aliases)
+        self._sections = tuple(sections)
         self.keyring = Keyring.from_hex(self.config.keys)
         self.steps = StepParser(operations, self.config.presets, self.config.fallbacks)
         self.sources = SourceEncoder(self.aliases)
         self.fallbacks = Fallbacks(self.config, self.sources)
+
+    def section(self, kind: type[C]) -> C:
+        """Return the section of the settings that has this type, or its defaults."""
+        return next((found for found in self._sections if isinstance(found, kind)), kind())
 
     def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """Make a request from a source and from steps as in a native link; any dialect builds it.
@@ -59,4 +71,5 @@ class DialectContext:
 
 
 DialectFactory = Callable[[DialectContext], Dialect]
-"""Makes a dialect. Raises ValueError where the settings contradict its grammar."""
+"""Makes a dialect. Raises ValueError where the settings contradict its grammar, ConfigError where
+they would leave it open."""

@@ -1,37 +1,49 @@
 """Several dialects on one server, each below a path prefix."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from proxy.errors import ConfigError, InvalidLink
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proxy.errors import ConfigError, InvalidLink, InvalidOperation, InvalidSignature, InvalidSource
 from proxy.image_request import ImageRequest
 from proxy.limits import Limits
 from proxy.links import DIALECTS
-from proxy.links.config import LinksConfig
+from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.links.dialect import Dialect, DialectContext, DialectFactory
 from proxy.links.fallback import Fallbacks
+from proxy.links.recognition import recognize
 from proxy.operations.registry import OperationRegistry
+from proxy.telemetry.request_context import set_dialect
+
+
+class Mount(Struct, frozen=True):
+    """A dialect where it is served; ``name`` is its name in the settings."""
+
+    name: str
+    dialect: Dialect
 
 
 class MountedDialects:
     """A dialect that hands each path to the one that is mounted at its first segment.
 
     The prefix is cut off the raw path, so a dialect sees the same bytes wherever it is mounted. A
-    path without a known prefix belongs to the dialect at the root.
+    path without a known prefix belongs to the dialect at the root. What a dialect other than the
+    native one parses gets the tag ``dialect:NAME``.
     """
 
     def __init__(
-        self, dialects: Mapping[str, Dialect], context: DialectContext, path_prefix: str = ""
+        self, mounts: Mapping[str, Mount], context: DialectContext, path_prefix: str = ""
     ) -> None:
-        """``dialects`` by prefix, without slashes; the empty prefix is the root.
+        """``mounts`` by prefix, without slashes; the empty prefix is the root.
 
         ``path_prefix``, such as ``/img``, comes before all of them: it is that of the server.
         """
+        self._mounts = dict(mounts)
         self._path_prefix = path_prefix.encode()
-        self._by_segment = {prefix.encode(): dialect for prefix, dialect in dialects.items()}
+        self._by_segment = {prefix.encode(): mount for prefix, mount in mounts.items()}
         self._root = self._by_segment.pop(b"", None)
-        segment = "" if "" in dialects else next(iter(dialects))
-        self._build_prefix = f"{path_prefix}/{segment}" if segment else path_prefix
-        self._builder = dialects[segment]
+        self._builder = self._choose_builder()
         self._context = context
 
     @classmethod
@@ -44,13 +56,19 @@ class MountedDialects:
         limits: Limits | None = None,
         dialects: Mapping[str, DialectFactory] = DIALECTS,
         path_prefix: str = "",
+        sections: Collection[object] = (),
     ) -> "MountedDialects":
-        """Mount the dialects of the settings. Raises ConfigError, naming the setting."""
+        """Mount the dialects of the settings. Raises ConfigError, naming the setting.
+
+        ``sections`` of the settings hold what is of one dialect only.
+        """
         try:
-            context = DialectContext(operations, config, aliases=aliases, limits=limits)
+            context = DialectContext(
+                operations, config, aliases=aliases, limits=limits, sections=sections
+            )
         except ValueError as error:
             raise ConfigError(f"FRAMEKEEP_LINKS_PRESETS: {error}") from error
-        mounts: dict[str, Dialect] = {}
+        mounts: dict[str, Mount] = {}
         for prefix, name in config.mounts.items():
             if name not in dialects:
                 raise ConfigError(
@@ -58,7 +76,7 @@ class MountedDialects:
                     f"{', '.join(sorted(dialects))}"
                 )
             try:
-                mounts[prefix] = dialects[name](context)
+                mounts[prefix] = Mount(name, dialects[name](context))
             except ValueError as error:
                 raise ConfigError(f"FRAMEKEEP_LINKS_MOUNTS: dialect {name!r}: {error}") from error
         return cls(mounts, context, path_prefix)
@@ -68,33 +86,95 @@ class MountedDialects:
         return self._context.fallbacks
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the mounted dialects, each once."""
+        return tuple(dict.fromkeys(mount.name for mount in self._mounts.values()))
+
+    @property
     def prefixes(self) -> frozenset[str]:
         """The first segments that belong to a dialect; the root has none."""
         return frozenset(segment.decode() for segment in self._by_segment)
+
+    def describe(self) -> str:
+        """Say which dialect is served where, such as ``native at /, imgproxy at /imgproxy/``."""
+        return ", ".join(
+            f"{self._mounts[prefix].name} at {self._path_of(prefix)}"
+            for prefix in sorted(self._mounts)
+        )
 
     def parse(self, path: bytes) -> ImageRequest:
         """Parse a raw path with its query string; the mounted dialect verifies its signature.
 
         Raises a RequestError or LinkError that names what is wrong.
         """
-        path = self._strip_path_prefix(path)
-        segment = path[1:].partition(b"?")[0].partition(b"/")[0]
-        mounted = self._by_segment.get(segment)
-        if mounted is not None:
-            return mounted.parse(path[1 + len(segment) :])
-        if self._root is not None:
-            return self._root.parse(path)
-        root = self._path_prefix.decode()
-        starts = ", ".join(f"{root}/{prefix}/" for prefix in sorted(self.prefixes))
-        raise InvalidLink(f"no dialect is mounted here; links begin with {starts}")
+        mount, rest = self._find(path)
+        set_dialect(mount.name)
+        try:
+            request = mount.dialect.parse(rest)
+        except (InvalidLink, InvalidSignature, InvalidSource) as error:
+            if hint := self._hint(mount.name, rest):
+                raise type(error)(f"{error}; {hint}", detail=error.detail) from error
+            raise
+        except InvalidOperation as error:
+            if hint := self._hint(mount.name, rest):
+                raise InvalidOperation(
+                    f"{error}; {hint}", operation=error.operation, field=error.field
+                ) from error
+            raise
+        return request if mount.name == DEFAULT_DIALECT else _with_dialect(request, mount.name)
 
     def build(self, request: ImageRequest) -> str:
-        """Build the path of a request in the dialect of the root, or else of the first prefix."""
-        return self._build_prefix + self._builder.build(request)
+        """Build the path of a request: in the native dialect, wherever it is mounted.
+
+        Without it, in the dialect of the root, or else of the first prefix. Raises InvalidLink.
+        """
+        prefix, mount = self._builder
+        return self._path_of(prefix).rstrip("/") + mount.dialect.build(request)
 
     def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """Make a request from a source and steps, as `DialectContext.make_request` does."""
         return self._context.make_request(source, steps)
+
+    def _find(self, path: bytes) -> tuple[Mount, bytes]:
+        """The mount that a path belongs to, and the path without its prefix."""
+        path = self._strip_path_prefix(path)
+        segment = path[1:].partition(b"?")[0].partition(b"/")[0]
+        if mount := self._by_segment.get(segment):
+            return mount, path[1 + len(segment) :]
+        if self._root is not None:
+            return self._root, path
+        starts = ", ".join(self._path_of(prefix) for prefix in sorted(self.prefixes))
+        message = f"no dialect is mounted here; links begin with {starts}"
+        hint = self._hint("", path)
+        raise InvalidLink(f"{message}; {hint}" if hint else message)
+
+    def _choose_builder(self) -> tuple[str, Mount]:
+        native = [prefix for prefix in self._mounts if self._mounts[prefix].name == DEFAULT_DIALECT]
+        for prefix in sorted(native) or ("", *self._mounts):
+            if prefix in self._mounts:
+                return prefix, self._mounts[prefix]
+        raise ConfigError("FRAMEKEEP_LINKS_MOUNTS: no dialect is mounted")
+
+    def _hint(self, name: str, path: bytes) -> str:
+        """Say where a path belongs that looks like another dialect; empty if it does not."""
+        dialect = recognize(path)
+        if not dialect or dialect == name:
+            return ""
+        if paths := sorted(self._paths_of(dialect)):
+            return f"it looks like the dialect {dialect}, whose links begin with {paths[0]} here"
+        return (
+            f"it looks like the dialect {dialect}, which is not mounted "
+            f'(FRAMEKEEP_LINKS_MOUNTS={{"": "{dialect}"}} serves it at the root)'
+        )
+
+    def _paths_of(self, name: str) -> Iterator[str]:
+        return (
+            self._path_of(prefix) for prefix, mount in self._mounts.items() if mount.name == name
+        )
+
+    def _path_of(self, prefix: str) -> str:
+        root = self._path_prefix.decode()
+        return f"{root}/{prefix}/" if prefix else f"{root}/"
 
     def _strip_path_prefix(self, path: bytes) -> bytes:
         prefix = self._path_prefix
@@ -106,3 +186,9 @@ class MountedDialects:
                 "(FRAMEKEEP_SERVER_PATH_PREFIX)"
             )
         return path[len(prefix) :]
+
+
+def _with_dialect(request: ImageRequest, name: str) -> ImageRequest:
+    options = request.response_options
+    tags = tuple(dict.fromkeys((*options.tags, f"dialect:{name}")))
+    return replace(request, response_options=replace(options, dialect=name, tags=tags))

@@ -63,6 +63,7 @@ class AccessLogEntry(TypedDict):
     status: int
     duration_ms: float
     bytes: int
+    dialect: NotRequired[str]
     cache: NotRequired[str]
     source: NotRequired[str]
     stages: NotRequired[Mapping[str, float]]

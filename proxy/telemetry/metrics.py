@@ -142,8 +142,8 @@ class BatchedHistogram:
 class Metrics(Collector):
     """All metrics of one app; made once for it. Only the thread of its event loop may record."""
 
-    def __init__(self, handlers: Sequence[str]) -> None:
-        """``handlers`` are the values of the label ``handler``.
+    def __init__(self, handlers: Sequence[str], dialects: Sequence[str] = ("native",)) -> None:
+        """``handlers`` and ``dialects`` are the values of the labels of these names.
 
         Raises OSError where the shared directory cannot be written to.
         """
@@ -157,6 +157,10 @@ class Metrics(Collector):
             (handler, code): BatchedCounter(requests, handler, str(code))
             for handler, code in product(handlers, (*STATUS_CODES, "other"))
         }
+        dialect_requests = counter(
+            "framekeep_dialect_requests_total", "Requests of links by URL dialect.", ["dialect"]
+        )
+        self._dialect_requests = _each(dialect_requests, dialects)
         response_bytes = counter(
             "framekeep_http_response_bytes_total", "Bytes of response bodies.", ["handler"]
         )
@@ -244,6 +248,7 @@ class Metrics(Collector):
         self.workers.set(1)
         self._batches: tuple[BatchedCounter | BatchedHistogram, ...] = (
             *self._requests.values(),
+            *self._dialect_requests.values(),
             *self._response_bytes.values(),
             *self._durations.values(),
             *self._errors.values(),
@@ -263,6 +268,10 @@ class Metrics(Collector):
         requests.amount += 1
         self._response_bytes[handler].amount += size
         self._durations[cache_result].observe(seconds)
+
+    def record_dialect(self, dialect: str) -> None:
+        """Count a request of a link. Raises KeyError for a dialect that is not mounted."""
+        self._dialect_requests[dialect].amount += 1
 
     def record_error(self, error_type: str) -> None:
         self._errors[error_type].amount += 1

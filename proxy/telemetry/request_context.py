@@ -38,6 +38,7 @@ class RequestContext:
     """
 
     request_id = ""
+    dialect = ""
     cache_result = "none"
     source: OriginalRef | None = None
     error: Exception | None = None
@@ -69,6 +70,8 @@ class RequestContext:
         self.metrics.record_request(
             self.handler, self.status, self.cache_result, self.response_bytes, self.duration
         )
+        if self.dialect:
+            self.metrics.record_dialect(self.dialect)
         if self.error is not None:
             self.metrics.record_error(self.error_type)
 
@@ -98,6 +101,13 @@ def set_request_id(request_id: str) -> None:
     request = current_request.get()
     if request is not None:
         request.request_id = request_id
+
+
+def set_dialect(dialect: str) -> None:
+    """Note the dialect of the link that is being served."""
+    request = current_request.get()
+    if request is not None:
+        request.dialect = dialect
 
 
 def set_source(source: OriginalRef) -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from proxy.errors import ConfigError, InvalidLink, InvalidSignature
+from proxy.errors import ConfigError, InvalidLink, InvalidOperation, InvalidSignature
 from proxy.image_request import ImageRequest
 from proxy.links import DIALECTS
 from proxy.links.config import LinksConfig
 from proxy.links.dialect import DialectContext
-from proxy.links.mounts import MountedDialects
+from proxy.links.mounts import Mount, MountedDialects
 from proxy.operations import OPERATIONS
 from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
@@ -57,9 +57,66 @@ def test_the_first_segment_picks_the_dialect() -> None:
     dialects = mounted({"": "native", "w": "width", "original": "source"})
     resized = dialects.make_request(URL, ["resize:320"])
     assert dialects.parse(f"/_/resize:320/{URL}".encode()) == resized
-    assert dialects.parse(b"/w/320/images.example/a.jpg") == resized
-    assert dialects.parse(b"/original/images.example/a.jpg") == dialects.make_request(URL, [])
+    assert dialects.parse(b"/w/320/images.example/a.jpg").key == resized.key
+    original = dialects.make_request(URL, [])
+    assert dialects.parse(b"/original/images.example/a.jpg").key == original.key
     assert dialects.prefixes == {"w", "original"}
+
+
+def test_a_request_knows_its_dialect() -> None:
+    dialects = mounted({"": "native", "w": "width"})
+    assert dialects.names == ("native", "width")
+    native = dialects.parse(f"/_/tag:x/{URL}".encode()).response_options
+    assert (native.dialect, native.tags) == ("native", ("tag:x",))
+    width = dialects.parse(b"/w/320/images.example/a.jpg").response_options
+    assert (width.dialect, width.tags) == ("width", ("dialect:width",))
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        (b"/insecure/rs:fit:300:200/plain/https://images.example/a.jpg", "imgproxy"),
+        (
+            b"/AfrOrF3gWeDA6VOlDG4TzxMv39O7MXnF4CXpKUwGqRM/el:t/g:no/aHR0cHM6Ly9leGFtcGxl",
+            "imgproxy",
+        ),
+        (b"/_/resize:fill:300:400:0/plain/local:///a.jpg", "imgproxy"),
+        (b"/unsafe/300x200/smart/images.example/a.jpg", "thumbor"),
+        (b"/1234567890123456789012345_-=/fit-in/300x/images.example/a.jpg", "thumbor"),
+        (b"/_ipx/w_300,f_webp/images.example/a.jpg", "ipx"),
+    ],
+)
+def test_an_error_names_the_dialect_that_a_path_looks_like(path: bytes, dialect: str) -> None:
+    with pytest.raises((InvalidLink, InvalidOperation, InvalidSignature)) as raised:
+        mounted({"": "native"}).parse(path)
+    assert f"it looks like the dialect {dialect}, which is not mounted" in str(raised.value)
+    assert f'FRAMEKEEP_LINKS_MOUNTS={{"": "{dialect}"}}' in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/_x/resize:300:200/{URL}",
+        f"/_x/crop:0:0:10:10/{URL}",
+        f"/_x/preset:card/{URL}",
+        "/_x/media:300x200/a",
+    ],
+)
+def test_a_native_path_is_not_taken_for_another_dialect(path: str) -> None:
+    with pytest.raises(InvalidSignature) as raised:
+        mounted({"": "native"}).parse(path.encode())
+    assert "looks like" not in str(raised.value)
+
+
+def test_the_hint_names_the_prefix_where_the_dialect_is_mounted() -> None:
+    dialects = MountedDialects.from_config(
+        LinksConfig(allow_unsigned=True, mounts={"": "native", "old": "thumbor"}),
+        OperationRegistry(OPERATIONS),
+        dialects={**DIALECTS, "thumbor": SourceDialect},
+    )
+    with pytest.raises(InvalidSignature, match="dialect thumbor, whose links begin with /old/"):
+        dialects.parse(b"/unsafe/300x200/images.example/a.jpg")
+    assert dialects.describe() == "native at /, thumbor at /old/"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +130,7 @@ def test_the_first_segment_picks_the_dialect() -> None:
 def test_a_dialect_gets_the_raw_bytes_after_its_prefix(path: bytes, rest: bytes) -> None:
     context = DialectContext(OperationRegistry(OPERATIONS))
     dialect = WidthDialect(context)
-    MountedDialects({"w": dialect}, context).parse(path)
+    MountedDialects({"w": Mount("width", dialect)}, context).parse(path)
     assert dialect.parsed == [rest]
 
 
@@ -92,6 +149,8 @@ def test_links_are_built_in_the_dialect_of_the_root_or_of_the_first_prefix() -> 
     request = mounted({"": "native"}).make_request(URL, [])
     assert mounted({"w": "width", "": "native"}).build(request) == f"/_/{URL}"
     assert mounted({"s": "source", "w": "width"}).build(request) == "/s/images.example/a.jpg"
+    # The native dialect has a link for every request.
+    assert mounted({"": "source", "n": "native"}).build(request) == f"/n/_/{URL}"
 
 
 def test_an_unknown_dialect_is_an_error_that_names_the_known_ones() -> None:
@@ -112,7 +171,7 @@ def test_an_alias_that_the_grammar_needs_is_an_error_that_names_the_setting() ->
         )
 
 
-@pytest.mark.parametrize("prefix", ["_", "a/b", "A", "/a", "a" * 17, "1", "ä", "a\n"])
+@pytest.mark.parametrize("prefix", ["_", "__a", "a/b", "A", "/a", "a" * 17, "1", "ä", "a\n"])
 def test_an_invalid_prefix_is_an_error(prefix: str) -> None:
     with pytest.raises(ValueError, match="mounts: invalid prefix"):
         LinksConfig(mounts={prefix: "native"})
