@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.errors import CapacityError, ProxyError
+from proxy.runtime.tracebacks import release_tracebacks
 from proxy.telemetry.logging import AccessLog, AccessLogEntry, redact
 from proxy.telemetry.metrics import CLIENT_CLOSED_REQUEST, Metrics
 from proxy.telemetry.request_context import RequestContext, Tracing, current_request
@@ -65,6 +66,8 @@ class AccessLogMiddleware:
             self._metrics.requests_in_progress -= 1
             current_request.reset(token)
             self.finish_request(request, scope["method"])
+        if request.error is not None:
+            release_tracebacks(request.error)
 
     def start_request(self) -> RequestContext:
         return RequestContext(self._metrics, self._handler)

@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context
 from typing import Any
 
+from proxy.runtime.tracebacks import release_tracebacks
+
 logger = logging.getLogger("framekeep.telemetry.background")
 
 _MIN_BACKOFF_SECONDS = 0.1
@@ -104,6 +106,7 @@ class BackgroundTasks:
         logger.error(
             "background task failed (task=%s): %s%s", name, reason, consequence, exc_info=traceback
         )
+        release_tracebacks(error)
 
     def _start(
         self, work: Coroutine[Any, Any, None], context: Context | None = None
