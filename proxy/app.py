@@ -42,6 +42,7 @@ from proxy.links.mounts import MountedDialects
 from proxy.operations import OPERATIONS
 from proxy.operations.operation import Operation
 from proxy.operations.registry import OperationRegistry
+from proxy.render.header_reader import HeaderReader
 from proxy.render.inspector import Inspector
 from proxy.render.manager import RenderProcessManager
 from proxy.render.plan_renderer import PlanRenderer
@@ -313,6 +314,7 @@ def create_service(
     Raises OSError where nothing can be written to that directory.
     """
     detections = DetectionCache(cache, context.detector_version)
+    headers = HeaderReader(pool, single_flight, negative)
     inspector = Inspector(
         origins=origins,
         pool=pool,
@@ -320,8 +322,9 @@ def create_service(
         single_flight=single_flight,
         detections=detections,
         negative=negative,
+        headers=headers,
     )
-    decodes = SharedDecodes(pool, context, shared_dir)
+    decodes = SharedDecodes(pool, context, headers, shared_dir)
     return ImageService(
         renditions=RenditionCache(cache, origins),
         origins=origins,

@@ -52,8 +52,16 @@ class SharedBuffer:
             self._digest = sha256.hexdigest()
         return self._digest
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file still has its size; a cache file may be cut by whoever can write it."""
+        return os.fstat(self.descriptor).st_size == self.size
+
     def view(self) -> Buffer:
-        """The bytes, mapped read-only; the mapping outlives the buffer."""
+        """The bytes, mapped read-only; the mapping outlives the buffer.
+
+        For render processes: where the file is cut while it is mapped, the kernel ends the process.
+        """
         if not self.size:
             return b""  # an empty file cannot be mapped
         return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)

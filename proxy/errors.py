@@ -12,8 +12,8 @@ problem+json).
     │                   SourceTimedOut · SourceFailed (SourceDenied)         the origin
     ├─ ImageError       NotAnImage · BrokenImage · ImageTooLarge · ImageTooSmall ·
     │                   OperationNotApplicable                               the image
-    └─ CapacityError    Overloaded · DeadlineExceeded · RenderFailed ·
-                        StoreUnavailable                                     the server
+    └─ CapacityError    Overloaded · DeadlineExceeded ·
+                        RenderFailed (OriginalChanged) · StoreUnavailable    the server
 
     ConfigError         the settings cannot be used                          the operator
 """
@@ -218,6 +218,13 @@ class RenderFailed(CapacityError):
     """The render process died, also on the retry."""
 
     problem_type = "render-failed"
+
+
+class OriginalChanged(RenderFailed):
+    """The file of a cached original was cut or extended while it was used; read it again."""
+
+    def __init__(self, message: str = "", *, detail: str = "") -> None:
+        super().__init__(message or "the cached original was changed while in use", detail=detail)
 
 
 class StoreUnavailable(CapacityError):

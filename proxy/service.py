@@ -1,8 +1,7 @@
 """Answer an image request: cached? else, single flight: fetch, render, store."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Literal
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 
 from proxy.cache.freshness import Expired, Fresh, NegativeHit, OriginRecord, Stale
 from proxy.cache.negative import NegativeCache
-from proxy.cache.origin_cache import OriginCache, restore_error, source_tags
+from proxy.cache.origin_cache import FetchedOriginal, OriginCache, restore_error, source_tags
 from proxy.cache.refresh import BackgroundRefresh
 from proxy.cache.renditions import RenditionCache, StoredRendition
 from proxy.errors import CapacityError, DeadlineExceeded, SourceDenied, SourceFailed, SourceTimedOut
@@ -133,12 +132,9 @@ class ImageService:
         if cached and (same := await self._renditions.revalidate(cached, request.sources)):
             return same
         self._renderer.announce(request.source)
-        originals = await asyncio.gather(*map(self._origins.get_original, request.sources))
-        digests = [fetched.original.digest for fetched in originals]
-        with self._negative.guard(request.plan.canonical, digests):
-            rendition, cost = await self._renderer.render(
-                request.plan, request.source, originals, priority
-            )
+        originals, rendition, cost = await self._origins.with_originals(
+            request.sources, partial(self._render, request, priority)
+        )
         with stage("cache_write"):
             return await self._renditions.put(
                 request.key,
@@ -149,6 +145,17 @@ class ImageService:
                 cost=cost,
                 started_at=started_at,
             )
+
+    async def _render(
+        self, request: ImageRequest, priority: Priority, originals: Sequence[FetchedOriginal]
+    ) -> tuple[Sequence[FetchedOriginal], Rendition, float]:
+        """Return the originals, their rendition, and the seconds that it took."""
+        digests = [fetched.original.digest for fetched in originals]
+        with self._negative.guard(request.plan.canonical, digests):
+            rendition, cost = await self._renderer.render(
+                request.plan, request.source, originals, priority
+            )
+        return originals, rendition, cost
 
     async def probe(self, source: OriginalRef) -> ProbeResult:
         """Read an original's header. Raises a ProxyError."""

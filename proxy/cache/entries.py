@@ -68,8 +68,11 @@ def encode_rendition(cached: CachedRendition, cost: float) -> Entry:
 def decode_rendition(entry: Entry | None) -> CachedRendition | None:
     if entry is None or (head := _decode(entry.head, _RenditionHead)) is None:
         return None
+    body = _read_body(entry)
+    if len(body) != len(entry.body):  # the file was cut after it had been opened
+        return None
     return CachedRendition(
-        rendition=Rendition(_read_body(entry), head.format, head.size, head.crop_reason),
+        rendition=Rendition(body, head.format, head.size, head.crop_reason),
         etag=head.etag,
         originals=head.originals,
         made_at=head.made_at,

@@ -81,7 +81,7 @@ class MemoryCacheLayer:
         copy = self._copies.get((kind, key))
         if copy is None:
             return None
-        if copy.expires_at < self._clock() or not copy.is_current():
+        if copy.expires_at < self._clock() or not copy.is_current() or not _is_intact(copy.entry):
             self._drop((kind, key))
             return None
         self._copies.move_to_end((kind, key))
@@ -177,6 +177,10 @@ class MemoryCacheLayer:
         copy = self._copies.pop(place, None)
         if copy is not None:
             self._bytes -= copy.size
+
+
+def _is_intact(entry: Entry) -> bool:
+    return not isinstance(entry.body, SharedBuffer) or entry.body.is_unchanged
 
 
 class _NoChangeTokens:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from proxy.errors import ImageError
+from proxy.errors import ImageError, ProxyError
 from proxy.originals import digest
 from proxy.telemetry.request_context import record_cache
 
@@ -24,7 +24,7 @@ MAX_ENTRIES = 4096
 class _NegativeEntry(Struct, frozen=True):
     """An error without its traceback, which would keep an image in memory."""
 
-    error_type: type[ImageError]
+    error_type: type[ProxyError]
     message: str
     detail: str
     expires_at: float
@@ -42,11 +42,16 @@ class NegativeCache:
         return len(self._entries)
 
     @contextmanager
-    def guard(self, task: str, originals: Iterable[str]) -> Iterator[None]:
-        """Run the block, and cache an ImageError that it raises.
+    def guard(
+        self,
+        task: str,
+        originals: Iterable[str],
+        errors: tuple[type[ProxyError], ...] = (ImageError,),
+    ) -> Iterator[None]:
+        """Run the block, and cache an error of these classes that it raises.
 
-        ``task`` names what is done with the originals of these digests. Raises the cached
-        ImageError if there is one; then the block does not run.
+        ``task`` names what is done with the originals of these digests. Raises the cached error if
+        there is one; then the block does not run.
         """
         key = digest(task.encode(), *(original.encode() for original in originals))
         entry = self._entries.get(key)
@@ -55,7 +60,7 @@ class NegativeCache:
             raise entry.error_type(entry.message, detail=entry.detail)
         try:
             yield
-        except ImageError as error:
+        except errors as error:
             expires_at = self._clock() + self._ttl
             self._entries[key] = _NegativeEntry(type(error), str(error), error.detail, expires_at)
             self._entries.move_to_end(key)

@@ -6,9 +6,11 @@ sources, such as a 404, are cached here (`NegativeHit` in `proxy.cache.freshness
 images are in `proxy.cache.negative`.
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -30,11 +32,13 @@ from proxy.cache.freshness import (
     record_not_modified,
 )
 from proxy.cache.store import Cache
-from proxy.errors import SourceDenied, SourceError, SourceFailed, SourceTimedOut
+from proxy.errors import OriginalChanged, SourceDenied, SourceError, SourceFailed, SourceTimedOut
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
 from proxy.runtime.singleflight import SingleFlight
 from proxy.sources.source import Source, require_body
 from proxy.telemetry.request_context import count_fetched_bytes, record_cache, stage
+
+T = TypeVar("T")
 
 
 class OriginState(Struct, frozen=True):
@@ -143,6 +147,25 @@ class OriginCache:
         if original is None:
             raise SourceFailed("source responded with not modified to an unconditional request")
         return FetchedOriginal(original, answer.record)
+
+    async def with_originals(
+        self,
+        sources: Sequence[OriginalRef],
+        use: Callable[[Sequence[FetchedOriginal]], Awaitable[T]],
+    ) -> T:
+        """Return what ``use`` returns for the originals.
+
+        It is called once more where it raises OriginalChanged. Raises a SourceError, and what
+        ``use`` raises.
+        """
+        try:
+            return await use(await self._get_all(sources))
+        except OriginalChanged:
+            # The cache checks a file when it opens it, so this is another one.
+            return await use(await self._get_all(sources))
+
+    async def _get_all(self, sources: Sequence[OriginalRef]) -> Sequence[FetchedOriginal]:
+        return await asyncio.gather(*map(self.get_original, sources))
 
     async def _get_stale(self, source: SourceRef) -> FetchedOriginal | None:
         """Return the cached original of a source that does not answer, if it may still be used."""

@@ -9,7 +9,7 @@ from proxy import operations  # noqa: F401 - imported before the fork, once for 
 from proxy.buffers import Buffer, OutputWriter, SharedBuffer
 from proxy.imaging import background_removal  # noqa: F401 - likewise
 from proxy.imaging.cost_model import EXPENSIVE_SECONDS, decode_cost
-from proxy.imaging.headers import probe
+from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.info import read_image_info
 from proxy.imaging.picture import Detector
 from proxy.imaging.results import Detection, ImageInfo, RenderResult
@@ -21,6 +21,7 @@ from proxy.render.tasks import (
     DECODE,
     DETECT,
     INFO,
+    PROBE,
     RENDER,
     DecodeRequest,
     DetectRequest,
@@ -100,6 +101,11 @@ def _decode(
     )
 
 
+def _probe(buffers: Sequence[SharedBuffer], _request: None, _priority: Priority) -> ImageHeader:
+    (original,) = (buffer.view() for buffer in buffers)
+    return probe(original)
+
+
 def _check_decode_cost(original: Buffer, decoded: DecodedInfo | None, priority: Priority) -> None:
     if decoded is None:
         _check_cost(decode_cost(probe(original)), priority)
@@ -116,4 +122,5 @@ HANDLERS = (
     TaskHandler.for_task(DETECT, _detect),
     TaskHandler.for_task(INFO, _info),
     TaskHandler.for_task(DECODE, _decode),
+    TaskHandler.for_task(PROBE, _probe),
 )

@@ -1,7 +1,7 @@
 """Answer questions about an original without rendering: header, subject, full description."""
 
-import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -10,11 +10,12 @@ from msgspec import Struct
 from proxy.cache.detections import DetectionCache
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.negative import NegativeCache
-from proxy.cache.origin_cache import OriginCache, source_tags
+from proxy.cache.origin_cache import FetchedOriginal, OriginCache, source_tags
 from proxy.geometry import Size
-from proxy.imaging.headers import ImageHeader, probe
+from proxy.imaging.headers import ImageHeader
 from proxy.imaging.results import Detection, ImageInfo
 from proxy.originals import Original, OriginalRef
+from proxy.render.header_reader import HeaderReader
 from proxy.render.ipc import TaskType
 from proxy.render.pool import RenderPool
 from proxy.render.scheduling import Priority
@@ -25,10 +26,6 @@ from proxy.smartcrop.subject import Subject
 from proxy.telemetry.request_context import set_source
 
 Result = TypeVar("Result", Detection, ImageInfo)
-
-
-_INLINE_PROBE_BYTES = 65_536
-"""To read the header of a smaller original takes less time than to hand it to a thread."""
 
 
 class ProbeResult(Struct, frozen=True):
@@ -50,6 +47,7 @@ class Inspector:
         single_flight: SingleFlight,
         detections: DetectionCache,
         negative: NegativeCache,
+        headers: HeaderReader,
     ) -> None:
         self._origins = origins
         self._pool = pool
@@ -57,14 +55,16 @@ class Inspector:
         self._single_flight = single_flight
         self._detections = detections
         self._negative = negative
+        self._headers = headers
 
     async def probe(self, source: OriginalRef) -> ProbeResult:
         """Read the original's header; nothing is decoded."""
-        fetched = await self._origins.get_original(source)
-        body = fetched.original.body
-        if body.size <= _INLINE_PROBE_BYTES:
-            return ProbeResult(probe(body.view()), body.size)
-        return ProbeResult(await asyncio.to_thread(probe, body.view()), body.size)
+
+        async def probe(originals: Sequence[FetchedOriginal]) -> ProbeResult:
+            original = originals[0].original
+            return ProbeResult(await self._headers.read(original), original.body.size)
+
+        return await self._origins.with_originals((source,), probe)
 
     async def detect(self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()) -> Detection:
         """Find the subject of an original, and place a crop for each aspect ratio."""
@@ -116,11 +116,15 @@ class Inspector:
         aspect_ratios: tuple[Size, ...],
     ) -> tuple[Result, OriginRecord]:
         set_source(source)
-        fetched = await self._origins.get_original(source)
-        subject = await self._detections.get(fetched.original)
-        tags = source_tags(source, fetched.record)
-        found = await self._run(task, fetched.original, subject, tags, aspect_ratios=aspect_ratios)
-        return found, fetched.record
+
+        async def run(originals: Sequence[FetchedOriginal]) -> tuple[Result, OriginRecord]:
+            original, record = originals[0].original, originals[0].record
+            subject = await self._detections.get(original)
+            tags = source_tags(source, record)
+            found = await self._run(task, original, subject, tags, aspect_ratios=aspect_ratios)
+            return found, record
+
+        return await self._origins.with_originals((source,), run)
 
     async def _run(
         self,

@@ -77,11 +77,15 @@ def handlers_by_name(
 
 
 class TaskMessage(Struct, frozen=True, array_like=True):
-    """A task for a render process, with what it may take: CPU time, and time since its start."""
+    """A task for a render process, with what it may take: CPU time, and time since its start.
+
+    ``buffer_sizes`` are those of the buffers when it was sent.
+    """
 
     task: str
     cpu_seconds: float
     wall_seconds: float
+    buffer_sizes: tuple[int, ...]
     argument: msgspec.Raw
 
 

@@ -112,12 +112,14 @@ class RenderPool:
             Overloaded: it could not be finished before the deadline of the current caller.
             DeadlineExceeded: the task was stopped; the message says which limit it has reached.
             RenderFailed: two processes died of the task, or its handler has a bug.
+            OriginalChanged: the file behind a buffer was cut or extended.
         """
         message = msgspec.msgpack.encode(
             TaskMessage(
                 task.name,
                 cpu_seconds,
                 self._wall_seconds,
+                tuple(buffer.size for buffer in buffers),
                 msgspec.Raw(msgspec.msgpack.encode(argument)),
             )
         )

@@ -27,7 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.buffers import SharedBuffer
-from proxy.errors import ProxyError, RenderFailed
+from proxy.errors import OriginalChanged, ProxyError, RenderFailed
 from proxy.render import sandbox
 from proxy.render.config import RenderConfig
 from proxy.render.ipc import (
@@ -186,6 +186,7 @@ class RenderProcess:
         try:
             handler = self._handlers[message.task]
             argument = msgspec.msgpack.decode(message.argument, type=handler.argument)
+            _check_sizes(message, buffers)
             result = handler.function(buffers, argument, priority)
             return encode_reply(ReplyType.DONE, msgspec.msgpack.encode(result))
         except ProxyError as error:
@@ -196,6 +197,13 @@ class RenderProcess:
             self._tainted = True  # the bug may have left any state behind
             failure = RenderFailed("the image could not be rendered", detail=traceback.format_exc())
             return encode_reply(ReplyType.FAILED, encode_error(failure))
+
+
+def _check_sizes(message: TaskMessage, buffers: Sequence[SharedBuffer]) -> None:
+    """Raise OriginalChanged where a file is not as long as when it was sent."""
+    sizes = tuple(buffer.size for buffer in buffers)
+    if sizes != message.buffer_sizes:
+        raise OriginalChanged(detail=f"bytes: {sizes}, sent: {message.buffer_sizes}")
 
 
 def set_nice(nice: int) -> None:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.errors import RenderFailed
 from proxy.geometry import Size
-from proxy.imaging.headers import ImageHeader, probe
+from proxy.imaging.headers import ImageHeader
 from proxy.imaging.shrink_on_load import (
     MAX_BANDS,
     MAX_SHARED_PIXELS,
@@ -28,6 +28,7 @@ from proxy.imaging.shrink_on_load import (
 )
 from proxy.operations.plan import Plan
 from proxy.originals import Original
+from proxy.render.header_reader import HeaderReader
 from proxy.render.pool import RenderPool
 from proxy.render.recent_requests import RecentRequests
 from proxy.render.scheduling import Priority
@@ -57,7 +58,11 @@ class SharedDecodes:
     """The decoded originals of one HTTP worker."""
 
     def __init__(
-        self, pool: RenderPool, context: RenderContext, shared_dir: Path | None = None
+        self,
+        pool: RenderPool,
+        context: RenderContext,
+        headers: HeaderReader,
+        shared_dir: Path | None = None,
     ) -> None:
         """All workers of the machine name the same ``shared_dir``; without it this one is alone.
 
@@ -65,6 +70,7 @@ class SharedDecodes:
         """
         self._pool = pool
         self._context = context
+        self._headers = headers
         self._single_flight = SingleFlight(shared_dir / "decode-locks" if shared_dir else None)
         self._requests = RecentRequests(shared_dir / "decode-requests" if shared_dir else None)
         self._registry = SharedMemoryRegistry(shared_dir, "decode")
@@ -114,7 +120,7 @@ class SharedDecodes:
     async def _decode(
         self, original: Original, plan: Plan, priority: Priority
     ) -> DecodedOriginal | None:
-        header = await asyncio.to_thread(probe, original.body.view())
+        header = await self._headers.read(original, priority)
         if not can_share(header, plan.required_size(Size(header.width, header.height))):
             return None
         return await self._single_flight.do(

@@ -16,6 +16,7 @@ from msgspec import Struct
 from proxy.buffers import SharedBuffer
 from proxy.formats import FormatName
 from proxy.geometry import Size
+from proxy.imaging.headers import ImageHeader
 from proxy.imaging.results import Detection, ImageInfo, RenderResult
 from proxy.imaging.shrink_on_load import DecodedInfo
 from proxy.limits import Limits
@@ -124,3 +125,4 @@ RENDER = TaskType("render", RenderRequest, RenderResult)
 DETECT = TaskType("detect", DetectRequest, Detection)
 INFO = TaskType("info", DetectRequest, ImageInfo)
 DECODE = TaskType("decode", DecodeRequest, DecodedInfo)
+PROBE = TaskType("probe", type(None), ImageHeader)

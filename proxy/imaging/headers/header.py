@@ -4,6 +4,7 @@ import struct
 
 from msgspec import Struct
 
+from proxy.errors import ImageTooLarge
 from proxy.formats import FormatName
 
 
@@ -30,21 +31,52 @@ class ImageHeader(Struct, frozen=True):
         return self.width * self.height
 
 
-MAX_PARTS = 200_000
+MAX_STEPS = 200_000
 """Chunks, segments, boxes or entries of one original. Ordinary files have at most thousands."""
 
+_BYTES_PER_STEP = 200
+"""A further step for so many bytes: ordinary GIFs consist of blocks of 256 bytes."""
 
-class StepLimit:
-    """Bounds the time to walk through a file: a small one may have very many parts."""
+MAX_INFLATED_BYTES = 8 * 1024 * 1024
+"""Compressed texts and profiles of one original, all together."""
 
-    def __init__(self) -> None:
-        self._left = MAX_PARTS
 
-    def count(self, parts: int = 1) -> None:
-        """Raise ValueError where there are too many."""
-        self._left -= parts
-        if self._left < 0:
-            raise ValueError(f"more than {MAX_PARTS} parts")
+class ProbeBudget:
+    """Bounds what it costs to read one header, in any format: a small file may hold very much.
+
+    Both bounds raise ImageTooLarge.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        *,
+        max_steps: int = MAX_STEPS,
+        max_inflated_bytes: int = MAX_INFLATED_BYTES,
+    ) -> None:
+        """``length`` is that of the original, in bytes."""
+        self._max_steps = max_steps + length // _BYTES_PER_STEP
+        self._max_inflated_bytes = max_inflated_bytes
+        self._steps = self._inflated_bytes = 0
+
+    @property
+    def is_exceeded(self) -> bool:
+        return self._steps > self._max_steps or self._inflated_bytes > self._max_inflated_bytes
+
+    def count(self, steps: int = 1) -> None:
+        """Count chunks, segments, blocks, boxes or entries."""
+        self._steps += steps
+        if self._steps > self._max_steps:
+            raise ImageTooLarge(f"the original consists of more than {self._max_steps} parts")
+
+    def count_inflated(self, length: int) -> None:
+        """Count bytes that go into a decompressor or come out of it."""
+        self._inflated_bytes += length
+        if self._inflated_bytes > self._max_inflated_bytes:
+            raise ImageTooLarge(
+                "the compressed texts and profiles of the original are larger than "
+                f"{self._max_inflated_bytes} bytes"
+            )
 
 
 def read_int(view: memoryview, format: str, offset: int) -> int:

@@ -1,12 +1,12 @@
 """ICO: a directory of small images, each a PNG, or a bitmap with a size of its own."""
 
-from proxy.imaging.headers.header import ImageHeader, read_int
+from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 MAX_ENTRIES = 256
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def read_header(view: memoryview) -> ImageHeader:
+def read_header(view: memoryview, _budget: ProbeBudget) -> ImageHeader:
     count = read_int(view, "<H", 4)
     if not 1 <= count <= MAX_ENTRIES:
         raise ValueError(f"{count} entries")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from proxy.formats import sniff
-from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
+from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 _CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0}
 """Boxes that contain boxes, and the number of bytes before these."""
@@ -11,13 +11,13 @@ _CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0}
 _MAX_DEPTH = 8
 
 
-def read_header(view: memoryview) -> ImageHeader:
+def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     format = sniff(bytes(view[:1024]))
     if format is None:
         raise ValueError("no brand")
     sizes = [
         (read_int(view, ">I", start + 4), read_int(view, ">I", start + 8))
-        for name, start, _ in _boxes(view, 0, len(view), 0, StepLimit())
+        for name, start, _ in _boxes(view, 0, len(view), 0, budget)
         if name == b"ispe"
     ]
     if not sizes:
@@ -28,11 +28,11 @@ def read_header(view: memoryview) -> ImageHeader:
 
 
 def _boxes(
-    view: memoryview, offset: int, end: int, depth: int, limit: StepLimit
+    view: memoryview, offset: int, end: int, depth: int, budget: ProbeBudget
 ) -> Iterator[tuple[bytes, int, int]]:
     """Name, start and end of the content of every box, also of those in containers."""
     while offset + 8 <= end:
-        limit.count()
+        budget.count()
         length = read_int(view, ">I", offset)
         name, start = bytes(view[offset + 4 : offset + 8]), offset + 8
         if length == 1:
@@ -43,5 +43,5 @@ def _boxes(
         stop = min(stop, end)
         yield name, start, stop
         if name in _CONTAINERS and depth < _MAX_DEPTH:
-            yield from _boxes(view, start + _CONTAINERS[name], stop, depth + 1, limit)
+            yield from _boxes(view, start + _CONTAINERS[name], stop, depth + 1, budget)
         offset = stop

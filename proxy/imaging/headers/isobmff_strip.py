@@ -6,7 +6,7 @@ file. But a file without metadata items, profiles and unused bytes may be sent a
 
 from collections.abc import Iterator
 
-from proxy.imaging.headers.header import StepLimit, read_int
+from proxy.imaging.headers.header import ProbeBudget, read_int
 
 _TOP_LEVEL = (b"ftyp", b"meta", b"mdat")
 _REQUIRED = {b"iloc", b"iinf", b"iprp"}
@@ -15,26 +15,28 @@ _PROPERTIES = (b"ispe", b"pixi", b"av1C", b"hvcC", b"colr", b"auxC", b"irot", b"
 _IMAGE_ITEMS = (b"av01", b"hvc1", b"grid")
 
 
-def is_picture_only(view: memoryview) -> bool:
+def is_picture_only(view: memoryview, budget: ProbeBudget) -> bool:
     """Whether all bytes belong to the image. Raises ValueError where the structure is unusual."""
-    top_level = list(_boxes(view, 0, len(view)))
+    top_level = list(_boxes(view, 0, len(view), budget))
     if [name for name, _, _ in top_level] != list(_TOP_LEVEL):
         return False
     _, (_, meta_start, meta_end), (_, media_start, media_end) = top_level
-    boxes = {name: (start, end) for name, start, end in _boxes(view, meta_start + 4, meta_end)}
+    meta = _boxes(view, meta_start + 4, meta_end, budget)
+    boxes = {name: (start, end) for name, start, end in meta}
     return (
         _REQUIRED <= boxes.keys() <= _ALLOWED
-        and all(item_type in _IMAGE_ITEMS for item_type in _item_types(view, *boxes[b"iinf"]))
-        and _has_only_known_properties(view, *boxes[b"iprp"])
-        and _fill_exactly(_extents(view, boxes[b"iloc"][0]), media_start, media_end)
+        and all(kind in _IMAGE_ITEMS for kind in _item_types(view, *boxes[b"iinf"], budget))
+        and _has_only_known_properties(view, *boxes[b"iprp"], budget)
+        and _fill_exactly(_extents(view, boxes[b"iloc"][0], budget), media_start, media_end)
     )
 
 
-def _boxes(view: memoryview, offset: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(
+    view: memoryview, offset: int, end: int, budget: ProbeBudget
+) -> Iterator[tuple[bytes, int, int]]:
     """Name, start and end of the content of boxes that fill the space exactly."""
-    limit = StepLimit()
     while offset < end:
-        limit.count()
+        budget.count()
         length, name = read_int(view, ">I", offset), bytes(view[offset + 4 : offset + 8])
         if length < 8 or offset + length > end:
             raise ValueError(f"a box of length {length} at {offset}")
@@ -42,20 +44,20 @@ def _boxes(view: memoryview, offset: int, end: int) -> Iterator[tuple[bytes, int
         offset += length
 
 
-def _item_types(view: memoryview, start: int, end: int) -> Iterator[bytes]:
+def _item_types(view: memoryview, start: int, end: int, budget: ProbeBudget) -> Iterator[bytes]:
     first = start + (6 if view[start] == 0 else 8)
-    for _, entry, _ in _boxes(view, first, end):
+    for _, entry, _ in _boxes(view, first, end, budget):
         type_offset = entry + (8 if view[entry] == 2 else 10)
         yield bytes(view[type_offset : type_offset + 4])
 
 
-def _has_only_known_properties(view: memoryview, start: int, end: int) -> bool:
+def _has_only_known_properties(view: memoryview, start: int, end: int, budget: ProbeBudget) -> bool:
     """Whether properties describe nothing but the image's form, and its colors without profile."""
     return all(
         kind in _PROPERTIES and (kind != b"colr" or bytes(view[content : content + 4]) == b"nclx")
-        for name, properties, properties_end in _boxes(view, start, end)
+        for name, properties, properties_end in _boxes(view, start, end, budget)
         if name == b"ipco"
-        for kind, content, _ in _boxes(view, properties, properties_end)
+        for kind, content, _ in _boxes(view, properties, properties_end, budget)
     )
 
 
@@ -72,7 +74,7 @@ def _fill_exactly(extents: Iterator[tuple[int, int]], start: int, end: int) -> b
 _OFFSET_FORMATS = {4: ">I", 8: ">Q"}
 
 
-def _extents(view: memoryview, start: int) -> Iterator[tuple[int, int]]:
+def _extents(view: memoryview, start: int, budget: ProbeBudget) -> Iterator[tuple[int, int]]:
     """Offset and length of every coded part, from the item locations."""
     version, sizes = view[start], read_int(view, ">H", start + 4)
     offset_size, length_size, base_size, index_size = (
@@ -93,6 +95,7 @@ def _extents(view: memoryview, start: int) -> Iterator[tuple[int, int]]:
         base = read_int(view, _OFFSET_FORMATS[base_size], at) if base_size else 0
         at += base_size
         extents, at = read_int(view, ">H", at), at + 2
+        budget.count(extents + 1)
         for _ in range(extents):
             at += index_size if version == 1 else 0
             yield (

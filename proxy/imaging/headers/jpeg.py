@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from proxy.errors import NotAnImage
-from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
+from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 _WITHOUT_SEGMENT = frozenset((0x01, *range(0xD0, 0xD9)))
 _FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
@@ -18,14 +18,14 @@ _SCAN = re.compile(rb"\xff\xda")
 MAX_SCANS_COUNTED = 10_000
 
 
-def read_header(view: memoryview) -> ImageHeader:
+def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     """Raises NotAnImage for lossless and hierarchical JPEGs.
 
     Nothing else keeps these from the decoders. So a decoder must not find another frame in the file
     than is found here: whatever it would skip on the way to one is rejected.
     """
     width = height = frame = 0
-    for marker, offset in _segments(view):
+    for marker, offset in _segments(view, budget):
         if marker not in _FRAMES:
             continue
         if marker not in _SEQUENTIAL | _PROGRESSIVE:
@@ -42,12 +42,11 @@ def read_header(view: memoryview) -> ImageHeader:
     return ImageHeader("jpeg", width, height, scans=scans)
 
 
-def _segments(view: memoryview) -> Iterator[tuple[int, int]]:
+def _segments(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[int, int]]:
     """Markers with a segment, and their offsets, up to the start of the first scan."""
     offset = 2
-    limit = StepLimit()
     while True:
-        limit.count()
+        budget.count()
         marker = view[offset + 1]
         if view[offset] != 0xFF or marker == 0x00:
             raise ValueError(f"no marker at {offset}")

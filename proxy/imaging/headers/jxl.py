@@ -1,6 +1,6 @@
 """JPEG XL (ISO/IEC 18181): the size at the start of the codestream, bare or in boxes."""
 
-from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
+from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 _CODESTREAM = b"\xff\x0a"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -21,8 +21,8 @@ class _BitReader:
         return value
 
 
-def read_header(view: memoryview) -> ImageHeader:
-    offset = 0 if bytes(view[:2]) == _CODESTREAM else _find_codestream(view)
+def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
+    offset = 0 if bytes(view[:2]) == _CODESTREAM else _find_codestream(view, budget)
     if bytes(view[offset : offset + 2]) != _CODESTREAM:
         raise ValueError("no codestream")
     bits = _BitReader(bytes(view[offset + 2 : offset + 16]))
@@ -43,11 +43,11 @@ def _read_side(bits: _BitReader, small: bool) -> int:
     return bits.read(_SIDE_BITS[bits.read(2)]) + 1
 
 
-def _find_codestream(view: memoryview) -> int:
+def _find_codestream(view: memoryview, budget: ProbeBudget) -> int:
     """The offset of the codestream: in a box of its own, or in the first of several parts."""
-    offset, end, limit = 0, len(view), StepLimit()
+    offset, end = 0, len(view)
     while offset + 8 <= end:
-        limit.count()
+        budget.count()
         length = read_int(view, ">I", offset)
         name, start = bytes(view[offset + 4 : offset + 8]), offset + 8
         if length == 1:

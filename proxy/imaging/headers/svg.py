@@ -2,7 +2,7 @@
 
 import re
 
-from proxy.imaging.headers.header import ImageHeader
+from proxy.imaging.headers.header import ImageHeader, ProbeBudget
 
 _OUTERMOST = re.compile(rb"<svg\b")
 _ATTRIBUTE = re.compile(rb"\b(width|height|viewBox)\s*=\s*[\"']([^\"']*)[\"']")
@@ -24,7 +24,7 @@ MAX_BYTES = 4 * 1024 * 1024
 """An SVG is text; rendering time grows with it."""
 
 
-def read_header(view: memoryview) -> ImageHeader:
+def read_header(view: memoryview, _budget: ProbeBudget) -> ImageHeader:
     if len(view) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES} bytes")
     outermost = _OUTERMOST.search(view)

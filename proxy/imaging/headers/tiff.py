@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
+from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 MAX_PAGES_COUNTED = 10_000
 _WIDTH, _HEIGHT = 256, 257
@@ -32,11 +32,10 @@ def _layout(view: memoryview) -> _Layout:
     return _Layout(order, order + "H", 2, order + "I", 4, 12, 8)
 
 
-def read_header(view: memoryview) -> ImageHeader:
+def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     layout = _layout(view)
     width = height = pages = 0
     seen: set[int] = set()
-    limit = StepLimit()  # directories may overlap
     offset = read_int(view, layout.offset, layout.first_directory)
     while offset and offset not in seen and pages < MAX_PAGES_COUNTED:
         seen.add(offset)
@@ -45,7 +44,7 @@ def read_header(view: memoryview) -> ImageHeader:
         end = entries + count * layout.entry_bytes
         if end > len(view):
             raise ValueError(f"a directory of {count} entries at {offset}")
-        limit.count(count + 1)
+        budget.count(count + 1)  # directories may overlap
         page = {
             tag: _read_value(view, entry, layout)
             for entry in range(entries, end, layout.entry_bytes)

@@ -1,9 +1,9 @@
 """WebP (RIFF): the canvas, and the number of frames."""
 
-from proxy.imaging.headers.header import ImageHeader, StepLimit, read_int
+from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 
-def read_header(view: memoryview) -> ImageHeader:
+def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     name = bytes(view[12:16])
     if name == b"VP8 ":
         width, height = read_int(view, "<H", 26) & 0x3FFF, read_int(view, "<H", 28) & 0x3FFF
@@ -15,9 +15,9 @@ def read_header(view: memoryview) -> ImageHeader:
         raise ValueError(f"chunk {name!r} comes first")
     width = (read_int(view, "<I", 24) & 0xFFFFFF) + 1
     height = (read_int(view, "<I", 26) >> 8 & 0xFFFFFF) + 1
-    frames, offset, end, limit = 0, 12, len(view), StepLimit()
+    frames, offset, end = 0, 12, len(view)
     while offset + 8 <= end:
-        limit.count()
+        budget.count()
         frames += bytes(view[offset : offset + 4]) == b"ANMF"
         length = read_int(view, "<I", offset + 4)
         offset += 8 + length + (length & 1)
