@@ -1,14 +1,19 @@
 """Soak test: mixed load for minutes, then killed processes, then a shutdown under load.
 
-    python bench/soak.py                          two minutes, ten kills, SIGTERM
-    python bench/soak.py --minutes 60 --kills 0   an hour
+    bench/soak.py                            two minutes, ten kills, SIGTERM
+    bench/soak.py --minutes 60 --kills 0 --spike-minutes 10 --requests-per-second 40
+                                             an hour, each 10 minutes a spike and neighbors
 
 Starts its own server and origin on loopback, watches the memory, and prints Markdown. Memory is the
 proportional set size (PSS) of all processes of the server, in megabytes.
+
+In a spike, 500 callers send 2,000 distinct uploads, beside two busy loops for each core that run
+for a minute. Responses to a spike are right if they are 200.
 """
 
 import argparse
 import asyncio
+import itertools
 import os
 import random
 import signal
@@ -28,12 +33,16 @@ sys.path.insert(0, str(Path(__file__).parent / "speed"))
 import aiohttp
 from aiohttp import web
 from proc_stats import memory_bytes, process_tree
+from spike import make_pictures, run_callers, upload_request
 
 from proxy.server.worker import PROCESS_NAME
 
 BEACH = (files("proxy") / "data" / "demo" / "beach.jpg").read_bytes()
 CLIENTS = 16
 CACHED_LINKS = 24
+SPIKE_CALLERS, SPIKE_PICTURES = 500, 2000
+NEIGHBOR_SECONDS = 60
+NEIGHBOR_CODE = "import time\nend = time.time() + {seconds}\nwhile time.time() < end: pass"
 
 
 @dataclass
@@ -100,12 +109,16 @@ def process_kind(pid: int) -> str:
 
 
 class Load:
-    """Clients that send random requests without a pause."""
+    """Clients that send random requests, each as soon as it has the response to the last one.
 
-    def __init__(self, server: str, origin: str) -> None:
+    With ``requests_per_second`` they pause, so that there are at most so many.
+    """
+
+    def __init__(self, server: str, origin: str, requests_per_second: float | None = None) -> None:
         self.server = server
         self.origin = origin
         self.kinds = request_kinds()
+        self._pause = CLIENTS / requests_per_second if requests_per_second else 0.0
         self.done = False
         self.is_shutting_down = False
         self._number = 0
@@ -118,6 +131,7 @@ class Load:
     async def _run_client(self, session: aiohttp.ClientSession) -> None:
         shares = [kind.share for kind in self.kinds.values()]
         while not self.done:
+            await asyncio.sleep(random.uniform(0, 2 * self._pause))
             (kind,) = random.choices(list(self.kinds.values()), shares)
             self._number += 1
             start = time.monotonic()
@@ -143,6 +157,23 @@ class Load:
         return sum(kind.wrong for kind in self.kinds.values())
 
 
+async def run_spikes(port: int, every_seconds: float, results: Counter[int]) -> None:
+    """Send a spike and start busy neighbors again and again, until cancelled."""
+    pictures = make_pictures(SPIKE_PICTURES, seed=2)
+    code = NEIGHBOR_CODE.format(seconds=NEIGHBOR_SECONDS)
+    for number in itertools.count():
+        await asyncio.sleep(every_seconds / 2)
+        neighbors = [
+            await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+            for _ in range(2 * (os.cpu_count() or 1))
+        ]
+        requests = [upload_request(picture + b"%d" % number) for picture in pictures]
+        results.update((await run_callers(port, requests, SPIKE_CALLERS)).statuses)
+        for neighbor in neighbors:
+            await neighbor.wait()
+        await asyncio.sleep(every_seconds / 2)
+
+
 async def kill_processes(pid: int, count: int, seconds: float) -> Counter[str]:
     """Kill HTTP workers and render processes below ``pid`` at random, evenly over the time."""
     killed: Counter[str] = Counter()
@@ -164,7 +195,7 @@ async def watch_memory(pid: int, seconds: float) -> list[float]:
     return samples
 
 
-async def main(minutes: float, kills: int, kill_seconds: float) -> None:
+async def main(options: argparse.Namespace) -> None:
     origin = web.ServerRunner(web.Server(serve_original))
     await origin.setup()
     await web.TCPSite(origin, "127.0.0.1", 0).start()
@@ -172,6 +203,7 @@ async def main(minutes: float, kills: int, kill_seconds: float) -> None:
         settings = {
             "FRAMEKEEP_CACHE_DIR": cache,
             "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
+            "FRAMEKEEP_API_KEYS": "spike",
             "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.1/32",
             "FRAMEKEEP_SOURCES_ALLOW_PORTS": "1-65535",
             "FRAMEKEEP_LOG_LEVEL": "error",
@@ -184,8 +216,9 @@ async def main(minutes: float, kills: int, kill_seconds: float) -> None:
         assert server.stdout is not None
         line = (await server.stdout.readline()).decode()
         try:
-            load = Load(line.split()[-1], f"http://127.0.0.1:{origin.addresses[0][1]}")
-            await soak(server, load, minutes * 60, kills, kill_seconds)
+            origin_url = f"http://127.0.0.1:{origin.addresses[0][1]}"
+            load = Load(line.split()[-1], origin_url, options.requests_per_second)
+            await soak(server, load, options)
         finally:
             if server.returncode is None:
                 server.kill()
@@ -193,11 +226,16 @@ async def main(minutes: float, kills: int, kill_seconds: float) -> None:
     await origin.cleanup()
 
 
-async def soak(
-    server: asyncio.subprocess.Process, load: Load, seconds: float, kills: int, kill_seconds: float
-) -> None:
+async def soak(server: asyncio.subprocess.Process, load: Load, options: argparse.Namespace) -> None:
     running = asyncio.create_task(load.run())
-    memory = await watch_memory(server.pid, seconds)
+    spikes: Counter[int] = Counter()
+    port = int(load.server.rpartition(":")[2])
+    if options.spike_minutes:
+        spiking = asyncio.create_task(run_spikes(port, options.spike_minutes * 60, spikes))
+    memory = await watch_memory(server.pid, options.minutes * 60)
+    if options.spike_minutes:
+        spiking.cancel()
+        print(f"Spikes: {', '.join(f'{status}: {count}' for status, count in spikes.items())}\n")
     print("| request | responses | wrong | p50 ms | p99 ms | results |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, kind in load.kinds.items():
@@ -210,13 +248,13 @@ async def soak(
     growth = statistics.mean(late) / statistics.mean(early) - 1
     print(f"\nMemory: at most {max(memory):.0f} MB; from second to last quarter {growth:+.1%}.")
 
-    if kills:
+    if options.kills:
         total_before, wrong_before = load.total, load.wrong
-        killed = await kill_processes(server.pid, kills, kill_seconds)
+        killed = await kill_processes(server.pid, options.kills, options.kill_seconds)
         await asyncio.sleep(1)
         total, wrong = load.total - total_before, load.wrong - wrong_before
         print(
-            f"Kills: {dict(killed)} in {kill_seconds:g} s; {total} requests, {wrong} wrong "
+            f"Kills: {dict(killed)} in {options.kill_seconds:g} s; {total} requests, {wrong} wrong "
             f"({1 - wrong / total:.2%} right)."
         )
 
@@ -254,5 +292,8 @@ if __name__ == "__main__":
         help="number of processes to kill",
     )
     parser.add_argument("--kill-seconds", type=float, default=8.0, help="in which they are killed")
-    options = parser.parse_args()
-    asyncio.run(main(options.minutes, options.kills, options.kill_seconds))
+    parser.add_argument(
+        "--spike-minutes", type=float, default=0.0, help="between two spikes; 0 for none"
+    )
+    parser.add_argument("--requests-per-second", type=float, help="beside the spikes; at most")
+    asyncio.run(main(parser.parse_args()))
