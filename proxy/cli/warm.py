@@ -16,7 +16,8 @@ from proxy.app import open_dialects
 from proxy.cli.sign import signed_path
 from proxy.config import load
 from proxy.errors import InvalidSource, ProxyError
-from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.config import HttpClientConfig
+from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.net.url import parse_url
 
@@ -101,7 +102,9 @@ class CacheWarmer:
         client = HttpClient(
             SsrfPolicy(allow_nets=ANY_NETWORK),
             HttpClientConfig(
-                read_timeout_seconds=_READ_TIMEOUT_SECONDS, max_connections_per_host=concurrency
+                read_timeout_seconds=_READ_TIMEOUT_SECONDS,
+                max_connections_per_host=concurrency,
+                max_connections_per_address=concurrency,
             ),
         )
         queue = iter(self._links)

@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from proxy.sources.download import MAX_INFLIGHT_BYTES
-from proxy.sources.net.http_client import HttpClientConfig
+from proxy.sources.net.config import HttpClientConfig
 from proxy.sources.net.ssrf_policy import DEFAULT_PORTS, SsrfPolicy
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)

@@ -8,7 +8,8 @@ import asyncio
 import gzip
 import itertools
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
@@ -297,6 +298,32 @@ async def test_a_stalled_origin_times_out_and_delays_no_other_client(
     assert set(statuses.values()) == {504}, statuses
     for response in responses.values():
         check_response(response)
+
+
+async def test_silent_ports_of_one_host_hold_not_all_connections(tmp_path: Path) -> None:
+    few_connections = {
+        "FRAMEKEEP_SOURCES_MAX_CONNECTIONS": "4",
+        "FRAMEKEEP_SOURCES_MAX_CONNECTIONS_PER_HOST": "2",
+        "FRAMEKEEP_SOURCES_READ_TIMEOUT_SECONDS": "60",
+        "FRAMEKEEP_LIMITS_FETCH_TIMEOUT_SECONDS": "60",
+    }
+    other = FaultyOrigin.sending(complete())
+    other.host = "127.0.0.2"
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(live_server(tmp_path, few_connections))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=server.url, timeout=60, trust_env=False)
+        )
+        silent = [FaultyOrigin.sending(keep_open=True) for _ in range(8)]
+        for origin in (*silent, other):
+            await stack.enter_async_context(origin)
+        waiting = [asyncio.create_task(get(client, origin.url())) for origin in silent]
+        while sum(origin.connections for origin in silent) < 2:  # noqa: ASYNC110 - of several origins
+            await asyncio.sleep(0.01)
+        assert (await get(client, other.url())).status_code == 200
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_endless_redirects_are_stopped(server: LiveServer, client: httpx.AsyncClient) -> None:

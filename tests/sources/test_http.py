@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -20,13 +21,15 @@ from proxy.errors import (
 from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginMetadata, SourceRef, Upload, Validators
 from proxy.sources.http import HttpSource
-from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.config import HttpClientConfig
+from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import SsrfPolicy
 
 pytestmark = pytest.mark.anyio
 
 LIMITS = Limits(max_source_bytes=1000, max_redirects=3, fetch_timeout_seconds=60)
 BODY = b"picture " * 100
+OK_HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 @pytest.fixture
@@ -321,8 +324,9 @@ async def test_a_request_can_only_shorten_the_timeout(
         await source.fetch(SourceRef(url, timeout_seconds=90))
 
 
-async def test_one_slow_host_does_not_take_all_connections(origin: OriginServer) -> None:
-    """Two of four connections wait for ever at one server, and another server gets a request."""
+@asynccontextmanager
+async def silent_servers(count: int) -> AsyncIterator[tuple[list[str], asyncio.Semaphore]]:
+    """URLs of servers that never answer, and a semaphore that counts their requests."""
     arrived = asyncio.Semaphore(0)
 
     async def never(_: web.BaseRequest) -> web.Response:
@@ -330,17 +334,63 @@ async def test_one_slow_host_does_not_take_all_connections(origin: OriginServer)
         await asyncio.Event().wait()
         raise AssertionError
 
-    policy = SsrfPolicy(allow_nets=["127.0.0.1"])
-    client = HttpClient(policy, HttpClientConfig(max_connections=4, max_connections_per_host=2))
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(OriginServer()) for _ in range(count)]
+        yield [server.handle("/a.jpg", never) for server in servers], arrived
+
+
+@pytest.mark.parametrize(
+    ("per_host", "per_address", "host"),
+    [(2, 64, "127.0.0.1"), (16, 2, "h{number}.localhost")],
+    ids=["many ports of a host", "many hosts at an address"],
+)
+async def test_a_silent_origin_does_not_take_all_connections(
+    per_host: int, per_address: int, host: str
+) -> None:
+    """Two of four connections wait for ever, and another origin gets a request."""
+    policy = SsrfPolicy(allow_nets=["127.0.0.0/8"])
+    config = HttpClientConfig(
+        max_connections=4,
+        max_connections_per_host=per_host,
+        max_connections_per_address=per_address,
+        read_timeout_seconds=60,
+    )
+    client = HttpClient(policy, config)
     source = HttpSource(client, LIMITS)
-    async with OriginServer() as slow:
-        url = slow.handle("/a.jpg", never)
-        waiting = [asyncio.create_task(source.fetch(SourceRef(url))) for _ in range(8)]
+    async with silent_servers(8) as (urls, arrived):
+        waiting = [
+            asyncio.create_task(
+                source.fetch(SourceRef(url.replace("127.0.0.1", host.format(number=number))))
+            )
+            for number, url in enumerate(urls)
+        ]
         await arrived.acquire()
         await arrived.acquire()
-        original = await fetch(source, origin.serve("/b.jpg", BODY))
-        assert original.body.read() == BODY
-        assert len(slow.requests) == 2
+        other = FaultyOrigin.sending(OK_HELLO)
+        other.host = "127.0.0.2"
+        async with other:
+            original = await fetch(source, other.url())
+        assert original.body.read() == b"hello"
+        assert arrived.locked()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    await client.close()
+
+
+async def test_hosts_that_wait_for_their_own_share_leave_that_of_their_address_to_others() -> None:
+    client = HttpClient(
+        SsrfPolicy(allow_nets=["127.0.0.1"]),
+        HttpClientConfig(
+            max_connections_per_host=1, max_connections_per_address=2, read_timeout_seconds=60
+        ),
+    )
+    source = HttpSource(client, LIMITS)
+    async with silent_servers(4) as (urls, arrived), FaultyOrigin.sending(OK_HELLO) as other:
+        waiting = [asyncio.create_task(source.fetch(SourceRef(url))) for url in urls]
+        await arrived.acquire()
+        original = await fetch(source, other.url().replace("127.0.0.1", "other.localhost"))
+        assert original.body.read() == b"hello"
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

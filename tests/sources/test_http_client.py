@@ -17,7 +17,8 @@ from proxy.limits import Limits
 from proxy.originals import Original, SourceRef
 from proxy.sources.config import SourceConfig
 from proxy.sources.http import HttpSource
-from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.config import HttpClientConfig
+from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ADDRESS_NOT_ALLOWED, SsrfPolicy
 from proxy.sources.net.url import parse_url
 from proxy.sources.router import SourceRouter

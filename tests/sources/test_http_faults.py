@@ -11,7 +11,8 @@ from proxy.errors import SourceError, SourceFailed, SourceTimedOut, SourceTooLar
 from proxy.limits import Limits
 from proxy.originals import Original, SourceRef
 from proxy.sources.http import HttpSource
-from proxy.sources.net.http_client import HttpClient, HttpClientConfig
+from proxy.sources.net.config import HttpClientConfig
+from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import SsrfPolicy
 
 pytestmark = pytest.mark.anyio
@@ -184,6 +185,26 @@ async def test_endless_responses_end_at_the_timeout(start: bytes, part: bytes) -
     async with FaultyOrigin.repeating(start, part) as origin:
         with pytest.raises(SourceTimedOut, match=r"timeout exceeded after 0\.2 s"):
             await source.fetch(SourceRef(origin.url()))
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "part", "reason"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", r"no complete response head within 0\.2 s"),
+        (ok(b"Content-Length: 50000"), b"a", r"source too slow: less than 1000000 bytes per sec"),
+    ],
+    ids=["head", "body"],
+)
+async def test_a_response_that_drips_is_given_up(start: bytes, part: bytes, reason: str) -> None:
+    """Some byte always arrives in time, so no other timeout is reached."""
+    config = HttpClientConfig(read_timeout_seconds=0.2, min_bytes_per_second=1_000_000)
+    client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]), config)
+    source = HttpSource(client, LIMITS, max_retries=0)
+    async with FaultyOrigin.repeating(start, part) as origin:
+        with pytest.raises(SourceTimedOut, match=reason):
+            await source.fetch(SourceRef(origin.url()))
+        assert origin.connections == 1
     await client.close()
 
 

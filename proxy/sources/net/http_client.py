@@ -3,8 +3,9 @@
 Rule 1  The address that a socket connects to is the address that is checked: `socket_factory` gets
         what `connect` will get, for names and literal addresses alike, on each new connection.
 Rule 2  Nothing is followed, decoded or remembered: no redirects, no content encodings, no cookies,
-        no proxy and no credentials from the environment, no DNS cache.
-Rule 3  Connections are limited for each host, so that a slow one cannot take all of them.
+        no proxy and no credentials from the environment.
+Rule 3  A slow server holds no more than its share of the connections, and none for ever: they are
+        limited for each host and address, and a response has a minimum rate.
 Rule 4  Every aiohttp exception ends here, as a SourceError.
 """
 
@@ -14,19 +15,19 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_address
 from types import SimpleNamespace
-from typing import Annotated
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from msgspec import Meta, Struct
 from yarl import URL
 
 from proxy.compat.aiohttp import Connector
 from proxy.errors import SourceFailed, SourceForbidden, SourceTimedOut
-from proxy.limits import Seconds
+from proxy.sources.net.config import HttpClientConfig
+from proxy.sources.net.connection_shares import ConnectionShares
 from proxy.sources.net.dns import Resolver, SystemResolver
 from proxy.sources.net.ssrf_policy import ADDRESS_NOT_ALLOWED, SsrfPolicy
 from proxy.sources.net.url import Url, redact_queries
@@ -38,67 +39,13 @@ MAX_ADDRESSES_PER_FAMILY = 4
 _IDEMPOTENT = frozenset(("GET", "HEAD"))  # what may be sent again
 
 
-class HttpClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Timeouts and connection limits of outgoing HTTP requests."""
-
-    user_agent: Annotated[
-        str,
-        Meta(
-            pattern=r"^[\x21-\x7e][\x20-\x7e]{0,254}$",
-            description="`User-Agent` of requests to sources.",
-        ),
-    ] = "Framekeep"
-
-    connect_timeout_seconds: Annotated[
-        Seconds,
-        Meta(
-            description=(
-                "Time in seconds to connect to a source, TLS handshake included. After it the "
-                "attempt fails."
-            )
-        ),
-    ] = 3.0
-
-    read_timeout_seconds: Annotated[
-        Seconds,
-        Meta(
-            description=(
-                "Time in seconds to wait for the response of a source, or for more of its "
-                "body. After it the attempt fails."
-            )
-        ),
-    ] = 5.0
-
-    max_connections: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=65_535,
-            description=(
-                "Connections that one worker opens at the same time, to all hosts together. More "
-                "requests wait."
-            ),
-        ),
-    ] = 128
-
-    max_connections_per_host: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=65_535,
-            description=(
-                "Connections that one worker opens at the same time to one host and port. More "
-                "requests wait."
-            ),
-        ),
-    ] = 16
-
-
 class HttpResponse:
     """A response whose body has not been read yet; `chunks` reads it once."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, config: HttpClientConfig) -> None:
         self._response = response
+        self._min_bytes_per_second = config.min_bytes_per_second
+        self._period_seconds = config.read_timeout_seconds
         self.status = response.status
 
     def header(self, name: str) -> str:
@@ -114,9 +61,20 @@ class HttpResponse:
         return self._response.headers.get("Location", "")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Read the body as it arrives. An incomplete body raises an error."""
+        """Read the body as it arrives. An incomplete or too slow body raises an error."""
+        now = asyncio.get_running_loop().time
+        period_start, size = now(), 0
         # `iter_any` would join the chunks that are waiting, and copy every byte once more.
         async for chunk, _ in self._response.content.iter_chunks():
+            size += len(chunk)
+            seconds = now() - period_start
+            if seconds >= self._period_seconds:
+                if size < self._min_bytes_per_second * seconds:
+                    raise SourceTimedOut(
+                        f"source too slow: less than {self._min_bytes_per_second} bytes per second "
+                        "(FRAMEKEEP_SOURCES_MIN_BYTES_PER_SECOND)"
+                    )
+                period_start, size = now(), 0
             if chunk:
                 yield chunk
 
@@ -132,7 +90,13 @@ class HttpClient:
     ) -> None:
         self._policy = policy
         self._config = config or HttpClientConfig()
-        self._resolver = resolver or SystemResolver()
+        self._resolver = resolver or SystemResolver(
+            timeout_seconds=self._config.connect_timeout_seconds
+        )
+        self._shares = ConnectionShares(
+            per_host=self._config.max_connections_per_host,
+            per_address=self._config.max_connections_per_address,
+        )
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
@@ -149,14 +113,37 @@ class HttpClient:
         also for errors while the body is read in the block.
         """
         self._policy.check_url(url)
+        addresses = await self._find_addresses(url)
         try:
-            async with await self._send(method, url, headers, body) as response:
-                yield HttpResponse(response)
+            async with (
+                self._shares.connection(url.host, addresses),
+                await self._send(method, url, headers, body, addresses) as response,
+            ):
+                yield HttpResponse(response, self._config)
         except aiohttp.ClientError as error:
             raise _translate_error(error) from error
 
+    async def _find_addresses(self, url: Url) -> Sequence[str]:
+        """The addresses of the host to try, allowed or not. Raises SourceFailed if it has none."""
+        try:
+            addresses = await self._resolve(url)
+        except OSError as error:
+            raise SourceFailed(
+                "source host name not resolved",
+                transient=error.errno == socket.EAI_AGAIN,
+                detail=f"{type(error).__name__}: {error}",
+            ) from error
+        if not addresses:
+            raise SourceFailed("source host name not resolved", detail="no address")
+        return addresses
+
     async def _send(
-        self, method: str, url: Url, headers: Iterable[tuple[str, str]], body: bytes | None
+        self,
+        method: str,
+        url: Url,
+        headers: Iterable[tuple[str, str]],
+        body: bytes | None,
+        addresses: Sequence[str],
     ) -> aiohttp.ClientResponse:
         """Send the request, again where the server had closed the pooled connection meanwhile.
 
@@ -173,19 +160,28 @@ class HttpClient:
             **{name.title(): value for name, value in headers},
         }
         retries = self._config.max_connections_per_host if method in _IDEMPOTENT else 0
+        _ADDRESSES.set(addresses)
         while True:
-            connection = _ConnectionUse()
+            attempt = _Attempt(asyncio.timeout(None), has_body=body is not None)
             try:
-                return await self._session.request(
-                    method,
-                    URL(url.text, encoded=True),
-                    headers=all_headers,
-                    data=body,
-                    allow_redirects=False,
-                    trace_request_ctx=connection,
-                )
+                async with attempt.head_timeout:
+                    return await self._session.request(
+                        method,
+                        URL(url.text, encoded=True),
+                        headers=all_headers,
+                        data=body,
+                        allow_redirects=False,
+                        trace_request_ctx=attempt,
+                    )
+            except aiohttp.ServerTimeoutError:
+                raise
+            except TimeoutError as error:
+                seconds = self._config.read_timeout_seconds
+                raise SourceTimedOut(
+                    f"source read timeout exceeded: no complete response head within {seconds:g} s"
+                ) from error
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                if not connection.reused or not retries:
+                if not attempt.reused or not retries:
                     raise
                 retries -= 1
 
@@ -215,14 +211,14 @@ class HttpClient:
         if self._session is not None:
             await self._session.close()
         if isinstance(self._resolver, SystemResolver):
-            self._resolver.close()
+            await self._resolver.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=Connector(
                 limit=self._config.max_connections,
-                limit_per_host=self._config.max_connections_per_host,
-                resolver=_ResolverAdapter(self._resolver),
+                limit_per_host=0,  # it would count each port for itself
+                resolver=_ResolverAdapter(),
                 socket_factory=self._open_socket,
                 use_dns_cache=False,
                 ssl=ssl.create_default_context(),
@@ -236,8 +232,26 @@ class HttpClient:
                 sock_read=self._config.read_timeout_seconds,
             ),
             trust_env=False,
-            trace_configs=[_trace_reuse()],
+            trace_configs=[self._trace_attempts()],
         )
+
+    def _trace_attempts(self) -> aiohttp.TraceConfig:
+        """Record in the `_Attempt` of a request what happens to it."""
+
+        async def on_reuse(_: object, context: SimpleNamespace, __: object) -> None:
+            context.trace_request_ctx.reused = True
+
+        async def on_create(_: object, context: SimpleNamespace, __: object) -> None:
+            context.trace_request_ctx.reused = False
+
+        async def on_sent(_: object, context: SimpleNamespace, __: object) -> None:
+            context.trace_request_ctx.start_head_timeout(self._config.read_timeout_seconds)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(on_reuse)
+        trace.on_connection_create_start.append(on_create)
+        trace.on_request_headers_sent.append(on_sent)
+        return trace
 
     def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
@@ -254,40 +268,33 @@ class _AddressNotAllowed(OSError):
 
 
 @dataclass
-class _ConnectionUse:
-    """Whether the last connection of a request came from the pool."""
+class _Attempt:
+    """An attempt to send a request; ``reused``: its connection came from the pool.
 
+    ``head_timeout`` is for the head of the response, however slowly it comes. It starts when a
+    request without a body has been sent.
+    """
+
+    head_timeout: asyncio.Timeout
+    has_body: bool
     reused: bool = False
 
+    def start_head_timeout(self, seconds: float) -> None:
+        if not self.has_body and not self.head_timeout.expired():
+            self.head_timeout.reschedule(asyncio.get_running_loop().time() + seconds)
 
-def _trace_reuse() -> aiohttp.TraceConfig:
-    """Record in the `_ConnectionUse` of each request which connection it got."""
 
-    async def on_reuse(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.reused = True
-
-    async def on_create(_: object, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.reused = False
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(on_reuse)
-    trace.on_connection_create_start.append(on_create)
-    return trace
+_ADDRESSES: ContextVar[Sequence[str]] = ContextVar("addresses")
+"""Those of the request that is being sent."""
 
 
 class _ResolverAdapter(AbstractResolver):
-    """A `Resolver` with aiohttp's interface."""
-
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    """Gives aiohttp the addresses that were found before the request."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         del family  # both, always
-        addresses = await self._resolver(host, port)
-        if not addresses:
-            raise OSError(errno.ENODATA, "no address")
         return [
             ResolveResult(
                 hostname=host,
@@ -297,11 +304,11 @@ class _ResolverAdapter(AbstractResolver):
                 proto=socket.IPPROTO_TCP,
                 flags=socket.AI_NUMERICHOST,
             )
-            for address in _addresses_to_try(addresses)
+            for address in _ADDRESSES.get()
         ]
 
     async def close(self) -> None:
-        """Do nothing: the resolver belongs to the client."""
+        """Do nothing: nothing is open."""
 
 
 def _addresses_to_try(addresses: Sequence[str]) -> Sequence[str]:
@@ -330,9 +337,6 @@ def _translate_error(error: aiohttp.ClientError) -> SourceFailed | SourceForbidd
         error.os_error, _AddressNotAllowed
     ):
         return SourceForbidden(ADDRESS_NOT_ALLOWED)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        transient = error.os_error.errno == socket.EAI_AGAIN
-        return SourceFailed("source host name not resolved", transient=transient, detail=detail)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return SourceTimedOut("source connect timeout exceeded", detail=detail)
     if isinstance(error, aiohttp.ServerTimeoutError):
