@@ -73,6 +73,8 @@ def choose_format(picture: Picture) -> FormatName:
 def _choose_quality(picture: Picture, format: FormatName) -> int:
     """From 1 to 100 on the format's scale; with "auto" the requested one is on JPEG's scale."""
     default, requested = DEFAULT_QUALITY.get(format, 100), picture.output.quality
+    if format in picture.output.format_qualities:
+        return picture.output.format_qualities[format]
     if requested is None:
         return default
     if picture.output.format == "auto" and format in DEFAULT_QUALITY:

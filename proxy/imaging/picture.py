@@ -28,7 +28,8 @@ class OutputOptions(Struct, frozen=True):
 
     ``format`` "auto" chooses the best of ``accepted_formats`` (what the client accepts beyond jpeg,
     png and gif). ``quality`` is 1 to 100, None for the format's default. ``max_bytes`` bounds the
-    file. ``keep_metadata`` names the metadata that is not removed.
+    file. ``keep_metadata`` names the metadata that is not removed. ``format_qualities`` are for
+    single formats, and count before ``quality``.
     """
 
     format: FormatName | Literal["auto"]
@@ -36,6 +37,7 @@ class OutputOptions(Struct, frozen=True):
     max_bytes: int | None = None
     accepted_formats: tuple[FormatName, ...] = ()
     keep_metadata: tuple[Literal["copyright"], ...] = ()
+    format_qualities: Mapping[FormatName, int] = field(default_factory=dict)
 
 
 class Animation(Struct, frozen=True):
@@ -71,7 +73,7 @@ class Picture(Struct, frozen=True):
 
     ``extra_images`` are the further images that operations need. ``unmodified_format`` is the
     original's format while every pixel is as it was coded there. ``copyright`` maps names of EXIF
-    fields to their texts.
+    fields to their texts. ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
     """
 
     image: pyvips.Image
@@ -86,6 +88,7 @@ class Picture(Struct, frozen=True):
     extra_images: Mapping[SourceRef, pyvips.Image] = field(default_factory=dict)
     unmodified_format: FormatName | None = None
     copyright: Mapping[str, str] = field(default_factory=dict)
+    pixel_ratio: float = 1.0
 
     @property
     def frame_count(self) -> int:
@@ -124,6 +127,10 @@ class Picture(Struct, frozen=True):
     def with_crop_reason(self, reason: str) -> "Picture":
         """The same picture, recording what placed its crop."""
         return structs.replace(self, crop_reason=reason)
+
+    def with_pixel_ratio(self, pixel_ratio: float) -> "Picture":
+        """The same picture, by whose device pixel ratio later operations multiply pixels."""
+        return structs.replace(self, pixel_ratio=pixel_ratio)
 
     def with_output(self, **changes: object) -> "Picture":
         """The same picture with other output options."""

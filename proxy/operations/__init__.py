@@ -2,25 +2,32 @@
 
 from proxy.operations.auto_contrast import AutoContrast
 from proxy.operations.blur import Blur
+from proxy.operations.blur_detections import BlurDetections
+from proxy.operations.canvas import Canvas
 from proxy.operations.compress_to_size import CompressToSize
 from proxy.operations.contrast import Contrast
 from proxy.operations.convert import Convert
 from proxy.operations.crop import Crop
+from proxy.operations.crop_to import CropTo
 from proxy.operations.denoise import Denoise
 from proxy.operations.extend import Extend
 from proxy.operations.flip import Flip
 from proxy.operations.flop import Flop
 from proxy.operations.frames import Frames
 from proxy.operations.gamma import Gamma
+from proxy.operations.gradient import Gradient
 from proxy.operations.grayscale import Grayscale
 from proxy.operations.invert_colors import InvertColors
 from proxy.operations.keep import Keep
+from proxy.operations.limit import Limit
 from proxy.operations.modulate import Modulate
 from proxy.operations.opacity import Opacity
 from proxy.operations.operation import Operation
+from proxy.operations.original import Original
 from proxy.operations.pad import Pad
 from proxy.operations.page import Page
 from proxy.operations.pixelate import Pixelate
+from proxy.operations.quality import Quality
 from proxy.operations.remove_background import RemoveBackground
 from proxy.operations.remove_transparency import RemoveTransparency
 from proxy.operations.resize import Resize
@@ -31,6 +38,7 @@ from proxy.operations.smart_crop import SmartCrop
 from proxy.operations.strip import Strip
 from proxy.operations.text import Text
 from proxy.operations.threshold import Threshold
+from proxy.operations.thumbnail import Thumbnail
 from proxy.operations.tint import Tint
 from proxy.operations.trim import Trim
 from proxy.operations.upscale import Upscale
@@ -38,16 +46,20 @@ from proxy.operations.watermark import Watermark
 
 OPERATIONS: tuple[type[Operation], ...] = (
     Resize,
+    Thumbnail,
     Crop,
+    CropTo,
     SmartCrop,
     Extend,
     Pad,
+    Canvas,
     Trim,
     Rotate,
     Flip,
     Flop,
     RoundCorners,
     Blur,
+    BlurDetections,
     Sharpen,
     Denoise,
     Pixelate,
@@ -63,12 +75,16 @@ OPERATIONS: tuple[type[Operation], ...] = (
     RemoveTransparency,
     RemoveBackground,
     Upscale,
+    Gradient,
     Watermark,
     Text,
     Page,
     Frames,
     Keep,
     Strip,
+    Original,
+    Limit,
     Convert,
+    Quality,
     CompressToSize,
 )

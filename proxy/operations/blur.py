@@ -19,9 +19,10 @@ class Blur(Operation, frozen=True):
     ]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.with_pixels(picture.map_frames(self._blur, mixes_pixels=True))
+        return picture.with_pixels(picture.map_frames(self.blur, mixes_pixels=True))
 
-    def _blur(self, image: pyvips.Image) -> pyvips.Image:
+    def blur(self, image: pyvips.Image) -> pyvips.Image:
+        """Blur an image without alpha, or with premultiplied colors."""
         factor = int(self.sigma / _MAX_FULL_SIZE_SIGMA * 2)
         if factor < 2:
             return gaussian_blur(image, self.sigma)

@@ -28,4 +28,6 @@ class Convert(Operation, frozen=True):
     ] = None
 
     def apply(self, picture: Picture) -> Picture:
+        if self.quality is not None:
+            picture = picture.with_output(format_qualities={})
         return picture.with_output(format=self.format, quality=self.quality)

@@ -11,7 +11,10 @@ from proxy.operations.params import Border
 
 
 class Extend(Operation, frozen=True):
-    """Add a border around the picture."""
+    """Add a border around the picture.
+
+    After a `thumbnail` with a `dpr`, pixels are multiplied by the ratio that it reached.
+    """
 
     top_in_px: Annotated[Border, Meta(description="Border above, in pixels.")]
     bottom_in_px: Annotated[Border, Meta(description="Border below, in pixels.")]
@@ -21,11 +24,12 @@ class Extend(Operation, frozen=True):
 
     def apply(self, picture: Picture) -> Picture:
         width, height = picture.natural_size.width, picture.natural_size.height
-        canvas = Size(
-            self.left_in_px + width + self.right_in_px,
-            self.top_in_px + height + self.bottom_in_px,
+        top, bottom, left, right = (
+            round(border * picture.pixel_ratio)
+            for border in (self.top_in_px, self.bottom_in_px, self.left_in_px, self.right_in_px)
         )
-        box = Box(self.left_in_px, self.top_in_px, width, height)
+        canvas = Size(left + width + right, top + height + bottom)
+        box = Box(left, top, width, height)
         return picture.with_frame(
             picture.map_frames(lambda frame: embed(frame, canvas, box, self.hex_color))
         )

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from msgspec import Struct, structs
 
 from proxy.geometry import Size
+from proxy.imaging.headers import ImageHeader
 from proxy.imaging.picture import Picture
 from proxy.originals import SourceRef
 
@@ -39,6 +40,9 @@ class Operation(
     """False where only decoding or encoding is affected. Decoding then uses the `required_size` of
     the next operation."""
 
+    reads_original: ClassVar[bool] = False
+    """True where the operation looks at the original itself before it is decoded."""
+
     def apply(self, picture: Picture) -> Picture:
         """Carry out this step. Raises an ImageError where the picture does not allow it."""
         raise NotImplementedError
@@ -57,6 +61,20 @@ class Operation(
     def page_range(self) -> tuple[int, int] | None:
         """The first and last frame or page to decode, counted from 1; None for all."""
         return None
+
+    def check_original(self, header: ImageHeader, size_in_bytes: int) -> None:
+        """Raise an ImageError where the original is not accepted; for `reads_original` only."""
+
+    def frame_range(self, header: ImageHeader) -> tuple[int, int] | None:
+        """The frames to decode of an original that has more; for `reads_original` only."""
+        return None
+
+    def sends_original(self, header: ImageHeader, output_formats: tuple[str, ...]) -> bool:
+        """Whether the original itself is the result; for `reads_original` only.
+
+        ``output_formats`` are the formats that the result may have otherwise.
+        """
+        return False
 
     def extra_sources(self) -> tuple[SourceRef, ...]:
         """Further images that the operation needs, fetched before rendering.

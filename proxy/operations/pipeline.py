@@ -13,8 +13,9 @@ from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge
 from proxy.geometry import Size
 from proxy.imaging.cost_model import encode_cost
-from proxy.imaging.decode import decode, picture_from_pixels
+from proxy.imaging.decode import check_limits, decode, picture_from_pixels
 from proxy.imaging.encode import choose_format, encode
+from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.headers.strip import strip_metadata
 from proxy.imaging.picture import Detector, Picture, detection_size
 from proxy.imaging.results import Detection, RenderResult, Rendition
@@ -54,6 +55,11 @@ def render(
             applied to it.
     """
     with translate_vips_errors():
+        header = probe(original) if plan.reads_original and decoded is None else None
+        if header is not None:
+            _check_original(plan, header, len(original))
+            if plan.sends_original(header):
+                return _send_original(original, header, limits)
         extra = {
             source: decode(body, limits, detector=detector).image
             for source, body in (extra_images or {}).items()
@@ -68,14 +74,14 @@ def render(
                 subject=subject,
                 required_size=plan.required_size,
                 output_format=plan.format,
-                page_range=plan.page_range,
+                page_range=plan.page_range or (plan.frame_range(header) if header else None),
             )
         picture = structs.replace(picture, extra_images=extra)
         picture = picture.with_output(accepted_formats=plan.accepted_formats)
 
         for operation in plan:
             picture = _apply(operation, picture, limits)
-        _check_result_size(picture, limits)
+        _check_result_size(picture.frame_size, picture.frame_count, limits)
         on_encode_cost(_estimate_encode_cost(picture))
         rendition = encode(picture, limits)
         rendition = _prefer_original(rendition, picture, original)
@@ -155,11 +161,30 @@ def decode_shared(
         )
 
 
+def _check_original(plan: Plan, header: ImageHeader, size_in_bytes: int) -> None:
+    for operation in plan:
+        operation.check_original(header, size_in_bytes)
+
+
+def _send_original(original: Buffer, header: ImageHeader, limits: Limits) -> RenderResult:
+    """The original itself, within the limits for originals and for results."""
+    frames = header.frames if header.animated else 1
+    size = Size(header.width, header.height)
+    check_limits(header, limits, frames=frames)
+    _check_result_size(size, frames, limits)
+    if len(original) > limits.max_result_bytes:
+        raise ImageTooLarge(
+            f"the original has {len(original)} bytes, more than {limits.max_result_bytes} "
+            "(FRAMEKEEP_LIMITS_MAX_RESULT_BYTES)"
+        )
+    return RenderResult(Rendition(bytes(original), header.format, size))
+
+
 def _apply(operation: Operation, picture: Picture, limits: Limits) -> Picture:
     """Apply the operation. A picture that grows beyond a limit is rejected without computing it."""
     result = operation.apply(picture)
     if _pixel_count(result.image) > _pixel_count(picture.image):
-        _check_result_size(result, limits)
+        _check_result_size(result.frame_size, result.frame_count, limits)
     return result
 
 
@@ -167,16 +192,15 @@ def _pixel_count(image: pyvips.Image) -> int:
     return image.width * image.height
 
 
-def _check_result_size(picture: Picture, limits: Limits) -> None:
-    size = picture.frame_size
+def _check_result_size(size: Size, frames: int, limits: Limits) -> None:
     if max(size.width, size.height) > limits.max_result_dimension:
         raise ImageTooLarge(
             f"the result is {size}, more than {limits.max_result_dimension} pixels a side "
             "(FRAMEKEEP_LIMITS_MAX_RESULT_DIMENSION)"
         )
-    if size.pixels * picture.frame_count > limits.max_result_pixels:
+    if size.pixels * frames > limits.max_result_pixels:
         raise ImageTooLarge(
-            f"the result is {size} in {picture.frame_count} frames, more than "
+            f"the result is {size} in {frames} frames, more than "
             f"{limits.max_result_pixels} pixels (FRAMEKEEP_LIMITS_MAX_RESULT_PIXELS)"
         )
 

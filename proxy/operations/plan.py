@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from proxy.formats import FormatName
 from proxy.geometry import Size
+from proxy.imaging.headers import ImageHeader
 from proxy.operations.operation import Operation, format_operation
 from proxy.originals import SourceRef
 
@@ -46,6 +47,27 @@ class Plan(Struct, frozen=True):
         """First and last frame or page, from the last operation that selects some; None for all."""
         ranges = (operation.page_range() for operation in reversed(self.operations))
         return next((pages for pages in ranges if pages is not None), None)
+
+    @property
+    def reads_original(self) -> bool:
+        """Whether any operation looks at the original before it is decoded."""
+        return any(operation.reads_original for operation in self.operations)
+
+    def frame_range(self, header: ImageHeader) -> tuple[int, int] | None:
+        """The frames to decode, where an operation bounds their number; None for all."""
+        ranges = (operation.frame_range(header) for operation in self.operations)
+        return min((frames for frames in ranges if frames is not None), default=None)
+
+    def sends_original(self, header: ImageHeader) -> bool:
+        """Whether the original itself is the result."""
+        match self.format:
+            case None:
+                formats: tuple[str, ...] = (header.format,)
+            case "auto":
+                formats = self.accepted_formats[:1] or ("jpeg", "png", "gif")
+            case format:
+                formats = (format,)
+        return any(operation.sends_original(header, formats) for operation in self.operations)
 
     def required_size(self, natural: Size) -> Size | None:
         """The smallest decoded size that gives the same result; None requires every pixel."""

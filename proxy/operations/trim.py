@@ -4,25 +4,38 @@ import pyvips
 from msgspec import Meta
 
 from proxy.geometry import Box
+from proxy.imaging.color import HexColor, parse_color
 from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation
 
+_TRANSPARENT = [255.0, 0.0, 255.0]
+
 
 class Trim(Operation, frozen=True):
-    """Remove borders that have the color of the top left pixel.
+    """Remove borders of one color: that of the top left pixel, or `hex_color`.
 
     A picture of one color stays as it is. An animation loses only the border that all its frames
     have.
     """
 
     threshold: Annotated[
-        int,
+        float,
         Meta(
             ge=0,
             le=255,
             description="How far red, green or blue of a border pixel may differ from that color.",
         ),
-    ] = 10
+    ] = 10.0
+    hex_color: Annotated[
+        HexColor | None,
+        Meta(description="Color of the border. Transparent pixels count as `#ff00ff`."),
+    ] = None
+    is_equal_horizontally: Annotated[
+        bool, Meta(description="Whether as much is removed on the left as on the right.")
+    ] = False
+    is_equal_vertically: Annotated[
+        bool, Meta(description="Whether as much is removed above as below.")
+    ] = False
 
     def apply(self, picture: Picture) -> Picture:
         picture = picture.materialize()  # the border is known only after all pixels were read
@@ -33,14 +46,26 @@ class Trim(Operation, frozen=True):
         left, top = min(box.left for box in contents), min(box.top for box in contents)
         right = max(box.left + box.width for box in contents)
         bottom = max(box.top + box.height for box in contents)
+        size = picture.frame_size
+        if self.is_equal_horizontally:
+            left = min(left, size.width - right)
+            right = size.width - left
+        if self.is_equal_vertically:
+            top = min(top, size.height - bottom)
+            bottom = size.height - top
         return picture.with_frame(
             picture.map_frames(lambda frame: frame.crop(left, top, right - left, bottom - top))
         )
 
     def _find_content(self, image: pyvips.Image) -> Box | None:
-        # Colors of invisible pixels must not count, so colors are premultiplied.
-        visible = image.premultiply().cast("uchar") if image.hasalpha() else image
-        differs = (visible.cast("short") - visible(0, 0)).abs() > self.threshold
+        if self.hex_color is not None:
+            visible = image.flatten(background=_TRANSPARENT) if image.hasalpha() else image
+            color = parse_color(self.hex_color)
+        else:
+            # Colors of invisible pixels must not count, so colors are premultiplied.
+            visible = image.premultiply().cast("uchar") if image.hasalpha() else image
+            color = visible(0, 0)
+        differs = (visible.cast("short") - color).abs() > self.threshold
         columns, rows = differs.bandor().project()
         left, width = _extent(columns)
         top, height = _extent(rows.rot90().fliphor())

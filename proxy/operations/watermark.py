@@ -4,20 +4,22 @@ import pyvips
 from msgspec import Meta
 
 from proxy.errors import OperationNotApplicable
-from proxy.geometry import Size, anchor, scale_length
+from proxy.geometry import Size, anchor, contain, resolve_size
 from proxy.imaging.alpha import add_alpha, composite, scale_alpha
 from proxy.imaging.picture import Picture
 from proxy.imaging.resize import resize_image
-from proxy.operations.gravity import CompassPoint, to_fractions
+from proxy.operations.gravity import CompassPoint, offset_in_px, to_fractions
 from proxy.operations.operation import Operation
-from proxy.operations.params import Percent
+from proxy.operations.params import InwardOffset
 from proxy.originals import SourceRef
-
-SignedOffset = Annotated[int, Meta(ge=-16_384, le=16_384)]
 
 
 class Watermark(Operation, frozen=True):
-    """Lay another picture over this one."""
+    """Lay another picture over this one.
+
+    It may hang over the edge. After a `thumbnail` with a `dpr`, offsets in pixels are multiplied by
+    the ratio that it reached.
+    """
 
     source: Annotated[
         str,
@@ -33,25 +35,34 @@ class Watermark(Operation, frozen=True):
         CompassPoint, Meta(description="Where on the picture the watermark is placed.")
     ] = "southeast"
     x_offset_in_px: Annotated[
-        SignedOffset,
+        InwardOffset,
         Meta(
             description="Pixels from that position towards the center, at the center to the right. "
-            "With `tile`, the gap between columns."
+            "Below 1, a fraction of the picture's width. With `tile`, the gap between columns."
         ),
-    ] = 0
+    ] = 0.0
     y_offset_in_px: Annotated[
-        SignedOffset,
+        InwardOffset,
         Meta(
             description="Pixels from that position towards the center, at the center downwards. "
-            "With `tile`, the gap between rows."
+            "Below 1, a fraction of the picture's height. With `tile`, the gap between rows."
         ),
-    ] = 0
-    opacity_in_percent: Annotated[Percent, Meta(description="100 is opaque, 0 is invisible.")] = 100
+    ] = 0.0
+    opacity_in_percent: Annotated[
+        float, Meta(ge=0, le=100, description="100 is opaque, 0 is invisible.")
+    ] = 100.0
     scale: Annotated[
         Annotated[float, Meta(gt=0, le=1)] | None,
         Meta(
             description="Width of the watermark as a fraction of the picture's. Without it, the "
             "watermark keeps its size."
+        ),
+    ] = None
+    height_scale: Annotated[
+        Annotated[float, Meta(gt=0, le=1)] | None,
+        Meta(
+            description="Height of the watermark as a fraction of the picture's. With both, the "
+            "watermark is the largest that fits."
         ),
     ] = None
     tile: Annotated[bool, Meta(description="Whether to repeat it over the whole picture.")] = False
@@ -62,9 +73,9 @@ class Watermark(Operation, frozen=True):
     def apply(self, picture: Picture) -> Picture:
         mark = self._prepare_mark(picture)
         if self.tile:
-            mark, left, top = self._tile(mark, picture.frame_size), 0, 0
+            mark, left, top = self._tile(mark, picture), 0, 0
         else:
-            left, top = self._place(Size(mark.width, mark.height), picture.frame_size)
+            left, top = self._place(Size(mark.width, mark.height), picture)
         return picture.with_pixels(
             picture.map_frames(lambda frame: composite(frame, mark, left, top))
         )
@@ -73,24 +84,34 @@ class Watermark(Operation, frozen=True):
         mark = picture.extra_images.get(SourceRef(self.source))
         if mark is None:
             raise OperationNotApplicable("watermark: source was not fetched")
-        if self.scale is not None:
-            width = max(1, round(picture.frame_size.width * self.scale))
-            mark = resize_image(mark, Size(width, scale_length(mark.height, width, mark.width)))
+        if box := self._scaled_box(Size(mark.width, mark.height), picture.frame_size):
+            mark = resize_image(mark, contain(Size(mark.width, mark.height), box))
         mark = add_alpha(mark)
         if self.opacity_in_percent < 100:
             mark = scale_alpha(mark, self.opacity_in_percent / 100)
         # It may be read more than once and in any order, which decoders cannot do.
         return mark.copy_memory()
 
-    def _tile(self, mark: pyvips.Image, size: Size) -> pyvips.Image:
-        gap_x, gap_y = max(0, self.x_offset_in_px), max(0, self.y_offset_in_px)
+    def _scaled_box(self, mark: Size, size: Size) -> Size | None:
+        """The box that the mark is scaled to; None where it keeps its size."""
+        if self.scale is None and self.height_scale is None:
+            return None
+        width = max(1, round(size.width * self.scale)) if self.scale else None
+        height = max(1, round(size.height * self.height_scale)) if self.height_scale else None
+        return resolve_size(mark, width, height)
+
+    def _tile(self, mark: pyvips.Image, picture: Picture) -> pyvips.Image:
+        size, ratio = picture.frame_size, picture.pixel_ratio
+        gap_x = max(0, offset_in_px(self.x_offset_in_px, size.width, ratio))
+        gap_y = max(0, offset_in_px(self.y_offset_in_px, size.height, ratio))
         tile = mark.embed(0, 0, mark.width + gap_x, mark.height + gap_y)
         columns, rows = -(-size.width // tile.width), -(-size.height // tile.height)
         return tile.replicate(columns, rows).crop(0, 0, size.width, size.height)
 
-    def _place(self, mark: Size, size: Size) -> tuple[int, int]:
+    def _place(self, mark: Size, picture: Picture) -> tuple[int, int]:
+        size, ratio = picture.frame_size, picture.pixel_ratio
         x, y = to_fractions(self.position)
         box = anchor(mark, size, x, y)
-        left = box.left + (-self.x_offset_in_px if x == 1 else self.x_offset_in_px)
-        top = box.top + (-self.y_offset_in_px if y == 1 else self.y_offset_in_px)
-        return left, top
+        right = offset_in_px(self.x_offset_in_px, size.width, ratio)
+        down = offset_in_px(self.y_offset_in_px, size.height, ratio)
+        return box.left + (-right if x == 1 else right), box.top + (-down if y == 1 else down)

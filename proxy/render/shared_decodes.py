@@ -91,9 +91,9 @@ class SharedDecodes:
 
         Raises the errors of rendering.
         """
-        if plan.page_range is not None or not self._requests.repeated_within(
-            source_key, _TTL_SECONDS
-        ):
+        if plan.page_range is not None or plan.reads_original:
+            return None
+        if not self._requests.repeated_within(source_key, _TTL_SECONDS):
             return None
         cached = self._find(original.digest)
         decoded = cached or await self._decode(original, plan, priority)

@@ -95,6 +95,22 @@ def place_crop(
     return Placement(box, top_kind(regions))
 
 
+def place_window(
+    subject: Subject, picture: Size, window: Size, focus: FocusOption = "auto"
+) -> Placement:
+    """Place a window of exactly this size, which is no larger than the picture."""
+    regions = select_regions(subject, focus)
+    if not regions:
+        return Placement(anchor(window, picture, 0.5, 0.5), "center")
+    box = Box(
+        _best_offset(_intervals(regions, x_interval), picture.width, window.width, None),
+        _best_offset(_intervals(regions, y_interval), picture.height, window.height, None),
+        window.width,
+        window.height,
+    )
+    return Placement(box, top_kind(regions))
+
+
 def place_crops(subject: Subject, picture: Size, targets: Sequence[Size]) -> tuple[Placement, ...]:
     """Place a crop for each target, in their order."""
     return tuple(place_crop(subject, picture, target) for target in targets)

@@ -17,6 +17,21 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "share": {"width": 60, "height": 120, "position": "0.2,0.5"},
         "smart": {"width": 60, "height": 120, "position": "smart"},
     },
+    "thumbnail": {
+        "fit": {"width": 120, "height": 120},
+        "fill": {"width": 60, "height": 120, "fit": "fill", "gravity": "northeast"},
+        "fill_down": {"width": 300, "height": 300, "fit": "fill-down"},
+        "enlarged": {"width": 200, "height": 200, "fit": "fill", "enlarge": True},
+        "smart": {"width": 40, "height": 40, "fit": "fill", "gravity": "smart", "x_zoom": 2.0},
+    },
+    "crop_to": {
+        "fraction": {"width": 0.5, "height": 60, "gravity": "west", "x_offset": 10},
+        "smart": {"width": 50, "height": 50, "gravity": "smart"},
+    },
+    "canvas": {
+        "size": {"width": 200, "height": 130, "gravity": "southeast", "x_offset": 5},
+        "ratio": {"width": 1, "height": 1, "is_ratio": True, "background": "#336699"},
+    },
     "crop": {"disc": {"left_in_px": 40, "top_in_px": 30, "width_in_px": 30, "height_in_px": 25}},
     "smart_crop": {
         "tall": {"width": 60, "height": 120},
@@ -27,7 +42,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "transparent": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "transparent"},
     },
     "pad": {"white": {"width": 200, "height": 200, "position": "north"}},
-    "trim": {"default": {}},
+    "trim": {"default": {}, "color": {"threshold": 5, "hex_color": "#ff00ff"}},
     "rotate": {"quarter": {"angle": 90}, "slanted": {"angle": 30.5, "hex_color": "#ffffff"}},
     "flip": {"": {}},
     "flop": {"": {}},
@@ -37,6 +52,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "filled": {"radius": 20, "hex_color": "#00f"},
     },
     "blur": {"light": {"sigma": 1.5}, "strong": {"sigma": 30}},
+    "blur_detections": {"none": {"sigma": 5}, "object": {"sigma": 8, "kind": "object"}},
     "sharpen": {"default": {}, "strong": {"sigma": 4}},
     "denoise": {"three": {"size": 3}, "even": {"size": 4}},
     "pixelate": {"eight": {"size": 8}},
@@ -56,7 +72,12 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "remove_transparency": {"yellow": {"hex_color": "#ff0"}},
     "remove_background": {"clear": {}, "filled": {"background_hex_color": "#0a0"}},
     "upscale": {"twice": {"factor": 2}},
+    "gradient": {
+        "down": {"opacity": 0.8},
+        "left": {"opacity": 1, "hex_color": "#f00", "angle": 90, "start": 0.2, "stop": 0.7},
+    },
     "watermark": {
+        "fitted": {"source": "logos:mark.png", "scale": 0.5, "height_scale": 0.1, "x_offset": 0.1},
         "corner": {"source": "logos:mark.png", "x_offset": 5, "y_offset": 5},
         "tiled": {"source": "logos:mark.png", "scale": 0.2, "opacity": 50, "tile": True},
     },
@@ -73,6 +94,9 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "frames": {"first": {"first": 1, "last": 1}},
     "keep": {"copyright": {}},
     "strip": {"": {}},
+    "original": {"webp_only": {"formats": ["webp"]}},
+    "limit": {"generous": {"megapixels": 1, "frames": 3}},
+    "quality": {"low": {"quality": 20, "webp": 30}},
     "convert": {"webp": {"format": "webp", "quality": 60}, "gif": {"format": "gif"}},
     "compress_to_size": {"small": {"max_file_size_in_bytes": 3000}},
 }
