@@ -59,7 +59,7 @@ _HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 def sniff(head: bytes) -> Format | None:
     """Identify the format by the first bytes: 64 of them, for SVG 1024. None if it is unknown.
 
-    File names and Content-Type headers are never used.
+    File names and Content-Type headers are never used. A JPEG may have other bytes before it.
     """
     for magic, name in _MAGIC:
         if head.startswith(magic):
@@ -70,7 +70,24 @@ def sniff(head: bytes) -> Format | None:
         return _sniff_heif(head)
     if _is_svg(head):
         return FORMATS["svg"]
-    return None
+    return FORMATS["jpeg"] if find_jpeg(head) > 0 else None
+
+
+_OTHER_FILES = (
+    *(b"%PDF", b"%!PS", b"PK\x03\x04", b"8BPS", b"ID3", b"fLaC", b"OggS", b"RIFF", b"\x7fELF"),
+    *(b"MZ", b"<", b"\x1a\x45\xdf\xa3", b"\xd0\xcf\x11\xe0"),
+)
+_MAX_JUNK_BYTES = 512
+
+
+def find_jpeg(head: bytes) -> int:
+    """Where a JPEG starts in the first bytes of a file; -1 if it is nowhere.
+
+    Cameras, scripts and Flash leave up to some hundred bytes before it. A file of another kind may
+    have a JPEG inside, as a cover or a preview, which is not the picture.
+    """
+    start = head.find(b"\xff\xd8\xff", 0, _MAX_JUNK_BYTES + 3)
+    return -1 if start > 0 and head.startswith(_OTHER_FILES) else start
 
 
 def _sniff_heif(head: bytes) -> Format | None:

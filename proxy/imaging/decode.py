@@ -17,6 +17,7 @@ from proxy.geometry import Size
 from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb
 from proxy.imaging.decoders import DECODERS, DecodeOptions, turbo
 from proxy.imaging.headers import ImageHeader, probe
+from proxy.imaging.headers.repair import repair
 from proxy.imaging.metadata import ORIENTATION, copyright_fields, get_field
 from proxy.imaging.picture import Animation, Detector, OutputOptions, Picture
 from proxy.imaging.resize import shrink
@@ -59,8 +60,10 @@ def decode(
         OperationNotApplicable: the original has fewer pages.
     """
     header = probe(original)
-    options = _decode_options(header, output_format or header.format, page_range)
+    default_format = _default_format(header, is_animated=header.animated)
+    options = _decode_options(header, output_format or default_format, page_range)
     check_limits(header, limits, frames=options.frame_count)
+    original = repair(original, header.format)
     image = DECODERS[header.format](original, header, options)
     stored_size = Size(image.width, image.height // options.frame_count)
     # Checked again, because the codec may understand the size in another way than the header probe.
@@ -68,7 +71,7 @@ def decode(
 
     natural_size = _oriented_size(stored_size, image)
     copyright = copyright_fields(image)
-    animation = _read_animation(image, options.frame_count)
+    animation = _read_animation(image, header, options)
     has_all_frames = options.frame_count == header.frames or not header.animated
     factor = shrink_factor(natural_size, required_size(natural_size))
     if header.format == "jpeg":
@@ -80,7 +83,7 @@ def decode(
     return Picture(
         image=_drop_opaque_alpha(to_srgb(_autorotate(image)), animation),
         natural_size=natural_size,
-        output=OutputOptions(format=header.format if FORMATS[header.format].web_safe else "auto"),
+        output=OutputOptions(_default_format(header, is_animated=animation is not None)),
         detector=detector,
         subject=subject,
         animation=animation,
@@ -158,6 +161,13 @@ def _check_size(size: Size, frames: int, header: ImageHeader, limits: Limits) ->
         )
 
 
+def _default_format(header: ImageHeader, *, is_animated: bool) -> FormatName | Literal["auto"]:
+    """The output format where the plan sets none."""
+    if is_animated and header.format == "avif":
+        return "webp"  # there is no encoder for an animated avif
+    return header.format if FORMATS[header.format].web_safe else "auto"
+
+
 def _decode_options(
     header: ImageHeader, output_format: str, page_range: tuple[int, int] | None
 ) -> DecodeOptions:
@@ -181,11 +191,17 @@ def _shrink_jpeg_on_load(
     return decoded, factor // step
 
 
-def _read_animation(image: pyvips.Image, frames: int) -> Animation | None:
-    if frames < 2:
+def _read_animation(
+    image: pyvips.Image, header: ImageHeader, options: DecodeOptions
+) -> Animation | None:
+    count = options.frame_count
+    if count < 2:
         return None
-    delays = (get_field(image, "delay") or [])[:frames]
-    missing = frames - len(delays)
+    delays = get_field(image, "delay") or []
+    if len(delays) == header.frames:  # libvips gives those of all frames
+        delays = delays[options.first_frame :]
+    delays = delays[:count]
+    missing = count - len(delays)
     return Animation((*delays, *[_DEFAULT_DELAY] * missing), get_field(image, "loop") or 0)
 
 

@@ -22,6 +22,7 @@ def set_fields(
     delays: Sequence[int] | None = None,
     loop: int | None = None,
     profile: bytes | None = None,
+    orientation: int | None = None,
 ) -> pyvips.Image:
     """A copy of the image with these fields, which libvips' own decoders set too."""
     image = image.copy()
@@ -34,14 +35,15 @@ def set_fields(
     if profile is not None:
         value: Any = profile  # the stubs do not allow bytes
         image.set_type(pyvips.GValue.blob_type, PROFILE, value)
+    if orientation is not None:
+        image.set_type(pyvips.GValue.gint_type, ORIENTATION, orientation)
     return image
 
 
 def copy_color_metadata(image: pyvips.Image, source: pyvips.Image) -> pyvips.Image:
     """A copy of the image with the color profile and the orientation of another one."""
-    image = set_fields(image, profile=get_field(source, PROFILE))
-    image.set_type(pyvips.GValue.gint_type, ORIENTATION, get_field(source, ORIENTATION) or 1)
-    return image
+    orientation = get_field(source, ORIENTATION) or 1
+    return set_fields(image, profile=get_field(source, PROFILE), orientation=orientation)
 
 
 COPYRIGHT_TAGS = {0x8298: "exif-ifd0-Copyright", 0x013B: "exif-ifd0-Artist"}

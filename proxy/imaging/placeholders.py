@@ -2,9 +2,13 @@
 
 Each is computed from a thumbnail: an array of (height, width, 4) bytes in sRGB with straight alpha,
 at most 100 pixels a side. BlurHash (Wolt) and ThumbHash (Evan Wallace) are short sums of cosines.
+
+Sums of floats end in other digits on other processors. What is quantized is rounded before, so that
+a value between two levels, such as a term that is 0, falls to the same one everywhere.
 """
 
 from base64 import b64encode
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +40,9 @@ def blurhash(thumbnail: Thumbnail) -> str:
     mean = [_to_srgb(value) for value in terms[:, 0, 0]]
     rest = terms.reshape(3, -1)[:, 1:].T
     maximum = float(np.abs(rest).max())
-    scale = int(np.clip(np.floor(maximum * 166 - 0.5), 0, 82))
+    scale = int(np.clip(np.floor(_round(maximum * 166) - 0.5), 0, 82))
     steps = np.sign(rest) * np.sqrt(np.abs(rest) / ((scale + 1) / 166))
-    levels = np.clip(np.floor(steps * 9 + 9.5), 0, 18).astype(int)
+    levels = np.clip(np.floor(_round(steps * 9) + 9.5), 0, 18).astype(int)
     return "".join(
         (
             _encode_base83(_BLURHASH_X - 1 + (_BLURHASH_Y - 1) * 9, 1),
@@ -95,8 +99,8 @@ def thumbhash(thumbnail: Thumbnail) -> str:
 
 def dominant_colors(thumbnail: Thumbnail, max_colors: int = 5) -> tuple[Color, ...]:
     """Colors that are frequent and far from each other, most frequent first."""
-    pixels = thumbnail.reshape(-1, 4)
-    pixels = pixels[pixels[:, 3] >= _MIN_ALPHA][:, :3].astype(np.float64)
+    rgba = thumbnail.reshape(-1, 4)
+    pixels = rgba[rgba[:, 3] >= _MIN_ALPHA][:, :3].astype(np.float64)
     if not len(pixels):
         return ()
     cubes, members, counts = np.unique(
@@ -106,13 +110,14 @@ def dominant_colors(thumbnail: Thumbnail, max_colors: int = 5) -> tuple[Color, .
     means = np.stack(
         [np.bincount(members, pixels[:, band], len(cubes)) / counts for band in range(3)], axis=1
     )
-    centers: list[npt.NDArray[np.float64]] = []
+    centers: list[Plane] = []
     for cube in np.argsort(-counts, kind="stable"):
-        if all(np.linalg.norm(means[cube] - other) >= _MIN_COLOR_DISTANCE for other in centers):
-            centers.append(means[cube])
+        center = means[cube]
+        if all(_squared_distance(center, other) >= _MIN_COLOR_DISTANCE**2 for other in centers):
+            centers.append(center)
         if len(centers) == max_colors:
             break
-    nearest = np.linalg.norm(pixels[:, None] - np.stack(centers), axis=2).argmin(axis=1)
+    nearest = _squared_distance(pixels[:, None], np.stack(centers)).argmin(axis=1)
     shares = np.bincount(nearest, minlength=len(centers)) / len(pixels)
     return tuple(
         Color(
@@ -123,7 +128,10 @@ def dominant_colors(thumbnail: Thumbnail, max_colors: int = 5) -> tuple[Color, .
     )
 
 
-_FLOAT_NOISE = 1e-9  # what sums of floats leave where a plane is uniform
+def _squared_distance(colors: Plane, others: Plane) -> Plane:
+    """Between colors in the last axis."""
+    distance: Plane = _round(((colors - others) ** 2).sum(axis=-1))
+    return distance
 
 
 class _Channel(Struct, frozen=True):
@@ -143,7 +151,6 @@ def _encode_channel(plane: Plane, x_terms: int, y_terms: int) -> _Channel:
         if x * y_terms < x_terms * (y_terms - y) and (x or y)
     ]
     scale = max(map(abs, used))
-    scale = scale if scale > _FLOAT_NOISE else 0.0
     shifted = [0.5 + 0.5 / scale * value for value in used] if scale else [0.0] * len(used)
     return _Channel(float(terms[0, 0]), scale, shifted)
 
@@ -156,7 +163,7 @@ def _cosine_transform(planes: Plane, x_terms: int, y_terms: int, *, sample_at: f
     height, width = planes.shape[1:]
     x = np.cos(np.pi / width * np.outer(np.arange(x_terms), np.arange(width) + sample_at))
     y = np.cos(np.pi / height * np.outer(np.arange(y_terms), np.arange(height) + sample_at))
-    terms: Plane = y @ planes @ x.T / (width * height)
+    terms: Plane = _round(y @ planes @ x.T / (width * height))
     return terms
 
 
@@ -174,7 +181,7 @@ def _to_linear(srgb: Plane) -> Plane:
 def _to_srgb(linear: float) -> int:
     value = min(max(linear, 0.0), 1.0)
     encoded = value * 12.92 if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
-    return int(encoded * 255 + 0.5)
+    return _round_half_up(encoded * 255)
 
 
 def _encode_base83(value: int, length: int) -> str:
@@ -183,4 +190,11 @@ def _encode_base83(value: int, length: int) -> str:
 
 def _round_half_up(value: float) -> int:
     # As the reference implementations of ThumbHash do; `round` rounds halves to even.
-    return int(np.floor(value + 0.5))
+    return int(np.floor(_round(value) + 0.5))
+
+
+_DIGITS = 9  # far more than a level needs, far fewer than processors agree on
+
+
+def _round(values: Any) -> Any:
+    return np.round(values, _DIGITS)

@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
+CONFIDENCE_DIGITS = 4
+"""That confidences are rounded to before they are compared."""
+
 
 def conv2d(x: Array, kernel: Array, bias: Array, slope: Array) -> Array:
     """Convolve without padding ("valid"), then apply PReLU.
@@ -61,6 +64,9 @@ def _same_padding(length: int, side: int) -> tuple[int, int]:
 
 
 def softmax_positive(logits: Array) -> Array:
-    """Softmax over two classes on the first axis; returns the probability of the second."""
+    """Softmax over two classes on the first axis; returns the probability of the second.
+
+    Rounded, so that equal faces are equally probable whatever processor computes it.
+    """
     probability: Array = 1 / (1 + np.exp(np.clip(logits[0] - logits[1], -30, 30)))
-    return probability
+    return probability.round(CONFIDENCE_DIGITS)

@@ -86,7 +86,9 @@ def saliency_regions(grid: Array) -> list[Region]:
     scale = min(1.0, _REGION_SIDE / max(height, width))
     columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
     coarse = _cell_means(grid, rows, columns)
-    levels = np.round(_REGION_LEVELS * coarse / coarse.max()).astype(int)
+    # Rounded twice: other processors compute other last digits, and a value between two levels
+    # falls to the same one everywhere.
+    levels = np.round(np.round(_REGION_LEVELS * coarse / coarse.max(), _DIGITS)).astype(int)
     open_runs: dict[tuple[int, int, int], int] = {}
     boxes = []
     for row in range(rows + 1):

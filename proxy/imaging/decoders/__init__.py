@@ -10,16 +10,26 @@ import pyvips
 
 from proxy.buffers import Buffer
 from proxy.formats import FormatName
-from proxy.imaging.decoders import pillow, turbo, vips
+from proxy.imaging.decoders import gif, pillow, turbo, vips
 from proxy.imaging.decoders.options import DecodeOptions
-from proxy.imaging.headers import ImageHeader
+from proxy.imaging.headers import ImageHeader, png
+from proxy.imaging.headers.header import ProbeBudget
 
 Decoder = Callable[[Buffer, ImageHeader, DecodeOptions], pyvips.Image]
 
 
 def _decode_png(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
-    """APNG is read by Pillow, which knows its frames."""
-    decoder = pillow.decode_frames if options.frame_count > 1 else vips.load_png
+    """Frames are read by Pillow, which knows them; libvips shows the default picture only."""
+    with memoryview(original) as view:
+        hides_default = png.hides_default(view, ProbeBudget(len(view)))
+    is_frame = options.frame_count > 1 or options.first_frame or hides_default
+    decoder = pillow.decode_frames if is_frame else vips.load_png
+    return decoder(original, header, options)
+
+
+def _decode_avif(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    """Frames are read by Pillow; libvips shows the still picture only."""
+    decoder = pillow.decode_frames if header.animated else vips.load_avif
     return decoder(original, header, options)
 
 
@@ -27,10 +37,10 @@ DECODERS: Mapping[FormatName, Decoder] = {
     "jpeg": vips.load_jpeg,
     "png": _decode_png,
     "webp": vips.load_webp,
-    "avif": vips.load_avif,
+    "avif": _decode_avif,
     "heif": pillow.decode_optional,
     "jxl": pillow.decode_optional,
-    "gif": vips.load_gif,
+    "gif": gif.load_gif,
     "tiff": vips.load_tiff,
     "bmp": pillow.decode_still,
     "ico": pillow.decode_still,

@@ -1,4 +1,4 @@
-"""Decode with Pillow what libvips does not: BMP, ICO, APNG frames; HEIC and JPEG XL by plugins."""
+"""Decode with Pillow what libvips does not: BMP, ICO, frames of PNG and AVIF; HEIC, JPEG XL."""
 
 import io
 import struct
@@ -18,10 +18,19 @@ from proxy.imaging.headers import ImageHeader
 from proxy.imaging.metadata import set_fields
 from proxy.imaging.optional_codecs import missing_package
 
-_PILLOW_FORMATS = {"bmp": "BMP", "ico": "ICO", "png": "PNG", "heif": "HEIF", "jxl": "JXL"}
+_PILLOW_FORMATS = {
+    "bmp": "BMP",
+    "ico": "ICO",
+    "png": "PNG",
+    "avif": "AVIF",
+    "heif": "HEIF",
+    "jxl": "JXL",
+}
 
 # What Pillow's decoders and its plugins raise for damaged files.
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, RuntimeError, struct.error)
+
+_ORIENTATION_TAG = 0x0112
 
 # The header was checked against the limits; Pillow's own bound would be a second one.
 Image.MAX_IMAGE_PIXELS = None
@@ -38,15 +47,28 @@ def decode_still(original: Buffer, header: ImageHeader, _options: DecodeOptions)
 
 def decode_frames(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
     """Decode frames of an animation, each as it is shown, below each other."""
-    frames, delays = [], []
+    count = options.frame_count
+    pixels = np.empty((count, header.height, header.width, 4), np.uint8)
+    delays = []
     with _open(original, header) as file:
-        for index in range(options.first_frame, options.first_frame + options.frame_count):
-            file.seek(index)
-            frames.append(np.asarray(file.convert("RGBA")))
+        # Pillow counts the default picture of a PNG, though it may be no part of the animation.
+        first = options.first_frame + bool(getattr(file, "default_image", False))
+        for index in range(count):
+            file.seek(first + index)
+            pixels[index] = np.asarray(file.convert("RGBA"))
             delays.append(round(file.info.get("duration", 0)))
         loop = int(file.info.get("loop", 0))
-    image = pyvips.Image.new_from_array(np.vstack(frames)).copy(interpretation="srgb")
-    return set_fields(image, pages=options.frame_count, delays=delays, loop=loop)
+        profile = file.info.get("icc_profile")
+        orientation = int(file.getexif().get(_ORIENTATION_TAG, 1))
+    image = pyvips.Image.new_from_array(pixels.reshape(-1, header.width, 4))
+    return set_fields(
+        image.copy(interpretation="srgb"),
+        pages=count,
+        delays=delays,
+        loop=loop,
+        profile=profile,
+        orientation=orientation,
+    )
 
 
 def decode_optional(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:

@@ -9,13 +9,13 @@ _TRAILER, _EXTENSION, _IMAGE = 0x3B, 0x21, 0x2C
 
 def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     width, height = read_int(view, "<H", 6), read_int(view, "<H", 8)
-    offset = 13 + _palette_length(view[10])
+    offset = 13 + palette_length(view[10])
     frames = 0
     # Decoders accept a file without trailer, so the end of the bytes is an end too.
     while offset < len(view) and view[offset] != _TRAILER and frames < MAX_FRAMES_COUNTED:
         budget.count()
         if view[offset] == _EXTENSION:
-            offset = _skip_blocks(view, offset + 2, budget)
+            offset = skip_blocks(view, offset + 2, budget)
         elif view[offset] == _IMAGE:
             frames += 1
             if offset + 10 > len(view):
@@ -25,8 +25,8 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
             height = max(
                 height, read_int(view, "<H", offset + 3) + read_int(view, "<H", offset + 7)
             )
-            data = offset + 11 + _palette_length(view[offset + 9])
-            offset = _skip_blocks(view, data, budget)
+            data = offset + 11 + palette_length(view[offset + 9])
+            offset = skip_blocks(view, data, budget)
         else:
             break  # garbage after the last frame
     if not frames:
@@ -34,11 +34,11 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     return ImageHeader("gif", width, height, frames=frames, animated=frames > 1)
 
 
-def _palette_length(flags: int) -> int:
+def palette_length(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def _skip_blocks(view: memoryview, offset: int, budget: ProbeBudget) -> int:
+def skip_blocks(view: memoryview, offset: int, budget: ProbeBudget) -> int:
     end = len(view)
     while offset < end and (length := view[offset]):
         budget.count()

@@ -1,30 +1,46 @@
-"""AVIF and HEIF (ISO/IEC 23008-12): the sizes that item properties declare."""
+"""AVIF and HEIF (ISO/IEC 23008-12): the sizes that items and tracks declare, and the frames."""
 
 from collections.abc import Iterator
 
 from proxy.formats import sniff
 from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
-_CONTAINERS = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"moov": 0, b"trak": 0}
+_CONTAINERS = {
+    **dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0),
+    b"meta": 4,
+}
 """Boxes that contain boxes, and the number of bytes before these."""
 
 _MAX_DEPTH = 8
+
+_SEQUENCE_BRAND = b"avis"
 
 
 def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     format = sniff(bytes(view[:1024]))
     if format is None:
         raise ValueError("no brand")
-    sizes = [
-        (read_int(view, ">I", start + 4), read_int(view, ">I", start + 8))
-        for name, start, _ in _boxes(view, 0, len(view), 0, budget)
-        if name == b"ispe"
-    ]
+    sizes: list[tuple[int, int]] = []
+    frames, handler = 1, b""
+    for name, start, end in _boxes(view, 0, len(view), 0, budget):
+        if name == b"ispe":
+            sizes.append((read_int(view, ">I", start + 4), read_int(view, ">I", start + 8)))
+        elif name == b"tkhd":
+            # Whole pixels; the fraction after them is always 0.
+            sizes.append((read_int(view, ">H", end - 8), read_int(view, ">H", end - 4)))
+        elif name == b"hdlr":
+            handler = bytes(view[start + 8 : start + 12])
+        elif name == b"stsz" and handler == b"pict":
+            frames = max(frames, read_int(view, ">I", start + 8))
     if not sizes:
         raise ValueError("no size is declared")
     # Tiles and thumbnails declare a size too; the image itself is the largest.
     width, height = max(sizes, key=lambda size: size[0] * size[1])
-    return ImageHeader(format.name, width, height, needs_full_frame=True)
+    if format.name != "avif" or bytes(view[8:12]) != _SEQUENCE_BRAND:
+        frames = 1  # decoders show the still picture
+    return ImageHeader(
+        format.name, width, height, frames=frames, animated=frames > 1, needs_full_frame=True
+    )
 
 
 def _boxes(

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from itertools import islice
 
 from proxy.errors import NotAnImage
+from proxy.formats import find_jpeg
 from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 _WITHOUT_SEGMENT = frozenset((0x01, *range(0xD0, 0xD9)))
-_FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
+FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = frozenset((0xC0, 0xC1, 0xC9))
 _PROGRESSIVE = frozenset((0xC2, 0xCA))
 _END_OF_IMAGE = 0xD9
-_START_OF_SCAN = 0xDA
+START_OF_SCAN = 0xDA
 _SCAN = re.compile(rb"\xff\xda")
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+_START = b"\xff\xd8"
 
 MAX_SCANS_COUNTED = 10_000
 
@@ -22,11 +25,12 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     """Raises NotAnImage for lossless and hierarchical JPEGs.
 
     Nothing else keeps these from the decoders. So a decoder must not find another frame in the file
-    than is found here: whatever it would skip on the way to one is rejected.
+    than is found here: segments are found as libjpeg finds them, and `jpeg_repair` leaves out what
+    lies between them.
     """
     width = height = frame = 0
-    for marker, offset in _segments(view, budget):
-        if marker not in _FRAMES:
+    for marker, offset in segments(view, budget):
+        if marker not in FRAMES:
             continue
         if marker not in _SEQUENTIAL | _PROGRESSIVE:
             raise NotAnImage("lossless and hierarchical JPEG originals are not accepted")
@@ -42,25 +46,26 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     return ImageHeader("jpeg", width, height, scans=scans)
 
 
-def _segments(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[int, int]]:
-    """Markers with a segment, and their offsets, up to the start of the first scan."""
-    offset = 2
-    while True:
+def segments(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[int, int]]:
+    """Markers with a segment, and their offsets, up to the start of the first scan.
+
+    Bytes between segments are skipped, as libjpeg does, and so is an end that another start
+    follows: the images of old Flash files begin that way.
+    """
+    offset = find_jpeg(bytes(view[:1024])) + 2
+    while (found := _MARKER.search(view, offset)) is not None:
         budget.count()
-        marker = view[offset + 1]
-        if view[offset] != 0xFF or marker == 0x00:
-            raise ValueError(f"no marker at {offset}")
-        if marker == _END_OF_IMAGE:
+        offset, marker = found.end() - 2, view[found.end() - 1]
+        if marker == _END_OF_IMAGE and bytes(view[offset + 2 : offset + 4]) != _START:
             raise ValueError("ends before the first scan")
-        if marker == 0xFF:  # fill bytes may precede a marker
-            offset += 1
-        elif marker in _WITHOUT_SEGMENT:
+        if marker in _WITHOUT_SEGMENT or marker == _END_OF_IMAGE:
             offset += 2
-        else:
-            yield marker, offset
-            if marker == _START_OF_SCAN:
-                return
-            length = read_int(view, ">H", offset + 2)
-            if length < 2:
-                raise ValueError(f"a segment of length {length} at {offset}")
-            offset += 2 + length
+            continue
+        yield marker, offset
+        if marker == START_OF_SCAN:
+            return
+        length = read_int(view, ">H", offset + 2)
+        if length < 2:
+            raise ValueError(f"a segment of length {length} at {offset}")
+        offset += 2 + length
+    raise ValueError("ends before the first scan")

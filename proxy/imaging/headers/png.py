@@ -37,6 +37,18 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     )
 
 
+def hides_default(view: memoryview, budget: ProbeBudget) -> bool:
+    """Whether the picture that decoders without animation show is no part of the animation."""
+    is_animated, offset = False, 33
+    while (name := bytes(view[offset + 4 : offset + 8])) not in (b"IDAT", b""):
+        budget.count()
+        if name == b"fcTL":
+            return False
+        is_animated |= name == b"acTL"
+        offset += 12 + read_int(view, ">I", offset)
+    return is_animated
+
+
 def _compressed_part(name: bytes, data: bytes) -> bytes:
     """The zlib stream in a chunk; empty where its text is not compressed."""
     _, _, rest = data.partition(b"\0")

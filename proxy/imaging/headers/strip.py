@@ -12,6 +12,7 @@ from proxy.errors import ImageTooLarge
 from proxy.formats import FormatName
 from proxy.imaging.headers.header import ProbeBudget, read_int
 from proxy.imaging.headers.isobmff_strip import is_picture_only
+from proxy.imaging.headers.png import hides_default
 
 
 def strip_metadata(original: Buffer, format: FormatName) -> bytes | None:
@@ -77,6 +78,8 @@ _PNG_CHUNKS = {b"IHDR": 13, b"PLTE": 768, b"tRNS": 256, b"IDAT": 2**31 - 1, b"IE
 
 
 def _strip_png(view: memoryview, budget: ProbeBudget) -> bytes | None:
+    if hides_default(view, budget):
+        return None
     parts, offset = [bytes(view[:8])], 8
     name = b""
     while name != b"IEND":

@@ -1,12 +1,43 @@
-"""TIFF 6.0 and BigTIFF: the chain of directories, one for each page."""
+"""TIFF 6.0 and BigTIFF: the chain of directories, and which of them are pages.
+
+A directory may be a small version of a picture that is in another one: in a chain before or after
+it, or in a sub-directory, as in DNG. Such a thumbnail is no page, unless nothing larger can be
+shown. Sensor data cannot be shown; DNG has a preview beside it.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from msgspec import Struct
 
 from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 MAX_PAGES_COUNTED = 10_000
-_WIDTH, _HEIGHT = 256, 257
-_VALUE_FORMATS = {3: "H", 4: "I", 16: "Q"}
+_MAX_SUBDIRECTORIES = 16  # of one directory
+
+_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 255, 256, 257
+_PHOTOMETRIC, _ORIENTATION, _SUBDIRECTORIES = 262, 274, 330
+_SIZE_TAGS = (_WIDTH, _HEIGHT)
+_OPTIONAL_TAGS = (_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PHOTOMETRIC, _ORIENTATION)
+_REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
+_SENSOR_DATA = (32803, 34892)  # color filter array, linear raw
+_VALUE_FORMATS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+
+
+class TiffPage(Struct, frozen=True):
+    """Where a page is: a directory of the chain, counted from 0, or one of its sub-directories.
+
+    ``subdirectory`` is -1 for the directory itself. ``is_full`` is False for thumbnails and masks.
+    """
+
+    directory: int
+    subdirectory: int
+    width: int
+    height: int
+    orientation: int
+    is_full: bool
+    can_be_shown: bool
 
 
 class _Layout(Struct, frozen=True):
@@ -33,33 +64,114 @@ def _layout(view: memoryview) -> _Layout:
 
 
 def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
-    layout = _layout(view)
-    width = height = pages = 0
+    pages = read_pages(view, budget)
+    width, height = max(
+        ((page.width, page.height) for page in pages), key=lambda size: size[0] * size[1]
+    )
+    return ImageHeader("tiff", width, height, frames=len(pages))
+
+
+def read_pages(view: memoryview, budget: ProbeBudget) -> list[TiffPage]:
+    """The pages in their order; at least one.
+
+    Raises ValueError where the structure is damaged.
+    """
+    directories = list(_read_directories(view, _layout(view), budget))
+    pages = []
+    for directory in directories:
+        full = [page for page in directory if page.is_full and page.can_be_shown]
+        if full:
+            pages.append(full[0] if full[0].subdirectory < 0 else max(full, key=_area))
+    if pages:
+        return pages
+    every = list(chain.from_iterable(directories))
+    if not every:
+        raise ValueError("no directory")
+    return [max(every, key=lambda page: (page.can_be_shown, _area(page)))]
+
+
+def _area(page: TiffPage) -> int:
+    return page.width * page.height
+
+
+def _read_directories(
+    view: memoryview, layout: _Layout, budget: ProbeBudget
+) -> Iterator[list[TiffPage]]:
+    """Each directory of the chain, followed by its sub-directories."""
     seen: set[int] = set()
     offset = read_int(view, layout.offset, layout.first_directory)
-    while offset and offset not in seen and pages < MAX_PAGES_COUNTED:
+    while offset and offset not in seen and len(seen) < MAX_PAGES_COUNTED:
+        index = len(seen)
         seen.add(offset)
-        count = read_int(view, layout.count, offset)
-        entries = offset + layout.count_bytes
-        end = entries + count * layout.entry_bytes
-        if end > len(view):
-            raise ValueError(f"a directory of {count} entries at {offset}")
-        budget.count(count + 1)  # directories may overlap
-        page = {
-            tag: _read_value(view, entry, layout)
-            for entry in range(entries, end, layout.entry_bytes)
-            if (tag := read_int(view, layout.byte_order + "H", entry)) in (_WIDTH, _HEIGHT)
-        }
-        if page.get(_WIDTH, 0) * page.get(_HEIGHT, 0) > width * height:
-            width, height = page[_WIDTH], page[_HEIGHT]
-        pages += 1
+        tags, subdirectories, end = _read_directory(view, offset, layout, budget)
+        main = _to_page(index, -1, tags)
+        pages = [main]
+        for number, position in enumerate(subdirectories):
+            inner, _, _ = _read_directory(view, position, layout, budget)
+            pages.append(_to_page(index, number, {_ORIENTATION: main.orientation, **inner}))
+        yield pages
         offset = read_int(view, layout.offset, end) if end + 4 <= len(view) else 0
-    return ImageHeader("tiff", width, height, frames=pages)
+
+
+def _to_page(directory: int, subdirectory: int, tags: Mapping[int, int]) -> TiffPage:
+    kind = tags.get(_NEW_SUBFILE_TYPE, 0)
+    is_reduced = bool(kind & _REDUCED) or tags.get(_OLD_SUBFILE_TYPE, 0) == _OLD_REDUCED
+    return TiffPage(
+        directory,
+        subdirectory,
+        tags.get(_WIDTH, 0),
+        tags.get(_HEIGHT, 0),
+        tags.get(_ORIENTATION, 1),
+        is_full=not is_reduced and not kind & _MASK,
+        can_be_shown=tags.get(_PHOTOMETRIC) not in _SENSOR_DATA,
+    )
+
+
+def _read_directory(
+    view: memoryview, offset: int, layout: _Layout, budget: ProbeBudget
+) -> tuple[dict[int, int], list[int], int]:
+    """The tags that are needed, the offsets of sub-directories, and the end of the entries."""
+    count = read_int(view, layout.count, offset)
+    entries = offset + layout.count_bytes
+    end = entries + count * layout.entry_bytes
+    if end > len(view):
+        raise ValueError(f"a directory of {count} entries at {offset}")
+    budget.count(count + 1)  # directories may overlap
+    tags: dict[int, int] = {}
+    subdirectories: list[int] = []
+    for entry in range(entries, end, layout.entry_bytes):
+        tag = read_int(view, layout.byte_order + "H", entry)
+        if tag in _SIZE_TAGS:
+            tags[tag] = _read_value(view, entry, layout)
+        elif not _value_format(view, entry, layout):
+            continue
+        elif tag in _OPTIONAL_TAGS:
+            tags[tag] = _read_value(view, entry, layout)
+        elif tag == _SUBDIRECTORIES:
+            subdirectories = _read_offsets(view, entry, layout)
+    return tags, subdirectories, end
 
 
 def _read_value(view: memoryview, entry: int, layout: _Layout) -> int:
-    kind = read_int(view, layout.byte_order + "H", entry + 2)
-    format = _VALUE_FORMATS.get(kind)
-    if format is None:
-        raise ValueError(f"a size of type {kind}")
-    return read_int(view, layout.byte_order + format, entry + layout.value_offset)
+    format = _value_format(view, entry, layout)
+    if not format:
+        raise ValueError("a size that is no whole number")
+    return read_int(view, format, entry + layout.value_offset)
+
+
+def _read_offsets(view: memoryview, entry: int, layout: _Layout) -> list[int]:
+    """The values of an entry that may have several; they lie elsewhere if they do not fit in."""
+    format = _value_format(view, entry, layout)
+    size = struct.calcsize(format)
+    count_format = layout.byte_order + ("Q" if layout.entry_bytes == 20 else "I")
+    count = min(read_int(view, count_format, entry + 4), _MAX_SUBDIRECTORIES)
+    start = entry + layout.value_offset
+    if count * size > layout.entry_bytes - layout.value_offset:
+        start = read_int(view, layout.offset, start)
+    return [read_int(view, format, start + size * index) for index in range(count)]
+
+
+def _value_format(view: memoryview, entry: int, layout: _Layout) -> str:
+    """The entry's type for `struct`; empty where it is no whole number."""
+    format = _VALUE_FORMATS.get(read_int(view, layout.byte_order + "H", entry + 2))
+    return layout.byte_order + format if format else ""

@@ -1,0 +1,67 @@
+"""Repair JPEGs that browsers show though they are not quite whole.
+
+Bytes before the image and between its segments are left out, and a missing end marker is added if
+every scan is there. A truncated scan stays truncated: its decoder finds that out.
+"""
+
+import re
+from collections import defaultdict
+
+from proxy.formats import find_jpeg
+from proxy.imaging.headers.header import ProbeBudget, read_int
+from proxy.imaging.headers.jpeg import FRAMES, START_OF_SCAN, segments
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_END_MARKER = re.compile(re.escape(_END))
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)  # decoders of arithmetic coding do not report truncation
+_COEFFICIENTS = 64
+
+
+def repair_jpeg(view: memoryview) -> bytes | None:
+    """The repaired file; None where nothing has to change, or can be repaired.
+
+    Raises ValueError or IndexError where the structure is damaged.
+    """
+    budget = ProbeBudget(len(view))
+    found = list(segments(view, budget))
+    lengths = [read_int(view, ">H", offset + 2) + 2 for _, offset in found]
+    expected = find_jpeg(bytes(view[:1024])) + 2
+    is_regular = expected == len(_START)
+    for (_, offset), length in zip(found, lengths, strict=True):
+        is_regular = is_regular and offset == expected
+        expected = offset + length
+    scans = found[-1][1]
+    has_end = bytes(view[-2:]) == _END or _END_MARKER.search(view, scans) is not None
+    lacks_end_only = not has_end and _has_all_scans(view, found, budget)
+    if is_regular and not lacks_end_only:
+        return None
+    parts = [
+        view[offset : offset + length]
+        for (_, offset), length in zip(found[:-1], lengths[:-1], strict=True)
+    ]
+    return b"".join((_START, *parts, view[scans:], _END if lacks_end_only else b""))
+
+
+def _has_all_scans(view: memoryview, found: list[tuple[int, int]], budget: ProbeBudget) -> bool:
+    """Whether scans for every bit of every coefficient begin in the file."""
+    marker, frame = next((marker, offset) for marker, offset in found if marker in FRAMES)
+    if marker not in _HUFFMAN_FRAMES:
+        return False
+    components = [view[frame + 10 + 3 * index] for index in range(view[frame + 9])]
+    received: defaultdict[int, set[int]] = defaultdict(set)
+    offset = found[-1][1]
+    while True:
+        budget.count()
+        if view[offset + 1] == START_OF_SCAN:
+            count = view[offset + 4]
+            names = [view[offset + 5 + 2 * index] for index in range(count)]
+            first, last, bits = view[offset + 5 + 2 * count : offset + 8 + 2 * count]
+            for name in names:
+                if bits & 0x0F == 0:
+                    received[name].update(range(first, last + 1))
+        end = offset + 2 + read_int(view, ">H", offset + 2)
+        following = _NEXT_MARKER.search(view, end)
+        if following is None:
+            return all(len(received[name]) == _COEFFICIENTS for name in components)
+        offset = following.start()
