@@ -15,14 +15,49 @@ from proxy.api.transform import endpoint as transform
 HEALTH_SEGMENTS = ("health", "healthz", "healthcheck")
 """Also served at the root where the server has a path prefix: probes know nothing of it."""
 
+AZURE_SERVICES = (
+    "anomalydetector",
+    "contentmoderator",
+    "contentsafety",
+    "contentunderstanding",
+    "customvision",
+    "documentintelligence",
+    "face",
+    "formrecognizer",
+    "language",
+    "luis",
+    "openai",
+    "personalizer",
+    "qnamaker",
+    "speech",
+    "speechtotext",
+    "text",
+    "translator",
+)
+"""Services of Azure beside vision: their clients get a 404 of the form that they can read."""
+
+ITERATION_LAYER_SERVICES = (
+    "document-extraction",
+    "document-generation",
+    "document-to-markdown",
+    "image-generation",
+    "sheet-generation",
+    "website-extraction",
+)
+"""Services of Iteration Layer beside Image Transformation, see `AZURE_SERVICES`."""
+
 APIS = (
     Api("health", HEALTH_SEGMENTS, health.create_api, observed=False, cross_origin=False),
     Api("metrics", ("metrics",), metrics.create_api, observed=False, cross_origin=False),
     Api("docs", ("docs", "openapi.json"), docs.create_api, observed=False),
     Api("admin", ("admin",), admin.create_api, cross_origin=False),
-    Api("vision", ("vision",), vision.create_api),
+    Api("vision", ("vision", *AZURE_SERVICES), vision.create_api),
     Api("analysis", ("computervision",), analysis.create_api),
-    Api("transform", ("image-transformation",), transform.create_api),
+    Api(
+        "transform",
+        ("image-transformation", *ITERATION_LAYER_SERVICES),
+        transform.create_api,
+    ),
 )
 
 

@@ -98,6 +98,9 @@ def test_case_and_extra_slashes_do_not_matter(server: LiveServer, path: str) -> 
         "/computervision/imageanalysis:analyze?features=smartCrops",
         "/computervision/imageanalysis:analyze?api-version=1999-01-01&features=smartCrops",
         "/computervision/imageanalysis:analyze?api-version=2023-10-01&model-name=mine",
+        "/face/v1.0/detect?returnFaceId=false",
+        "/formrecognizer/documentModels/prebuilt-read:analyze",
+        "/text/analytics/v3.1/sentiment",
     ],
 )
 def test_unknown_paths_and_versions_are_not_found(server: LiveServer, path: str) -> None:
@@ -187,6 +190,25 @@ def test_every_form_of_body_has_the_same_result(
     assert len({response.content for response in responses}) == 1
 
 
+@pytest.mark.parametrize("call", [vision, analysis])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{'url':'{url}'}}",
+        "{{ 'Url' : \"{url}\" , }}\n",
+        "{{url: '{url}'}}",
+        '\ufeff{{"url": "{url}"}}',
+        "\ufeff{{'url': '{url}'}}",
+    ],
+)
+def test_json_is_accepted_as_quickstarts_write_it(
+    server: LiveServer, call: Callable[..., httpx.Response], body: str
+) -> None:
+    url = server.origin.serve("/quickstart.jpg", IMAGE)
+    response = call(server, body=body.format(url=url).encode(), content_type="application/json")
+    assert response.status_code == 200, response.text
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "image/jpeg", ""])
 def test_other_content_types_are_rejected(server: LiveServer, content_type: str) -> None:
     response = vision(server, content_type=content_type)
@@ -207,6 +229,9 @@ def test_other_content_types_are_rejected(server: LiveServer, content_type: str)
         (b"[" * 60_000, "application/json", "BadArgument"),
         (b"{}", "application/json", "InvalidImageUrl"),
         (b'{"url": 7}', "application/json", "InvalidImageUrl"),
+        (b"{'url': ''}", "application/json", "BadArgument"),
+        (b"{'url': 'http://a/b', 'other': 1}", "application/json", "BadArgument"),
+        (b"{'url': 'file:///etc/passwd'}", "application/json", "InvalidImageUrl"),
         (b'{"url": "file:///etc/passwd"}', "application/json", "InvalidImageUrl"),
         (b'{"url": "http://[::1"}', "application/json", "InvalidImageUrl"),
         (b'{"url": "http://10.0.0.1/a.jpg"}', "application/json", "InvalidImageUrl"),
@@ -298,6 +323,9 @@ def test_older_versions_have_flat_errors(server: LiveServer) -> None:
         ("smartcrops-aspect-ratios=0.9%2C1.33", 200, "", ""),
         ("smartCrops-Aspect-Ratios=1,1.0,+1.5,15e-1,.9", 200, "", ""),
         ("smartcrops-aspect-ratios=", 200, "", ""),
+        ("smartcrops-aspect-ratios=,", 200, "", ""),
+        ("smartcrops-aspect-ratios=0.9,1.33,", 200, "", ""),
+        ("smartcrops-aspect-ratios=0.9&smartcrops-aspect-ratios=7", 400, "Analyze", "BadArgument"),
         ("language=en&gender-neutral-caption=true&model-version=latest", 200, "", ""),
         ("smartcrops-aspect-ratios=1,x", 400, "Analyze query is invalid.", "BadArgument"),
         ("smartcrops-aspect-ratios=1,,1", 400, "Analyze query is invalid.", "BadArgument"),
@@ -337,6 +365,26 @@ def test_features(server: LiveServer, features: str, message: str, inner: str | 
     error = post(server, path, content_type=OCTET_STREAM).json()["error"]
     assert error["message"].startswith(message)
     assert error.get("innererror", {}).get("code") == inner
+
+
+def test_each_unsupported_feature_is_named(server: LiveServer) -> None:
+    features = "features=tags,read,caption,denseCaptions&features=smartCrops,objects,people,tags"
+    path = f"/computervision/imageanalysis:analyze?api-version=2024-02-01&{features}"
+    response = post(server, path, content_type=OCTET_STREAM)
+    assert response.status_code == 400
+    assert response.json()["error"]["details"] == [
+        {
+            "code": "NotSupportedFeature",
+            "message": f"The feature '{name}' is not supported in this region.",
+        }
+        for name in ("Tags", "Read", "Caption", "DenseCaptions", "Objects", "People")
+    ]
+
+
+def test_repeated_ratios_are_joined(server: LiveServer) -> None:
+    query = "smartcrops-aspect-ratios=0.9&smartcrops-aspect-ratios=1.33,0.9"
+    values = analysis(server, query).json()["smartCropsResult"]["values"]
+    assert [value["aspectRatio"] for value in values] == [0.9, 1.33, 0.9]
 
 
 # Responses.

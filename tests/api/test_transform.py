@@ -55,7 +55,15 @@ def test_extra_slashes_do_not_matter(server: LiveServer, path: str) -> None:
     assert post(server, {"file": INLINE, "operations": FLIP}, path).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/image-transformation/v2/transform", "/image-transformation"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/image-transformation/v2/transform",
+        "/image-transformation",
+        "/document-extraction/v1/extract",
+        "/image-generation/v1/generate",
+    ],
+)
 def test_other_paths_are_not_found_in_json(server: LiveServer, path: str) -> None:
     response = post(server, b"", path)
     assert response.status_code == 404

@@ -119,7 +119,7 @@ class _AnalyzeEndpoint:
         self._allowed_formats = None if config.allow_all_formats else ALLOWED_FORMATS
 
     async def analyze(self, request: Request) -> Response:
-        query = query_params(request)
+        query = query_params(request, lists=("features", "smartcrops-aspect-ratios"))
         if query.get("api-version", "").lower() not in API_VERSIONS:
             raise not_found()
         client = authorize(request, self._keys, query)
@@ -205,11 +205,13 @@ def _check_features(query: Mapping[str, str]) -> None:
     for feature in features:
         if feature.lower() not in (_SMART_CROPS, *unsupported):
             raise _invalid_query("NotSupportedVisualFeature", "Specified feature type is not valid")
-    for feature in features:
-        if feature.lower() in unsupported:
-            name = unsupported[feature.lower()]
-            message = f"The feature '{name}' is not supported in this region."
-            raise AzureError(400, "InvalidRequest", message, "NotSupportedFeature")
+    requested = {name.lower(): None for name in features if name.lower() in unsupported}
+    messages = [
+        f"The feature '{unsupported[name]}' is not supported in this region." for name in requested
+    ]
+    if messages:
+        details = [("NotSupportedFeature", message) for message in messages]
+        raise AzureError(400, "InvalidRequest", messages[0], "NotSupportedFeature", details=details)
 
 
 def _check_other_parameters(query: Mapping[str, str]) -> None:
@@ -222,9 +224,9 @@ def _check_other_parameters(query: Mapping[str, str]) -> None:
 
 
 def _ratios(text: str) -> list[float]:
-    if not text.strip():
+    numbers = [number.strip() for number in text.removesuffix(",").split(",")]
+    if numbers == [""]:
         return []
-    numbers = [number.strip() for number in text.split(",")]
     if len(numbers) > MAX_RATIOS:
         raise _invalid_query(
             "BadArgument", f"'smartcrops-aspect-ratios' has more than {MAX_RATIOS}"

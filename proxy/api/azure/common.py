@@ -1,7 +1,9 @@
 """What both Azure APIs share: keys, request bodies, image limits and error bodies."""
 
 import asyncio
-from collections.abc import Mapping
+import codecs
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -87,18 +89,33 @@ class ImageAnalyzer(Protocol):
 
 
 class AzureError(HTTPException):
-    """An error as Azure reports it; ``inner`` is the code of ``innererror``, if there is one."""
+    """An error as Azure reports it; ``inner`` is the code of ``innererror``, if there is one.
+
+    ``details`` are the codes and messages of several errors in one.
+    """
 
     def __init__(
-        self, status: int, code: str, message: str, inner: str = "", inner_message: str = ""
+        self,
+        status: int,
+        code: str,
+        message: str,
+        inner: str = "",
+        inner_message: str = "",
+        *,
+        details: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(status, message)
         self.code = code
         self.inner = inner
         self.inner_message = inner_message or message
+        self.details = details
 
     def nested(self) -> dict[str, Any]:
         error: dict[str, Any] = {"code": self.code, "message": self.detail}
+        if self.details:
+            error["details"] = [
+                {"code": code, "message": message} for code, message in self.details
+            ]
         if self.inner:
             error["innererror"] = {"code": self.inner, "message": self.inner_message}
         return {"error": error}
@@ -174,15 +191,24 @@ def normalize_path(path: str) -> str:
     return collapse_slashes(path.lower())
 
 
-def query_params(request: Request) -> dict[str, str]:
-    """Return the query by lower-case name; the first of equal names counts."""
+def query_params(request: Request, lists: Collection[str] = ()) -> dict[str, str]:
+    """Return the query by lower-case name.
+
+    Of equal names, the first counts; those of ``lists`` are joined with commas, as Azure does.
+    """
     query = request.scope["query_string"].decode("latin-1")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError as error:
         message = f"The query has more than {_MAX_PARAMETERS} parameters."
         raise AzureError(400, "InvalidRequest", message, "BadArgument") from error
-    return {name.lower(): value for name, value in reversed(pairs)}
+    values: dict[str, str] = {}
+    for name, value in ((name.lower(), value) for name, value in pairs):
+        if name not in values:
+            values[name] = value
+        elif name in lists:
+            values[name] += f",{value}"
+    return values
 
 
 def authorize(request: Request, keys: ApiKeys, query: Mapping[str, str]) -> str:
@@ -237,8 +263,21 @@ class _UrlBody(Struct):
     url: Any = None
 
 
+_LENIENT_URL_BODY = re.compile(
+    rb"""\s*\{\s* (?:'url'|"url"|url) \s*:\s* (?:'([^'"\\]+)'|"([^'"\\]+)") \s*,?\s*\}\s*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""JSON as Azure's parser takes it and its quickstarts send it, ``{'url':'https://…'}``."""
+
+
 def _url(body: bytes) -> str:
-    url = decode_json(body, _UrlBody, InvalidUpload).url
+    body = body.removeprefix(codecs.BOM_UTF8)
+    lenient = _LENIENT_URL_BODY.fullmatch(body)
+    url: Any
+    if lenient is not None:
+        url = (lenient[1] or lenient[2]).decode("utf-8", "replace")
+    else:
+        url = decode_json(body, _UrlBody, InvalidUpload).url
     if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         raise InvalidSource("url is not an http:// or https:// URL")
     return url
