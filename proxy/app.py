@@ -328,7 +328,14 @@ def create_service(
     return ImageService(
         renditions=RenditionCache(cache, origins),
         origins=origins,
-        renderer=PlanRenderer(pool, context, decodes, detections, inspector),
+        renderer=PlanRenderer(
+            pool=pool,
+            context=context,
+            decodes=decodes,
+            detections=detections,
+            inspector=inspector,
+            headers=headers,
+        ),
         inspector=inspector,
         single_flight=single_flight,
         negative=negative,

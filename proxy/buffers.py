@@ -66,9 +66,9 @@ class SharedBuffer:
             return b""  # an empty file cannot be mapped
         return mmap.mmap(self.descriptor, self.size, access=mmap.ACCESS_READ)
 
-    def read(self) -> bytes:
-        """A copy of the bytes."""
-        return os.pread(self.descriptor, self.size, 0)
+    def read(self, size: int | None = None) -> bytes:
+        """A copy of the bytes, or of the first ``size`` of them."""
+        return os.pread(self.descriptor, self.size if size is None else size, 0)
 
 
 class OutputBuffer:

@@ -12,10 +12,11 @@ import pyvips
 
 from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge, NotAnImage, OperationNotApplicable
-from proxy.formats import FORMATS, FormatName
+from proxy.formats import FormatName
 from proxy.geometry import Size
 from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb
 from proxy.imaging.decoders import DECODERS, DecodeOptions, turbo
+from proxy.imaging.frames import default_format, shown_frames
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.headers.repair import repair
 from proxy.imaging.metadata import ORIENTATION, copyright_fields, get_field
@@ -60,8 +61,7 @@ def decode(
         OperationNotApplicable: the original has fewer pages.
     """
     header = probe(original)
-    default_format = _default_format(header, is_animated=header.animated)
-    options = _decode_options(header, output_format or default_format, page_range)
+    options = _decode_options(header, output_format, page_range)
     check_limits(header, limits, frames=options.frame_count)
     original = repair(original, header.format)
     image = DECODERS[header.format](original, header, options)
@@ -83,7 +83,7 @@ def decode(
     return Picture(
         image=_drop_opaque_alpha(to_srgb(_autorotate(image)), animation),
         natural_size=natural_size,
-        output=OutputOptions(_default_format(header, is_animated=animation is not None)),
+        output=OutputOptions(default_format(header, is_animated=animation is not None)),
         detector=detector,
         subject=subject,
         animation=animation,
@@ -161,23 +161,16 @@ def _check_size(size: Size, frames: int, header: ImageHeader, limits: Limits) ->
         )
 
 
-def _default_format(header: ImageHeader, *, is_animated: bool) -> FormatName | Literal["auto"]:
-    """The output format where the plan sets none."""
-    if is_animated and header.format == "avif":
-        return "webp"  # there is no encoder for an animated avif
-    return header.format if FORMATS[header.format].web_safe else "auto"
-
-
 def _decode_options(
-    header: ImageHeader, output_format: str, page_range: tuple[int, int] | None
+    header: ImageHeader, output_format: str | None, page_range: tuple[int, int] | None
 ) -> DecodeOptions:
-    first, last = page_range or (1, header.frames if header.animated else 1)
+    last = page_range[1] if page_range else 1
     if last > header.frames:
         raise OperationNotApplicable(
             f"the original has {header.frames} frames or pages; number {last} does not exist"
         )
-    is_animated = header.animated and (output_format == "auto" or FORMATS[output_format].animated)
-    return DecodeOptions(first_frame=first - 1, frame_count=last - first + 1 if is_animated else 1)
+    frames = shown_frames(header, output_format, page_range)
+    return DecodeOptions(first_frame=frames.first - 1, frame_count=frames.count)
 
 
 def _shrink_jpeg_on_load(

@@ -96,10 +96,12 @@ def detect(
     subject: Subject | None = None,
     decoded: DecodedInfo | None = None,
     aspect_ratios: Sequence[Size] = (),
+    page_range: tuple[int, int] | None = None,
 ) -> Detection:
     """Detect the subject of an original, and place the crops of these aspect ratios.
 
-    The other arguments are those of `render`.
+    ``page_range`` is the first and last frame that is looked at, counted from 1, None for all. The
+    other arguments are those of `render`.
 
     Raises:
         ImageError: the original is not an image, or is damaged or too large.
@@ -115,6 +117,7 @@ def detect(
                 subject=subject,
                 required_size=detection_size,
                 output_format="auto",
+                page_range=page_range,
             )
         picture, detected = picture.detect_subject()
         size = picture.natural_size

@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from proxy.formats import FormatName
 from proxy.geometry import Size
+from proxy.imaging.frames import FrameRange, shown_frames
 from proxy.imaging.headers import ImageHeader
 from proxy.operations.operation import Operation, format_operation
 from proxy.originals import SourceRef
@@ -68,6 +69,10 @@ class Plan(Struct, frozen=True):
             case format:
                 formats = (format,)
         return any(operation.sends_original(header, formats) for operation in self.operations)
+
+    def shown_frames(self, header: ImageHeader) -> FrameRange:
+        """The frames or pages of an original with this header that the rendition shows."""
+        return shown_frames(header, self.format, self.page_range or self.frame_range(header))
 
     def required_size(self, natural: Size) -> Size | None:
         """The smallest decoded size that gives the same result; None requires every pixel."""

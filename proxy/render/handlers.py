@@ -71,6 +71,7 @@ def _detect(
         subject=request.subject,
         decoded=request.decoded,
         aspect_ratios=request.aspect_ratios,
+        page_range=(1, 1),
     )
 
 

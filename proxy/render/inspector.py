@@ -12,6 +12,7 @@ from proxy.cache.freshness import OriginRecord
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import FetchedOriginal, OriginCache, source_tags
 from proxy.geometry import Size
+from proxy.imaging.frames import FIRST_FRAME, FrameRange, shown_frames
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.results import Detection, ImageInfo
 from proxy.originals import Original, OriginalRef
@@ -67,7 +68,7 @@ class Inspector:
         return await self._origins.with_originals((source,), probe)
 
     async def detect(self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()) -> Detection:
-        """Find the subject of an original, and place a crop for each aspect ratio."""
+        """Find the subject of an original's first frame; place a crop for each aspect ratio."""
         detection, _ = await self._inspect(DETECT, source, aspect_ratios)
         return detection
 
@@ -88,14 +89,14 @@ class Inspector:
 
         async def detect() -> Subject:
             found = await self._run(
-                DETECT, original, None, tags, decoded=decoded, priority=priority
+                DETECT, original, FIRST_FRAME, None, tags, decoded=decoded, priority=priority
             )
             return found.subject
 
         return await self._single_flight.do(
             f"{priority}-detect-{original.digest}",
             detect,
-            recheck=partial(self._detections.get, original),
+            recheck=partial(self._detections.get, original, FIRST_FRAME),
         )
 
     async def _inspect(
@@ -119,9 +120,14 @@ class Inspector:
 
         async def run(originals: Sequence[FetchedOriginal]) -> tuple[Result, OriginRecord]:
             original, record = originals[0].original, originals[0].record
-            subject = await self._detections.get(original)
+            frames = FIRST_FRAME
+            if task.name == INFO.name:
+                frames = shown_frames(await self._headers.read(original), "auto", None)
+            subject = await self._detections.get(original, frames)
             tags = source_tags(source, record)
-            found = await self._run(task, original, subject, tags, aspect_ratios=aspect_ratios)
+            found = await self._run(
+                task, original, frames, subject, tags, aspect_ratios=aspect_ratios
+            )
             return found, record
 
         return await self._origins.with_originals((source,), run)
@@ -130,6 +136,7 @@ class Inspector:
         self,
         task: TaskType[DetectRequest, Result],
         original: Original,
+        frames: FrameRange,
         subject: Subject | None,
         tags: tuple[str, ...],
         *,
@@ -150,5 +157,6 @@ class Inspector:
                 cpu_seconds=self._context.limits.render_timeout_seconds,
             )
         if subject is None:
-            await self._detections.put(original, found.subject, tags, time.monotonic() - started)
+            cost = time.monotonic() - started
+            await self._detections.put(original, frames, found.subject, tags, cost)
         return found

@@ -5,14 +5,18 @@ from collections.abc import Sequence
 
 from proxy.cache.detections import DetectionCache
 from proxy.cache.origin_cache import FetchedOriginal, source_tags
+from proxy.imaging.frames import FIRST_FRAME, FrameRange, may_have_frames
 from proxy.imaging.results import Rendition
 from proxy.operations.plan import Plan
-from proxy.originals import OriginalRef
+from proxy.originals import Original, OriginalRef
+from proxy.render.header_reader import HeaderReader
 from proxy.render.inspector import Inspector
 from proxy.render.pool import RenderPool
 from proxy.render.scheduling import Priority
 from proxy.render.shared_decodes import SharedDecodes
 from proxy.render.tasks import RENDER, RenderContext, build_render_request
+
+_SNIFFED_BYTES = 64
 
 
 class PlanRenderer:
@@ -20,17 +24,20 @@ class PlanRenderer:
 
     def __init__(
         self,
+        *,
         pool: RenderPool,
         context: RenderContext,
         decodes: SharedDecodes,
         detections: DetectionCache,
         inspector: Inspector,
+        headers: HeaderReader,
     ) -> None:
         self._pool = pool
         self._context = context
         self._decodes = decodes
         self._detections = detections
         self._inspector = inspector
+        self._headers = headers
 
     def announce(self, source: OriginalRef) -> None:
         """Note that the source is about to be rendered, so that a second plan shares its decode."""
@@ -54,7 +61,10 @@ class PlanRenderer:
         bodies = [one.original.body for one in originals]
         extra_images = dict(zip(plan.extra_sources(), bodies[1:], strict=True))
         decoded = await self._decodes.get(source.key, main, plan, priority)
-        subject = await self._detections.get(main) if plan.uses_detection else None
+        frames, subject = FIRST_FRAME, None
+        if plan.uses_detection:
+            frames = await self._shown_frames(plan, main, priority)
+            subject = await self._detections.get(main, frames)
         if subject is None and decoded is not None and plan.needs_detection_first:
             subject = await self._inspector.subject(main, tags, decoded, priority)
         request = build_render_request(
@@ -75,8 +85,13 @@ class PlanRenderer:
         )
         cost = time.monotonic() - started
         if result.detected_subject is not None:
-            await self._detections.put(main, result.detected_subject, tags, cost)
+            await self._detections.put(main, frames, result.detected_subject, tags, cost)
         return result.rendition, cost
+
+    async def _shown_frames(self, plan: Plan, original: Original, priority: Priority) -> FrameRange:
+        if not may_have_frames(original.body.read(_SNIFFED_BYTES)):
+            return FIRST_FRAME  # the header of a large file is read in a render process
+        return plan.shown_frames(await self._headers.read(original, priority))
 
     async def close(self) -> None:
         await self._decodes.close()
