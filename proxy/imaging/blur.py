@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import pyvips
 
-from proxy.imaging.alpha import map_rgb
+from proxy.imaging.alpha import map_rgb, to_8_bit
 
 _MAX_EXACT_WEIGHT = 64
 """The largest mask element with which libvips' integer convolution computes exactly."""
@@ -39,7 +39,7 @@ def sharpen(image: pyvips.Image, sigma: float, *, strength: float = 3.0) -> pyvi
 
 
 def _detail(rgb: pyvips.Image, sigma: float, strength: float) -> pyvips.Image:
-    luma = rgb.recomb(_LUMA).cast("uchar")
+    luma = to_8_bit(rgb.recomb(_LUMA))
     # Integers only: 255 is added to the difference, because lookup tables have no negative index.
     difference = luma + gaussian_blur(luma, sigma).invert()
     return difference.maplut(_detail_table(strength))

@@ -26,6 +26,7 @@ from proxy.imaging.shrink_on_load import (
     JPEG_SHRINK_FACTORS,
     MAX_IN_MEMORY_PIXELS,
     DecodedInfo,
+    LoadScale,
     shrink_factor,
 )
 from proxy.limits import Limits
@@ -73,18 +74,19 @@ def decode(
     copyright = copyright_fields(image)
     animation = _read_animation(image, header, options)
     has_all_frames = options.frame_count == header.frames or not header.animated
-    factor = shrink_factor(natural_size, required_size(natural_size))
+    factor, step = shrink_factor(natural_size, required_size(natural_size)), 1
     if header.format == "jpeg":
-        image, factor = _shrink_jpeg_on_load(image, original, header, factor)
+        image, step = _shrink_jpeg_on_load(image, original, header, factor)
     if animation is None and needs_profile(image):
         # Applying a profile costs more than scaling, so pixels are averaged before it.
-        image = shrink(image, factor)
+        image, step = shrink(image, factor // step), factor // step * step
     is_unmodified = has_all_frames and _is_unmodified(image, natural_size)
     return Picture(
         image=_drop_opaque_alpha(to_srgb(_autorotate(image)), animation),
         natural_size=natural_size,
         output=OutputOptions(default_format(header, is_animated=animation is not None)),
         detector=detector,
+        load_scale=LoadScale.oriented(step, _orientation(image)),
         subject=subject,
         animation=animation,
         unmodified_format=header.format if is_unmodified else None,
@@ -105,6 +107,7 @@ def picture_from_pixels(
         natural_size=decoded.natural_size,
         output=OutputOptions(format=decoded.format),
         detector=detector,
+        load_scale=decoded.load_scale,
         subject=subject,
         copyright=decoded.copyright,
     )
@@ -176,12 +179,19 @@ def _decode_options(
 def _shrink_jpeg_on_load(
     image: pyvips.Image, original: Buffer, header: ImageHeader, factor: int
 ) -> tuple[pyvips.Image, int]:
-    """The JPEG as small as its decoder can make it, and the factor that is left to shrink by."""
+    """The JPEG as small as its decoder can make it, and the factor by which that is smaller."""
     step = max(step for step in JPEG_SHRINK_FACTORS if step <= factor)
     decoded = turbo.decode_in_memory(original, image, step)
-    if decoded is None:
-        decoded = DECODERS[header.format](original, header, DecodeOptions(shrink=step))
-    return decoded, factor // step
+    if decoded is not None:
+        return decoded, step
+    # libvips leaves out the pixels at the right and bottom edge that fill no square.
+    exact = max(
+        divisor
+        for divisor in JPEG_SHRINK_FACTORS
+        if divisor <= step and header.width % divisor == header.height % divisor == 0
+    )
+    decoded = DECODERS[header.format](original, header, DecodeOptions(shrink=exact))
+    return shrink(decoded, step // exact), step
 
 
 def _read_animation(

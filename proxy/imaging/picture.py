@@ -9,6 +9,7 @@ from msgspec import Struct, field, structs
 from proxy.formats import FormatName
 from proxy.geometry import Size, contain
 from proxy.imaging.alpha import ImageFunction, map_premultiplied
+from proxy.imaging.shrink_on_load import LoadScale
 from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Subject
 
@@ -65,7 +66,8 @@ class Picture(Struct, frozen=True):
     animation are below each other, each ``image.height / frame_count`` tall.
 
     ``natural_size`` is the size that one frame represents. After shrink-on-load the pixels are
-    fewer; from the first operation that changes pixels on, the two are equal.
+    fewer, as ``load_scale`` says; from the first operation that changes pixels on, the two are
+    equal.
 
     ``subject`` is the subject of this very frame, None until it was detected. ``is_full_frame``
     holds while nothing of the original was cropped or added; ``detected_subject`` is what was
@@ -80,6 +82,7 @@ class Picture(Struct, frozen=True):
     natural_size: Size
     output: OutputOptions
     detector: Detector
+    load_scale: LoadScale = LoadScale()
     subject: Subject | None = None
     animation: Animation | None = None
     crop_reason: str = ""
@@ -117,6 +120,7 @@ class Picture(Struct, frozen=True):
             self,
             image=image,
             natural_size=size,
+            load_scale=LoadScale(),
             unmodified_format=self._format_if_unmodified(image),
         )
 

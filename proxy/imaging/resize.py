@@ -6,9 +6,10 @@ The operation `resize`, which computes the sizes, is in `proxy.operations.resize
 import pyvips
 
 from proxy.geometry import Box, Size
-from proxy.imaging.alpha import add_alpha, map_premultiplied, opaque_color
+from proxy.imaging.alpha import ImageFunction, add_alpha, map_premultiplied, opaque_color
 from proxy.imaging.color import parse_color
 from proxy.imaging.picture import Picture
+from proxy.imaging.resample import resample
 
 _MAX_LAZY_SIDE = 1_000_000
 """Larger sizes approach libvips' coordinate limit, even where only a part is computed."""
@@ -16,26 +17,31 @@ _MAX_LAZY_SIDE = 1_000_000
 
 def resize(picture: Picture, size: Size) -> Picture:
     """Resize the whole picture to exactly that size; no pixel changes if it has that size."""
-    if picture.frame_size == size:
+    if picture.natural_size == picture.frame_size == size:
         return picture.with_resized(picture.image)
-    return picture.with_resized(
-        picture.map_frames(lambda frame: _resample(frame, size), mixes_pixels=True)
-    )
+    return picture.with_resized(_map_resampled(picture, size, lambda frame: frame))
 
 
 def resize_and_crop(picture: Picture, size: Size, window: Box) -> Picture:
     """Resize the whole picture to ``size``, and keep the window of the result."""
-    if picture.frame_size == size == window.size:
+    if picture.natural_size == picture.frame_size == size == window.size:
         return picture.with_resized(picture.image)
     if max(size.width, size.height) > _MAX_LAZY_SIDE:
         return _crop_and_resize(picture, size, window)
     return picture.with_frame(
-        picture.map_frames(
-            lambda frame: _resample(frame, size).crop(
-                window.left, window.top, window.width, window.height
-            ),
-            mixes_pixels=True,
+        _map_resampled(
+            picture,
+            size,
+            lambda frame: frame.crop(window.left, window.top, window.width, window.height),
         )
+    )
+
+
+def _map_resampled(picture: Picture, size: Size, function: ImageFunction) -> pyvips.Image:
+    """Resample every frame to that size, and apply the function to the result."""
+    natural, scale = picture.natural_size, picture.load_scale
+    return picture.map_frames(
+        lambda frame: function(resample(frame, size, natural, scale)), mixes_pixels=True
     )
 
 
@@ -48,7 +54,9 @@ def _crop_and_resize(picture: Picture, size: Size, window: Box) -> Picture:
     height = max(1, window.height * source.height // size.height)
     return picture.with_frame(
         picture.map_frames(
-            lambda frame: _resample(frame.crop(left, top, width, height), window.size),
+            lambda frame: resample(
+                frame.crop(left, top, width, height), window.size, Size(width, height)
+            ),
             mixes_pixels=True,
         )
     )
@@ -58,16 +66,12 @@ def resize_image(image: pyvips.Image, size: Size) -> pyvips.Image:
     """Resize an image to exactly that size."""
     if (image.width, image.height) == (size.width, size.height):
         return image
-    return map_premultiplied(image, lambda premultiplied: _resample(premultiplied, size))
-
-
-def _resample(image: pyvips.Image, size: Size) -> pyvips.Image:
-    # libvips averages large factors first and leaves the rest to Lanczos-3.
-    return image.resize(size.width / image.width, vscale=size.height / image.height)
+    natural = Size(image.width, image.height)
+    return map_premultiplied(image, lambda premultiplied: resample(premultiplied, size, natural))
 
 
 def shrink(image: pyvips.Image, factor: int) -> pyvips.Image:
-    """Average squares of pixels; a partial square at an edge becomes one pixel too."""
+    """Average squares of pixels; where one sticks out, the pixels at the edge count for it too."""
     if factor < 2:
         return image
     return image.shrink(factor, factor, ceil=True)
@@ -75,10 +79,14 @@ def shrink(image: pyvips.Image, factor: int) -> pyvips.Image:
 
 def embed(image: pyvips.Image, canvas: Size, box: Box, background: str) -> pyvips.Image:
     """Put the image at a place on a larger canvas of one color, or ``transparent``."""
-    if background == "transparent":
-        image, color = add_alpha(image), [0.0, 0.0, 0.0, 0.0]
-    else:
-        color = opaque_color(image, parse_color(background))
+    image, color = with_background(image, background)
     return image.embed(
         box.left, box.top, canvas.width, canvas.height, extend="background", background=color
     )
+
+
+def with_background(image: pyvips.Image, background: str) -> tuple[pyvips.Image, list[float]]:
+    """The image, and the numbers of the color; with ``transparent`` the image gets alpha."""
+    if background == "transparent":
+        return add_alpha(image), [0.0, 0.0, 0.0, 0.0]
+    return image, opaque_color(image, parse_color(background))

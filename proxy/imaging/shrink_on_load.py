@@ -33,6 +33,29 @@ JPEG_SHRINK_FACTORS = (1, 2, 4, 8)
 MAX_BANDS = 4
 
 
+class LoadScale(Struct, frozen=True):
+    """How an image was shrunk on load.
+
+    A pixel covers a square of ``factor`` pixels of the original a side. The last squares of a row
+    or column may stick out: 1007 pixels shrunk by 8 are 126 pixels, of which the original covers
+    125.875. Squares are counted from the left and the top, or, where the image was turned upright
+    since, ``from_right`` and ``from_bottom``.
+    """
+
+    factor: int = 1
+    from_right: bool = False
+    from_bottom: bool = False
+
+    @classmethod
+    def oriented(cls, factor: int, orientation: int) -> "LoadScale":
+        """The scale of an image that was shrunk first and then turned by its EXIF orientation."""
+        return cls(factor, orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8))
+
+    def shrunk(self, natural: Size) -> Size:
+        """How many pixels an image of that natural size has."""
+        return Size(-(-natural.width // self.factor), -(-natural.height // self.factor))
+
+
 class DecodedInfo(Struct, frozen=True):
     """Describes the pixels of a decoded original: 8-bit sRGB, upright, row by row.
 
@@ -41,6 +64,7 @@ class DecodedInfo(Struct, frozen=True):
     """
 
     size: Size
+    load_scale: LoadScale
     bands: int
     natural_size: Size
     format: FormatName | Literal["auto"]
@@ -52,7 +76,9 @@ class DecodedInfo(Struct, frozen=True):
 
     def can_serve(self, required: Size | None) -> bool:
         """Whether a plan that requires at least this size can start from these pixels."""
-        return required is not None and _leaves_margin(self.size, required)
+        return required is not None and _leaves_margin(
+            self.natural_size, self.load_scale.factor, required
+        )
 
 
 def shrink_factor(natural: Size, required: Size | None) -> int:
@@ -90,11 +116,9 @@ def can_share(header: ImageHeader, required: Size | None) -> bool:
     factor = shared_shrink_factor(header)
     if factor is None or required is None:
         return False
-    return _leaves_margin(Size(header.width // factor, header.height // factor), required)
+    return _leaves_margin(Size(header.width, header.height), factor, required)
 
 
-def _leaves_margin(decoded: Size, required: Size) -> bool:
-    return (
-        required.width * _RESAMPLE_MARGIN <= decoded.width
-        and required.height * _RESAMPLE_MARGIN <= decoded.height
-    )
+def _leaves_margin(natural: Size, factor: int, required: Size) -> bool:
+    scale = factor * _RESAMPLE_MARGIN
+    return required.width * scale <= natural.width and required.height * scale <= natural.height

@@ -157,6 +157,7 @@ def decode_shared(
             write(region.fetch(0, top, size.width, rows))
         return DecodedInfo(
             size=size,
+            load_scale=picture.load_scale,
             bands=picture.image.bands,
             natural_size=picture.natural_size,
             format=picture.output.format,

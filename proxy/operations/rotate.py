@@ -3,9 +3,10 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
-from proxy.imaging.alpha import map_premultiplied, opaque_color
-from proxy.imaging.color import HexColor, parse_color
+from proxy.imaging.alpha import to_8_bit
+from proxy.imaging.color import BackgroundColor
 from proxy.imaging.picture import Picture
+from proxy.imaging.resize import with_background
 from proxy.operations.operation import Operation
 from proxy.operations.params import Degrees
 
@@ -14,11 +15,11 @@ class Rotate(Operation, frozen=True):
     """Rotate the picture clockwise.
 
     At angles other than 90, 180 and 270 degrees the canvas grows, and its corners are filled with a
-    color.
+    color, or are transparent.
     """
 
     angle_in_degrees: Annotated[Degrees, Meta(description="Angle in degrees, clockwise.")]
-    hex_color: Annotated[HexColor, Meta(description="Color of the corners.")] = "#000000"
+    hex_color: Annotated[BackgroundColor, Meta(description="Color of the corners.")] = "#000000"
 
     def apply(self, picture: Picture) -> Picture:
         angle = self.angle_in_degrees % 360
@@ -30,11 +31,11 @@ class Rotate(Operation, frozen=True):
         return picture.with_frame(picture.map_frames(lambda frame: self._rotate(frame, angle)))
 
     def _rotate(self, image: pyvips.Image, angle: float) -> pyvips.Image:
-        color = opaque_color(image, parse_color(self.hex_color))
-        bicubic = pyvips.Interpolate.new("bicubic")
-        return map_premultiplied(
-            image,
-            lambda premultiplied: premultiplied.rotate(
-                angle, background=color, interpolate=bicubic
-            ),
+        image, color = with_background(image, self.hex_color)
+        # libvips premultiplies by alpha on its own here; of 8 bits it would cut the fractions off.
+        if image.hasalpha():
+            image = image.cast("float").copy(interpretation="srgb")
+        rotated = image.rotate(
+            angle, background=color, interpolate=pyvips.Interpolate.new("bicubic")
         )
+        return to_8_bit(rotated).copy(interpretation="srgb")

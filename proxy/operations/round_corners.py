@@ -4,7 +4,7 @@ import pyvips
 from msgspec import Meta
 
 from proxy.geometry import Size, anchor
-from proxy.imaging.alpha import opaque_color, scale_alpha
+from proxy.imaging.alpha import opaque_color, scale_alpha, to_8_bit
 from proxy.imaging.color import HexColor, parse_color
 from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation
@@ -58,4 +58,4 @@ def _rounded_rectangle(size: Size, radius: float) -> pyvips.Image:
     into_corner = (into_corner > 0).ifthenelse(into_corner, 0)
     distance = (into_corner[0] ** 2 + into_corner[1] ** 2) ** 0.5
     # A pixel whose center lies on the curve is half inside.
-    return ((radius + 0.5 - distance) * 255).cast("uchar")
+    return to_8_bit((radius + 0.5 - distance) * 255)

@@ -8,7 +8,7 @@ from msgspec import Meta
 import proxy
 from proxy.errors import OperationNotApplicable
 from proxy.geometry import Size, anchor
-from proxy.imaging.alpha import composite
+from proxy.imaging.alpha import composite, to_8_bit
 from proxy.imaging.color import HexColor, parse_color
 from proxy.imaging.picture import Picture
 from proxy.operations.gravity import CompassPoint, to_fractions
@@ -63,6 +63,6 @@ class Text(Operation, frozen=True):
             wrap="word-char",
             align={0.0: "low", 0.5: "centre", 1.0: "high"}[align],
         )
-        alpha = (mask * (self.opacity_in_percent / 100)).cast("uchar")
+        alpha = to_8_bit(mask * (self.opacity_in_percent / 100))
         color = mask.new_from_image(parse_color(self.hex_color)).cast("uchar")
         return color.bandjoin(alpha).copy(interpretation="srgb").copy_memory()

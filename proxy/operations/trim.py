@@ -4,6 +4,7 @@ import pyvips
 from msgspec import Meta
 
 from proxy.geometry import Box
+from proxy.imaging.alpha import to_8_bit
 from proxy.imaging.color import HexColor, parse_color
 from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation
@@ -63,7 +64,7 @@ class Trim(Operation, frozen=True):
             color = parse_color(self.hex_color)
         else:
             # Colors of invisible pixels must not count, so colors are premultiplied.
-            visible = image.premultiply().cast("uchar") if image.hasalpha() else image
+            visible = to_8_bit(image.premultiply()) if image.hasalpha() else image
             color = visible(0, 0)
         differs = (visible.cast("short") - color).abs() > self.threshold
         columns, rows = differs.bandor().project()

@@ -171,7 +171,9 @@ def test_decoding_in_memory_gives_the_same_pixels_as_libvips(
     )
     assert at_once is not None
     assert at_once.interpretation == streamed.interpretation
-    assert np.array_equal(at_once.numpy(), streamed.numpy())
+    assert (at_once.width, at_once.height) == (-(-width // shrink), -(-height // shrink))
+    # libvips leaves out the last pixels in a row and column where they stand for less.
+    assert np.array_equal(at_once.numpy()[: streamed.height, : streamed.width], streamed.numpy())
 
 
 def test_decoding_in_memory_keeps_profile_and_orientation() -> None:

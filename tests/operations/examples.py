@@ -43,7 +43,11 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "pad": {"white": {"width": 200, "height": 200, "position": "north"}},
     "trim": {"default": {}, "color": {"threshold": 5, "hex_color": "#ff00ff"}},
-    "rotate": {"quarter": {"angle": 90}, "slanted": {"angle": 30.5, "hex_color": "#ffffff"}},
+    "rotate": {
+        "quarter": {"angle": 90},
+        "slanted": {"angle": 30.5, "hex_color": "#ffffff"},
+        "transparent": {"angle": 30.5, "hex_color": "transparent"},
+    },
     "flip": {"": {}},
     "flop": {"": {}},
     "round_corners": {

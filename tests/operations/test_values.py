@@ -146,3 +146,21 @@ def test_rotating_by_quarters_moves_pixels_exactly() -> None:
     ).all()
     assert (render_pixels(original, step("rotate", angle=-90))[:, :, :3] == np.rot90(corners)).all()
     assert (render_pixels(original, step("rotate", angle=720))[:, :, :3] == corners).all()
+
+
+def test_corners_of_a_rotated_picture_can_be_transparent() -> None:
+    opaque = pictures.encode(pictures.plain(60, 40, pictures.RED), "jpeg", quality=95)
+    clear = pictures.encode(pictures.plain(60, 40, (*pictures.RED, 128)))
+    for original, alpha in ((opaque, 255), (clear, 128)):
+        result = render_pixels(original, step("rotate", angle=30, hex_color="transparent"))
+        assert result[0, 0, 3] == 0
+        middle = result[result.shape[0] // 2, result.shape[1] // 2].astype(int)
+        assert abs(middle - (*pictures.RED, alpha)).max() < 5
+        edge = result[(result[:, :, 3] > 0) & (result[:, :, 3] < alpha)].astype(int)
+        assert abs(edge[edge[:, 3] > 60, :3] - pictures.RED).max() < 8  # no dark fringe
+    flat = render_steps(
+        opaque,
+        step("rotate", angle=30, hex_color="transparent"),
+        step("convert", format="jpeg"),
+    )
+    assert (pictures.decode(flat.body)[0, 0] > 250).all()

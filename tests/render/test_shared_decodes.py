@@ -18,6 +18,7 @@ from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.shrink_on_load import (
     MAX_SHARED_PIXELS,
     DecodedInfo,
+    LoadScale,
     can_share,
     shared_shrink_factor,
     shrink_factor,
@@ -215,8 +216,9 @@ def test_a_plan_on_a_shared_decode_scales_the_rest_itself(
     if can_share(header, needed):
         factor = shared_shrink_factor(header)
         assert factor is not None
-        size = Size(width // factor, height // factor)
-        assert DecodedInfo(size, 3, Size(width, height), "jpeg", {}).can_serve(needed)
+        scale, natural = LoadScale(factor), Size(width, height)
+        decoded = DecodedInfo(scale.shrunk(natural), scale, 3, natural, "jpeg", {})
+        assert decoded.can_serve(needed)
         assert shrink_factor(Size(width, height), needed) >= factor
 
 

@@ -14,7 +14,7 @@ import simplejpeg
 from proxy.buffers import Buffer
 from proxy.geometry import Size
 from proxy.imaging.metadata import copy_color_metadata
-from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
+from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS, LoadScale
 
 _COLOR_SPACES = {1: "GRAY", 3: "RGB", 4: "CMYK"}
 
@@ -25,10 +25,10 @@ def decode_in_memory(original: Buffer, image: pyvips.Image, shrink: int) -> pyvi
     None where it is too large, or where something about the file is odd: libvips decides then
     whether that is an error.
     """
-    size = Size(image.width // shrink, image.height // shrink)  # a partial pixel is left out
-    if not 0 < size.pixels <= MAX_IN_MEMORY_PIXELS or image.bands not in _COLOR_SPACES:
+    size = LoadScale(shrink).shrunk(Size(image.width, image.height))
+    if size.pixels > MAX_IN_MEMORY_PIXELS or image.bands not in _COLOR_SPACES:
         return None
-    height, width = -(-image.height // shrink), -(-image.width // shrink)
+    height, width = size.height, size.width
     scale = {"min_height": height, "min_width": width, "min_factor": shrink}
     try:
         if simplejpeg.decode_jpeg_header(original, **scale)[:2] != (height, width):
@@ -41,6 +41,4 @@ def decode_in_memory(original: Buffer, image: pyvips.Image, shrink: int) -> pyvi
     decoded = pyvips.Image.new_from_memory(
         memoryview(pixels), width, height, image.bands, "uchar"
     ).copy(interpretation=image.interpretation)
-    if (height, width) != (size.height, size.width):
-        decoded = decoded.crop(0, 0, size.width, size.height)
     return copy_color_metadata(decoded, image)
