@@ -173,7 +173,8 @@ def test_decoding_in_memory_gives_the_same_pixels_as_libvips(
     assert at_once.interpretation == streamed.interpretation
     assert (at_once.width, at_once.height) == (-(-width // shrink), -(-height // shrink))
     # libvips leaves out the last pixels in a row and column where they stand for less.
-    assert np.array_equal(at_once.numpy()[: streamed.height, : streamed.width], streamed.numpy())
+    at_once = at_once.crop(0, 0, streamed.width, streamed.height)
+    assert np.array_equal(at_once.numpy(), streamed.numpy())
 
 
 def test_decoding_in_memory_keeps_profile_and_orientation() -> None:
