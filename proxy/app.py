@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Lifespan
 
 from proxy.api.context import Api, ApiContext
 from proxy.api.fast_path import FastPath
+from proxy.api.health import health_paths
 from proxy.api.http.api_keys import ApiKeys
 from proxy.api.http.cors import CorsPolicy, allow_origins
 from proxy.api.http.source_policy import ApiImageService, ApiSourcePolicy
@@ -90,11 +91,19 @@ class App(Router):
     """The routes, with everything that is open while the app's lifespan lasts."""
 
     def __init__(
-        self, routes: ASGIApp, lifespan: Lifespan["App"], fast_path: FastPath | None
+        self,
+        routes: ASGIApp,
+        lifespan: Lifespan["App"],
+        fast_path: FastPath | None,
+        health_paths: frozenset[bytes],
     ) -> None:
-        """``fast_path`` answers hits for `proxy.server`; the routes can answer them too."""
+        """``fast_path`` answers hits for `proxy.server`; the routes can answer them too.
+
+        Requests for ``health_paths`` are answered however many connections are open.
+        """
         super().__init__(default=routes, lifespan=lifespan, redirect_slashes=False)
         self.fast_path = fast_path
+        self.health_paths = health_paths
 
 
 def create_app(
@@ -254,7 +263,7 @@ def create_app(
         HEALTH_SEGMENTS,
         elsewhere=observe(readable(outside_prefix(settings.server.path_prefix)), "images"),
     )
-    return App(routes, lifespan, fast_path)
+    return App(routes, lifespan, fast_path, health_paths(settings.server.path_prefix))
 
 
 def open_dialects(

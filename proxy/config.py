@@ -161,7 +161,10 @@ def load(environment: Mapping[str, str], kind: type[Settings] = Settings) -> Loa
             mistakes.append(f"{variable} is not a setting; {_suggestion(variable, known)}")
             continue
         section, name, struct = known[variable]
-        values[section][name] = parse_text(struct, name, text)
+        try:
+            values[section][name] = parse_text(struct, name, text)
+        except ValidationError as error:
+            mistakes.append(f"{variable}: {error.reason}")
         origins[variable] = "environment"
 
     sections = {

@@ -18,6 +18,7 @@ problem+json).
     ConfigError         the settings cannot be used                          the operator
 """
 
+import errno
 from typing import ClassVar
 
 
@@ -206,6 +207,20 @@ class Overloaded(CapacityError):
     def __init__(self, message: str, *, retry_after: int = 1, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
+
+
+def lacks_descriptors(error: BaseException | None) -> bool:
+    """Return whether this error, or one that led to it, is a lack of file descriptors."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def no_descriptors(error: BaseException) -> Overloaded:
+    """Make the error for a request that found no free file descriptor."""
+    return Overloaded("too many files and connections are open", retry_after=5, detail=f"{error!r}")
 
 
 class DeadlineExceeded(CapacityError):

@@ -4,7 +4,7 @@ Links, JSON bodies and settings share these rules.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, TypeVar
@@ -19,6 +19,10 @@ S = TypeVar("S", bound=Struct)
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
+_MAX_DIGITS = 18
+"""Digits of an integer: more than any bound has. Python refuses to convert 4,301 of them."""
+
+_EMPTY_LIST = "expected `array` of length >= 1"
 _FIELD_AND_REASON = re.compile(r"(?P<field>\w+): (?P<reason>.*)", re.DOTALL)
 
 
@@ -40,8 +44,15 @@ def parse_text(kind: type[Struct], field: str, text: str) -> object:
 
     Numbers are plain decimals, booleans are ``true`` and ``false``, lists are separated by commas,
     tables are JSON objects. msgspec's lax mode is not used: it would read "2e2" as 200.
+    Raises ValidationError for an integer of more than 18 digits.
     """
-    schemas = field_schemas(kind)[field]
+    try:
+        return _parse(field_schemas(kind)[field], text)
+    except ValidationError as error:
+        raise ValidationError(f"{field}: {error}", field) from None
+
+
+def _parse(schemas: Iterable[Mapping[str, Any]], text: str) -> object:
     for schema in schemas:
         if schema.get("type") == "array":
             types = _item_types(schema)
@@ -62,6 +73,8 @@ def _parse_scalar(text: str, types: AbstractSet[str]) -> object:
     if "number" in types and _NUMBER.fullmatch(text):
         return float(text)
     if "integer" in types and _INTEGER.fullmatch(text):
+        if len(text.removeprefix("-")) > _MAX_DIGITS:
+            raise ValidationError(f"number has more than {_MAX_DIGITS} digits")
         return int(text)
     if "boolean" in types and text in ("true", "false"):
         return text == "true"
@@ -85,6 +98,8 @@ def _explain(error: msgspec.ValidationError, kind: type[Struct]) -> ValidationEr
     if missing := missing_field(error):
         return ValidationError(f"{missing} is missing", missing)
     reason, path = parse_message(error)
+    if reason == _EMPTY_LIST:
+        reason = "the list is empty: name at least one value, or leave it out"
     field = path.partition(".")[0].partition("[")[0]
     # msgspec gives no path for what `__post_init__` raises, so that begins with the field's name.
     named = _FIELD_AND_REASON.fullmatch(reason)

@@ -211,3 +211,21 @@ def test_every_setting_named_like_a_secret_is_a_secret() -> None:
     }
     assert not shown
     assert not not_secret
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "FRAMEKEEP_SOURCES_ALLOW_HOSTS",
+        "FRAMEKEEP_SOURCES_ALLOW_PORTS",
+        "FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_HOSTS",
+    ],
+)
+def test_a_list_of_what_is_allowed_may_not_be_empty(variable: str) -> None:
+    with pytest.raises(ConfigError, match=f"{variable}=.*: the list is empty: name at least one"):
+        load({variable: ""})
+
+
+def test_a_number_of_many_digits_is_rejected() -> None:
+    with pytest.raises(ConfigError, match="FRAMEKEEP_SERVER_PORT: number has more than 18 digits"):
+        load({"FRAMEKEEP_SERVER_PORT": "9" * 5000})

@@ -25,6 +25,7 @@ from proxy.server.config import ServerConfig
 from proxy.validation import HidesSecrets
 
 MAX_BODY_BYTES = 1_000_000
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys, path_prefix: s
             Route("/admin/cache", cache_stats, methods=["GET"]),
         ],
         partial(_error_response, path_prefix),
+        exact_path=True,
     )
 
 
@@ -141,12 +143,12 @@ def _by_json_name(by_kind: Mapping[Kind, T]) -> dict[str, T]:
 def _error_response(path_prefix: str, request: Request, error: Exception) -> Response:
     status, headers, body = problem_json(error, request.state.request_id, path_prefix=path_prefix)
     texts = {name.decode(): value.decode() for name, value in headers}
-    return Response(body, status, texts | {"cache-control": "no-store"})
+    return Response(body, status, texts | _HEADERS)
 
 
 def _json(status: HTTPStatus, value: object) -> Response:
     return Response(
         msgspec.json.encode(value),
         status,
-        {"content-type": "application/json", "cache-control": "no-store"},
+        {"content-type": "application/json", **_HEADERS},
     )

@@ -25,6 +25,13 @@ LIVE = "/health/live"
 READY = ("/health/ready", "/health", "/healthz", "/healthcheck")
 
 
+def health_paths(path_prefix: str) -> frozenset[bytes]:
+    """Return the paths at which health checks are answered, as they are sent."""
+    return frozenset(
+        f"{prefix}{path}".encode() for prefix in ("", path_prefix) for path in (LIVE, *READY)
+    )
+
+
 def create_api(context: ApiContext) -> ASGIApp:
     return health_api(context.not_ready, context.components)
 

@@ -22,13 +22,13 @@ from proxy.api.http.content_disposition import inline
 from proxy.api.http.cors import CorsPolicy
 from proxy.api.http.disconnect import ClientDisconnected, cancel_on_disconnect
 from proxy.api.http.headers import combine_headers
-from proxy.api.http.problems import Headers, problem_json, status_of
+from proxy.api.http.problems import Headers, problem_json, status_of, without_descriptors
 from proxy.api.http.request_id import request_id
 from proxy.api.response_cache import CachedResponse, ResponseCache, ResponseKey, response_head
 from proxy.cache.cache_tags import cdn_tags
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.origin_cache import url_tags
-from proxy.errors import ImageError, ProxyError, SourceError
+from proxy.errors import ImageError, InvalidLink, ProxyError, SourceError
 from proxy.formats import FORMATS
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
@@ -38,6 +38,7 @@ from proxy.links.fallback import Fallbacks
 from proxy.originals import OriginalRef, SourceRef, digest
 from proxy.render.scheduling import Priority
 from proxy.runtime.caller import Caller, Deadline, serving
+from proxy.server.request_target import EMPTY_QUERY
 from proxy.service import ImageResult
 from proxy.sources.net.via import has_own_via
 from proxy.telemetry.request_context import (
@@ -119,6 +120,7 @@ class ImagesEndpoint:
         except ClientDisconnected:
             return
         except Exception as error:  # noqa: BLE001 - whatever happened gets a response
+            error = without_descriptors(error)
             set_error(error)
             if not isinstance(error, ProxyError | HTTPException):
                 _log.error("unexpected error (request_id=%s)", id, exc_info=error)
@@ -147,6 +149,9 @@ class ImagesEndpoint:
             )
         path, query = scope["raw_path"], scope["query_string"]
         target = path + b"?" + query if query else path
+        if EMPTY_QUERY in scope.get("extensions", ()):
+            # It would be a second entry in the cache of a CDN, and one more for each such spelling.
+            raise InvalidLink("link ends with an empty query; remove the ? at its end")
         key = (target, accepted_formats(headers.get(b"accept", b"")))
         cached = self._cache.get(key)
         if cached is not None and cached.is_current() and b"range" not in headers:

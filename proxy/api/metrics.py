@@ -52,6 +52,9 @@ class MetricsConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+PATH = b"/metrics"
+_NOT_FOUND = "not found: metrics are at /metrics\n"
+
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-real-ip", "cf-connecting-ip")
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -75,8 +78,11 @@ class MetricsEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        if request.method not in ("GET", "HEAD"):
-            response: Response = PlainTextResponse("", 405, {**_HEADERS, "allow": "GET, HEAD"})
+        # A proxy in front blocks `/metrics`: no other spelling may lead here.
+        if scope["raw_path"] != PATH:
+            response: Response = PlainTextResponse(_NOT_FOUND, 404, _HEADERS)
+        elif request.method not in ("GET", "HEAD"):
+            response = PlainTextResponse("", 405, {**_HEADERS, "allow": "GET, HEAD"})
         elif self._is_allowed(request):
             response = await self._render(request)
         else:

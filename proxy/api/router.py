@@ -18,16 +18,17 @@ class FirstSegmentRouter:
         """``apis`` are by lower-case segment; no signature of an image URL is as short as these.
 
         Slashes in front do not count, as clients join base URL and path with too many; the API
-        sees the path as it came.
+        sees the path as it came. The raw path decides: in the decoded one, `%2F` and `/` are the
+        same, and a proxy in front that blocks a path may have looked at the other.
         """
         self._apis = dict(apis)
         self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.find(scope["path"])(scope, receive, send)
+        await self.find(scope["raw_path"])(scope, receive, send)
 
-    def find(self, path: str) -> ASGIApp:
-        return self._apis.get(_first_segment(path), self._default)
+    def find(self, raw_path: bytes) -> ASGIApp:
+        return self._apis.get(_first_segment(raw_path), self._default)
 
 
 class PathPrefixRouter:
@@ -59,15 +60,16 @@ class PathPrefixRouter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw_path = b"/" + scope["raw_path"].lstrip(b"/")
         if not (raw_path + b"/").startswith(f"{self._prefix}/".encode()):
-            is_at_root = _first_segment(scope["path"]) in self._at_root
+            is_at_root = _first_segment(raw_path) in self._at_root
             app = self._router if is_at_root else self._elsewhere
             await app(scope, receive, send)
             return
-        # The prefix has no escapes, so it is as long in both.
-        path = f"/{scope['path'].lstrip('/')}"[len(self._prefix) :] or "/"
-        app = self._router.find(path)
+        inner_path = raw_path[len(self._prefix) :] or b"/"
+        app = self._router.find(inner_path)
         if app is not self._links:
-            scope = {**scope, "path": path, "raw_path": raw_path[len(self._prefix) :] or b"/"}
+            # The prefix has no escapes, so it is as long in both.
+            path = f"/{scope['path'].lstrip('/')}"[len(self._prefix) :] or "/"
+            scope = {**scope, "path": path, "raw_path": inner_path}
         await app(scope, receive, send)
 
 
@@ -84,7 +86,7 @@ def below_prefix(
     """
     if not prefix:
         return router
-    if _first_segment(prefix) in at_root:
+    if _first_segment(prefix.encode()) in at_root:
         raise ConfigError(
             f"FRAMEKEEP_SERVER_PATH_PREFIX: {prefix!r} begins as the path of an API that is served "
             f"at the root: {', '.join(at_root)}"
@@ -109,5 +111,5 @@ def outside_prefix(prefix: str) -> ASGIApp:
     return api_router([], error_response)
 
 
-def _first_segment(path: str) -> str:
-    return path.lstrip("/").partition("/")[0].lower()
+def _first_segment(raw_path: bytes) -> str:
+    return raw_path.lstrip(b"/").partition(b"/")[0].lower().decode("latin-1")

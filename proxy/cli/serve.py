@@ -21,6 +21,7 @@ from proxy.render.child_process import ForkedProcess
 from proxy.render.manager import RenderProcessManager
 from proxy.server.supervisor import serve
 from proxy.smartcrop.registry import detector_imports
+from proxy.sources.net.ip_policy import is_loopback
 from proxy.telemetry.logging import configure
 
 logger = logging.getLogger("framekeep.serve")
@@ -57,6 +58,9 @@ def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> 
     loaded = load(environment)
     settings = loaded.settings
     configure(settings.log)
+    exposure = describe_exposure(settings) if args.dev else ""
+    if exposure:
+        logger.warning(exposure)
     if message := loaded.service_links_message():
         logger.info(message)
     # In a process of its own: it may start threads, and this one must not, as it forks workers.
@@ -70,7 +74,7 @@ def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> 
         log=settings.log,
         runtime_dir=settings.runtime.directory(),
     )
-    show = _print_dev_links if args.dev else _print_address
+    show = partial(_print_dev_links, exposure) if args.dev else _print_address
     return serve(
         settings.server,
         render_processes,
@@ -96,7 +100,26 @@ def _print_address(address: str) -> None:
     print(f"Framekeep on {address}", flush=True)
 
 
-def _print_dev_links(address: str) -> None:
+def describe_exposure(settings: Settings) -> str:
+    """Say what is open to whom in development mode; empty where only this machine can connect."""
+    host = settings.server.host
+    if host == "localhost" or is_loopback(host):
+        return ""
+    opened = [
+        *(["links need no signature"] if settings.links.allow_unsigned else []),
+        *(["the APIs need no key"] if settings.api.allow_anonymous else []),
+    ]
+    if not opened:
+        return ""
+    return (
+        f"OPEN TO EVERYBODY who can reach this machine: development mode listens on {host}, and "
+        f"{' and '.join(opened)}; use 127.0.0.1, or start without --dev"
+    )
+
+
+def _print_dev_links(exposure: str, address: str) -> None:
+    if exposure:
+        print(f"{exposure}\n")
     print(f"Framekeep on {address}; three links to try:\n")
     for name, steps in _SAMPLE_LINKS:
         print(f"  {name:<7} {address}/_/{steps}/demo:beach.jpg")

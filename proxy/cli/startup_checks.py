@@ -5,6 +5,7 @@ line to `STARTUP_CHECKS`. None of them opens a connection.
 """
 
 import os
+import resource
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from proxy.errors import ConfigError
 from proxy.render.ipc import socket_path
 from proxy.render.scheduling import PRIORITIES
 from proxy.runtime.private_folder import check_private_folder
+from proxy.server.connection_limit import RESERVED_DESCRIPTORS, connections_within
 from proxy.smartcrop.detector import SubjectDetector
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
@@ -51,6 +53,22 @@ def run_startup_checks(settings: Settings) -> Iterator[CheckResult]:
             create_app(settings)
         except ConfigError as error:
             yield CheckResult("bad", "app", str(error))
+
+
+def _check_connections(settings: Settings) -> CheckResult:
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.server.max_connections
+    allowed = connections_within(descriptors, wanted)
+    if allowed < wanted:
+        return CheckResult(
+            "note",
+            "connections",
+            f"a worker keeps {allowed} connections, not the {wanted} of "
+            f"FRAMEKEEP_SERVER_MAX_CONNECTIONS: its limit of file descriptors is {descriptors}",
+            f"raise the limit to {wanted + RESERVED_DESCRIPTORS} with `ulimit -Hn`, systemd's "
+            "LimitNOFILE= or Docker's --ulimit nofile=",
+        )
+    return CheckResult("ok", "connections", f"{allowed} for each worker")
 
 
 def _check_links(settings: Settings) -> CheckResult:
@@ -157,6 +175,7 @@ def _check_tracing(settings: Settings) -> CheckResult:
 
 
 STARTUP_CHECKS: tuple[tuple[str, Callable[[Settings], CheckResult]], ...] = (
+    ("connections", _check_connections),
     ("links", _check_links),
     ("sources", _check_sources),
     ("cache", _check_cache),

@@ -7,7 +7,8 @@ import msgspec
 
 from proxy.compat import check
 
-_REASON_AND_PATH = re.compile(r"(?P<reason>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_PATH_START = " - at `$"
+_LONG_VALUE = re.compile(r"'(?P<start>.{60}).+'", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>\w+)`")
 
 
@@ -19,9 +20,12 @@ class ValidationMessage(NamedTuple):
 
 
 def parse_message(error: msgspec.ValidationError) -> ValidationMessage:
-    match = _REASON_AND_PATH.fullmatch(str(error))
-    reason, path = match.group("reason", "path") if match else (str(error), "")
-    return ValidationMessage(reason[:1].lower() + reason[1:], path or "")
+    # The reason may quote a long value; the path is the last part.
+    text = str(error)
+    reason, _, path = text.rpartition(_PATH_START) if _PATH_START in text else (text, "", "")
+    path = path.removeprefix(".").removesuffix("`")
+    reason = _LONG_VALUE.sub(r"'\g<start>…'", reason)
+    return ValidationMessage(reason[:1].lower() + reason[1:], path)
 
 
 def missing_field(error: msgspec.ValidationError) -> str:

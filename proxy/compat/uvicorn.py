@@ -15,7 +15,8 @@ __all__ = ["STATUS_LINE", "Config", "HttpToolsProtocol", "Server"]
 
 _CALLBACKS = (
     *("connection_made", "data_received", "shutdown", "send_400_response"),
-    *("on_message_begin", "on_headers_complete", "on_message_complete"),
+    *("on_message_begin", "on_header", "on_headers_complete", "on_body", "on_message_complete"),
+    *("connection_lost", "on_response_complete"),
 )
 _ATTRIBUTES = (
     *("connections", "cycle", "expect_100_continue", "flow", "headers", "limit_concurrency"),
@@ -33,7 +34,8 @@ check(
         ),
         "on_message_begin resets the URL": sets_all(HttpToolsProtocol.on_message_begin, ("url",)),
         "RequestResponseCycle has the state of a response": sets_all(
-            RequestResponseCycle.__init__, ("response_started", "response_complete")
+            RequestResponseCycle.__init__,
+            ("disconnected", "message_event", "response_complete", "response_started", "transport"),
         ),
         "FlowControl has what is paused": sets_all(
             FlowControl.__init__, ("read_paused", "write_paused")

@@ -16,6 +16,9 @@ from proxy.operations.operation import Operation, operation_name
 from proxy.operations.plan import Plan
 from proxy.validation import ValidationError, convert, parse_text
 
+_MAX_EXCERPT = 60
+"""Characters of a wrong text that an error repeats."""
+
 
 class OperationRegistry:
     """The available operations, by name."""
@@ -29,7 +32,8 @@ class OperationRegistry:
         kind = self.operations.get(name)
         if kind is None:
             raise InvalidOperation(
-                f"there is no operation {name!r}; operations: {', '.join(self.operations)}"
+                f"there is no operation {_excerpt(name)!r}; "
+                f"operations: {', '.join(self.operations)}"
             )
         return kind
 
@@ -73,14 +77,20 @@ class OperationRegistry:
                     raise InvalidOperation(f"{name}: {field} is given twice", field=field)
                 texts[field] = text
             elif named:
-                raise InvalidOperation(f"{name}: {text!r} follows a named value and has no name")
+                raise InvalidOperation(
+                    f"{name}: {_excerpt(text)!r} follows a named value and has no name"
+                )
             elif index >= len(fields):
                 raise InvalidOperation(
                     f"{name} takes at most {len(fields)} values, not {len(args)}"
                 )
             elif text:
                 texts[fields[index]] = text
-        return _build(kind, {field: parse_text(kind, field, text) for field, text in texts.items()})
+        try:
+            values = {field: parse_text(kind, field, text) for field, text in texts.items()}
+        except ValidationError as error:
+            raise InvalidOperation(f"{name}: {error}", field=error.field) from error
+        return _build(kind, values)
 
     def schemas(self) -> dict[str, Any]:
         """JSON Schema of every operation by its class name, as OpenAPI components."""
@@ -107,6 +117,10 @@ class OperationRegistry:
             ) from error
 
 
+def _excerpt(text: str) -> str:
+    return text if len(text) <= _MAX_EXCERPT else f"{text[:_MAX_EXCERPT]}…"
+
+
 def _resolve_fields(kind: type[Operation], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values by the names of their fields."""
     resolved: dict[str, Any] = {}
@@ -124,7 +138,8 @@ def _resolve_field(kind: type[Operation], name: str) -> str:
     if field not in kind.__struct_fields__:
         known = ", ".join(kind.__struct_fields__) or "none"
         raise InvalidOperation(
-            f"{operation_name(kind)} has no field {name!r}; its fields: {known}", field=name
+            f"{operation_name(kind)} has no field {_excerpt(name)!r}; its fields: {known}",
+            field=_excerpt(name),
         )
     return field
 

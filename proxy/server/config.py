@@ -67,8 +67,11 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
             ge=1,
             le=100_000,
             description=(
-                "Connections that one worker keeps open at the same time. Above it, a new "
-                "connection is answered with 503."
+                "Connections that one worker keeps open at the same time. Above it, those that "
+                "wait for a request are closed, the longest wait first; while all are busy, new "
+                "requests are answered with 503, but health checks are not. A worker keeps fewer "
+                "where its limit of file descriptors (`ulimit -n`, `LimitNOFILE=`) leaves less "
+                "than 512 for everything else."
             ),
         ),
     ] = 4096
@@ -79,11 +82,25 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
             ge=1,
             le=300,
             description=(
-                "Time in seconds to receive the head of a request, and then each 64 KiB of its "
-                "body. After it the answer is 408 and the connection is closed."
+                "Time in seconds to receive the head of a request. In each such period a body "
+                "must bring what `FRAMEKEEP_SERVER_MIN_BODY_BYTES_PER_SECOND` demands. After it "
+                "the answer is 408 and the connection is closed."
             ),
         ),
     ] = 15.0
+
+    min_body_bytes_per_second: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**30,
+            description=(
+                "Rate in bytes per second at which a client must send the body of a request, "
+                "measured over each `FRAMEKEEP_SERVER_READ_TIMEOUT_SECONDS`. A slower one is "
+                "answered with 408."
+            ),
+        ),
+    ] = 16_384
 
     write_timeout_seconds: Annotated[
         float,

@@ -4,10 +4,16 @@ uvicorn waits without end for a request to arrive and for a response to be taken
 headers. Here:
 
 1. The head of a request arrives within ``read_timeout_seconds``, or the connection is closed (408).
-   In each such period a body brings 64 KiB, or its rest.
-2. A head has at most 64 KiB (431).
+   In each such period a body brings what ``min_body_bytes_per_second`` demands, or its rest.
+2. A head has at most 64 KiB (431) and 256 fields (431). What a chunked body has beside its data is
+   bounded too (400).
 3. In each ``write_timeout_seconds`` a client takes 64 KiB of its response, or the rest, or the
    connection is aborted.
+4. A response that is complete before the body of its request reaches the client: the server then
+   reads on for a while before it closes (lingering close). Bytes that nobody has read would make
+   the kernel reset the connection, and discard the response.
+5. Above the limit of connections those that wait for a request are closed, the longest wait first;
+   while none does, requests are answered with 503. Health checks have a reserve.
 
 None of this needs a timer of its own: the worker checks all its connections twice a second.
 
@@ -16,19 +22,37 @@ request is before it and the connection stays open. All other requests are passe
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 from proxy.compat.uvicorn import STATUS_LINE, HttpToolsProtocol
+from proxy.server.connection_limit import ConnectionLimit
+from proxy.server.rejections import (
+    FRAGMENT,
+    INVALID,
+    MAX_HEAD_BYTES,
+    MAX_HEADER_FIELDS,
+    TIMED_OUT,
+    TOO_LONG,
+    TOO_MANY_FIELDS,
+    TOO_MUCH_FRAMING,
+)
+from proxy.server.request_target import EMPTY_QUERY
 
 CHECK_SECONDS = 0.5
 """How often a worker calls `check_timeouts` on its connections."""
 
-_MAX_HEAD_BYTES = 65_536
-_MIN_PROGRESS_BYTES = 65_536
+_MIN_WRITE_BYTES = 65_536
+_MAX_FRAMING_BYTES = 65_536
+_MAX_FRAMING_RATIO = 8
+"""Chunk sizes, extensions and trailers of a body, in all and for each byte of its data."""
+
+LINGER_SECONDS = 30.0
+LINGER_IDLE_SECONDS = 5.0
+MAX_LINGER_BYTES = 128 * 1024 * 1024
+"""How long and how much is read after a response, before the connection is closed. The defaults of
+nginx, which has no bound for the bytes."""
 
 FastPathHandler = Callable[
     [bytes, bytes, Sequence[tuple[bytes, bytes]]], tuple[int, bytes, bytes] | None
@@ -37,76 +61,94 @@ FastPathHandler = Callable[
 response, or to None where the app must answer."""
 
 
-def _error_response(status: HTTPStatus, detail: str) -> bytes:
-    problem = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
-    body = json.dumps(problem).encode()
-    headers = (
-        b"content-type: application/problem+json\r\n"
-        b"x-content-type-options: nosniff\r\n"
-        b"cache-control: no-store\r\n"
-        b"connection: close\r\n"
-        b"content-length: %d\r\n\r\n"
-    )
-    return STATUS_LINE[status] + headers % len(body) + body
-
-
-_ERROR_RESPONSES = {
-    400: _error_response(HTTPStatus.BAD_REQUEST, "the request is not valid HTTP/1.1"),
-    408: _error_response(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"),
-    431: _error_response(
-        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        f"the head of the request is longer than {_MAX_HEAD_BYTES} bytes",
-    ),
-}
-
-
 class TimeoutHttpProtocol(HttpToolsProtocol):
     def __init__(
         self,
         *args: Any,
         read_timeout_seconds: float,
         write_timeout_seconds: float,
+        min_body_bytes_per_second: int = 4096,
         fast_path: FastPathHandler | None = None,
+        connection_limit: ConnectionLimit | None = None,
         **options: Any,
     ) -> None:
+        """``connection_limit`` is that of all connections of this worker; None: there is none."""
         super().__init__(*args, **options)
         # `check_timeouts` comes up to one period late.
         self._read_timeout = read_timeout_seconds - CHECK_SECONDS
         self._write_timeout = write_timeout_seconds - CHECK_SECONDS
+        self._min_body_bytes = int(min_body_bytes_per_second * read_timeout_seconds)
         self._fast_path = fast_path
+        self._connection_limit = connection_limit or ConnectionLimit()
         self._reading_since: float | None = None
         """Since when the rest of a request is expected; None while none is."""
         self._fast_response_at: float | None = None
         """When the last request was answered by the fast path; None if the app answered it."""
+        self._response_at = 0.0
+        """When the app has completed its last response."""
         self._in_body = False
         self._received_bytes = 0
         self._chunk_bytes = 0
-        """Size of the chunk that is being parsed."""
+        """Size of the chunk that is being parsed, and below how much of it is data of a body."""
+        self._chunk_body_bytes = 0
         self._chunk_ended_request = False
-        self._error_status = 400
+        self._chunk_began_body = False
+        self._body_bytes = self._framing_bytes = 0
+        self._rejection = INVALID
         self._unsent_bytes = 0
         self._write_progress_at = 0.0
+        self._lingering_since: float | None = None
+        """Since when the rest of a request is read without need; None while none is."""
+        self._linger_progress_at = 0.0
+        self._linger_bytes = 0
+        self._half_closed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._reading_since = self.loop.time()
+        self._connection_limit.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._connection_limit.closed(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering_since is not None and self._discards(data):
+            return
         self._chunk_bytes = len(data)
-        self._chunk_ended_request = False
+        self._chunk_body_bytes = 0
+        self._chunk_ended_request = self._chunk_began_body = False
         super().data_received(data)
+        if self._half_closed:
+            return
         if self._in_body:
             self._received_bytes += len(data)
-            if self._received_bytes >= _MIN_PROGRESS_BYTES:
+            if self._received_bytes >= self._min_body_bytes:
                 self._received_bytes = 0
                 self._reading_since = self.loop.time()
+            if not self._chunk_began_body:
+                self._check_framing(len(data))
         elif self._reading_since is not None:
             self._received_bytes += len(data)
-            if self._received_bytes > _MAX_HEAD_BYTES:
-                self._reject(431)
+            if self._received_bytes > MAX_HEAD_BYTES:
+                self._reject(TOO_LONG)
         elif not self._chunk_ended_request and self._is_idle():
             # Bytes without a request, such as empty lines, must not keep the connection open.
             self._reading_since = self.loop.time()
+
+    def _discards(self, data: bytes) -> bool:
+        """Count what is read without need; return whether it is not parsed either."""
+        self._linger_progress_at = self.loop.time()
+        self._linger_bytes += len(data)
+        if self._linger_bytes > MAX_LINGER_BYTES:
+            self.transport.close()
+        return self._half_closed or self.transport.is_closing()
+
+    def _check_framing(self, chunk_bytes: int) -> None:
+        self._body_bytes += self._chunk_body_bytes
+        self._framing_bytes += chunk_bytes - self._chunk_body_bytes
+        if self._framing_bytes > _MAX_FRAMING_BYTES + _MAX_FRAMING_RATIO * self._body_bytes:
+            self._reject(TOO_MUCH_FRAMING)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -114,37 +156,69 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._received_bytes = 0
         self._fast_response_at = None
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_body:  # else it is a trailer, which nobody reads
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        may_be_too_long = self._received_bytes + self._chunk_bytes > _MAX_HEAD_BYTES
-        if may_be_too_long and self._head_bytes() > _MAX_HEAD_BYTES:
-            self._error_status = 431
-            raise ValueError("head too long")  # ends the parsing, in `send_400_response`
+        self._check_head()
         if self.expect_100_continue:
             self.expect_100_continue = _has_body(self.headers)
         if self._fast_path is not None and self._send_fast_response(self._fast_path):
             return
+        if self.url.endswith(b"?"):
+            self.scope["extensions"] = {EMPTY_QUERY: {}}
+        # uvicorn's own limit does not know which connections wait, nor what is a health check.
+        self.limit_concurrency = None if self._is_within_limit() else 0
         super().on_headers_complete()
-        self._in_body = True
-        self._received_bytes = 0
+        if _has_body(self.headers):
+            self.cycle.transport = _ResponseTransport(self)  # type: ignore[assignment]
+        self._in_body = self._chunk_began_body = True
+        self._received_bytes = self._body_bytes = self._framing_bytes = 0
+
+    def _check_head(self) -> None:
+        """Raise ValueError, which ends the parsing, in `send_400_response`."""
+        may_be_too_long = self._received_bytes + self._chunk_bytes > MAX_HEAD_BYTES
+        if may_be_too_long and self._head_bytes() > MAX_HEAD_BYTES:
+            self._rejection = TOO_LONG
+        elif len(self.headers) > MAX_HEADER_FIELDS:
+            self._rejection = TOO_MANY_FIELDS
+        elif b"#" in self.url:
+            self._rejection = FRAGMENT
+        else:
+            return
+        raise ValueError(self._rejection)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._chunk_body_bytes += len(body)
 
     def on_message_complete(self) -> None:
         if self._fast_response_at is None:
             super().on_message_complete()
         self._chunk_ended_request = True
         self._in_body = False
-        self._reading_since = None
+        self._reading_since = self._lingering_since = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._response_at = self.loop.time()
+        if self._in_body and self.cycle.response_complete and self._lingering_since is None:
+            self._start_lingering()  # the connection goes on if the rest arrives in time
 
     def send_400_response(self, msg: str) -> None:
         """Reject what could not be parsed, after the responses to the requests before it."""
         self._received_bytes += self._chunk_bytes
         if self._in_body or self._is_idle():
-            self._reject(self._error_status)
+            self._reject(self._rejection)
         else:
             super().shutdown()
 
     def shutdown(self) -> None:
         """Close after the current requests, including one whose head is partly received."""
-        if self._reading_since is None or not self._received_bytes or self._in_body:
+        if self._lingering_since is not None:
+            self.transport.close()
+        elif self._reading_since is None or not self._received_bytes or self._in_body:
             super().shutdown()
 
     def is_awaiting_first_request(self, since: float) -> bool:
@@ -153,26 +227,53 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         is_new = self._reading_since is not None and self._reading_since > since
         return no_request and is_new and not self.transport.is_closing()
 
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when it waits for a request, or for the rest of its head; None while it does not.
+
+        What is read without need counts as waiting.
+        """
+        if self.transport.is_closing():
+            return None
+        if self._lingering_since is not None:
+            return self._lingering_since
+        if self._in_body or not self._is_idle():
+            return None
+        if self._reading_since is not None:
+            return self._reading_since
+        return self._fast_response_at or self._response_at
+
+    def close_waiting(self) -> None:
+        self.transport.close()
+
     def check_timeouts(self, now: float) -> None:
         """Close the connection if a timeout has passed; ``now`` is the loop's time."""
         if self._write_stalled(now):
             self.transport.abort()
         elif self.transport.is_closing():
             return
+        elif self._lingering_since is not None:
+            is_idle = now - self._linger_progress_at > LINGER_IDLE_SECONDS
+            if is_idle or now - self._lingering_since > LINGER_SECONDS:
+                self.transport.close()
         elif self._reading_since is None:
             since = self._fast_response_at
             if since is not None and now - since > self.timeout_keep_alive:
                 self.transport.close()  # after responses of the app, uvicorn's own timer does it
-        elif self._in_body and self.cycle.response_complete:
-            self.transport.close()  # the response is complete, the rest of the body is not needed
         elif self.flow.read_paused:
             self._reading_since = now  # the app does not read: the client is not to blame
         elif now - self._reading_since > self._read_timeout:
-            self._reject(408)
+            self._reject(TIMED_OUT)
+
+    def close_after_response(self) -> None:
+        """Close the connection, but let the client see the response first."""
+        if self._in_body and not self.transport.is_closing():
+            self._half_close()
+        else:
+            self.transport.close()
 
     def _send_fast_response(self, fast_path: FastPathHandler) -> bool:
         """Whether the request has been answered and needs nothing else."""
-        limit = self.limit_concurrency
         default_headers = _header_lines(tuple(self.server_state.default_headers))
         if (
             not self._is_idle()
@@ -181,7 +282,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             or not self.parser.should_keep_alive()
             or self.parser.get_http_version() != "1.1"
             or default_headers is None
-            or (limit is not None and max(len(self.connections), len(self.tasks)) >= limit)
+            or not self._is_within_limit()
         ):
             return False
         response = fast_path(self.parser.get_method(), self.url, self.headers)
@@ -203,17 +304,51 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     def _write_stalled(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
         progress = self._unsent_bytes - unsent
-        if not unsent or progress >= _MIN_PROGRESS_BYTES or not self._unsent_bytes:
+        if not unsent or progress >= _MIN_WRITE_BYTES or not self._unsent_bytes:
             self._unsent_bytes, self._write_progress_at = unsent, now
         return unsent > 0 and now - self._write_progress_at > self._write_timeout
 
-    def _reject(self, status: int) -> None:
+    def _is_within_limit(self) -> bool:
+        return self._connection_limit.allows(self.url, len(self.tasks))
+
+    def _reject(self, rejection: bytes) -> None:
         """Send an error response where that is possible, and close the connection."""
         nothing_received = not self._received_bytes and not self._in_body
         response_started = self._in_body and self.cycle.response_started
-        if not (nothing_received or response_started or self.transport.is_closing()):
-            self.transport.write(_ERROR_RESPONSES[status])
-        self.transport.close()
+        if nothing_received or response_started or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.transport.write(rejection)
+        if self._in_body:
+            self.cycle.disconnected = True  # the app learns it now, not when the client closes
+            self.cycle.message_event.set()
+        if rejection is TIMED_OUT and not self._in_body:
+            self.transport.close()
+        else:
+            self._half_close()
+
+    def _half_close(self) -> None:
+        """Send what is unsent and the end; discard what comes, until the client closes."""
+        self._half_closed = True
+        self.transport.write_eof()
+        self._start_lingering()
+        self.flow.resume_reading()
+
+    def _start_lingering(self) -> None:
+        self._lingering_since = self._linger_progress_at = self.loop.time()
+        self._linger_bytes = 0
+
+
+class _ResponseTransport:
+    """What uvicorn sends a response to where the request has a body: it closes in another way."""
+
+    def __init__(self, protocol: TimeoutHttpProtocol) -> None:
+        self._protocol = protocol
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+
+    def close(self) -> None:
+        self._protocol.close_after_response()
 
 
 @lru_cache(maxsize=1)  # they stay the same for a second

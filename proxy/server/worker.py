@@ -24,6 +24,7 @@ from proxy.compat.uvicorn import Config, Server
 from proxy.errors import ConfigError
 from proxy.render.malloc import release_freed_memory, retain_freed_memory
 from proxy.server.config import ServerConfig
+from proxy.server.connection_limit import ConnectionLimit, connections_within
 from proxy.server.http_protocol import CHECK_SECONDS, TimeoutHttpProtocol
 from proxy.telemetry.metrics import MetricsFiles
 
@@ -70,17 +71,24 @@ class Worker(Server):
         stopping: asyncio.Event,
         heartbeat_fd: int,
         supervisor_fd: int,
+        descriptors: int,
     ) -> None:
         """``stopping`` is set as soon as no more requests should be sent to this server.
 
         ``heartbeat_fd`` is written to. ``supervisor_fd`` becomes readable when the supervisor has
-        exited.
+        exited. ``descriptors`` is the limit of file descriptors of this process.
         """
+        connection_limit = ConnectionLimit(
+            connections_within(descriptors, config.max_connections),
+            getattr(app, "health_paths", ()),
+        )
         protocol = partial(
             TimeoutHttpProtocol,
             read_timeout_seconds=config.read_timeout_seconds,
             write_timeout_seconds=config.write_timeout_seconds,
+            min_body_bytes_per_second=config.min_body_bytes_per_second,
             fast_path=getattr(app, "fast_path", None),
+            connection_limit=connection_limit,
         )
         super().__init__(
             Config(
@@ -93,7 +101,6 @@ class Worker(Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=config.max_connections,
                 timeout_keep_alive=config.keep_alive_seconds,
                 timeout_graceful_shutdown=config.shutdown_timeout_seconds,
             )
@@ -209,6 +216,7 @@ def run(
         stopping=stopping,
         heartbeat_fd=heartbeat_fd,
         supervisor_fd=supervisor_fd,
+        descriptors=hard_limit,
     )
     worker.run([socket.socket(fileno=listener_fd)])
     return 0

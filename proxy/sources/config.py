@@ -29,10 +29,11 @@ class SourceConfig(HttpClientConfig, frozen=True, kw_only=True, forbid_unknown_f
     allow_hosts: Annotated[
         tuple[str, ...],
         Meta(
+            min_length=1,
             description=(
                 "When set, only these hosts are allowed as sources. `*.example.com` matches all "
                 "hosts below example.com, `.example.com` also matches example.com."
-            )
+            ),
         ),
     ] = ()
 
@@ -41,7 +42,8 @@ class SourceConfig(HttpClientConfig, frozen=True, kw_only=True, forbid_unknown_f
     ] = True
 
     allow_ports: Annotated[
-        tuple[str, ...], Meta(description="Ports that sources may use, as numbers and ranges.")
+        tuple[str, ...],
+        Meta(min_length=1, description="Ports that sources may use, as numbers and ranges."),
     ] = DEFAULT_PORTS
 
     max_retries: Annotated[

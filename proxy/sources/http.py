@@ -32,6 +32,7 @@ Headers = tuple[tuple[str, str], ...]
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _RETRIED = frozenset((502, 503, 504))
+_MAX_LENGTH_DIGITS = 18
 _NOT_ABOUT_THE_ORIGINAL = frozenset((408, 421, 425, 429))  # the only 4xx that are no denial
 
 
@@ -115,7 +116,8 @@ class HttpSource:
                 raise SourceFailed("source sent an encoded body, which the request ruled out")
         with self._downloads.start(host) as download:
             length = response.header("Content-Length")
-            await download.expect(int(length) if length.isdigit() else 0)
+            is_number = length.isdigit() and len(length) <= _MAX_LENGTH_DIGITS
+            await download.expect(int(length) if is_number else 0)
             async for chunk in response.chunks():
                 download.write(chunk)
             return download.finish(_metadata(response, None))

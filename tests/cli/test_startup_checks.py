@@ -1,6 +1,7 @@
 """What prevents a start is found before it: `serve` does not start, and `doctor` fails, alike."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.app import create_app
+from proxy.cli.serve import describe_exposure
 from proxy.cli.startup_checks import STARTUP_CHECKS, CheckResult, run_startup_checks
 from proxy.config import load
 from proxy.errors import ConfigError
@@ -177,4 +179,30 @@ def test_a_socket_path_that_is_too_long_is_found_before_the_start(tmp_path: Path
     )
     assert failure.message == (
         f"FRAMEKEEP_RUNTIME_DIR: no socket can be made in {long}: AF_UNIX path too long"
+    )
+
+
+def test_a_low_limit_of_file_descriptors_is_reported() -> None:
+    command = ("prlimit", "--nofile=1000:1000", sys.executable, "-m", "proxy", "doctor")
+    environment = {"PATH": os.environ["PATH"], **KEYS}
+    report = subprocess.run(command, capture_output=True, check=False, text=True, env=environment)
+    assert "a worker keeps 500 connections, not the 4096" in report.stdout
+    assert "LimitNOFILE=" in report.stdout
+
+
+@pytest.mark.parametrize(
+    ("host", "is_open"), [("0.0.0.0", True), ("::", True), ("127.0.0.1", False), ("::1", False)]
+)
+def test_development_mode_says_when_it_is_open_to_everybody(host: str, is_open: bool) -> None:
+    settings = load(
+        {
+            "FRAMEKEEP_SERVER_HOST": host,
+            "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
+            "FRAMEKEEP_API_ALLOW_ANONYMOUS": "true",
+        }
+    ).settings
+    text = describe_exposure(settings)
+    assert bool(text) == is_open
+    assert not is_open or (
+        "OPEN TO EVERYBODY" in text and "no signature and the APIs need no key" in text
     )

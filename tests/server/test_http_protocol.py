@@ -14,7 +14,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from proxy.server.http_protocol import TimeoutHttpProtocol
+from proxy.server.http_protocol import (
+    LINGER_IDLE_SECONDS,
+    LINGER_SECONDS,
+    MAX_LINGER_BYTES,
+    TimeoutHttpProtocol,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +43,10 @@ async def upload(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
 
+async def refused(_: Request) -> Response:
+    return Response(status_code=401, headers={"connection": "close"})
+
+
 async def early(_: Request) -> Response:
     return Response(status_code=413)
 
@@ -49,6 +58,7 @@ APP = Starlette(
         Route("/cached", cached),
         Route("/upload", upload, methods=["POST"]),
         Route("/early", early, methods=["POST"]),
+        Route("/refused", refused, methods=["POST"]),
     ]
 )
 
@@ -185,7 +195,52 @@ async def test_a_body_that_is_not_needed_any_more_is_not_awaited() -> None:
     async with connected() as connection:
         await connection.send(UPLOAD.replace(b"/upload", b"/early") + b"x" * 1000)
         await connection.reader.readuntil(b"\r\n\r\n")
-        connection.check_timeouts_after(0)
+        connection.check_timeouts_after(LINGER_IDLE_SECONDS)
+        assert connection.is_open
+        connection.check_timeouts_after(LINGER_IDLE_SECONDS + 1)
+        assert not connection.is_open
+
+
+async def test_a_connection_goes_on_after_a_body_that_was_not_needed() -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD.replace(b"/upload", b"/early") + b"x" * 1000)
+        await connection.reader.readuntil(b"\r\n\r\n")
+        await connection.send(b"x" * 499_000 + HEAD + b"\r\n")
+        assert (await connection.reader.readuntil(b"small")).startswith(b"HTTP/1.1 200 ")
+        connection.check_timeouts_after(60)
+        assert connection.is_open
+
+
+@pytest.mark.parametrize("seconds", [LINGER_IDLE_SECONDS, LINGER_SECONDS])
+async def test_a_refused_body_is_discarded_for_a_bounded_time(seconds: float) -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD.replace(b"/upload", b"/refused") + b"x" * 1000)
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 401 ")
+        await connection.send(b"x" * 100_000)
+        if seconds == LINGER_SECONDS:
+            connection.protocol._linger_progress_at += LINGER_SECONDS
+        connection.check_timeouts_after(seconds - 1)
+        assert connection.is_open
+        connection.check_timeouts_after(seconds + 1)
+        assert not connection.is_open
+
+
+async def test_a_refused_body_is_discarded_up_to_a_number_of_bytes() -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD.replace(b"/upload", b"/refused"))
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 401 ")
+        connection.protocol._linger_bytes = MAX_LINGER_BYTES - 1000
+        await connection.send(b"x" * 1000)
+        assert connection.is_open
+        await connection.send(b"x")
+        assert not connection.is_open
+
+
+async def test_a_connection_that_discards_a_body_is_closed_at_shutdown() -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD.replace(b"/upload", b"/refused") + b"x")
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 401 ")
+        connection.protocol.shutdown()
         assert not connection.is_open
 
 
@@ -303,3 +358,64 @@ async def test_a_connection_with_a_fast_response_is_closed_at_shutdown() -> None
         await connection.send(CACHED)
         connection.protocol.shutdown()
         assert (await connection.reader.read()).endswith(b"fast path")
+
+
+# What a body has beside its data.
+
+CHUNKED = b"POST /upload HTTP/1.1\r\nhost: example.org\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def test_a_body_in_chunks_of_a_byte_is_read() -> None:
+    async with connected() as connection:
+        await connection.send(CHUNKED)
+        for _ in range(10):
+            await connection.send(b"1\r\nx\r\n" * 3000)
+        await connection.send(b"0\r\nx-trailer: 1\r\n\r\n")
+        assert (await connection.reader.readuntil(b"30000")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        (b"0\r\n", b"x-trailer: 1\r\n" * 1000),
+        (b"0\r\nx-trailer: ", b"x" * 10_000),
+        (b"1;x=", b"x" * 10_000),
+        (b"", b"1;" + b"x" * 100 + b"\r\nx\r\n"),
+    ],
+    ids=["trailers", "a long trailer", "an extension", "extensions"],
+)
+async def test_a_body_that_is_mostly_framing_is_rejected(first: bytes, more: bytes) -> None:
+    async with connected() as connection:
+        await connection.send(CHUNKED)
+        await connection.send(first)
+        for _ in range(1 + 200_000 // len(more)):
+            if connection.protocol._half_closed:
+                break
+            await connection.send(more)
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_trailers_are_no_headers() -> None:
+    async with connected() as connection:
+        await connection.send(CHUNKED + b"0\r\n" + b"x-trailer: 1\r\n" * 100 + b"\r\n")
+        await connection.reader.readuntil(b"\r\n\r\n")
+        assert len(connection.protocol.headers) == 2
+
+
+async def test_the_fields_of_a_head_are_counted() -> None:
+    async with connected() as connection:
+        await connection.send(HEAD + b"x: y\r\n" * 255 + b"\r\n")
+        assert (await connection.reader.readuntil(b"small")).startswith(b"HTTP/1.1 200 ")
+        connection.writer.write(HEAD + b"x: y\r\n" * 256 + b"\r\n")
+        assert b"more than 256 header fields" in await connection.reader.read()
+
+
+async def test_a_body_must_keep_the_rate() -> None:
+    async with connected() as connection:
+        await connection.send(UPLOAD)
+        connection.protocol._min_body_bytes = 200_000
+        connection.protocol._reading_since = 0.0
+        await connection.send(b"x" * 199_000)
+        assert connection.protocol._reading_since == 0
+        await connection.send(b"x" * 1000)
+        assert connection.protocol._reading_since != 0

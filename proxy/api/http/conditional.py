@@ -8,6 +8,9 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 
 _ETAGS = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_MAX_DATE_LENGTH = 64
+"""An HTTP date has 29 characters; the parser of the library takes any length."""
+
 _RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
@@ -59,6 +62,8 @@ def _if_range_matches(condition: bytes | None, etag: str, last_modified: str) ->
 
 
 def _timestamp(date: str) -> float | None:
+    if len(date) > _MAX_DATE_LENGTH:
+        return None
     try:
         return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.api.http.disconnect import ClientDisconnected
 from proxy.api.http.headers import combine_headers
+from proxy.api.http.problems import without_descriptors
 from proxy.api.http.request_id import request_id
 from proxy.errors import ProxyError
 from proxy.telemetry.request_context import set_error, set_request_id
@@ -65,6 +66,7 @@ class ErrorMiddleware:
         except Exception as error:
             if response_started:
                 raise
+            error = without_descriptors(error)
             set_error(error)
             if not isinstance(error, ProxyError | HTTPException):
                 _log.exception("unexpected error (request_id=%s)", request.state.request_id)

@@ -9,9 +9,10 @@ def combine_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes
     """Return the headers by name; values of equal names are joined by commas."""
     combined = dict(headers)
     if len(combined) < len(headers):  # rare: most requests have each name once
-        combined.clear()
+        values: dict[bytes, list[bytes]] = {}
         for name, value in headers:
-            combined[name] = combined[name] + b", " + value if name in combined else value
+            values.setdefault(name, []).append(value)
+        return {name: b", ".join(parts) for name, parts in values.items()}
     return combined
 
 

@@ -14,7 +14,8 @@ from proxy.errors import InvalidUpload
 
 MAX_PARTS = 32
 MAX_HEADERS = 8
-MAX_HEADER_BYTES = 8192
+MAX_HEADER_BYTES = 4096
+MAX_CONTENT_TYPE_LENGTH = 1024
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
 
@@ -37,6 +38,10 @@ def extract_file(body: bytes, content_type: str) -> bytes:
 
 def _boundary(body: bytes, content_type: str) -> str:
     """Return the boundary that the header declares, else that of the body's first line."""
+    if len(content_type) > MAX_CONTENT_TYPE_LENGTH:
+        raise InvalidUpload(
+            f"Content-Type is too long: at most {MAX_CONTENT_TYPE_LENGTH} characters"
+        )
     _, parameters = parse_options_header(content_type)
     boundary: str = parameters.get("boundary", "")
     if not boundary:

@@ -38,6 +38,13 @@ def status_of(error_type: type[errors.ProxyError]) -> HTTPStatus:
     return next(STATUS[kind] for kind in error_type.__mro__ if kind in STATUS)
 
 
+def without_descriptors(error: Exception) -> Exception:
+    """Return the error to answer with: wherever file descriptors were lacking, it is a 503."""
+    if isinstance(error, errors.CapacityError) or not errors.lacks_descriptors(error):
+        return error
+    return errors.no_descriptors(error)
+
+
 def error_headers(error: Exception) -> dict[str, str]:
     """Return the headers that belong to an error in every API: Allow, Retry-After and so on."""
     if isinstance(error, errors.Overloaded):

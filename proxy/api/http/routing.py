@@ -16,16 +16,18 @@ def api_router(
     *,
     new_request_id: NewRequestId = request_id,
     normalize_path: Callable[[str], str] = lambda path: path,
+    exact_path: bool = False,
 ) -> Router:
     """Return an app in which every exception becomes a response through ``error_response``.
 
-    ``normalize_path`` makes the path that the routes are matched with.
+    ``normalize_path`` makes the path that the routes are matched with. Where ``exact_path``, it
+    begins with the path as it was sent, without decoding: `%2F` in it is no slash.
     """
     return Router(
         routes,
         redirect_slashes=False,
         middleware=[
-            Middleware(_NormalizePath, normalize_path),
+            Middleware(_NormalizePath, normalize_path, exact_path=exact_path),
             Middleware(ErrorMiddleware, error_response, new_request_id),
         ],
     )
@@ -37,10 +39,14 @@ def collapse_slashes(path: str) -> str:
 
 
 class _NormalizePath:
-    def __init__(self, app: ASGIApp, normalize_path: Callable[[str], str]) -> None:
+    def __init__(
+        self, app: ASGIApp, normalize_path: Callable[[str], str], *, exact_path: bool
+    ) -> None:
         self._app = app
         self._normalize_path = normalize_path
+        self._exact_path = exact_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = {**scope, "path": self._normalize_path(scope["path"])}
+        path = scope["raw_path"].decode("latin-1") if self._exact_path else scope["path"]
+        scope = {**scope, "path": self._normalize_path(path)}
         await self._app(scope, receive, send)

@@ -131,10 +131,11 @@ class TransformConfig(Struct, frozen=True, forbid_unknown_fields=True):
     webhook_allow_hosts: Annotated[
         tuple[str, ...],
         Meta(
+            min_length=1,
             description=(
                 "When set, only these hosts are allowed as webhooks. Patterns are those of "
                 "`FRAMEKEEP_SOURCES_ALLOW_HOSTS`."
-            )
+            ),
         ),
     ] = ()
 

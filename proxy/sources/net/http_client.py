@@ -25,7 +25,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from proxy.compat.aiohttp import Connector
-from proxy.errors import SourceFailed, SourceForbidden, SourceTimedOut
+from proxy.errors import (
+    Overloaded,
+    SourceError,
+    SourceFailed,
+    SourceForbidden,
+    SourceTimedOut,
+    lacks_descriptors,
+    no_descriptors,
+)
 from proxy.sources.net.config import HttpClientConfig
 from proxy.sources.net.connection_shares import ConnectionShares
 from proxy.sources.net.dns import Resolver, SystemResolver
@@ -110,7 +118,7 @@ class HttpClient:
         """Send a request; its response can be read until the block ends.
 
         Raises SourceForbidden where the policy does not allow it, SourceTimedOut, or SourceFailed,
-        also for errors while the body is read in the block.
+        also for errors while the body is read in the block; Overloaded without file descriptors.
         """
         self._policy.check_url(url)
         addresses = await self._find_addresses(url)
@@ -331,7 +339,9 @@ _ERRORS: tuple[tuple[type[aiohttp.ClientError], str, bool], ...] = (
 )
 
 
-def _translate_error(error: aiohttp.ClientError) -> SourceFailed | SourceForbidden | SourceTimedOut:
+def _translate_error(error: aiohttp.ClientError) -> SourceError | Overloaded:
+    if lacks_descriptors(error):
+        return no_descriptors(error)
     detail = redact_queries(f"{type(error).__name__}: {error}")
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
         error.os_error, _AddressNotAllowed

@@ -112,6 +112,14 @@ def parse_network(text: str) -> IPNetwork:
         ) from None
 
 
+def is_loopback(text: str) -> bool:
+    """Whether this numeric address leads to this machine only; False for a name."""
+    try:
+        return ip_address(text).is_loopback
+    except ValueError:
+        return False
+
+
 def is_global(address: IPAddress) -> bool:
     """Whether this is globally routable unicast; embedded addresses are not checked."""
     if isinstance(address, IPv4Address):

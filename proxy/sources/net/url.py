@@ -125,7 +125,8 @@ def normalize_host(text: str) -> str:
 
 
 def _normalize_label(label: str) -> str:
-    if not label.isascii() or label.startswith("xn--"):
+    # No label of more characters fits, and to convert one takes time in the square of its length.
+    if len(label) <= MAX_LABEL_LENGTH and (not label.isascii() or label.startswith("xn--")):
         # Strict IDNA 2008: characters that would need a mapping first (full-width and circled
         # digits, soft hyphens, joiners, other dots) are rejected.
         try:
