@@ -50,7 +50,7 @@ _MAX_FRAMING_RATIO = 8
 
 LINGER_SECONDS = 30.0
 LINGER_IDLE_SECONDS = 5.0
-MAX_LINGER_BYTES = 128 * 1024 * 1024
+MAX_LINGER_BYTES = 96 * 1024 * 1024
 """How long and how much is read after a response, before the connection is closed. The defaults of
 nginx, which has no bound for the bytes."""
 
