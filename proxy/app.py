@@ -197,7 +197,7 @@ def create_app(
                 stack.callback(tracing.shutdown)
             stack.callback(access_log.close)
             await stack.enter_async_context(
-                report_runtime_metrics(metrics, pool, background, components)
+                report_runtime_metrics(metrics, pool, background, components, cache.breakers)
             )
             check = background.repeat("cache_check", cache_check.check, every_seconds=CHECK_SECONDS)
             stack.push_async_callback(cancel, check)

@@ -1,6 +1,6 @@
 """Look at the cache folder again and again, whether or not requests need it."""
 
-from proxy.cache.store import Kind, SupportsStats
+from proxy.cache.store import HasCircuitBreakers, Kind, SupportsStats
 from proxy.runtime.components import OK, Components, ComponentStatus
 
 CHECK_SECONDS = 5.0
@@ -19,7 +19,14 @@ class CacheCheck:
 
     @property
     def components(self) -> Components:
-        return {"cache": lambda: self._status}
+        return {"cache": self._look}
+
+    def _look(self) -> ComponentStatus:
+        breakers = self._cache.breakers if isinstance(self._cache, HasCircuitBreakers) else ()
+        hanging = [
+            f"{breaker.store} not used: {error}" for breaker in breakers if (error := breaker.error)
+        ]
+        return ComponentStatus("degraded", "; ".join(hanging)) if hanging else self._status
 
     async def check(self) -> None:
         errors = {

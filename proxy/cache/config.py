@@ -83,11 +83,23 @@ class CacheConfig(FreshnessConfig, frozen=True, forbid_unknown_fields=True):
             ge=0,
             le=3600,
             description=(
-                "Time in seconds that a cache directory that could not be opened is not used, "
-                "until the next attempt."
+                "Time in seconds that a cache directory that could not be opened, or whose disk "
+                "did not answer in time, is not used."
             ),
         ),
     ] = 5.0
+
+    disk_timeout_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.05,
+            le=60,
+            description=(
+                "Time in seconds that the disk of the cache has to answer. After it the disk is "
+                "not used for a while, and images are rendered or come from memory."
+            ),
+        ),
+    ] = 2.0
 
     def directory(self) -> Path:
         """Return the folder in use: `dir`, or a private folder in it where others share it.

@@ -1,18 +1,19 @@
 """The cache on disk, shared by all processes of a machine. Nothing here blocks the event loop."""
 
 import asyncio
-import threading
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.cache.config import CacheConfig
 from proxy.cache.directory import CacheDirectory
 from proxy.cache.disk_table import DiskTable
-from proxy.cache.recovery import RecoverableTable
-from proxy.cache.sqlite import StorageError
+from proxy.cache.io_threads import DiskBusy, IoThreads
+from proxy.cache.recovery import Operation, RecoverableTable
+from proxy.cache.sqlite import BUSY_SECONDS, StorageError
 from proxy.cache.store import (
     KINDS,
     All,
@@ -27,8 +28,13 @@ from proxy.errors import StoreUnavailable
 
 T = TypeVar("T")
 
-_READ_TIMEOUT_SECONDS = 2.0  # to make the entry again is faster
-_WRITE_TIMEOUT_SECONDS = 10.0  # then the caller goes on, and the write continues
+_log = logging.getLogger(__name__)
+
+_WRITE_WAIT_SECONDS = 0.25
+"""A request waits so long for its entry to be written, so that the next one finds it in any worker.
+A disk that is slower writes behind the answer."""
+
+_CLOSE_TIMEOUT_SECONDS = 10.0
 _MAX_QUEUE = 1024  # all requests of a spike read together, and a skipped read costs a render
 
 
@@ -50,8 +56,24 @@ class DiskStore:
             )
             for kind, budget in config.budgets().items()
         }
-        self._reads = IoThreads("cache-read", threads=4, queue=_MAX_QUEUE)
-        self._writes = IoThreads("cache-write", threads=2, queue=_MAX_QUEUE)
+        self._breaker = CircuitBreaker("disk", config.disk_backoff_seconds)
+        self._reads, self._writes = (
+            IoThreads(
+                name,
+                self._breaker,
+                threads=threads,
+                queue=_MAX_QUEUE,
+                timeout_seconds=config.disk_timeout_seconds + lock_seconds,
+            )
+            for name, threads, lock_seconds in (
+                ("cache-read", 4, 0.0),
+                ("cache-write", 2, BUSY_SECONDS),
+            )
+        )
+
+    @property
+    def breakers(self) -> Sequence[CircuitBreaker]:
+        return (self._breaker,)
 
     def change_token(self, *keys: tuple[Kind, str]) -> ChangeToken | None:
         return self._directory.change_token(*keys)
@@ -63,11 +85,11 @@ class DiskStore:
         table = self._tables[kind]
         call = partial(table.call, "read", partial(DiskTable.get, key=key))
         try:
-            return await self._reads.run(call, timeout_seconds=_READ_TIMEOUT_SECONDS)
+            return await self._reads.run(call)
         except StorageError:
             return None  # the table has logged it
         except DiskBusy as error:
-            table.report("read", str(error))
+            self._report(table, "read", error)
             return None
 
     async def put(
@@ -98,7 +120,7 @@ class DiskStore:
         for kind, table in self._tables.items():
             try:
                 call = partial(table.call, "read", DiskTable.stats)
-                found[kind] = await self._writes.run(call, timeout_seconds=_WRITE_TIMEOUT_SECONDS)
+                found[kind] = await self._writes.run(call)
             except (StorageError, DiskBusy) as error:
                 found[kind] = CacheStats(budget=table.budget, error=str(error))
         return found
@@ -107,8 +129,11 @@ class DiskStore:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        self._reads.close()
-        self._writes.close()
+        seconds = 0.0 if self._breaker.error else _CLOSE_TIMEOUT_SECONDS
+        have_ended = self._reads.close(seconds), self._writes.close(seconds)
+        if not all(have_ended):
+            _log.warning("cache not closed properly: the disk hangs")
+            return
         for table in self._tables.values():
             table.close()
         self._directory.close()
@@ -116,65 +141,26 @@ class DiskStore:
     async def _write(self, kind: Kind, work: Callable[[DiskTable], None]) -> None:
         table = self._tables[kind]
         try:
-            await self._writes.run(
-                partial(table.call, "write", work), timeout_seconds=_WRITE_TIMEOUT_SECONDS
+            await self._writes.run_behind(
+                partial(table.call, "write", work), wait_seconds=_WRITE_WAIT_SECONDS
             )
         except StorageError:
             pass  # the table has logged it
         except DiskBusy as error:
-            table.report("write", str(error))
+            self._report(table, "write", error)
+
+    def _report(self, table: RecoverableTable, operation: Operation, error: DiskBusy) -> None:
+        if not self._breaker.error:  # which has logged it
+            table.report(operation, str(error))
 
     async def _for_all_kinds(self, work: Callable[[RecoverableTable], T]) -> dict[Kind, T]:
         done = {}
         for kind in KINDS:
             try:
                 call = partial(work, self._tables[kind])
-                done[kind] = await self._writes.run(call, timeout_seconds=None)
+                done[kind] = await self._writes.run(call, has_timeout=False)
             except (StorageError, DiskBusy) as error:
                 raise StoreUnavailable(
                     "cache not available for all kinds; repeat the request", detail=str(error)
                 ) from error
         return done
-
-
-class DiskBusy(Exception):
-    """The queue of the disk threads is full, or a call took too long."""
-
-
-class IoThreads:
-    """A few threads with a bounded queue.
-
-    A thread cannot be cancelled, so its slot is released only when its call is really done. A disk
-    that hangs blocks these threads and nothing else.
-    """
-
-    def __init__(self, name: str, *, threads: int, queue: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._size = threads + queue
-        self._slots = threading.BoundedSemaphore(self._size)
-
-    async def run(self, call: Callable[[], T], *, timeout_seconds: float | None) -> T:
-        """Return what the call returns.
-
-        Raises DiskBusy if the queue is full, or after ``timeout_seconds``; then the call goes on.
-        """
-        if not self._slots.acquire(blocking=False):
-            raise DiskBusy(f"disk queue full: {self._size} calls")
-        try:
-            future = self._executor.submit(call)
-        except BaseException:
-            self._slots.release()
-            raise
-        future.add_done_callback(self._release_slot)
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                return await asyncio.wrap_future(future)
-        except TimeoutError as error:
-            raise DiskBusy(f"disk timeout exceeded after {timeout_seconds} s") from error
-
-    def _release_slot(self, _: Future[T]) -> None:
-        self._slots.release()
-
-    def close(self) -> None:
-        """Wait for the calls that are running; drop those that are queued."""
-        self._executor.shutdown(wait=True, cancel_futures=True)

@@ -2,7 +2,8 @@
 
 A copy is served only while its change token says that the store is unchanged, so a purge or a newer
 entry of any process is seen immediately. A hit awaits nothing. That there is no entry is remembered
-in the same way, for a second: several steps of a new request look for it separately.
+in the same way, for a second: several steps of a new request look for it separately. While the
+store does not answer, copies stay, and new entries are kept here alone.
 """
 
 import time
@@ -10,11 +11,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import structs
+
 from proxy.buffers import SharedBuffer
+from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.cache.store import (
     CacheStats,
     ChangeToken,
     Entry,
+    HasCircuitBreakers,
     Kind,
     Selector,
     Store,
@@ -68,6 +73,9 @@ class MemoryCacheLayer:
         """``max_entry_bytes``: a larger entry costs little more from disk."""
         self._store = store
         self._changes = store if isinstance(store, SupportsChangeTokens) else _NoChangeTokens()
+        self.breakers: Sequence[CircuitBreaker] = (
+            store.breakers if isinstance(store, HasCircuitBreakers) else ()
+        )
         self._budget = budget
         self._max_entry_bytes = max_entry_bytes
         self._clock = clock
@@ -81,7 +89,8 @@ class MemoryCacheLayer:
         copy = self._copies.get((kind, key))
         if copy is None:
             return None
-        if copy.expires_at < self._clock() or not copy.is_current() or not _is_intact(copy.entry):
+        expired = copy.expires_at < self._clock() and not self._store_hangs()
+        if expired or not copy.is_current() or not _is_intact(copy.entry):
             self._drop((kind, key))
             return None
         self._copies.move_to_end((kind, key))
@@ -110,7 +119,11 @@ class MemoryCacheLayer:
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
+        token = self._changes.change_token((kind, key))
         await self._store.put(kind, key, entry, started_at=started_at)
+        if token is not None and isinstance(entry.body, bytes) and self._store_hangs():
+            # It was not stored: memory has it until the store answers again.
+            self._copy(kind, key, structs.replace(entry, stored_at=time.time()), token)
 
     async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
         await self._store.add_tags(kind, key, tags)
@@ -140,6 +153,9 @@ class MemoryCacheLayer:
 
     async def verify(self) -> Mapping[Kind, VerifyReport]:
         return await self._store.verify() if isinstance(self._store, SupportsVerify) else {}
+
+    def _store_hangs(self) -> bool:
+        return any(breaker.error for breaker in self.breakers)
 
     def _is_negative(self, kind: Kind, key: str) -> bool:
         found = self._negative.get((kind, key))

@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from proxy.buffers import SharedBuffer
+from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.envelope import CorruptEntry, Envelope
 from proxy.cache.purge_log import PurgeLog
@@ -89,7 +90,8 @@ class SharedCache:
         self._config = config
         self._clock = clock
         self._bucket = _Bucket(config)
-        self._retry_at = 0.0  # monotonic
+        self._breaker = CircuitBreaker("bucket", config.backoff_seconds)
+        self.breakers = (*local.breakers, self._breaker)
         # Writes of one object must stay in order, so they always wait in the same queue.
         self._queues: list[asyncio.Queue[tuple[str, Encode]]] = [
             asyncio.Queue(max(1, config.max_write_queue // _WRITERS)) for _ in range(_WRITERS)
@@ -215,20 +217,14 @@ class SharedCache:
             self._misses.popitem(last=False)
 
     def _is_usable(self) -> bool:
-        return self._knows_purges and time.monotonic() >= self._retry_at
-
-    def _back_off(self, error: Exception) -> None:
-        seconds = self._config.backoff_seconds
-        if time.monotonic() >= self._retry_at:
-            _log.warning("shared cache not used for %g s: %s", seconds, error)
-        self._retry_at = time.monotonic() + seconds
+        return self._knows_purges and self._breaker.allows()
 
     async def _get_remote(self, kind: Kind, key: str) -> Entry | None:
         try:
             async with asyncio.timeout(self._config.read_timeout_seconds):
                 data = await self._bucket.get(_object_name(kind, key))
         except (TimeoutError, BucketError) as error:
-            self._back_off(error)
+            self._breaker.open(describe(error))
             return None
         if data is None:
             return None
@@ -256,11 +252,11 @@ class SharedCache:
     async def _write_next(self, queue: asyncio.Queue[tuple[str, Encode]]) -> None:
         name, encode = await queue.get()
         try:
-            if time.monotonic() >= self._retry_at:
+            if self._breaker.allows():
                 async with asyncio.timeout(self._config.write_timeout_seconds):
                     await self._bucket.put(name, await asyncio.to_thread(encode))
         except (TimeoutError, BucketError) as error:
-            self._back_off(error)
+            self._breaker.open(describe(error))
         finally:
             queue.task_done()
 
@@ -273,7 +269,7 @@ class SharedCache:
             knows_purges, self._purge_error = True, ""
         except (TimeoutError, BucketError, StoreUnavailable) as error:
             self._purge_error = describe(error)
-            self._back_off(error)
+            self._breaker.open(self._purge_error)
         finally:
             self._knows_purges = knows_purges
 

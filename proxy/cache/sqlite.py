@@ -25,7 +25,7 @@ Sql = Callable[..., sqlite3.Cursor]
 
 _SCHEMA_VERSION = 2
 
-_BUSY_SECONDS = 2.0  # a write that waits longer for another writer is better not done
+BUSY_SECONDS = 2.0  # a write that waits longer for another writer is better not done
 _SHM_BYTES = 32 * 1024  # index of the write-ahead log: one page, because the log is kept short
 _PURGE_LOG_SECONDS = 3600.0  # no work on an entry takes longer
 
@@ -72,7 +72,7 @@ class Database(CacheDatabase):
             folder.mkdir(mode=0o700, exist_ok=True)
         try:
             with translate_errors():
-                super().__init__(folder, busy_seconds=_BUSY_SECONDS)
+                super().__init__(folder, busy_seconds=BUSY_SECONDS)
                 with self.transaction() as sql:
                     _create_tables(sql)
                 self.inode = self._path.stat().st_ino

@@ -15,6 +15,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 from msgspec import Struct, field
 
 from proxy.buffers import SharedBuffer
+from proxy.cache.circuit_breaker import CircuitBreaker
 
 Kind = Literal["rendition", "original", "detection", "record"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -179,6 +180,14 @@ class SupportsVerify(Protocol):
         ...
 
 
+@runtime_checkable
+class HasCircuitBreakers(Protocol):
+    """A store that stops using a disk or a network that does not answer."""
+
+    @property
+    def breakers(self) -> Sequence[CircuitBreaker]: ...
+
+
 class SupportsLocalReads(Protocol):
     """A store that may have a second, slower level."""
 
@@ -193,6 +202,7 @@ class Cache(
     SupportsTagListing,
     SupportsStats,
     SupportsVerify,
+    HasCircuitBreakers,
     SupportsLocalReads,
     Protocol,
 ):

@@ -3,10 +3,11 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.render.pool import RenderPool
 from proxy.runtime.background import BackgroundTasks, cancel
 from proxy.runtime.components import NO_COMPONENTS, OK, Components
@@ -21,9 +22,10 @@ async def report_runtime_metrics(
     pool: RenderPool,
     background: BackgroundTasks,
     components: Components = NO_COMPONENTS,
+    breakers: Sequence[CircuitBreaker] = (),
 ) -> AsyncIterator[None]:
     """Report while the block runs, and once more at its end."""
-    runtime = RuntimeMetrics(metrics, pool, background, components)
+    runtime = RuntimeMetrics(metrics, pool, background, components, breakers)
     task = background.repeat("runtime_metrics", runtime.tick)
     try:
         yield
@@ -39,11 +41,14 @@ class RuntimeMetrics:
         pool: RenderPool,
         background: BackgroundTasks,
         components: Components = NO_COMPONENTS,
+        breakers: Sequence[CircuitBreaker] = (),
     ) -> None:
         self._metrics = metrics
         self._pool = pool
         self._background = background
         self._components = components
+        self._breakers = breakers
+        self._reported_skips: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._reported_failures: Counter[str] = Counter()
 
@@ -74,6 +79,10 @@ class RuntimeMetrics:
         for task, count in (failures - self._reported_failures).items():
             metrics.record_task_failures(task, count)
         self._reported_failures = failures.copy()
+        skips = Counter({breaker.store: breaker.skipped for breaker in self._breakers})
+        for store, count in (skips - self._reported_skips).items():
+            metrics.record_cache_skips(store, count)
+        self._reported_skips = skips
         for name, look in self._components.items():
             metrics.set_component(name, up=look() == OK)
         metrics.flush()

@@ -74,6 +74,9 @@ BACKGROUND_TASKS = (
 )
 """The tasks of HTTP workers that `proxy.runtime.background` runs."""
 
+CACHE_STORES = ("disk", "bucket")
+"""What the cache stops using where it does not answer; `CircuitBreaker` in `proxy.cache`."""
+
 COMPONENTS = ("workers", "render_processes", "cache", "purge_listener")
 """The components of a server; the last one works always where there is no shared cache."""
 
@@ -204,6 +207,12 @@ class Metrics(Collector):
             "Requests that the fast path failed to answer, and the full path answered.",
         )
         self._fast_path_errors = BatchedCounter(fast_path_errors)
+        cache_skips = counter(
+            "framekeep_cache_skipped_total",
+            "Reads and writes that were skipped because the store did not answer a moment ago.",
+            ["store"],
+        )
+        self._cache_skips = _each(cache_skips, CACHE_STORES)
         self._component_up = Gauge(
             "framekeep_component_up",
             "1: the component works. 0: it is degraded or down for some HTTP worker.",
@@ -296,6 +305,9 @@ class Metrics(Collector):
 
     def record_fast_path_error(self) -> None:
         self._fast_path_errors.amount += 1
+
+    def record_cache_skips(self, store: str, count: int) -> None:
+        self._cache_skips[store].amount += count
 
     def set_component(self, component: str, *, up: bool) -> None:
         self._component_up.labels(component).set(up)
