@@ -335,7 +335,7 @@ def create_service(
     )
     decodes = SharedDecodes(pool, context, headers, shared_dir)
     return ImageService(
-        renditions=RenditionCache(cache, origins),
+        renditions=RenditionCache(cache, origins, context.detector_version),
         origins=origins,
         renderer=PlanRenderer(
             pool=pool,

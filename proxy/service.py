@@ -203,7 +203,7 @@ class ImageService:
             ttl=record.ttl,
             made_at=cached.made_at,
             last_modified=record.metadata.validators.last_modified,
-            tags=tuple(dict.fromkeys((*_tags(request, stored), *cached.tags))),
+            tags=_tags(request, stored),
         )
 
     def _background_caller(self) -> Caller:
@@ -224,5 +224,7 @@ class ImageService:
 
 
 def _tags(request: ImageRequest, stored: StoredRendition) -> tuple[str, ...]:
-    """The tags that the source and this link give the rendition."""
-    return (*source_tags(request.source, stored.record), *request.response_options.tags)
+    """The tags that the sources and this link give the rendition; not those of other links."""
+    source = source_tags(request.source, stored.record)
+    tags = (*source, *stored.cached.source_tags, *request.response_options.tags)
+    return tuple(dict.fromkeys(tags))

@@ -25,6 +25,7 @@ class CachedRendition(Struct, frozen=True):
     """A rendition with its cache metadata.
 
     ``originals`` are the digests of the originals that it was made of, the main one first.
+    ``tags`` are those of all links to it and of its sources, ``source_tags`` only the latter.
     ``made_at`` and ``soft_purged_at`` (0.0: never) are in Unix seconds.
     """
 
@@ -33,14 +34,17 @@ class CachedRendition(Struct, frozen=True):
     originals: tuple[str, ...]
     made_at: float = field(default_factory=time.time)
     tags: tuple[str, ...] = ()
+    source_tags: tuple[str, ...] = ()
     soft_purged_at: float = 0.0
 
 
-def new_cached_rendition(
-    rendition: Rendition, originals: tuple[str, ...], tags: tuple[str, ...]
-) -> CachedRendition:
-    etag = f'"{digest(rendition.body)[:32]}"'
-    return CachedRendition(rendition, etag, originals, tags=tags)
+def weak_etag(key: str, originals: tuple[str, ...], detector_version: str) -> str:
+    """The ETag of the rendition with this key, the same on every machine.
+
+    It is weak: bytes may differ where nobody sees it, by processor, by versions of codecs, and by
+    what else was requested at the time.
+    """
+    return f'W/"{digest(*map(str.encode, (key, detector_version, *originals)))[:32]}"'
 
 
 class _RenditionHead(Struct, frozen=True):
@@ -50,6 +54,7 @@ class _RenditionHead(Struct, frozen=True):
     etag: str
     originals: tuple[str, ...]
     made_at: float
+    source_tags: tuple[str, ...] = ()
 
 
 def encode_rendition(cached: CachedRendition, cost: float) -> Entry:
@@ -61,6 +66,7 @@ def encode_rendition(cached: CachedRendition, cost: float) -> Entry:
         etag=cached.etag,
         originals=cached.originals,
         made_at=cached.made_at,
+        source_tags=cached.source_tags,
     )
     return Entry(rendition.body, msgspec.msgpack.encode(head), cached.tags, cost)
 
@@ -77,6 +83,7 @@ def decode_rendition(entry: Entry | None) -> CachedRendition | None:
         originals=head.originals,
         made_at=head.made_at,
         tags=entry.tags,
+        source_tags=head.source_tags,
         soft_purged_at=entry.soft_purged_at,
     )
 

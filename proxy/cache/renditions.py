@@ -7,7 +7,6 @@ as fresh as the least fresh of them.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from msgspec import Struct
 
@@ -20,7 +19,6 @@ from proxy.imaging.results import Rendition
 from proxy.originals import OriginalRef
 
 _MAX_TAGS = 128  # of one rendition
-_MAX_HASHED_IN_LOOP_BYTES = 262_144  # less is hashed faster than a thread starts
 _FRESH_FOR_SECONDS = 1.0  # how long a response may be repeated before its age is evaluated again
 
 
@@ -34,9 +32,10 @@ class StoredRendition(Struct, frozen=True):
 class RenditionCache:
     """Renditions in the store; ``sources`` of a rendition name the main original first."""
 
-    def __init__(self, store: Cache, origins: OriginCache) -> None:
+    def __init__(self, store: Cache, origins: OriginCache, detector_version: str = "") -> None:
         self._store = store
         self._origins = origins
+        self._detector_version = detector_version
 
     async def get(
         self, key: str, sources: Sequence[OriginalRef]
@@ -92,19 +91,21 @@ class RenditionCache:
         ``tags`` are those beside its sources' own; ``cost`` is the seconds of rendering;
         ``started_at``, in Unix seconds, lets the store apply purges that came meanwhile.
         """
-        tags_of_sources = [
-            tag
-            for source, original in zip(sources, originals, strict=True)
-            for tag in source_tags(source, original.record)
-        ]
-        make_cached = partial(
-            entries.new_cached_rendition,
+        tags_of_sources = tuple(
+            dict.fromkeys(
+                tag
+                for source, original in zip(sources, originals, strict=True)
+                for tag in source_tags(source, original.record)
+            )
+        )[:_MAX_TAGS]
+        digests = tuple(one.original.digest for one in originals)
+        cached = CachedRendition(
             rendition,
-            tuple(one.original.digest for one in originals),
-            tuple(dict.fromkeys((*tags_of_sources, *tags)))[:_MAX_TAGS],
+            entries.weak_etag(key, digests, self._detector_version),
+            digests,
+            tags=tuple(dict.fromkeys((*tags_of_sources, *tags)))[:_MAX_TAGS],
+            source_tags=tags_of_sources,
         )
-        is_large = len(rendition.body) > _MAX_HASHED_IN_LOOP_BYTES
-        cached = await asyncio.to_thread(make_cached) if is_large else make_cached()
         entry = entries.encode_rendition(cached, cost)
         await self._store.put("rendition", key, entry, started_at=started_at)
         return StoredRendition(cached, originals[0].record)

@@ -15,10 +15,13 @@ _RANGE = re.compile(rb"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def not_modified(headers: Mapping[bytes, bytes], etag: str, last_modified: str) -> bool:
-    """Return whether the client's copy is current; ``last_modified`` is an HTTP date or empty."""
+    """Return whether the client's copy is current; ``last_modified`` is an HTTP date or empty.
+
+    ETags are compared weakly, as RFC 9110 says for this condition.
+    """
     etags = headers.get(b"if-none-match")
     if etags is not None:
-        return etags.strip() == b"*" or etag.encode() in _ETAGS.findall(etags)
+        return etags.strip() == b"*" or etag.removeprefix("W/").encode() in _ETAGS.findall(etags)
     since = headers.get(b"if-modified-since")
     if since is None or not last_modified:
         return False
@@ -54,11 +57,12 @@ def byte_range(
 
 
 def _if_range_matches(condition: bytes | None, etag: str, last_modified: str) -> bool:
-    """Compare ``If-Range`` strongly: only exactly this ETag, or exactly this date, matches."""
+    """Compare ``If-Range`` strongly: only exactly this date or strong ETag matches, no weak one."""
     if condition is None:
         return True
     text = condition.decode("latin-1").strip()
-    return text == etag or (bool(last_modified) and text == last_modified)
+    is_strong = not etag.startswith("W/")
+    return (is_strong and text == etag) or (bool(last_modified) and text == last_modified)
 
 
 def _timestamp(date: str) -> float | None:
