@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from proxy.compat.msgspec import missing_field, parse_message
+from proxy.compat.msgspec import DECODE_ERRORS, missing_field, parse_message
 
 S = TypeVar("S", bound=Struct)
 
@@ -65,7 +65,7 @@ def _parse(schemas: Iterable[Mapping[str, Any]], text: str) -> object:
 def _parse_table(text: str) -> object:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except DECODE_ERRORS:
         return text
 
 

@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from proxy.buffers import SharedBuffer
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.store import Entry
+from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.formats import FormatName
 from proxy.geometry import Size
 from proxy.imaging.results import Rendition
@@ -130,5 +131,5 @@ def _read_body(entry: Entry) -> bytes:
 def _decode(data: bytes, kind: type[T]) -> T | None:
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except msgspec.MsgspecError:
+    except DECODE_ERRORS:
         return None

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from proxy.buffers import SharedBuffer
 from proxy.cache.store import Entry, Kind
+from proxy.compat.msgspec import DECODE_ERRORS
 
 _DIGEST_BYTES = 32
 _LENGTH_BYTES = 4
@@ -67,7 +68,7 @@ class Envelope(Struct, frozen=True, array_like=True, tag="entry/2"):
             raise CorruptEntry("envelope digest differs")
         try:
             envelope = _decoder.decode(content)
-        except msgspec.DecodeError as error:
+        except DECODE_ERRORS as error:
             raise CorruptEntry("envelope has another version") from error
         if (envelope.kind, envelope.key) != (kind, key):
             raise CorruptEntry("envelope has another key")

@@ -32,6 +32,7 @@ from proxy.cache.config import SharedCacheConfig
 from proxy.cache.envelope import CorruptEntry, Envelope
 from proxy.cache.purge_log import PurgeLog
 from proxy.cache.store import Cache, CacheStats, ChangeToken, Entry, Kind, Selector, VerifyReport
+from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.errors import StoreUnavailable
 from proxy.runtime.background import BackgroundTasks, TaskFailed, cancel, describe
 from proxy.runtime.components import OK, Components, ComponentStatus
@@ -312,7 +313,7 @@ class SharedCache:
             return None
         try:
             purge = msgspec.msgpack.decode(data, type=_Purge)
-        except msgspec.DecodeError:
+        except DECODE_ERRORS:
             purge = None
         if purge is None or not name.startswith(f"{_purges_from(purge.at)}-"):
             self._ignore(name)

@@ -12,6 +12,10 @@ _LONG_VALUE = re.compile(r"'(?P<start>.{60}).+'", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>\w+)`")
 
 
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that it cannot decode. Its documentation names the first only."""
+
+
 class ValidationMessage(NamedTuple):
     """``path`` leads to the value, such as ``file.url`` or ``sizes[...]``; empty for the whole."""
 
@@ -38,6 +42,14 @@ class _Sample(msgspec.Struct):
     field: int
 
 
+def _is_decode_error(data: bytes) -> bool:
+    try:
+        msgspec.msgpack.decode(data)
+    except DECODE_ERRORS:
+        return True
+    return False
+
+
 def _error(value: object) -> msgspec.ValidationError:
     try:
         msgspec.convert(value, _Sample)
@@ -51,6 +63,9 @@ check(
     {
         "messages end with the path of the value": parse_message(_error({"field": ""}))
         == ("expected `int`, got `str`", "field"),
+        "what cannot be decoded raises one of these": all(
+            map(_is_decode_error, (b"\x92", b"\xa1\xff", b"\x91" * 100_000))
+        ),
         "messages about a missing field name it": missing_field(_error({})) == "field",
     },
 )

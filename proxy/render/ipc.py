@@ -128,7 +128,7 @@ def send_task(connection: socket.socket, message: bytes, descriptors: Sequence[i
 def receive_task(connection: socket.socket) -> tuple[TaskMessage, list[SharedBuffer]]:
     """Receive a task and its buffers.
 
-    Raises OSError, also for a connection that was closed early, and msgspec.DecodeError.
+    Raises OSError, also for a connection that was closed early, and `DECODE_ERRORS`.
     """
     chunk, descriptors, _, _ = socket.recv_fds(connection, 65536, MAX_DESCRIPTORS)
     buffers = [SharedBuffer(descriptor) for descriptor in descriptors]
@@ -164,8 +164,8 @@ def encode_error(error: errors.ProxyError) -> bytes:
 def decode_error(payload: Buffer) -> errors.ProxyError:
     """The error that was encoded; only classes of `proxy.errors` are ever instantiated.
 
-    Raises msgspec.DecodeError, TypeError and ValueError for a payload that `encode_error` cannot
-    have made.
+    Raises `DECODE_ERRORS`, TypeError and ValueError for a payload that `encode_error` cannot have
+    made.
     """
     encoded = msgspec.msgpack.decode(payload, type=EncodedError)
     error_class = getattr(errors, encoded.name, None)

@@ -26,6 +26,7 @@ from pathlib import Path
 import msgspec
 
 from proxy.buffers import OutputBuffer, SharedBuffer
+from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.errors import DeadlineExceeded, Overloaded, RenderFailed
 from proxy.render.admission import Admission, Place
 from proxy.render.ipc import (
@@ -133,7 +134,7 @@ class RenderPool:
                 self.outcomes["done"] += 1
                 return result
             error = decode_error(payload)
-        except (msgspec.DecodeError, TypeError, ValueError) as invalid:
+        except (*DECODE_ERRORS, TypeError, ValueError) as invalid:
             raise self._failure(f"invalid reply from a render process: {invalid}") from invalid
         self.outcomes["failed"] += 1
         raise error

@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.buffers import SharedBuffer
+from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.errors import OriginalChanged, ProxyError, RenderFailed
 from proxy.render import sandbox
 from proxy.render.config import RenderConfig
@@ -166,7 +167,7 @@ class RenderProcess:
         connection.settimeout(_SOCKET_TIMEOUT_SECONDS)
         try:
             message, buffers = receive_task(connection)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *DECODE_ERRORS):
             return
         if peer_disconnected(connection):
             return

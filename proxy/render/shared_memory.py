@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.buffers import SharedBuffer
+from proxy.compat.msgspec import DECODE_ERRORS
 
 T = TypeVar("T")
 
@@ -66,6 +67,6 @@ class SharedMemoryRegistry:
             buffer = SharedBuffer(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
             inode = os.fstat(buffer.descriptor).st_ino
             sealed = fcntl.fcntl(buffer.descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *DECODE_ERRORS):
             return None
         return (buffer, info) if sealed and inode == entry.inode else None

@@ -11,6 +11,8 @@ from typing import Literal, Protocol, runtime_checkable
 import msgspec
 from msgspec import Struct
 
+from proxy.compat.msgspec import DECODE_ERRORS
+
 State = Literal["ok", "degraded", "down"]
 
 
@@ -46,7 +48,7 @@ class StatusFile:
             return msgspec.json.decode(self._path.read_bytes(), type=ComponentStatus)
         except FileNotFoundError:
             return OK
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *DECODE_ERRORS) as error:
             return ComponentStatus("degraded", f"status unknown: {error}")
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from proxy.api.transform.queue import DurableQueue, DurableQueueFull, QueueItem
 from proxy.api.transform.schedule import Schedule
+from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.errors import CapacityError, Overloaded, ProxyError
 from proxy.image_request import ImageRequest
 from proxy.operations.registry import OperationRegistry
@@ -164,7 +165,7 @@ class WebhookDeliveries:
     async def _process(self, item: QueueItem) -> None:
         try:
             stored, request = await asyncio.to_thread(self._read, item)
-        except (msgspec.MsgspecError, ProxyError, OSError) as error:
+        except (*DECODE_ERRORS, ProxyError, OSError) as error:
             _log.error("webhook delivery dropped, it cannot be read (id=%s): %s", item.id, error)
             await _finish(item.ack)
             return

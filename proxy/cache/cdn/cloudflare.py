@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.cdn.protocol import CdnError, call_api, chunked
+from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.sources.net.http_client import HttpClient
 
 _MAX_TAGS = 30  # in one call, on every plan
@@ -52,7 +53,7 @@ class CloudflareCdn:
             content = await call_api(self._client, "POST", self._url, self._headers, body)
             try:
                 success = msgspec.json.decode(content, type=_ApiResponse).success
-            except msgspec.DecodeError:
+            except DECODE_ERRORS:
                 success = False
             if not success:
                 raise CdnError("CDN did not confirm the purge")
