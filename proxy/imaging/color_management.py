@@ -1,4 +1,6 @@
-"""Convert any color space to 8-bit sRGB, by the embedded ICC profile where there is a usable one.
+"""Convert any color space to 8-bit sRGB, by the ICC profile or the numbers that describe it.
+
+Numbers become a profile, except those of HDR, which is tone-mapped.
 
 A profile whose curves and primaries are those of sRGB is not applied: the pixels are right already,
 and applying it costs more than scaling. ICC.1 defines the profile format.
@@ -9,12 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyvips
+from msgspec import structs
 
-from proxy.imaging.metadata import PROFILE, get_field
+from proxy.imaging.headers.color_tags import CodePoints, ColorTags
+from proxy.imaging.metadata import PROFILE, get_field, set_fields
+from proxy.imaging.rgb_spaces import build_profile
+from proxy.imaging.tone_mapping import is_hdr, tone_map
 
 _BANDS = {"RGB": 3, "GRAY": 1, "CMYK": 4}
 _CMYK = "cmyk"
+_LAB = ("lab", "labs")
 _SRGB_OR_GRAY = ("srgb", "b-w")
+_HDR = "framekeep-hdr"
+"""The metadata field with primaries, transfer function and brightness of an HDR picture."""
 
 
 def is_srgb(image: pyvips.Image) -> bool:
@@ -27,8 +36,32 @@ def is_srgb(image: pyvips.Image) -> bool:
 
 
 def needs_profile(image: pyvips.Image) -> bool:
-    """Whether a profile must be applied, which costs more than scaling."""
-    return image.interpretation == _CMYK or _has_usable_profile(image)
+    """Whether colors must be converted in a way that costs more than scaling."""
+    return (
+        image.interpretation == _CMYK or _read_hdr(image) is not None or _has_usable_profile(image)
+    )
+
+
+def with_color_tags(image: pyvips.Image, tags: ColorTags) -> pyvips.Image:
+    """A copy of the image that is converted by these tags, whatever its profile."""
+    image = image.copy()
+    image.remove(PROFILE)
+    image = set_fields(image, profile=build_profile(tags, is_gray=image.bands < 3))
+    if isinstance(tags, CodePoints) and is_hdr(tags):
+        image.set_type(pyvips.GValue.array_int_type, _HDR, list(structs.astuple(tags)))
+    return image
+
+
+def _read_hdr(image: pyvips.Image) -> CodePoints | None:
+    """The description of an HDR picture, also where it stands in its profile (ICC.1:2022)."""
+    if (values := get_field(image, _HDR)) is not None:
+        return CodePoints(*values)
+    profile = get_field(image, PROFILE)
+    if profile is None or profile_color_space(profile) != "RGB" or image.bands < 3:
+        return None
+    tag = _read_tags(profile).get(b"cicp", b"")
+    tags = CodePoints(*tag[8:10]) if len(tag) >= 10 else None
+    return tags if tags is not None and is_hdr(tags) else None
 
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
@@ -38,8 +71,13 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
     relative colorimetric for the rest.
     """
     image = _infer_interpretation(image)
-    if needs_profile(image):
+    if (hdr := _read_hdr(image)) is not None:
+        image = tone_map(image, hdr)
+    elif needs_profile(image):
         image = _apply_profile(image)
+    elif image.interpretation in _LAB:
+        # As that of profiles, the white of CIELAB in files is D50.
+        image = image.icc_export(output_profile="srgb", pcs="lab", intent="relative", depth=8)
     if image.interpretation != "srgb" or image.format != "uchar":
         image = image.colourspace("srgb").cast("uchar")
     if image.bands < 3:  # a gray image that is labeled as sRGB

@@ -11,13 +11,14 @@ from typing import Literal
 import pyvips
 
 from proxy.buffers import Buffer
-from proxy.errors import ImageTooLarge, NotAnImage, OperationNotApplicable
+from proxy.errors import BrokenImage, ImageTooLarge, NotAnImage, OperationNotApplicable
 from proxy.formats import FormatName
 from proxy.geometry import Size
-from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb
+from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb, with_color_tags
 from proxy.imaging.decoders import DECODERS, DecodeOptions, turbo
 from proxy.imaging.frames import default_format, shown_frames
 from proxy.imaging.headers import ImageHeader, probe
+from proxy.imaging.headers.color_tags import ColorTags, read_color_tags
 from proxy.imaging.headers.repair import repair
 from proxy.imaging.metadata import ORIENTATION, copyright_fields, get_field
 from proxy.imaging.picture import Animation, Detector, OutputOptions, Picture
@@ -66,6 +67,8 @@ def decode(
     check_limits(header, limits, frames=options.frame_count)
     original = repair(original, header.format)
     image = DECODERS[header.format](original, header, options)
+    if color := _read_color_tags(original, header.format):
+        image = with_color_tags(image, color)
     stored_size = Size(image.width, image.height // options.frame_count)
     # Checked again, because the codec may understand the size in another way than the header probe.
     _check_size(stored_size, options.frame_count, header, limits)
@@ -174,6 +177,13 @@ def _decode_options(
         )
     frames = shown_frames(header, output_format, page_range)
     return DecodeOptions(first_frame=frames.first - 1, frame_count=frames.count)
+
+
+def _read_color_tags(original: Buffer, format: FormatName) -> ColorTags | None:
+    try:
+        return read_color_tags(original, format)
+    except (IndexError, ValueError) as error:
+        raise BrokenImage(f"the {format} header is damaged", detail=str(error)) from error
 
 
 def _shrink_jpeg_on_load(

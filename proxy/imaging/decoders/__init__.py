@@ -10,7 +10,7 @@ import pyvips
 
 from proxy.buffers import Buffer
 from proxy.formats import FormatName
-from proxy.imaging.decoders import gif, pillow, turbo, vips
+from proxy.imaging.decoders import gif, pillow, tiff, turbo, vips
 from proxy.imaging.decoders.options import DecodeOptions
 from proxy.imaging.headers import ImageHeader, png
 from proxy.imaging.headers.header import ProbeBudget
@@ -41,7 +41,7 @@ DECODERS: Mapping[FormatName, Decoder] = {
     "heif": pillow.decode_optional,
     "jxl": pillow.decode_optional,
     "gif": gif.load_gif,
-    "tiff": vips.load_tiff,
+    "tiff": tiff.load_tiff,
     "bmp": pillow.decode_still,
     "ico": pillow.decode_still,
     "svg": vips.load_svg,

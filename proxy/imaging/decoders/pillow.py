@@ -5,8 +5,10 @@ import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import numpy as np
+import numpy.typing as npt
 import pyvips
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -40,9 +42,19 @@ def decode_still(original: Buffer, header: ImageHeader, _options: DecodeOptions)
     """Decode a still image; of several in one file, the largest."""
     with _open(original, header) as file:
         mode = "RGBA" if file.has_transparency_data else "RGB"
-        image = pyvips.Image.new_from_array(np.asarray(file.convert(mode)))
-        image = image.copy(interpretation="srgb")
+        if file.info.get("bit_depth", 8) > 8:
+            pixels = _decode_16_bit(original)
+            image = pyvips.Image.new_from_array(pixels).copy(interpretation="rgb16")
+        else:
+            image = pyvips.Image.new_from_array(np.asarray(file.convert(mode)))
+            image = image.copy(interpretation="srgb")
         return set_fields(image, profile=file.info.get("icc_profile"))
+
+
+def _decode_16_bit(original: Buffer) -> npt.NDArray[np.uint16]:
+    """A HEIF with more than 8 bits: Pillow has no mode for it."""
+    heif = import_module("pillow_heif").open_heif(io.BytesIO(original), convert_hdr_to_8bit=False)
+    return np.asarray(heif)
 
 
 def decode_frames(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:

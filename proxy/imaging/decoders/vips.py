@@ -9,9 +9,8 @@ import pyvips
 
 from proxy.buffers import Buffer
 from proxy.imaging.decoders.options import DecodeOptions
-from proxy.imaging.headers import ImageHeader, tiff
-from proxy.imaging.headers.header import ProbeBudget
-from proxy.imaging.metadata import set_fields
+from proxy.imaging.headers import ImageHeader
+from proxy.imaging.headers.tiff import TiffPage
 
 # libvips would choose a loader by content, also among formats that must not be decoded here. So
 # every loader and saver is blocked that is not called in this package.
@@ -54,13 +53,10 @@ def load_avif(original: Buffer, _header: ImageHeader, options: DecodeOptions) ->
     return pyvips.Image.heifload_buffer(memoryview(original), page=options.first_frame, **_STRICT)
 
 
-def load_tiff(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
-    with memoryview(original) as view:
-        page = tiff.read_pages(view, ProbeBudget(len(view)))[options.first_frame]
-    image = pyvips.Image.tiffload_buffer(
+def load_tiff(original: Buffer, page: TiffPage) -> pyvips.Image:
+    return pyvips.Image.tiffload_buffer(
         memoryview(original), page=page.directory, subifd=page.subdirectory, **_STRICT
     )
-    return set_fields(image, orientation=page.orientation)
 
 
 def load_svg(original: Buffer, _header: ImageHeader, _options: DecodeOptions) -> pyvips.Image:

@@ -8,6 +8,8 @@ from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 _CONTAINERS = {
     **dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0),
     b"meta": 4,
+    b"stsd": 8,
+    b"av01": 78,
 }
 """Boxes that contain boxes, and the number of bytes before these."""
 
@@ -22,7 +24,7 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
         raise ValueError("no brand")
     sizes: list[tuple[int, int]] = []
     frames, handler = 1, b""
-    for name, start, end in _boxes(view, 0, len(view), 0, budget):
+    for name, start, end in boxes(view, budget):
         if name == b"ispe":
             sizes.append((read_int(view, ">I", start + 4), read_int(view, ">I", start + 8)))
         elif name == b"tkhd":
@@ -43,10 +45,14 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     )
 
 
+def boxes(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of the content of every box, also of those in containers."""
+    return _boxes(view, 0, len(view), 0, budget)
+
+
 def _boxes(
     view: memoryview, offset: int, end: int, depth: int, budget: ProbeBudget
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and end of the content of every box, also of those in containers."""
     while offset + 8 <= end:
         budget.count()
         length = read_int(view, ">I", offset)

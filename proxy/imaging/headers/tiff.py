@@ -6,7 +6,7 @@ shown. Sensor data cannot be shown; DNG has a preview beside it.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 
 from msgspec import Struct
@@ -14,12 +14,13 @@ from msgspec import Struct
 from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 MAX_PAGES_COUNTED = 10_000
-_MAX_SUBDIRECTORIES = 16  # of one directory
+_MAX_VALUES = 16  # of one entry
 
 _NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 255, 256, 257
-_PHOTOMETRIC, _ORIENTATION, _SUBDIRECTORIES = 262, 274, 330
+_BITS, _PHOTOMETRIC, _ORIENTATION, _BANDS, _SUBDIRECTORIES = 258, 262, 274, 277, 330
 _SIZE_TAGS = (_WIDTH, _HEIGHT)
-_OPTIONAL_TAGS = (_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PHOTOMETRIC, _ORIENTATION)
+_OPTIONAL_TAGS = (_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PHOTOMETRIC, _ORIENTATION, _BANDS)
+_LIST_TAGS = (_BITS, _SUBDIRECTORIES)
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _SENSOR_DATA = (32803, 34892)  # color filter array, linear raw
 _VALUE_FORMATS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
@@ -29,6 +30,8 @@ class TiffPage(Struct, frozen=True):
     """Where a page is: a directory of the chain, counted from 0, or one of its sub-directories.
 
     ``subdirectory`` is -1 for the directory itself. ``is_full`` is False for thumbnails and masks.
+    ``photometric`` is the number of the color space, and ``photometric_offset`` where it stands as
+    two bytes. ``bits`` are those of one band.
     """
 
     directory: int
@@ -37,7 +40,14 @@ class TiffPage(Struct, frozen=True):
     height: int
     orientation: int
     is_full: bool
-    can_be_shown: bool
+    photometric: int | None
+    photometric_offset: int
+    bands: int
+    bits: int
+
+    @property
+    def can_be_shown(self) -> bool:
+        return self.photometric not in _SENSOR_DATA
 
 
 class _Layout(Struct, frozen=True):
@@ -103,17 +113,27 @@ def _read_directories(
     while offset and offset not in seen and len(seen) < MAX_PAGES_COUNTED:
         index = len(seen)
         seen.add(offset)
-        tags, subdirectories, end = _read_directory(view, offset, layout, budget)
-        main = _to_page(index, -1, tags)
-        pages = [main]
-        for number, position in enumerate(subdirectories):
-            inner, _, _ = _read_directory(view, position, layout, budget)
-            pages.append(_to_page(index, number, {_ORIENTATION: main.orientation, **inner}))
+        main = _read_directory(view, offset, layout, budget)
+        pages = [_to_page(index, -1, main)]
+        for number, position in enumerate(main.lists.get(_SUBDIRECTORIES, [])):
+            inner = _read_directory(view, position, layout, budget)
+            inner.tags.setdefault(_ORIENTATION, pages[0].orientation)
+            pages.append(_to_page(index, number, inner))
         yield pages
-        offset = read_int(view, layout.offset, end) if end + 4 <= len(view) else 0
+        offset = read_int(view, layout.offset, main.end) if main.end + 4 <= len(view) else 0
 
 
-def _to_page(directory: int, subdirectory: int, tags: Mapping[int, int]) -> TiffPage:
+class _Directory(Struct):
+    """The tags that are needed, those with several values, and the offset after all entries."""
+
+    tags: dict[int, int]
+    lists: dict[int, list[int]]
+    photometric_offset: int
+    end: int
+
+
+def _to_page(directory: int, subdirectory: int, found: _Directory) -> TiffPage:
+    tags = found.tags
     kind = tags.get(_NEW_SUBFILE_TYPE, 0)
     is_reduced = bool(kind & _REDUCED) or tags.get(_OLD_SUBFILE_TYPE, 0) == _OLD_REDUCED
     return TiffPage(
@@ -123,33 +143,36 @@ def _to_page(directory: int, subdirectory: int, tags: Mapping[int, int]) -> Tiff
         tags.get(_HEIGHT, 0),
         tags.get(_ORIENTATION, 1),
         is_full=not is_reduced and not kind & _MASK,
-        can_be_shown=tags.get(_PHOTOMETRIC) not in _SENSOR_DATA,
+        photometric=tags.get(_PHOTOMETRIC),
+        photometric_offset=found.photometric_offset,
+        bands=tags.get(_BANDS, 1),
+        bits=next(iter(found.lists.get(_BITS, [])), 1),
     )
 
 
 def _read_directory(
     view: memoryview, offset: int, layout: _Layout, budget: ProbeBudget
-) -> tuple[dict[int, int], list[int], int]:
-    """The tags that are needed, the offsets of sub-directories, and the end of the entries."""
+) -> _Directory:
     count = read_int(view, layout.count, offset)
     entries = offset + layout.count_bytes
     end = entries + count * layout.entry_bytes
     if end > len(view):
         raise ValueError(f"a directory of {count} entries at {offset}")
     budget.count(count + 1)  # directories may overlap
-    tags: dict[int, int] = {}
-    subdirectories: list[int] = []
+    found = _Directory({}, {}, 0, end)
     for entry in range(entries, end, layout.entry_bytes):
         tag = read_int(view, layout.byte_order + "H", entry)
         if tag in _SIZE_TAGS:
-            tags[tag] = _read_value(view, entry, layout)
+            found.tags[tag] = _read_value(view, entry, layout)
         elif not _value_format(view, entry, layout):
             continue
         elif tag in _OPTIONAL_TAGS:
-            tags[tag] = _read_value(view, entry, layout)
-        elif tag == _SUBDIRECTORIES:
-            subdirectories = _read_offsets(view, entry, layout)
-    return tags, subdirectories, end
+            found.tags[tag] = _read_value(view, entry, layout)
+            if tag == _PHOTOMETRIC:
+                found.photometric_offset = entry + layout.value_offset
+        elif tag in _LIST_TAGS:
+            found.lists[tag] = _read_list(view, entry, layout)
+    return found
 
 
 def _read_value(view: memoryview, entry: int, layout: _Layout) -> int:
@@ -159,12 +182,12 @@ def _read_value(view: memoryview, entry: int, layout: _Layout) -> int:
     return read_int(view, format, entry + layout.value_offset)
 
 
-def _read_offsets(view: memoryview, entry: int, layout: _Layout) -> list[int]:
+def _read_list(view: memoryview, entry: int, layout: _Layout) -> list[int]:
     """The values of an entry that may have several; they lie elsewhere if they do not fit in."""
     format = _value_format(view, entry, layout)
     size = struct.calcsize(format)
     count_format = layout.byte_order + ("Q" if layout.entry_bytes == 20 else "I")
-    count = min(read_int(view, count_format, entry + 4), _MAX_SUBDIRECTORIES)
+    count = min(read_int(view, count_format, entry + 4), _MAX_VALUES)
     start = entry + layout.value_offset
     if count * size > layout.entry_bytes - layout.value_offset:
         start = read_int(view, layout.offset, start)
