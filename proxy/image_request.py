@@ -20,7 +20,8 @@ class ResponseOptions(Struct, frozen=True):
 
     ``expires`` is in Unix seconds; a purge can name any of ``tags``; ``debug`` asks for the
     duration of each stage in the response; ``fallback`` names the image that replaces an original
-    that cannot be used. ``dialect`` is that of the link, for the access log and metrics.
+    that cannot be used. ``dialect`` is that of the link, for the access log and metrics. With
+    ``is_attachment`` browsers save the image.
     """
 
     expires: int | None = None
@@ -29,6 +30,7 @@ class ResponseOptions(Struct, frozen=True):
     debug: bool = False
     fallback: str = ""
     dialect: str = "native"
+    is_attachment: bool = False
 
 
 class InfoRequest(Struct, frozen=True):

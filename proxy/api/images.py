@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from proxy.api import info
 from proxy.api.http.accept import accepted_formats
 from proxy.api.http.conditional import byte_range, not_modified
-from proxy.api.http.content_disposition import inline
+from proxy.api.http.content_disposition import attachment, inline
 from proxy.api.http.cors import CorsPolicy
 from proxy.api.http.disconnect import ClientDisconnected, cancel_on_disconnect
 from proxy.api.http.headers import combine_headers
@@ -298,9 +298,11 @@ class ImagesEndpoint:
         )
         if rendition.crop_reason:
             response_headers.append((b"x-focus", rendition.crop_reason.encode()))
-        if request.response_options.filename:
-            disposition = inline(request.response_options.filename, rendition.format)
-            response_headers.append((b"content-disposition", disposition))
+        options = request.response_options
+        if options.filename or options.is_attachment:
+            disposition = attachment if options.is_attachment else inline
+            value = disposition(options.filename, rendition.format)
+            response_headers.append((b"content-disposition", value))
         status, body = 200, rendition.body
         if method == "GET" and b"range" in headers:
             requested = byte_range(headers, len(body), result.etag, result.last_modified)

@@ -36,7 +36,7 @@ The environment overrides the file. In the environment, lists are separated by c
 JSON objects. An unknown name or an invalid value stops the start, with one line for each mistake.
 `framekeep config` prints the active values and where they come from."""
 
-_ACRONYMS = {"cdn": "CDN", "api": "API"}
+_ACRONYMS = {"cdn": "CDN", "api": "API", "imgproxy": "imgproxy"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -7,8 +7,10 @@ chooses the path prefix at which it is served.
 from collections.abc import Mapping
 
 from proxy.links.dialect import DialectFactory
+from proxy.links.imgproxy import ImgproxyDialect
 from proxy.links.native import NativeDialect
 
 DIALECTS: Mapping[str, DialectFactory] = {
     "native": NativeDialect,
+    "imgproxy": ImgproxyDialect,
 }

@@ -90,6 +90,7 @@ class NativeDialect:
                 for tag in options.tags
                 if tag.startswith("tag:")
             ),
+            *(["attachment"] if options.is_attachment else ()),
             *(["debug"] if options.debug else ()),
             *([f"fallback:{options.fallback}"] if options.fallback else ()),
             *([_format_info(request.info)] if request.info is not None else ()),

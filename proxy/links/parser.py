@@ -16,7 +16,17 @@ from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
 
-LINK_OPTIONS = ("preset", "expires", "v", "filename", "tag", "info", "debug", "fallback")
+LINK_OPTIONS = (
+    "preset",
+    "expires",
+    "v",
+    "filename",
+    "tag",
+    "info",
+    "debug",
+    "fallback",
+    "attachment",
+)
 MAX_ASPECT_RATIOS = 16
 MAX_TAGS = 16
 MAX_VALUE_LENGTH = 64
@@ -40,6 +50,7 @@ class ParsedLink(Struct):
     info: InfoRequest | None = None
     debug: bool = False
     fallback: str = ""
+    attachment: bool = False
 
     @property
     def plan(self) -> Plan:
@@ -53,6 +64,7 @@ class ParsedLink(Struct):
             tuple(dict.fromkeys(self.tags)),
             self.debug,
             self.fallback,
+            is_attachment=self.attachment,
         )
 
     def to_request(self, source: str) -> ImageRequest:
@@ -143,6 +155,9 @@ class StepParser:
             case "debug":
                 _require_first(name, not link.debug)
                 link.debug = _parse_flag(name, value)
+            case "attachment":
+                _require_first(name, not link.attachment)
+                link.attachment = _parse_flag(name, value)
             case "tag":
                 link.tags.append(_parse_tag(value, link.tags))
             case "fallback":
@@ -176,6 +191,7 @@ class StepParser:
             _require_first("fallback", not link.fallback)
             link.fallback = preset.fallback
         link.debug |= preset.debug
+        link.attachment |= preset.attachment
         link.operations += preset.operations
         link.tags += [f"preset:{name}", *preset.tags]
 

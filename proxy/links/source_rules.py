@@ -100,6 +100,8 @@ class SourceRules:
                 break
         else:
             self._check_scheme(text)
+        if text.startswith(_HTTP):
+            text = text.replace(" ", "%20")  # as the percent-decoded source of a link may have them
         return self._encoder.normalize(text)
 
     def _check_scheme(self, text: str) -> None:

@@ -26,7 +26,7 @@ PREFIXES = {
 @pytest.mark.parametrize(
     ("text", "source"),
     [
-        ("https://a.example/x y", "https://a.example/x y"),
+        ("https://a.example/x y", "https://a.example/x%20y"),
         ("HTTPS://a.example/x", "https://a.example/x"),
         ("local:///a/b.jpg", "media:a/b.jpg"),
         ("local:///shop/b.jpg", "media:products/b.jpg"),

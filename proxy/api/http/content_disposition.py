@@ -13,10 +13,19 @@ def inline(filename: str, format: FormatName) -> bytes:
     A name without a suffix gets the format's. A name that is not ASCII is sent twice: as
     ``filename*``, which clients that know it prefer, and with ``_`` for each other character.
     """
+    return _disposition("inline", filename, format)
+
+
+def attachment(filename: str, format: FormatName) -> bytes:
+    """Return the header of a file to save; the name may be empty, and is written as in `inline`."""
+    return _disposition("attachment", filename, format) if filename else b"attachment"
+
+
+def _disposition(kind: str, filename: str, format: FormatName) -> bytes:
     if "." not in filename[1:]:
         filename = f"{filename}.{_SUFFIXES.get(format, format)}"
     ascii_name = "".join(letter if " " <= letter <= "~" else "_" for letter in filename)
     if ascii_name == filename:
-        return f'inline; filename="{ascii_name}"'.encode()
+        return f'{kind}; filename="{ascii_name}"'.encode()
     encoded_name = quote(filename, safe="")
-    return f"inline; filename=\"{ascii_name}\"; filename*=UTF-8''{encoded_name}".encode()
+    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{encoded_name}".encode()

@@ -1,0 +1,157 @@
+"""Parse the values of imgproxy options. Every error names the option and what it takes."""
+
+import math
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from proxy.errors import InvalidLink
+from proxy.links.percent_encoding import safe_excerpt
+from proxy.smartcrop.regions import FocusOption
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}\.?[0-9]{0,12}|\.[0-9]{1,12})(?:[eE][+-]?[0-9]{1,2})?")
+_HEX_COLOR = re.compile(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9_-]*=*", re.ASCII)
+_TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+
+COMPASS = {
+    "ce": "center",
+    "no": "north",
+    "so": "south",
+    "ea": "east",
+    "we": "west",
+    "noea": "northeast",
+    "nowe": "northwest",
+    "soea": "southeast",
+    "sowe": "southwest",
+}
+_ANIMALS = frozenset(("cat", "dog", "bird", "horse", "sheep", "cow", "bear", "animal"))
+
+
+class Gravity(Struct, frozen=True):
+    """Where the window is: ``position`` as the operations name it, with offsets from there."""
+
+    position: str = "center"
+    x_offset: float = 0.0
+    y_offset: float = 0.0
+    focus: FocusOption = "auto"
+
+    def steps(self) -> dict[str, object]:
+        """The fields of an operation."""
+        return {
+            "gravity": self.position,
+            "x_offset": self.x_offset,
+            "y_offset": self.y_offset,
+        }
+
+    def crop_steps(self) -> dict[str, object]:
+        return {**self.steps(), "focus": self.focus}
+
+
+def check_count(option: str, args: Sequence[str], most: int, least: int = 1) -> None:
+    if not least <= len(args) <= most:
+        wanted = str(most) if least == most else f"{least} to {most}"
+        raise InvalidLink(f"{option}: takes {wanted} values, not {len(args)}")
+
+
+def parse_int(option: str, text: str, least: int = 0, most: int = 16_384) -> int:
+    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
+        raise InvalidLink(
+            f"{option}: must be a whole number from {least} to {most}, not {safe_excerpt(text)}"
+        )
+    return int(text)
+
+
+def parse_float(option: str, text: str, least: float, most: float) -> float:
+    """Parse a number of at least ``least``; where that is 0 for "off", so is 0."""
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not least <= number <= most:
+        raise InvalidLink(
+            f"{option}: must be a number from {least:g} to {most:g}, not {safe_excerpt(text)}"
+        )
+    return number
+
+
+def parse_bool(option: str, text: str) -> bool:
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise InvalidLink(f"{option}: must be 1, t, true, 0, f or false, not {safe_excerpt(text)}")
+
+
+def parse_hex_color(option: str, text: str) -> str:
+    if not _HEX_COLOR.fullmatch(text):
+        raise InvalidLink(
+            f"{option}: must be a color of 3 or 6 hexadecimal digits, not {safe_excerpt(text)}"
+        )
+    return f"#{text.lower()}"
+
+
+def decode_base64(text: str) -> bytes | None:
+    """Decode base64url, with or without padding; None for what is neither."""
+    digits = text.rstrip("=")
+    if not _BASE64.fullmatch(text) or len(digits) % 4 == 1:
+        return None
+    return urlsafe_b64decode(digits + "=" * (-len(digits) % 4))
+
+
+def parse_base64(option: str, text: str) -> str:
+    """Decode base64url to text without control characters."""
+    data = decode_base64(text)
+    decoded = data.decode(errors="replace") if data is not None else "\ufffd"
+    if "\ufffd" in decoded or not decoded.isprintable():
+        raise InvalidLink(f"{option}: must be UTF-8 text in base64url")
+    return decoded
+
+
+def parse_gravity(
+    option: str, args: Sequence[str], *, smart: bool = True, before: Gravity | None = None
+) -> Gravity:
+    """Parse a gravity: its type, and offsets or a point.
+
+    ``smart``: whether it may follow the subject. Empty offsets keep those of ``before``.
+    """
+    kind, *rest = args
+    match kind:
+        case "fp":
+            check_count(f"{option}:fp", rest, 2, 2)
+            x, y = (parse_float(f"{option}:fp", text, 0, 1) for text in rest)
+            return Gravity(f"{_format_fraction(x)},{_format_fraction(y)}")
+        case "sm" | "obj" if smart:
+            return _parse_smart(option, kind, rest)
+        case "objw" if smart:
+            raise InvalidLink(f"{option}: objw: objects cannot be weighted; use obj")
+    if kind not in COMPASS:
+        kinds = ", ".join((*COMPASS, "fp", *(("sm", "obj") if smart else ())))
+        raise InvalidLink(f"{option}: must be one of {kinds}, not {safe_excerpt(kind)}")
+    check_count(f"{option}:{kind}", rest, 2, 0)
+    known = (before.x_offset, before.y_offset) if before else (0.0, 0.0)
+    x_offset, y_offset = (
+        parse_float(option, text, -16_384, 16_384) if text else default
+        for text, default in zip((*rest, "", "")[:2], known, strict=True)
+    )
+    return Gravity(COMPASS[kind], x_offset, y_offset)
+
+
+def _format_fraction(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def _parse_smart(option: str, kind: str, names: Sequence[str]) -> Gravity:
+    if kind == "sm" and names:
+        raise InvalidLink(f"{option}: sm: takes no offsets")
+    kinds: dict[FocusOption, None] = {}
+    for name in filter(None, names):
+        kinds["auto" if name == "all" else _focus_of(name)] = None
+    return Gravity("smart", focus=next(iter(kinds)) if len(kinds) == 1 else "auto")
+
+
+def _focus_of(name: str) -> FocusOption:
+    if name == "face":
+        return "face"
+    if name == "person":
+        return "person"
+    return "animal" if name in _ANIMALS else "object"
