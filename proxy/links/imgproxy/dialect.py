@@ -155,6 +155,6 @@ def _version(cachebuster: str) -> str:
 
 def _filename_of(source: SourceRef) -> str:
     """The last part of a source's path without its suffix, where it can be a file name."""
-    name = unquote(source.text.partition("?")[0].rpartition("/")[2]).rpartition(".")[0]
+    name = unquote(source.path.partition("?")[0].rpartition("/")[2]).rpartition(".")[0]
     is_safe = name.isprintable() and not set(name) & set('/\\":')
     return name[:100] if name and is_safe else "image"

@@ -177,7 +177,7 @@ def _background(state: LinkState, option: str, args: Sequence[str]) -> None:
             state.pipeline.background = parse_hex_color(option, color)
         case [_, _, _]:
             red, green, blue = (parse_int(option, text, 0, 255) for text in args)
-            state.pipeline.background = f"#{red:02x}{green:02x}{blue:02x}"
+            state.pipeline.background = f"{red:02x}{green:02x}{blue:02x}"
         case _:
             raise InvalidLink(f"{option}: takes a color or red, green and blue")
 
@@ -185,7 +185,7 @@ def _background(state: LinkState, option: str, args: Sequence[str]) -> None:
 def _monochrome(state: LinkState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 2)
     intensity = parse_float(option, args[0], 0, 1)
-    color = parse_hex_color(option, args[1]) if args[1:] and args[1] else "#b3b3b3"
+    color = parse_hex_color(option, args[1]) if args[1:] and args[1] else "b3b3b3"
     if intensity not in (0, 1):
         raise InvalidLink(f"{option}: only the intensities 0 and 1 are possible here")
     state.pipeline.monochrome = color if intensity else None
@@ -200,7 +200,7 @@ def _gradient(state: LinkState, option: str, args: Sequence[str]) -> None:
         if not strength
         else GradientOption(
             strength,
-            parse_hex_color(option, color) if color else "#000000",
+            parse_hex_color(option, color) if color else "000000",
             _parse_direction(option, direction) if direction else 0.0,
             parse_float(option, start, 0, 1) if start else 0.0,
             parse_float(option, stop, 0, 1) if stop else 1.0,

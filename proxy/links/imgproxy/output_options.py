@@ -175,7 +175,7 @@ OUTPUT_OPTIONS: Mapping[tuple[str, ...], Setter] = {
     ("quality", "q"): _quality,
     ("format_quality", "fq"): _format_quality,
     ("max_bytes", "mb"): _max_bytes,
-    ("skip_processing", "skp"): _skip_processing,
+    ("skip_processing", "skp", "sp"): _skip_processing,
     ("raw",): _raw,
     ("page", "pg"): _page,
     ("disable_animation", "da"): _disable_animation,

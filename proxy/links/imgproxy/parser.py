@@ -26,6 +26,17 @@ _LONG_NAMES: Mapping[str, str] = {
 }
 _PRESET = ("preset", "pr")
 _INFO_OPTIONS = frozenset(("expires", "cachebuster", "preset"))
+_INFO_FIELDS: Mapping[str, str] = {
+    "s": "size",
+    "f": "format",
+    "d": "dimensions",
+    "do": "detect_objects",
+    "dc": "dominant_colors",
+    "th": "thumbhash",
+    "a": "alpha",
+    "pn": "pages_number",
+}
+"""Parts of the description that an info link may ask for: all of them are always in it."""
 _DEFAULT_PRESET = "default"
 
 
@@ -74,17 +85,20 @@ class OptionParser:
         return state
 
     def parse_info(self, segments: Sequence[str]) -> tuple[LinkState, Sequence[str]]:
-        """Parse the options of an info link, which says only how long it is valid."""
+        """Parse the options of an info link; its answer has all that it can be asked for."""
+        kept: list[str] = []
         for number, segment in enumerate(segments, 2):
             name, found, _ = segment.partition(self._separator)
             if not found:
-                break
-            if _long_name(name) not in _INFO_OPTIONS:
+                return self.parse([*kept, *segments[number - 2 :]])
+            if _long_name(name) in _INFO_OPTIONS:
+                kept.append(segment)
+            elif name not in (*_INFO_FIELDS, *_INFO_FIELDS.values()):
+                known = ", ".join(sorted((*_INFO_OPTIONS, *_INFO_FIELDS.values())))
                 raise InvalidLink(
-                    f"segment {number} ({safe_excerpt(segment)}): an info link describes the "
-                    f"original and takes only {', '.join(sorted(_INFO_OPTIONS))}"
+                    f"segment {number} ({safe_excerpt(segment)}): an info link takes only {known}"
                 )
-        return self.parse(segments)
+        return self.parse(kept)
 
     def _start(self) -> LinkState:
         state = LinkState()

@@ -231,7 +231,8 @@ def _gradient(pipeline: Pipeline) -> Iterator[Step]:
         yield {
             "type": "gradient",
             "opacity": pipeline.gradient.opacity,
-            "hex_color": pipeline.gradient.color,
+            # Written like the default where it is black, so that equal requests are equal.
+            "hex_color": pipeline.gradient.color.replace("000000", "#000000"),
             "angle_in_degrees": pipeline.gradient.angle,
             "start": pipeline.gradient.start,
             "stop": pipeline.gradient.stop,

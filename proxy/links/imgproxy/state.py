@@ -43,7 +43,7 @@ class WatermarkOption(Struct, frozen=True):
 
 class GradientOption(Struct, frozen=True):
     opacity: float
-    color: str = "#000000"
+    color: str = "000000"
     angle: float = 0.0
     start: float = 0.0
     stop: float = 1.0

@@ -83,11 +83,13 @@ def parse_bool(option: str, text: str) -> bool:
 
 
 def parse_hex_color(option: str, text: str) -> str:
+    """Return six digits, as a native link has them."""
     if not _HEX_COLOR.fullmatch(text):
         raise InvalidLink(
             f"{option}: must be a color of 3 or 6 hexadecimal digits, not {safe_excerpt(text)}"
         )
-    return f"#{text.lower()}"
+    digits = text.lower()
+    return digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
 
 
 def decode_base64(text: str) -> bytes | None:

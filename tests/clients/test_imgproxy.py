@@ -1,0 +1,81 @@
+"""imgproxy's clients, unchanged, against the running server."""
+
+import json
+import os
+
+import httpx2 as httpx
+import photos
+import pytest
+from clients.imgproxy_links import (
+    KEY,
+    SALT,
+    SETTINGS,
+    VECTORS,
+    native_link,
+    node_links,
+    python_links,
+)
+from live_server import live_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    os.environ["NO_PROXY"] = "127.0.0.1"
+    logos = tmp_path_factory.mktemp("logos")
+    (logos / "logo.png").write_bytes(photos.encode_scene("PNG", 40, 30))
+    settings = {
+        "FRAMEKEEP_LINKS_MOUNTS": '{"": "native", "imgproxy": "imgproxy"}',
+        "FRAMEKEEP_IMGPROXY_KEYS": KEY,
+        "FRAMEKEEP_IMGPROXY_SALTS": SALT,
+        "FRAMEKEEP_IMGPROXY_PRESETS": json.dumps(SETTINGS["presets"]),
+        "FRAMEKEEP_IMGPROXY_WATERMARK": SETTINGS["watermark"],
+        "FRAMEKEEP_SOURCES_ALIASES": json.dumps({"media": f"file://{logos}"}),
+    }
+    with live_server(tmp_path_factory.mktemp("cache"), settings) as served:
+        yield served
+
+
+def known(links):
+    """The links of the vectors that these clients would build."""
+    clients = {link["client"] for link in links}
+    vectors = json.loads(VECTORS.read_text("utf-8"))
+    return [vector["path"] for vector in vectors if vector["client"] in clients]
+
+
+def test_the_clients_for_python_build_the_links_of_the_vectors():
+    assert [link["path"] for link in python_links()] == known(python_links())
+
+
+def test_the_clients_for_node_build_the_links_of_the_vectors():
+    links = node_links()
+    if not links:
+        pytest.skip(
+            "the JavaScript clients are not installed; scripts/install-node-clients does it"
+        )
+    assert [link["path"] for link in links] == known(links)
+
+
+def test_every_link_is_served_and_shares_its_result_with_the_native_link(server):
+    picture = server.origin.serve("/photo.jpg", photos.off_center())
+    links = [
+        *node_links(f"{server.url}/imgproxy/", picture),
+        *python_links(picture),
+    ]
+    served = 0
+    with httpx.Client(base_url=server.url, timeout=120) as client:
+        for link in links:
+            path = link["path"].removeprefix("/imgproxy")
+            meant = native_link(path)
+            response = client.get(f"/imgproxy{path}")
+            if "error" in meant:
+                assert response.status_code == 400, link
+                continue
+            if "/page:2/" in meant["native"]:  # a photograph has one page
+                assert response.status_code == 422
+                continue
+            assert response.status_code == 200, (link, response.text)
+            native = client.get(meant["native"])
+            assert native.content == response.content, link
+            assert native.headers.get("x-cache", "hit") == "hit", link
+            served += 1
+    assert served >= len(links) - 3
