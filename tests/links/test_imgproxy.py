@@ -209,7 +209,7 @@ def test_options_are_carried_out_in_a_fixed_order() -> None:
     )
     settings = {"aliases": ["media"], "watermark": "media:logo.png"}
     for order in (options, options[::-1]):
-        request = parse_unsigned(f"{'/'.join(order)}/plain/{URL}", **settings)  # type: ignore[arg-type]
+        request = parse_unsigned(f"{'/'.join(order)}/plain/{URL}", **settings)
         assert native(["media"]).build(request) == f"/_/{expected}/{URL}"
 
 
