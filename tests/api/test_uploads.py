@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,8 @@ def lies_in_memory(buffer: SharedBuffer) -> bool:
     return str(path).startswith("/memfd:")
 
 
-async def receive(held: Uploads, body: bytes) -> SharedBuffer:
-    async with held.accept(request(body), "", 10_000_000) as room:
+async def receive(held: Uploads, body: bytes, client: str = "") -> SharedBuffer:
+    async with held.accept(request(body), client, 10_000_000) as room:
         return await room.receive(request(body), 10_000_000)
 
 
@@ -73,12 +74,28 @@ async def test_a_body_above_the_share_of_memory_lies_in_a_file_without_a_name(
 
 
 async def test_a_body_lies_in_memory_as_long_as_there_is_a_share_of_it(tmp_path: Path) -> None:
-    held = uploads(tmp_path, memory=100)
-    async with held.accept(request(bytes(60)), "", 1000) as room:
+    held = uploads(tmp_path, memory=200)
+    async with held.accept(request(bytes(60)), "a", 1000) as room:
         assert lies_in_memory(await room.receive(request(bytes(60)), 1000))
-        assert not lies_in_memory(await receive(held, bytes(60)))
+        assert not lies_in_memory(await receive(held, bytes(60), "a"))
+        assert lies_in_memory(await receive(held, bytes(60), "b"))
         assert lies_in_memory(await room.store(b"found in the body"))
-    assert lies_in_memory(await receive(held, bytes(100)))
+    assert lies_in_memory(await receive(held, bytes(100), "a"))
+
+
+async def test_a_body_moves_to_the_disk_where_memory_runs_out(tmp_path: Path) -> None:
+    body = os.urandom(1_400_000)
+    held = uploads(tmp_path, max_bytes=4_000_000, memory=4_000_000)
+    other = held.memory.open("other")
+    async with held.accept(request(body), "", 10_000_000) as room:
+        assert other.try_take(2_000_000)
+        assert held.memory.open("third").try_take(1_000_000)
+        stored = await room.receive(request(body), 10_000_000)
+        assert held.disk.used_bytes == len(body)
+    assert not lies_in_memory(stored)
+    assert stored.read() == body
+    assert stored.digest == SharedBuffer.from_bytes(body).digest
+    assert held.disk.used_bytes == 0
 
 
 class FullDisk(SharedBufferWriter):
@@ -101,9 +118,11 @@ async def test_a_body_moves_to_memory_where_the_disk_is_full(tmp_path: Path) -> 
     held = UploadsOnFullDisk(
         tmp_path, max_bytes=4_000_000, deadline_seconds=60, max_memory_bytes=1_200_000
     )
-    async with held.accept(request(bytes(900_000)), "", 1_000_000):  # takes the memory
-        waiting = asyncio.create_task(receive(held, body))
-        await wait_until(lambda: held.memory._waiters)
+    other = held.memory.open("other")
+    await other.take(900_000)
+    waiting = asyncio.create_task(receive(held, body))
+    await wait_until(lambda: held.memory.waiting)
+    other.release()
     stored = await waiting
     assert stored.read() == body
     assert stored.digest == SharedBuffer.from_bytes(body).digest
@@ -113,98 +132,33 @@ async def test_a_body_moves_to_memory_where_the_disk_is_full(tmp_path: Path) -> 
 async def test_uploads_wait_for_memory_where_the_folder_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     held = uploads(tmp_path / "file", max_bytes=10_000, memory=1000)
-    async with held.accept(request(bytes(600)), "", 1000):
-        waiting = [asyncio.create_task(receive(held, bytes(600))) for _ in range(2)]
-        await wait_until(lambda: len(held.memory._waiters) == 2)
+    other = held.memory.open("other")
+    await other.take(900)
+    waiting = [asyncio.create_task(receive(held, bytes(600))) for _ in range(2)]
+    await wait_until(lambda: held.memory.waiting == 2)
+    other.release()
     assert all(map(lies_in_memory, await asyncio.gather(*waiting)))
 
 
-async def hold(
-    held: Uploads, length: str | None, done: asyncio.Event, order: list[str | None]
-) -> None:
-    async with held.accept(request(length=length), "", 100):
-        order.append(length)
-        await done.wait()
+async def test_a_body_takes_what_has_arrived_of_it(tmp_path: Path) -> None:
+    """Not what it announces: slow bodies would take the room of all others."""
+    held = uploads(tmp_path, 1000)
+    async with AsyncExitStack() as stack:
+        for _ in range(100):
+            await stack.enter_async_context(held.accept(request(length="1000"), "slow", 1000))
+        assert held.disk.used_bytes == 0
+        assert (await receive(held, bytes(500), "fast")).size == 500
 
 
-async def run_tasks() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-async def test_first_come_first_served(tmp_path: Path) -> None:
-    held, done, order = uploads(tmp_path, 100), asyncio.Event(), list[str | None]()
-    tasks = [
-        asyncio.create_task(hold(held, length, done, order)) for length in ("60", "70", "30", "10")
-    ]
-    await run_tasks()
-    assert order == ["60"]  # 30 would fit, but then 70 could wait without end
-    done.set()
-    await asyncio.gather(*tasks)
-    assert order == ["60", "70", "30", "10"]
-
-
-@pytest.mark.parametrize("length", ["", "x", "9" * 30, "٣"])
-async def test_an_unknown_length_takes_room_for_the_largest_body(
-    tmp_path: Path, length: str
-) -> None:
+async def test_a_body_is_refused_at_the_deadline(tmp_path: Path) -> None:
     held = uploads(tmp_path, 100, deadline_seconds=0.001)
-    async with held.accept(request(length=length), "", 100):
-        with pytest.raises(Overloaded):
-            async with held.accept(request(length="1"), "", 100):
-                raise AssertionError
-
-
-async def test_a_body_larger_than_all_room_takes_all_of_it(tmp_path: Path) -> None:
-    async with uploads(tmp_path, 10).accept(request(length="1000"), "", 5000):
-        pass
-
-
-async def test_a_cancelled_waiter_lets_the_next_one_pass(tmp_path: Path) -> None:
-    held, done, order = uploads(tmp_path, 100), asyncio.Event(), list[str | None]()
-    first = asyncio.create_task(hold(held, "90", done, order))
-    await run_tasks()
-    second = asyncio.create_task(hold(held, "80", done, order))
-    third = asyncio.create_task(hold(held, "5", done, order))
-    await run_tasks()
-    assert order == ["90"]
-    second.cancel()
-    await run_tasks()
-    assert order == ["90", "5"]
-    done.set()
-    await asyncio.gather(first, third)
-    async with held.accept(request(length="100"), "", 100):
-        pass
-
-
-@pytest.mark.parametrize("turns", range(4))
-async def test_a_waiter_may_be_cancelled_in_the_moment_of_a_release(
-    tmp_path: Path, turns: int
-) -> None:
-    held, done, order = uploads(tmp_path, 100), asyncio.Event(), list[str | None]()
-    first = asyncio.create_task(hold(held, "100", done, order))
-    await run_tasks()
-    second = asyncio.create_task(hold(held, "100", done, order))
-    await run_tasks()
-    done.set()
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    second.cancel()
-    await asyncio.wait([second])
-    await first
-    async with held.accept(request(length="100"), "", 100):
-        pass
-
-
-async def test_a_waiter_is_refused_at_the_deadline(tmp_path: Path) -> None:
-    held = uploads(tmp_path, 100, deadline_seconds=0.001)
-    async with held.accept(request(length="100"), "", 100):
-        with pytest.raises(Overloaded, match="FRAMEKEEP_API_MAX_INFLIGHT_UPLOAD_BYTES") as caught:
-            async with held.accept(request(length="1"), "", 100):
-                raise AssertionError
+    other = held.disk.open("other")
+    await other.take(90)
+    with pytest.raises(Overloaded, match="FRAMEKEEP_API_MAX_INFLIGHT_UPLOAD_BYTES") as caught:
+        await receive(held, bytes(20))
     assert caught.value.retry_after == 5
-    async with held.accept(request(length="100"), "", 100):
-        pass
+    other.release()
+    await receive(held, bytes(20))
 
 
 @pytest.mark.parametrize("memory", [0, 1000])

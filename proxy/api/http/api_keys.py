@@ -31,8 +31,9 @@ class ApiConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             ge=1_000_000,
             description=(
                 "Bytes of request bodies that one worker holds at the same time: the first 16 MiB "
-                "in memory, more on the disk of the cache. Above it, uploads wait until their "
-                "deadline."
+                "in memory, more on the disk of the cache. They count as they arrive. One key, or "
+                "one address without a key, holds at most half. Above it, uploads wait until "
+                "their deadline."
             ),
         ),
     ] = 2_147_483_648

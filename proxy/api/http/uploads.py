@@ -2,8 +2,8 @@
 
 A few bodies are in memory. More are in files without a name, which the kernel removes with the last
 descriptor, however this process ends. Where the disk fails, requests wait for memory; where its
-``max_bytes`` are in use, they wait for room. They wait with their body unread, so that the client
-keeps it.
+``max_bytes`` are in use, they wait for room, which bodies take as they arrive. They wait with the
+rest of their body unread, so that the client keeps it.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from pathlib import Path
 from starlette.requests import Request
 
 from proxy.api.http.request_body import announced_length, stream_body
+from proxy.api.http.upload_budget import UploadBudget
 from proxy.buffers import Buffer, SharedBuffer, SharedBufferWriter
-from proxy.runtime.byte_budget import ByteBudget
 from proxy.runtime.caller import Caller, Deadline, serving
 
 logger = logging.getLogger("framekeep.api.uploads")
@@ -49,32 +49,29 @@ class Uploads:
         self._folder = folder
         self._deadline_seconds = deadline_seconds
         setting = "uploads (FRAMEKEEP_API_MAX_INFLIGHT_UPLOAD_BYTES)"
-        self._disk = ByteBudget(max_bytes, setting)
-        self.memory = ByteBudget(min(max_memory_bytes, max_bytes), "uploads in memory")
+        self.disk = UploadBudget(max_bytes, setting)
+        self.memory = UploadBudget(min(max_memory_bytes, max_bytes), "uploads in memory")
         self._disk_failed_at = -_DISK_RETRY_SECONDS
 
     @asynccontextmanager
     async def accept(
         self, request: Request, client: str, max_bytes: int
     ) -> AsyncIterator["UploadRoom"]:
-        """Serve a call of a client, with room for a body of up to ``max_bytes``.
-
-        Raises Overloaded if there is no room before the deadline of the call.
-        """
+        """Serve a call of a client that may have a body of up to ``max_bytes``."""
         length = announced_length(request)
         size = max_bytes if length is None else min(length, max_bytes)
+        on_disk = self.disk_works and not self.memory.fits(client, size)
         with serving(Caller(client, Deadline(self._deadline_seconds))):
-            budget = self.memory
-            if not self.memory.try_acquire(size):
-                if time.monotonic() - self._disk_failed_at >= _DISK_RETRY_SECONDS:
-                    budget = self._disk
-                size = await budget.acquire(size)
-            room = UploadRoom(self, size, on_disk=budget is self._disk)
+            room = UploadRoom(self, client, on_disk=on_disk)
             try:
                 yield room
             finally:
-                budget.release(size)
-                self.memory.release(room.moved_bytes)
+                room.release()
+
+    @property
+    def disk_works(self) -> bool:
+        """Whether the disk has not failed a moment ago."""
+        return time.monotonic() - self._disk_failed_at >= _DISK_RETRY_SECONDS
 
     def open_file(self) -> SharedBufferWriter:
         """A file without a name. Raises OSError."""
@@ -87,20 +84,28 @@ class Uploads:
 
 
 class UploadRoom:
-    """Room for the body of one request; ``moved_bytes`` had to move to memory from the disk."""
+    """Room for the body of one request."""
 
-    def __init__(self, uploads: Uploads, size: int, *, on_disk: bool) -> None:
+    def __init__(self, uploads: Uploads, client: str, *, on_disk: bool) -> None:
         self._uploads = uploads
-        self._size = size
-        self._on_disk = on_disk
-        self.moved_bytes = 0
+        self._in_memory = uploads.memory.open(client)
+        self._on_disk = uploads.disk.open(client)
+        self._uses_disk = on_disk
+
+    def release(self) -> None:
+        self._in_memory.release()
+        self._on_disk.release()
 
     async def receive(self, request: Request, max_bytes: int) -> SharedBuffer:
-        """Read the body into the room while it arrives. Raises the errors of `stream_body`."""
+        """Read the body into the room while it arrives.
+
+        Raises the errors of `stream_body`, or Overloaded if there is no room before the deadline.
+        """
         writer = await self._write(None, b"")
         pending = bytearray()
         async for chunk in stream_body(request, max_bytes):
-            if not self._on_disk:
+            writer = await self._make_room(writer, len(chunk))
+            if not self._uses_disk:
                 writer.write(chunk)
                 continue
             pending += chunk
@@ -113,9 +118,23 @@ class UploadRoom:
         """Store what was found in the body."""
         return (await self._write(None, data)).finish()
 
+    async def _make_room(self, writer: SharedBufferWriter, size: int) -> SharedBufferWriter:
+        """Take room for more bytes; what is in memory moves to the disk where memory is short."""
+        if self._uses_disk:
+            await self._on_disk.take(size)
+            return writer
+        if self._in_memory.try_take(size):
+            return writer
+        if not self._uploads.disk_works:
+            await self._in_memory.take(size)
+            return writer
+        await self._on_disk.take(writer.size + size)
+        self._uses_disk = True
+        return await self._write(None, writer.read(writer.size))
+
     async def _write(self, writer: SharedBufferWriter | None, data: Buffer) -> SharedBufferWriter:
         """Write to the file, else to memory; returns the writer to go on with."""
-        if not self._on_disk:
+        if not self._uses_disk:
             writer = writer or SharedBufferWriter()
             if len(data) > _THREAD_BYTES:  # to hash it takes a while
                 await asyncio.to_thread(writer.write, data)
@@ -130,13 +149,20 @@ class UploadRoom:
                 await asyncio.to_thread(writer.write, data)
         except OSError as error:
             self._uploads.report_disk(error)
-            self.moved_bytes += await self._uploads.memory.acquire(self._size)
-            self._on_disk = False
-            in_memory = SharedBufferWriter()
-            in_memory.write(writer.read(size) if writer is not None else b"")
-            in_memory.write(data)
-            return in_memory
+            return await self._move_to_memory(writer, size, data)
         return writer
+
+    async def _move_to_memory(
+        self, writer: SharedBufferWriter | None, size: int, data: Buffer
+    ) -> SharedBufferWriter:
+        """Go on in memory with the first bytes of the writer and the data."""
+        await self._in_memory.take(self._on_disk.held_bytes)
+        self._on_disk.release()
+        self._uses_disk = False
+        in_memory = SharedBufferWriter()
+        in_memory.write(writer.read(size) if writer is not None else b"")
+        in_memory.write(data)
+        return in_memory
 
 
 def _open_unnamed(folder: Path) -> int:
