@@ -145,6 +145,7 @@ def create_app(
         readable_paths=settings.models.readable_dirs(),
         log=settings.log,
         runtime_dir=settings.runtime.directory(),
+        task_seconds=settings.limits.render_wall_timeout_seconds,
     )
     pool = RenderPool(
         render_dir or own_processes.directory,

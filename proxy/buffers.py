@@ -3,6 +3,9 @@
 An original is streamed into anonymous memory (or is a file of the cache) and passed to a render
 process as a descriptor, which maps it: it is never copied through a pipe. The descriptor is closed
 with the last reference to the buffer; many requests may share one buffer.
+
+Nobody who is given a finished buffer can change or shorten it: memory is sealed, and a file is
+handed over with a descriptor that only reads.
 """
 
 import fcntl
@@ -14,6 +17,8 @@ import weakref
 _CHUNK_BYTES = 1 << 20
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+_MEMORY_FLAGS = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -76,10 +81,10 @@ class OutputBuffer:
 
     def __init__(self, size: int) -> None:
         """``size`` is the maximum in bytes; memory is allocated when it is written."""
-        flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-        self.descriptor = os.memfd_create("output", flags)
+        self.descriptor = os.memfd_create("output", _MEMORY_FLAGS)
         self._close = weakref.finalize(self, os.close, self.descriptor)
         os.ftruncate(self.descriptor, size)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
         self.size = size
 
     def seal(self, size: int) -> SharedBuffer:
@@ -116,11 +121,19 @@ class SharedBufferWriter:
     """Writes a new buffer, and hashes the bytes as they come."""
 
     def __init__(self, descriptor: int | None = None) -> None:
-        """Take over a descriptor of an empty file; without one, write in anonymous memory."""
+        """Take over a descriptor of an empty file; without one, write in anonymous memory.
+
+        Raises OSError where the file cannot be opened once more, for reading only.
+        """
+        self._read_only: int | None = None
         if descriptor is None:
-            descriptor = os.memfd_create("original", os.MFD_CLOEXEC)
-        self._descriptor = descriptor
+            self._descriptor = os.memfd_create("original", _MEMORY_FLAGS)
+        else:
+            self._descriptor = descriptor
         self._close = weakref.finalize(self, os.close, self._descriptor)
+        if descriptor is not None:
+            self._read_only = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+            self._close_read_only = weakref.finalize(self, os.close, self._read_only)
         self._sha256 = hashlib.sha256()
         self.size = 0
 
@@ -137,6 +150,11 @@ class SharedBufferWriter:
         return os.pread(self._descriptor, size, 0)
 
     def finish(self) -> SharedBuffer:
-        """The buffer; this object cannot be used afterwards."""
+        """The buffer, which nobody can change; this object cannot be used afterwards."""
+        if self._read_only is not None:
+            self._close()
+            self._close_read_only.detach()
+            return SharedBuffer(self._read_only, self._sha256.hexdigest())
+        fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, _SEALS)
         self._close.detach()
         return SharedBuffer(self._descriptor, self._sha256.hexdigest())

@@ -65,6 +65,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         """Raise ConfigError where a server with these settings would be open or could not work."""
         self.validate_keys()
         self.models.validate()
+        self.render.validate()
         self._validate_aliases()
 
     def _validate_aliases(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from proxy.buffers import SharedBuffer
 from proxy.render.config import RenderConfig
 from proxy.render.manager import RenderProcessManager
 from proxy.render.pool import RenderPool
@@ -27,7 +28,7 @@ async def render_processes(
         max_tasks_per_process=max_tasks,
         max_memory_growth_bytes=max_growth_bytes,
     )
-    async with RenderProcessManager(config, handlers="renderer_tasks") as manager:
+    async with RenderProcessManager(config, handlers="renderer_tasks", task_seconds=600) as manager:
         pool = RenderPool(
             manager.directory,
             process_count=processes,
@@ -35,6 +36,13 @@ async def render_processes(
             wall_seconds=600,
         )
         yield pool, manager
+
+
+def closed_gate() -> SharedBuffer:
+    """A buffer that a test may write to, unlike others: a task waits for its first byte."""
+    descriptor = os.memfd_create("gate", os.MFD_CLOEXEC)
+    os.write(descriptor, bytes(2))
+    return SharedBuffer(descriptor)
 
 
 async def wait_until(condition: Callable[[], object]) -> None:

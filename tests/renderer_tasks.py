@@ -18,7 +18,11 @@ def _sizes(buffers: Sequence[SharedBuffer], argument: int, priority: Priority) -
 
 
 def _wait(buffers: Sequence[SharedBuffer], argument: None, priority: Priority) -> int:
-    """Until the first byte of the buffer, which is shared memory, is no longer 0."""
+    """Until the first byte of the buffer, which is shared memory, is no longer 0.
+
+    Sets the second one when it begins.
+    """
+    os.pwrite(buffers[0].descriptor, b"\1", 1)
     shared = memoryview(buffers[0].view())
     while not shared[0]:
         pass

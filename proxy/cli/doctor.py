@@ -3,7 +3,6 @@
 The exit status is 1 where `framekeep serve` would not start.
 """
 
-import asyncio
 import os
 import re
 import shutil
@@ -12,17 +11,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 
-from msgspec import structs
-
-from proxy.cli.startup_checks import CheckResult, run_startup_checks
+from proxy.cli.startup_checks import CheckResult, check_sandbox, run_startup_checks
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, ProxyError
 from proxy.imaging.advisories import library_versions, vulnerabilities
 from proxy.library import Framekeep
-from proxy.render.manager import RenderProcessManager
-from proxy.render.pool import RenderPool
-from proxy.render.process import PING
-from proxy.smartcrop.registry import detector_imports
 
 EXAMPLES = """\
 example:
@@ -76,7 +69,8 @@ def run_checks(environment: Mapping[str, str]) -> Iterator[CheckResult]:
     if not failed:  # else the server does not get so far
         yield _check_disk(settings)
         yield _check_access(settings)
-        yield _check_sandbox(settings)
+        if not settings.render.require_sandbox:  # else it was one of the checks before the start
+            yield check_sandbox(settings)
 
 
 def check_versions(
@@ -152,42 +146,6 @@ def _check_disk(settings: Settings) -> CheckResult:
             "free some space, or lower FRAMEKEEP_CACHE_MAX_RESULT_BYTES",
         )
     return CheckResult("ok", "disk", f"{existing} has {free:,} bytes free")
-
-
-def _check_sandbox(settings: Settings) -> CheckResult:
-    try:
-        guards = asyncio.run(_sandbox_guards(settings))
-    except ProxyError as error:
-        return CheckResult(
-            "bad", "sandbox", f"no render process starts: {error}", "see its output above"
-        )
-    if not guards:
-        return CheckResult(
-            "note", "sandbox", "turned off", "unset FRAMEKEEP_RENDER_SANDBOX to turn it on"
-        )
-    missing = [f"{name} ({state})" for name, state in guards.items() if state != "on"]
-    if missing:
-        return CheckResult(
-            "note",
-            "sandbox",
-            f"render processes run without {', '.join(missing)}",
-            "use a newer kernel, or a container profile that allows these system calls",
-        )
-    return CheckResult("ok", "sandbox", ", ".join(guards))
-
-
-async def _sandbox_guards(settings: Settings) -> Mapping[str, str]:
-    """Start a render process as the server does, and request its guards."""
-    models = settings.models
-    manager = RenderProcessManager(
-        structs.replace(settings.render, processes=1),
-        preload=detector_imports(models),
-        readable_paths=models.readable_dirs(),
-        runtime_dir=settings.runtime.directory(),
-    )
-    async with manager:
-        pool = RenderPool(manager.directory)
-        return (await pool.run(PING, None)).sandbox_guards
 
 
 def _check_networks(settings: Settings) -> CheckResult:

@@ -73,6 +73,7 @@ def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> 
         readable_paths=models.readable_dirs(),
         log=settings.log,
         runtime_dir=settings.runtime.directory(),
+        task_seconds=settings.limits.render_wall_timeout_seconds,
     )
     show = partial(_print_dev_links, exposure) if args.dev else _print_address
     return serve(

@@ -4,27 +4,33 @@ Each check raises ConfigError with a sentence for the operator. To add one, writ
 line to `STARTUP_CHECKS`. None of them opens a connection.
 """
 
+import asyncio
 import os
 import resource
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from proxy.app import create_app, open_dialects, open_tracing
 from proxy.cache.cdn import open_cdns
 from proxy.cache.factory import open_cache
 from proxy.config import Settings
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, ProxyError
 from proxy.render.ipc import socket_path
+from proxy.render.manager import RenderProcessManager
+from proxy.render.pool import RenderPool
+from proxy.render.process import PING
+from proxy.render.sandbox import missing_guards
 from proxy.render.scheduling import PRIORITIES
 from proxy.runtime.private_folder import check_private_folder
 from proxy.server.connection_limit import RESERVED_DESCRIPTORS, connections_within
 from proxy.smartcrop.detector import SubjectDetector
+from proxy.smartcrop.registry import detector_imports
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.router import SourceRouter
@@ -53,6 +59,52 @@ def run_startup_checks(settings: Settings) -> Iterator[CheckResult]:
             create_app(settings)
         except ConfigError as error:
             yield CheckResult("bad", "app", str(error))
+            return
+        if settings.render.require_sandbox:
+            yield check_sandbox(settings)
+
+
+def check_sandbox(settings: Settings) -> CheckResult:
+    """Start a render process as the server does, and tell which guards it has."""
+    try:
+        guards = asyncio.run(_sandbox_guards(settings))
+    except ProxyError as error:
+        return CheckResult(
+            "bad", "sandbox", f"no render process starts: {error}", "see its output above"
+        )
+    if not guards:
+        return CheckResult(
+            "note", "sandbox", "turned off", "unset FRAMEKEEP_RENDER_SANDBOX to turn it on"
+        )
+    advice = "use a newer kernel, or a container profile that allows these system calls"
+    if lacking := missing_guards(guards):
+        if settings.render.require_sandbox:
+            message = f"FRAMEKEEP_RENDER_REQUIRE_SANDBOX is true, and this system lacks {lacking}"
+            return CheckResult("bad", "sandbox", message, advice)
+        message = f"render processes run without {lacking}"
+        return CheckResult("note", "sandbox", message, advice)
+    lacking = ", ".join(f"{name} ({state})" for name, state in guards.items() if state != "on")
+    if lacking:
+        return CheckResult(
+            "ok",
+            "sandbox",
+            f"complete, but without {lacking}: names and sizes of other files can be found out",
+            "allow user namespaces, where you can",
+        )
+    return CheckResult("ok", "sandbox", ", ".join(guards))
+
+
+async def _sandbox_guards(settings: Settings) -> Mapping[str, str]:
+    models = settings.models
+    manager = RenderProcessManager(
+        structs.replace(settings.render, processes=1, require_sandbox=False),
+        preload=detector_imports(models),
+        readable_paths=models.readable_dirs(),
+        runtime_dir=settings.runtime.directory(),
+    )
+    async with manager:
+        pool = RenderPool(manager.directory)
+        return (await pool.run(PING, None)).sandbox_guards
 
 
 def _check_connections(settings: Settings) -> CheckResult:

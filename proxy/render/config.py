@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from proxy.errors import ConfigError
+
 
 class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
     """The render processes of this machine, and the queue in front of them."""
@@ -69,6 +71,24 @@ class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
             )
         ),
     ] = True
+
+    require_sandbox: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Do not start, and render nothing, where a guard of the sandbox is missing, for "
+                "example on a kernel without Landlock. Without this, `/health/ready` and "
+                "`framekeep doctor` say what is missing."
+            )
+        ),
+    ] = False
+
+    def validate(self) -> None:
+        """Raise ConfigError where settings contradict each other."""
+        if self.require_sandbox and not self.sandbox:
+            raise ConfigError(
+                "FRAMEKEEP_RENDER_REQUIRE_SANDBOX is true, and FRAMEKEEP_RENDER_SANDBOX is false"
+            )
 
     @property
     def process_count(self) -> int:

@@ -1,9 +1,11 @@
-"""The fork server, ``python -m proxy.render.fork_server``: imports once, forks render processes.
+"""The fork server, ``python -m proxy.render.fork_server``: it forks render processes.
 
 Render processes start clean: this process was started by exec, has one thread, and does nothing but
-import and fork. What it hands on is code, which they share, and sockets. It ends when its owner
-closes the pipe or dies in whatever way. Then the pipe to the render processes closes, and each of
-them ends after the task that it is running.
+import, fork and hand over tasks (`proxy.render.dispatcher`). What they get is code, which they
+share, and one connection at a time: they never have the sockets at which tasks wait.
+
+It ends when its owner closes the pipe or dies in whatever way. Then each render process ends after
+the task that it is running, and none lives longer than this process.
 
 Signals are left to the owner: a service manager that sends SIGTERM to every process of a service
 must not end renders that HTTP workers are still waiting for.
@@ -20,15 +22,25 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
+from proxy.render import sandbox
 from proxy.render.config import RenderConfig
-from proxy.render.ipc import COMPONENT, REPLACED, handlers_by_name
-from proxy.render.process import EXIT_CALLER_GONE, EXIT_RECYCLED, RenderProcess
-from proxy.render.scheduling import PRIORITIES
+from proxy.render.dispatcher import Dispatcher, ProcessHandle
+from proxy.render.ipc import COMPONENT, REPLACED, SANDBOX, handlers_by_name
+from proxy.render.libc import deny_inspection
+from proxy.render.process import (
+    EXIT_CALLER_GONE,
+    EXIT_RECYCLED,
+    EXIT_SANDBOX_INCOMPLETE,
+    RenderProcess,
+)
+from proxy.render.root_filesystem import RootFilesystem
+from proxy.render.scheduling import PRIORITIES, priorities_for_slot
 from proxy.runtime.components import OK, ComponentStatus, StatusFile
 from proxy.telemetry.config import LogConfig
 from proxy.telemetry.logging import configure
@@ -40,6 +52,9 @@ _SHORT_LIFE_SECONDS = 1.0
 
 _MIN_BACKOFF_SECONDS = 0.05
 _MAX_BACKOFF_SECONDS = 2.0
+
+_IDLE_EXIT_SECONDS = 5.0
+"""For a process without a task to exit when the server ends."""
 
 _EXPECTED_EXITS = {
     EXIT_RECYCLED: "recycled",
@@ -54,29 +69,29 @@ class ForkServer:
         self,
         process_count: int,
         owner_pipe: int,
-        run_process: Callable[[int, int], NoReturn],
+        run_process: Callable[[int, socket.socket], NoReturn],
+        dispatcher: Dispatcher,
         *,
-        status_file: StatusFile,
+        directory: Path,
     ) -> None:
         """Keep ``process_count`` processes running until the owner closes ``owner_pipe``.
 
-        ``run_process`` is called in each of them, with its slot and a descriptor that becomes
-        readable when this fork server has ended. How many are missing is reported in
-        ``status_file``.
+        ``run_process`` is called in each of them, with its slot and its socket to this process. How
+        many are missing, and what their sandbox lacks, is reported in ``directory``.
         """
         self._process_count = process_count
-        self._status_file = status_file
-        self._reported: ComponentStatus | None = None
-        self._failure = ""
-        """Why the last process was lost, or could not be forked."""
         self._owner_pipe = owner_pipe
         self._run_process = run_process
-        self._children: dict[int, tuple[int, float]] = {}
-        """The slot and the start time by pid."""
+        self._dispatcher = dispatcher
+        self._status_files = {name: StatusFile(directory, name) for name in (COMPONENT, SANDBOX)}
+        self._reported: dict[str, ComponentStatus] = {}
+        self._failure = ""
+        """Why the last process was lost, or could not be forked."""
+        self._processes: dict[int, ProcessHandle] = {}
+        """By pid."""
         self._start_at = dict.fromkeys(range(process_count), 0.0)
         """When to start a process in each empty slot."""
         self._backoff = 0.0
-        self._life_read, self._life_write = os.pipe()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -87,7 +102,7 @@ class ForkServer:
             signal.signal(ignored, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        poll = select.poll()
+        poll = self._dispatcher.poll
         poll.register(self._wake_read, select.POLLIN)
         poll.register(self._owner_pipe, select.POLLIN)
         while True:
@@ -96,25 +111,37 @@ class ForkServer:
             ready = dict(poll.poll(self._poll_timeout()))
             if self._owner_pipe in ready:
                 break
+            self._dispatcher.read_messages(ready)
+            self._dispatcher.dispatch()
+            self._dispatcher.kill_overdue()
             if self._wake_read in ready:
-                os.read(self._wake_read, 4096)
-            self._reap()
-        os.close(self._life_write)
-        while self._children:
-            del self._children[os.wait()[0]]
+                self._reap()
+        self._end_processes()
         return os.read(self._owner_pipe, 1) != REPLACED
 
+    def _end_processes(self) -> None:
+        """Let each process finish the task that it has, no longer than a task may take."""
+        self._dispatcher.stop(_IDLE_EXIT_SECONDS)
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        self._reap()
+        while self._processes:
+            poll.poll(self._dispatcher.poll_timeout())
+            self._dispatcher.kill_overdue()
+            self._reap()
+
     def _poll_timeout(self) -> float | None:
-        """Milliseconds until the next start is due; None when no slot is empty."""
-        if not self._start_at:
-            return None
-        return max(0.0, min(self._start_at.values()) - time.monotonic()) * 1000
+        """Milliseconds until the next start or kill is due; None where none is."""
+        timeouts = [] if (kill := self._dispatcher.poll_timeout()) is None else [kill]
+        if self._start_at:
+            timeouts.append(max(0.0, min(self._start_at.values()) - time.monotonic()) * 1000)
+        return min(timeouts, default=None)
 
     def _start_due_processes(self) -> None:
         now = time.monotonic()
         for slot in [slot for slot, at in self._start_at.items() if at <= now]:
             try:
-                pid = os.fork()
+                process = self._fork(slot, now)
             except OSError as error:  # too many processes, or no memory, at this moment
                 delay = self._next_delay() or self._next_delay()
                 self._failure = f"a render process cannot be forked: {error.strerror}"
@@ -122,54 +149,88 @@ class ForkServer:
                 self._start_at[slot] = now + delay
                 continue
             del self._start_at[slot]
+            self._processes[process.pid] = process
+            self._dispatcher.add(process)
+
+    def _fork(self, slot: int, now: float) -> ProcessHandle:
+        """Raises OSError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                raise
             if not pid:
-                self._run_child(slot)
-            self._children[pid] = (slot, now)
+                ours.close()
+                self._run_child(slot, theirs)
+        priorities = priorities_for_slot(slot, self._process_count)
+        return ProcessHandle(pid, slot, ours, priorities, started_at=now)
 
     def _report_status(self) -> None:
         missing = len(self._start_at)
-        if not missing:
-            status = OK
-        else:
+        status = OK
+        if missing:
             text = f"{missing} of {self._process_count} render processes missing: {self._failure}"
-            status = ComponentStatus("degraded" if self._children else "down", text)
-        if status == self._reported:
+            status = ComponentStatus("degraded" if self._processes else "down", text)
+        self._report(COMPONENT, status)
+        guards = next((one.guards for one in self._processes.values() if one.guards), None)
+        if guards is not None:
+            lacking = sandbox.missing_guards(guards)
+            text = f"render processes run without {lacking}"
+            self._report(SANDBOX, ComponentStatus("degraded", text) if lacking else OK)
+
+    def _report(self, component: str, status: ComponentStatus) -> None:
+        if status == self._reported.get(component):
             return
         try:
-            self._status_file.write(status)
+            self._status_files[component].write(status)
         except OSError as error:
-            logger.warning("status of render processes not reported: %s", error)
-        self._reported = status
+            logger.warning("status of %s not reported: %s", component, error)
+        self._reported[component] = status
+        if component == SANDBOX and status != OK:
+            logger.warning("%s", status.detail)
 
-    def _run_child(self, slot: int) -> NoReturn:
+    def _run_child(self, slot: int, control: socket.socket) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for descriptor in (
-                self._life_write,
-                self._owner_pipe,
-                self._wake_read,
-                self._wake_write,
-            ):
+            for descriptor in (self._owner_pipe, self._wake_read, self._wake_write):
                 os.close(descriptor)
-            self._run_process(slot, self._life_read)
+            self._dispatcher.close()
+            self._run_process(slot, control)
+        except BrokenPipeError:
+            pass  # this server has ended meanwhile
         except BaseException:
             logger.exception("render process failed to start")
         finally:
             os._exit(1)
 
     def _reap(self) -> None:
-        while self._children:
+        with suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+        while self._processes:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            slot, started_at = self._children.pop(pid)
+            process = self._processes.pop(pid)
+            self._dispatcher.remove(process)
             now = time.monotonic()
-            self._start_at[slot] = now + self._restart_delay(pid, status, now - started_at)
+            delay = self._restart_delay(process, status, now - process.started_at)
+            self._start_at[process.slot] = now + delay
 
-    def _restart_delay(self, pid: int, status: int, lifetime: float) -> float:
+    def _restart_delay(self, process: ProcessHandle, status: int, lifetime: float) -> float:
         """Log why a process ended; the seconds to wait before its slot gets another."""
-        code = os.waitstatus_to_exitcode(status)
+        code, pid = os.waitstatus_to_exitcode(status), process.pid
+        if process.killed_for:
+            logger.warning("render process %d killed: %s", pid, process.killed_for)
+            self._backoff = 0.0
+            return 0.0
+        if code == EXIT_SANDBOX_INCOMPLETE:
+            lacking = sandbox.missing_guards(process.guards or {})
+            self._failure = f"FRAMEKEEP_RENDER_REQUIRE_SANDBOX: missing {lacking}"
+            logger.error("render process %d ended: %s", pid, self._failure)
+            return _MAX_BACKOFF_SECONDS
         if code in _EXPECTED_EXITS:
             logger.info("render process %d %s", pid, _EXPECTED_EXITS[code])
             self._backoff = 0.0
@@ -196,6 +257,7 @@ def main() -> None:
     parser.add_argument("--owner-pipe", required=True, type=int, help="descriptor; closed: end")
     parser.add_argument("--listeners", required=True, help="descriptors, one for each priority")
     parser.add_argument("--directory", required=True, help="folder to remove at the end")
+    parser.add_argument("--task-seconds", required=True, type=float, help="limit of each task")
     parser.add_argument("--preload", nargs="*", default=[], help="modules to import")
     parser.add_argument("--readable-paths", nargs="*", default=[], help="for the sandbox")
     options = parser.parse_args()
@@ -208,27 +270,44 @@ def main() -> None:
         priority: socket.socket(fileno=int(descriptor))
         for priority, descriptor in zip(PRIORITIES, options.listeners.split(","), strict=True)
     }
+    set_autogroup_nice(config.nice)
+    root: RootFilesystem | str = "the sandbox is turned off"
+    if config.sandbox:
+        root = sandbox.make_root(options.readable_paths, Path(options.directory))
+        deny_inspection()
     gc.freeze()  # keeps these objects shared: the collectors of render processes skip them
 
-    def run_process(slot: int, fork_server_pipe: int) -> NoReturn:
+    def run_process(slot: int, control: socket.socket) -> NoReturn:
         RenderProcess(
             slot,
-            listeners,
-            fork_server_pipe,
+            control,
             handlers=handlers,
             config=config,
             readable_paths=options.readable_paths,
+            root=root,
         ).run()
 
     fork_server = ForkServer(
         config.process_count,
         options.owner_pipe,
         run_process,
-        status_file=StatusFile(Path(options.directory), COMPONENT),
+        Dispatcher(listeners, task_seconds=options.task_seconds),
+        directory=Path(options.directory),
     )
     if fork_server.run():
         # The owner removes it too, unless it was killed.
         shutil.rmtree(options.directory, ignore_errors=True)
+
+
+def set_autogroup_nice(nice: int) -> None:
+    """Let HTTP workers go first where both want a core.
+
+    With autogroups (the default outside of containers) the kernel shares cores between sessions
+    first, and a nice value counts only inside its own session. This process has a session of its
+    own: the autogroup gets the value that each render process gets.
+    """
+    with suppress(OSError):  # no autogroups here
+        Path("/proc/self/autogroup").write_text(str(nice), "ascii")
 
 
 if __name__ == "__main__":

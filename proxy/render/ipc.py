@@ -2,20 +2,28 @@
 
 One connection carries one task. The worker sends a message, with file descriptors of the buffers
 beside it, and reads replies until one ends the task. It cancels the task by closing the connection.
+The fork server accepts the connection and hands it to an idle render process:
 
-    worker    length, message ───────────────────▶ render process    (descriptors: first byte)
-    worker    ◀───── STARTED, DONE | FAILED | TOO_EXPENSIVE
-    worker    ◀───── STARTED, the byte OUT_OF_CPU_TIME
+    worker    length, message ─▶ socket                              (descriptors: first byte)
+    worker    ◀───── STARTED ─── fork server, connection ─▶ render process
+    worker    ◀───── DONE | FAILED | TOO_EXPENSIVE ──────── render process
+    worker    ◀───── the byte OUT_OF_CPU_TIME ───────────── render process
+              fork server ◀───── IDLE ───────────────────── render process
 
-The message is trusted. The reply is not, because the render process has read an untrusted file:
-it is decoded as plain data only, a result of the declared type or an error class of `proxy.errors`.
+What a worker and the fork server say is trusted. What a render process says is not, because it has
+read an untrusted file: it is decoded as plain data only, a result of the declared type or an error
+class of `proxy.errors`, and then checked against what was asked (`proxy.render.reply_checks`).
 """
 
+import os
+import select
 import signal
 import socket
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -25,7 +33,13 @@ from msgspec import Struct
 
 from proxy import errors
 from proxy.buffers import Buffer, SharedBuffer
-from proxy.render.scheduling import Priority
+from proxy.render.reply_checks import (
+    ERRORS,
+    MAX_DETAIL_CHARS,
+    MAX_MESSAGE_CHARS,
+    check_error,
+)
+from proxy.render.scheduling import PRIORITIES, Priority
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """Plans are bounded far below this; it bounds what a render process reads in any case."""
@@ -41,13 +55,21 @@ class TooExpensive(Exception):
     """Raised by an interactive task that found out that it belongs among the expensive ones."""
 
 
+def _accept_any(argument: object, result: object) -> None:
+    """Check nothing."""
+
+
 @dataclass(frozen=True)
 class TaskType(Generic[Argument, Result]):
-    """A task that render processes can run: its name, and the types that travel."""
+    """A task that render processes can run: its name, and the types that travel.
+
+    ``check`` raises ValueError for a result that cannot be that of the argument.
+    """
 
     name: str
     argument: type[Argument]
     result: type[Result]
+    check: Callable[[Argument, Result], None] = field(default=_accept_any, kw_only=True)
 
 
 TaskFunction = Callable[[Sequence[SharedBuffer], Argument, Priority], Result]
@@ -67,7 +89,7 @@ class TaskHandler(TaskType[Argument, Result]):
     def for_task(
         cls, task: TaskType[Argument, Result], function: TaskFunction[Argument, Result]
     ) -> "TaskHandler[Argument, Result]":
-        return cls(task.name, task.argument, task.result, function)
+        return cls(task.name, task.argument, task.result, function, check=task.check)
 
 
 def handlers_by_name(
@@ -91,7 +113,7 @@ class TaskMessage(Struct, frozen=True, array_like=True):
 
 class ReplyType(IntEnum):
     STARTED = 1
-    """The payload is a `TIMESTAMP`: when the task started, by the system's monotonic clock."""
+    """The payload is a `STARTED`: from the fork server, which chose the process."""
 
     DONE = 2
     FAILED = 3
@@ -106,12 +128,19 @@ The interpreter's signal handler itself sends the number of the signal, inside a
 COMPONENT = "render_processes"
 """The name of the render processes in readiness and metrics."""
 
+SANDBOX = "sandbox"
+"""The name of what their sandbox lacks, likewise."""
+
 REPLACED = b"r"
 """Tells a fork server that another one has taken its place: it must not remove the sockets."""
 
 LENGTH = struct.Struct("!I")
 REPLY_HEADER = struct.Struct("!BQ")
-TIMESTAMP = struct.Struct("!d")
+STARTED = struct.Struct("!dI")
+"""When the task started, by the system's monotonic clock, and the pid of its process."""
+
+IDLE = b"i"
+"""What a render process tells the fork server when it can take a task."""
 
 
 def socket_path(directory: Path, priority: Priority) -> str:
@@ -125,20 +154,81 @@ def send_task(connection: socket.socket, message: bytes, descriptors: Sequence[i
     return data[socket.send_fds(connection, [data], descriptors) :]
 
 
-def receive_task(connection: socket.socket) -> tuple[TaskMessage, list[SharedBuffer]]:
-    """Receive a task and its buffers.
+def hand_over(control: socket.socket, connection: socket.socket, priority: Priority) -> None:
+    """Give a render process the connection of its next task. Raises OSError."""
+    # Not waiting is a property of the open socket, which the process then shares.
+    connection.setblocking(False)
+    socket.send_fds(control, [bytes((PRIORITIES.index(priority),))], [connection.fileno()])
+
+
+def receive_connection(control: socket.socket) -> tuple[socket.socket, Priority] | None:
+    """Wait for the connection of the next task; None when the fork server has ended."""
+    data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+    if not data or not descriptors:
+        return None
+    # It does not block; with the type given, nothing has to be asked of or told to the kernel.
+    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+    connection = socket.socket(socket.AF_UNIX, kind, 0, fileno=descriptors[0])
+    return connection, PRIORITIES[data[0]]
+
+
+def receive_task(
+    connection: socket.socket, timeout_seconds: float
+) -> tuple[TaskMessage, list[SharedBuffer]]:
+    """Receive a task and its buffers from a connection that does not block.
 
     Raises OSError, also for a connection that was closed early, and `DECODE_ERRORS`.
     """
+    until = time.monotonic() + timeout_seconds
+    _wait_for(connection, select.POLLIN, until)
     chunk, descriptors, _, _ = socket.recv_fds(connection, 65536, MAX_DESCRIPTORS)
     buffers = [SharedBuffer(descriptor) for descriptor in descriptors]
     data = bytearray(chunk)
     while len(data) < LENGTH.size or len(data) < LENGTH.size + LENGTH.unpack_from(data)[0]:
+        _wait_for(connection, select.POLLIN, until)
         chunk = connection.recv(65536)
         if not chunk or len(data) > MAX_MESSAGE_BYTES:
             raise ConnectionResetError("connection closed before the task message was complete")
         data += chunk
     return msgspec.msgpack.decode(memoryview(data)[LENGTH.size :], type=TaskMessage), buffers
+
+
+def send_reply(connection: socket.socket, reply: bytes, timeout_seconds: float) -> None:
+    """Send a reply to a worker that reads it in time. Raises OSError."""
+    until = time.monotonic() + timeout_seconds
+    rest = memoryview(reply)
+    while rest:
+        try:
+            rest = rest[connection.send(rest) :]
+        except BlockingIOError:
+            _wait_for(connection, select.POLLOUT, until)
+
+
+def _wait_for(connection: socket.socket, event: int, until: float) -> None:
+    """Wait until this can be done with the connection. Raises TimeoutError."""
+    poll = select.poll()
+    poll.register(connection, event)
+    if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+        raise TimeoutError("the other end of the connection took too long")
+
+
+@contextmanager
+def open_process(pid: int) -> Iterator[Callable[[], None]]:
+    """Within the block, a function that kills this process, even if its pid has another by then."""
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:  # it has ended
+        yield lambda: None
+        return
+
+    def kill() -> None:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+
+    try:
+        yield kill
+    finally:
+        os.close(process)
 
 
 def encode_reply(reply_type: ReplyType, payload: bytes = b"") -> bytes:
@@ -151,24 +241,41 @@ class EncodedError(Struct, frozen=True, array_like=True):
     name: str
     message: str
     detail: str
-    attributes: dict[str, str | int | float | bool | None]
+    operation: int | None
+    field: str | None
 
 
 def encode_error(error: errors.ProxyError) -> bytes:
-    attributes = {name: value for name, value in vars(error).items() if name != "detail"}
+    """Encode an error of `reply_checks.ERRORS`; another one becomes a RenderFailed."""
+    if not isinstance(error, ERRORS):
+        detail = f"{type(error).__name__}: {error} ({error.detail})"
+        error = errors.RenderFailed("the image could not be rendered", detail=detail)
+    message = " ".join(str(error).split())[:MAX_MESSAGE_CHARS]
+    operation, field = None, None
+    if isinstance(error, errors.InvalidOperation):
+        operation, field = error.operation, error.field
+    detail = error.detail[:MAX_DETAIL_CHARS]
     return msgspec.msgpack.encode(
-        EncodedError(type(error).__name__, str(error), error.detail, attributes)
+        EncodedError(type(error).__name__, message, detail, operation, field)
     )
 
 
 def decode_error(payload: Buffer) -> errors.ProxyError:
-    """The error that was encoded; only classes of `proxy.errors` are ever instantiated.
+    """The error that was encoded; only classes of `reply_checks.ERRORS` are ever instantiated.
 
     Raises `DECODE_ERRORS`, TypeError and ValueError for a payload that `encode_error` cannot have
     made.
     """
     encoded = msgspec.msgpack.decode(payload, type=EncodedError)
     error_class = getattr(errors, encoded.name, None)
-    if not (isinstance(error_class, type) and issubclass(error_class, errors.ProxyError)):
-        raise TypeError(f"{encoded.name!r} is not an error class of proxy.errors")
-    return error_class(encoded.message, detail=encoded.detail, **encoded.attributes)
+    if not (isinstance(error_class, type) and issubclass(error_class, ERRORS)):
+        raise TypeError(f"unexpected reply: an error {encoded.name[:100]!r}")
+    check_error(encoded.name, encoded.message, encoded.detail, encoded.field)
+    if issubclass(error_class, errors.InvalidOperation):
+        return error_class(
+            encoded.message,
+            operation=encoded.operation,
+            field=encoded.field,
+            detail=encoded.detail,
+        )
+    return error_class(encoded.message, detail=encoded.detail)

@@ -26,6 +26,7 @@ import msgspec
 from proxy.render.child_process import wait_exit
 from proxy.render.config import RenderConfig
 from proxy.render.ipc import COMPONENT, REPLACED, socket_path
+from proxy.render.libc import deny_inspection
 from proxy.render.scheduling import PRIORITIES
 from proxy.runtime.background import BackgroundTasks, TaskFailed, describe
 from proxy.runtime.components import ComponentStatus, StatusFile
@@ -66,18 +67,21 @@ class RenderProcessManager:
         readable_paths: Sequence[str] = (),
         log: LogConfig | None = None,
         runtime_dir: Path | None = None,
+        task_seconds: float = 60.0,
     ) -> None:
         """``handlers`` names the module whose ``HANDLERS`` run the tasks.
 
         The sandbox of render processes allows neither imports nor reads later on, so both are
         declared here: ``preload`` are modules to import before the fork, ``readable_paths`` are
         files and folders such as those of models. ``runtime_dir`` is where the folder of sockets is
-        made; by default that is the temporary directory of the system.
+        made; by default that is the temporary directory of the system. A process is killed when it
+        has had a task for longer than ``task_seconds``, whatever the task's own limit is.
         """
         self._config = config
         self._handlers = handlers
         self._preload = preload
         self._readable_paths = readable_paths
+        self._task_seconds = task_seconds
         self._log_config = log or LogConfig()
         self._listeners: list[socket.socket] = []
         self._background = BackgroundTasks(on_change=self._report_status)
@@ -114,6 +118,8 @@ class RenderProcessManager:
 
         A fork server that cannot be started now is started later.
         """
+        if self._config.sandbox:
+            deny_inspection()  # render processes are of the same user
         self.directory.mkdir(mode=0o700)
         for priority in PRIORITIES:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -179,6 +185,7 @@ class RenderProcessManager:
             f"--owner-pipe={read_end}",
             f"--listeners={','.join(map(str, listeners))}",
             f"--directory={self.directory}",
+            f"--task-seconds={self._task_seconds}",
             "--preload",
             *self._preload,
             "--readable-paths",

@@ -1,44 +1,50 @@
 """The render processes as an HTTP worker sees them: a fair queue, then a hard deadline.
 
-The render processes belong to the machine and are shared by its workers. All of them accept on the
-same sockets, one for each priority, so that the kernel hands each task to an idle process. Buffers
-travel as file descriptors and are mapped there: their bytes are never copied.
+The render processes belong to the machine and are shared by its workers. Tasks wait at sockets, one
+for each priority, and the fork server hands each to an idle process. Buffers travel as file
+descriptors and are mapped there: their bytes are never copied.
 
 What can go wrong:
 
 1. A task that cannot be finished before the deadline of its caller raises Overloaded immediately.
 2. A task that has used up its CPU time, or took too long, is stopped inside any call:
    DeadlineExceeded.
-3. A process that dies earlier costs one more try; the second death is RenderFailed.
+3. A process that dies earlier costs one more try; the second death is RenderFailed. A process whose
+   reply cannot be that of its task is killed, which counts as a death.
 4. A caller that is cancelled leaves the queue, or closes its connection, which ends the task soon
    after.
 5. A client whose tasks end like 2 and 3 again and again is served when nothing else waits.
 """
 
 import asyncio
+import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic
 
 import msgspec
 
 from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.compat.msgspec import DECODE_ERRORS
-from proxy.errors import DeadlineExceeded, Overloaded, RenderFailed
+from proxy.errors import DeadlineExceeded, Overloaded, ProxyError, RenderFailed
 from proxy.render.admission import Admission, Place
 from proxy.render.ipc import (
     OUT_OF_CPU_TIME,
     REPLY_HEADER,
-    TIMESTAMP,
+    STARTED,
     Argument,
     ReplyType,
     Result,
     TaskMessage,
     TaskType,
+    TooExpensive,
     decode_error,
+    open_process,
     send_task,
     socket_path,
 )
@@ -46,18 +52,49 @@ from proxy.render.scheduling import PRIORITIES, FailureTracker, Priority
 from proxy.runtime.caller import Caller, current_caller
 from proxy.telemetry.request_context import stage
 
+logger = logging.getLogger("framekeep.render.pool")
+
 _DEADLINE_GRACE_SECONDS = 5.0
 """Time after the deadline in which a process that neither replies nor dies is waited for."""
 
 _MAX_TRIES = 2
 
 
+_MAX_DECODED_IN_LOOP_BYTES = 65_536
+"""A smaller reply is decoded and checked faster than it is handed to a thread."""
+
+
 class _ProcessDied(Exception):
-    """The render process was gone before it had replied."""
+    """The render process was gone before it had replied, or had to be killed."""
+
+
+class _InvalidReply(Exception):
+    """The render process sent what is no reply."""
 
 
 class _CpuTimeUsedUp(Exception):
     """The task has used up its CPU time."""
+
+
+@dataclass(frozen=True)
+class _Work(Generic[Argument, Result]):
+    """A task with its argument, and what is sent of it."""
+
+    task: TaskType[Argument, Result]
+    argument: Argument
+    message: bytes
+    buffers: Sequence[SharedBuffer | OutputBuffer]
+    cpu_seconds: float
+
+    def decode(self, reply: ReplyType, payload: bytearray) -> Result | ProxyError:
+        """Raises `DECODE_ERRORS`, TypeError and ValueError for what no task of this type replies."""
+        if reply is ReplyType.FAILED:
+            return decode_error(payload)
+        if reply is not ReplyType.DONE:
+            raise ValueError(f"unexpected reply: {reply.name}")
+        result = msgspec.msgpack.decode(payload, type=self.task.result)
+        self.task.check(self.argument, result)
+        return result
 
 
 class RenderPool:
@@ -124,54 +161,45 @@ class RenderPool:
                 msgspec.Raw(msgspec.msgpack.encode(argument)),
             )
         )
-        reply, payload = await self._run_with_retry(message, buffers, priority, cpu_seconds)
-        if reply is ReplyType.TOO_EXPENSIVE:
-            self.outcomes["expensive"] += 1
-            reply, payload = await self._run_with_retry(message, buffers, "expensive", cpu_seconds)
+        work = _Work(task, argument, message, buffers, cpu_seconds)
         try:
-            if reply is ReplyType.DONE:
-                result = msgspec.msgpack.decode(payload, type=task.result)
-                self.outcomes["done"] += 1
-                return result
-            error = decode_error(payload)
-        except (*DECODE_ERRORS, TypeError, ValueError) as invalid:
-            raise self._failure(f"invalid reply from a render process: {invalid}") from invalid
-        self.outcomes["failed"] += 1
-        raise error
+            result = await self._run_with_retry(work, priority)
+        except TooExpensive:
+            self.outcomes["expensive"] += 1
+            result = await self._run_with_retry(work, "expensive")
+        if isinstance(result, ProxyError):
+            self.outcomes["failed"] += 1
+            raise result
+        self.outcomes["done"] += 1
+        return result
 
     async def _run_with_retry(
-        self,
-        message: bytes,
-        buffers: Sequence[SharedBuffer | OutputBuffer],
-        priority: Priority,
-        cpu_seconds: float,
-    ) -> tuple[ReplyType, bytearray]:
+        self, work: "_Work[Argument, Result]", priority: Priority
+    ) -> Result | ProxyError:
+        """Raises TooExpensive, CapacityError."""
         caller = current_caller()
         if self._failures.is_penalized(caller.client):
             priority = "background"
+        reason = ""
         with self._admission.place(priority, caller) as place:
             for _ in range(_MAX_TRIES):
                 try:
-                    return await self._run_once(message, buffers, priority, cpu_seconds, place)
-                except _ProcessDied:
+                    return await self._run_once(work, priority, place)
+                except _ProcessDied as error:
                     self.outcomes["crashed"] += 1
+                    reason = f": {error}" if str(error) else ""
                 except asyncio.CancelledError:
                     self.outcomes["cancelled"] += 1
                     raise
-        raise self._failure(f"render process died {_MAX_TRIES} times")
+        raise self._failure(f"render process died {_MAX_TRIES} times{reason}")
 
     def _failure(self, detail: str) -> RenderFailed:
         self.outcomes["failed"] += 1
         return RenderFailed("the image could not be rendered", detail=detail)
 
     async def _run_once(
-        self,
-        message: bytes,
-        buffers: Sequence[SharedBuffer | OutputBuffer],
-        priority: Priority,
-        cpu_seconds: float,
-        place: Place,
-    ) -> tuple[ReplyType, bytearray]:
+        self, work: "_Work[Argument, Result]", priority: Priority, place: Place
+    ) -> Result | ProxyError:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.setblocking(False)
             try:
@@ -179,18 +207,20 @@ class RenderPool:
                     self.queue_lengths[priority] += 1
                     try:
                         await self._take(place)
-                        started_at = await self._wait_started(
-                            connection, message, buffers, priority
-                        )
+                        started_at, pid = await self._wait_started(connection, work, priority)
                     finally:
                         self.queue_lengths[priority] -= 1
                 self.running += 1
                 try:
-                    with stage("render"), self._count_failures(place.caller, started_at):
-                        return await self._wait_finished(connection, started_at, cpu_seconds)
+                    with (
+                        stage("render"),
+                        self._count_failures(place.caller, started_at),
+                        open_process(pid) as kill,
+                    ):
+                        return await self._wait_result(connection, started_at, kill, work, priority)
                 finally:
                     self.running -= 1
-            except (ConnectionError, _ProcessDied) as error:
+            except ConnectionError as error:
                 raise _ProcessDied from error
 
     async def _take(self, place: Place) -> None:
@@ -211,22 +241,22 @@ class RenderPool:
         self._failures.record_success(caller.client, time.monotonic() - started_at)
 
     async def _wait_started(
-        self,
-        connection: socket.socket,
-        message: bytes,
-        buffers: Sequence[SharedBuffer | OutputBuffer],
-        priority: Priority,
-    ) -> float:
-        """Send the task and wait until a process has started it; the monotonic time of that."""
+        self, connection: socket.socket, work: "_Work[Argument, Result]", priority: Priority
+    ) -> tuple[float, int]:
+        """Send the task and wait until a process has it: the monotonic time of that, and its pid.
+
+        Both come from the fork server.
+        """
         self._connect(connection, priority)
-        rest = send_task(connection, message, [buffer.descriptor for buffer in buffers])
+        descriptors = [buffer.descriptor for buffer in work.buffers]
+        rest = send_task(connection, work.message, descriptors)
         if rest:  # to send nothing would fail where the process has replied already
             await asyncio.get_running_loop().sock_sendall(connection, rest)
         reply, payload = await self._read_reply(connection)
-        if reply is not ReplyType.STARTED or len(payload) != TIMESTAMP.size:
+        if reply is not ReplyType.STARTED or len(payload) != STARTED.size:
             raise _ProcessDied
-        started_at: float = TIMESTAMP.unpack(payload)[0]
-        return min(started_at, time.monotonic())
+        started_at, pid = STARTED.unpack(payload)
+        return started_at, pid
 
     def _connect(self, connection: socket.socket, priority: Priority) -> None:
         try:
@@ -238,6 +268,32 @@ class RenderPool:
             raise Overloaded("render queue full: no room in the backlog of the socket") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
             raise self._failure(f"no render processes: {error}") from error
+
+    async def _wait_result(
+        self,
+        connection: socket.socket,
+        started_at: float,
+        kill: Callable[[], None],
+        work: "_Work[Argument, Result]",
+        priority: Priority,
+    ) -> Result | ProxyError:
+        """The result or the error of the task; a process that sends anything else is killed."""
+        try:
+            reply, payload = await self._wait_finished(connection, started_at, work.cpu_seconds)
+        except (DeadlineExceeded, _InvalidReply) as error:
+            kill()
+            if isinstance(error, DeadlineExceeded):
+                raise
+            raise _killed(error) from error
+        if reply is ReplyType.TOO_EXPENSIVE and priority == "interactive":
+            raise TooExpensive
+        try:
+            if len(payload) <= _MAX_DECODED_IN_LOOP_BYTES:
+                return work.decode(reply, payload)
+            return await asyncio.to_thread(work.decode, reply, payload)
+        except (*DECODE_ERRORS, TypeError, ValueError) as error:
+            kill()
+            raise _killed(error) from error
 
     async def _wait_finished(
         self, connection: socket.socket, started_at: float, cpu_seconds: float
@@ -276,10 +332,15 @@ class RenderPool:
         try:
             reply = ReplyType(number)
         except ValueError as error:
-            raise _ProcessDied from error
+            raise _InvalidReply(f"unexpected reply: type {number}") from error
         if size > self._max_result_bytes:
-            raise _ProcessDied
+            raise _InvalidReply(f"unexpected reply: {size} bytes")
         return reply, await _read_exactly(connection, size)
+
+
+def _killed(error: Exception) -> _ProcessDied:
+    logger.warning("render process killed: %s", error)
+    return _ProcessDied(str(error))
 
 
 async def _read_exactly(connection: socket.socket, size: int) -> bytearray:

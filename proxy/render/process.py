@@ -1,10 +1,11 @@
-"""One render process: accept a task, run it, reply.
+"""One render process: get a task from the fork server, run it, reply.
 
 It runs one task at a time, so whatever ends the process ends that task and no other:
 
 1. When the task has used up its CPU time or its time, the kernel stops it, inside any call.
 2. A thread ends it when the caller has closed the connection and the task goes on regardless.
 3. It exits between two tasks, once its memory has grown or it has run its maximum of tasks.
+4. The fork server kills it when it has prevented all this, and when the fork server itself ends.
 
 The fork server immediately starts a fresh process in its place.
 """
@@ -16,11 +17,9 @@ import select
 import signal
 import socket
 import threading
-import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -32,8 +31,8 @@ from proxy.errors import OriginalChanged, ProxyError, RenderFailed
 from proxy.render import sandbox
 from proxy.render.config import RenderConfig
 from proxy.render.ipc import (
+    IDLE,
     OUT_OF_CPU_TIME,
-    TIMESTAMP,
     ReplyType,
     TaskHandler,
     TaskMessage,
@@ -41,16 +40,20 @@ from proxy.render.ipc import (
     TooExpensive,
     encode_error,
     encode_reply,
+    receive_connection,
     receive_task,
+    send_reply,
 )
 from proxy.render.malloc import release_freed_memory
-from proxy.render.scheduling import FairScheduler, Priority, priorities_for_slot
+from proxy.render.root_filesystem import RootFilesystem
+from proxy.render.scheduling import Priority
 
 logger = logging.getLogger("framekeep.render.process")
 
 EXIT_RECYCLED = 0
 EXIT_CALLER_GONE = 3
 EXIT_MONITOR_FAILED = 4
+EXIT_SANDBOX_INCOMPLETE = 5
 
 _SOCKET_TIMEOUT_SECONDS = 10.0
 """For a worker to send its task, and to take the reply."""
@@ -87,40 +90,33 @@ class RenderProcess:
     def __init__(
         self,
         slot: int,
-        listeners: Mapping[Priority, socket.socket],
-        fork_server_pipe: int,
+        control: socket.socket,
         *,
         handlers: Mapping[str, TaskHandler[Any, Any]],
         config: RenderConfig,
         readable_paths: Sequence[str],
+        root: RootFilesystem | str,
     ) -> None:
         """Enter the sandbox; for a process that was forked for this.
 
-        ``slot`` numbers the render processes of the machine from 0. ``fork_server_pipe`` is a
-        descriptor that becomes readable when the fork server has ended. ``readable_paths`` are
-        files and folders that handlers may read, besides those of the system and of Python.
+        ``slot`` numbers the render processes of the machine from 0. ``control`` is the socket to
+        the fork server. ``readable_paths`` are files and folders that handlers may read, besides
+        those of the system and of Python. ``root`` is the result of `sandbox.make_root`.
         """
         self._handlers = {**handlers, PING.name: TaskHandler.for_task(PING, self._ping)}
         self._config = config
-        self._fork_server_pipe = fork_server_pipe
-        self._scheduler = FairScheduler(priorities_for_slot(slot, config.process_count))
-        self._listeners = {name: listeners[name] for name in self._scheduler.priorities}
-        self._poll = select.epoll()
-        self._poll.register(fork_server_pipe, select.EPOLLIN)
-        for listener in self._listeners.values():
-            # Exclusive: a connection wakes one of the idle processes, not all of them.
-            self._poll.register(listener, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        set_nice(config.nice)
+        self._control = control
+        os.nice(config.nice)
         signal.signal(OUT_OF_CPU_TIME, lambda *_: None)  # `time_limits` has the signal written
         self._memory = PrivateMemory()
         self._guards: Mapping[str, str] = {}
         if config.sandbox:
             self._guards = sandbox.enter(
-                readable_paths=readable_paths, max_growth_bytes=config.max_memory_bytes
+                readable_paths=readable_paths, max_growth_bytes=config.max_memory_bytes, root=root
             )
-        missing = [f"{name} ({state})" for name, state in self._guards.items() if state != "on"]
-        if missing and slot == 0:
-            logger.warning("render sandbox incomplete: missing %s", ", ".join(missing))
+        control.send(msgspec.msgpack.encode(self._guards))
+        if config.require_sandbox and sandbox.missing_guards(self._guards):
+            os._exit(EXIT_SANDBOX_INCOMPLETE)
         self._disconnect_monitor = DisconnectMonitor()
         # Each slot has a lower limit than the one before: they are not all replaced together.
         self._max_tasks = config.max_tasks_per_process - slot * config.max_tasks_per_process // 64
@@ -134,26 +130,23 @@ class RenderProcess:
 
     def run(self) -> NoReturn:
         """Serve until it is time to be replaced, or until the fork server has ended."""
-        while self._wait_for_connection():
-            for priority in self._scheduler.next_order():
-                with suppress(BlockingIOError):
-                    connection, _ = self._listeners[priority].accept()
-                    with connection:
-                        started = time.monotonic()
-                        self._serve(connection, priority)
-                        self._scheduler.charge(priority, time.monotonic() - started)
+        with suppress(ConnectionError):
+            while not self._should_recycle():
+                self._control.send(IDLE)
+                self._trim_when_idle()
+                task = receive_connection(self._control)
+                if task is None:
                     break
-            if self._should_recycle():
-                break
+                connection, priority = task
+                with connection:
+                    self._serve(connection, priority)
         os._exit(EXIT_RECYCLED)
 
-    def _wait_for_connection(self) -> bool:
-        """False once the fork server has ended."""
-        events = self._poll.poll(_IDLE_SECONDS)
-        if not events:
+    def _trim_when_idle(self) -> None:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        if not poll.poll(_IDLE_SECONDS * 1000):
             self._memory.trim()
-            events = self._poll.poll()
-        return all(descriptor != self._fork_server_pipe for descriptor, _ in events)
 
     def _should_recycle(self) -> bool:
         if self._tainted or self._task_count >= self._max_tasks:
@@ -164,22 +157,20 @@ class RenderProcess:
         return self._memory.growth_bytes() > self._config.max_memory_growth_bytes
 
     def _serve(self, connection: socket.socket, priority: Priority) -> None:
-        connection.settimeout(_SOCKET_TIMEOUT_SECONDS)
         try:
-            message, buffers = receive_task(connection)
+            message, buffers = receive_task(connection, _SOCKET_TIMEOUT_SECONDS)
         except (OSError, *DECODE_ERRORS):
             return
         if peer_disconnected(connection):
             return
         self._task_count += 1
         with suppress(OSError):  # the caller may disconnect at any time
-            connection.sendall(encode_reply(ReplyType.STARTED, TIMESTAMP.pack(time.monotonic())))
             with (
                 time_limits(connection, message.cpu_seconds, message.wall_seconds),
                 self._disconnect_monitor.watch(connection),
             ):
                 reply = self._run_handler(message, buffers, priority)
-            connection.sendall(reply)
+            send_reply(connection, reply, _SOCKET_TIMEOUT_SECONDS)
 
     def _run_handler(
         self, message: TaskMessage, buffers: Sequence[SharedBuffer], priority: Priority
@@ -205,17 +196,6 @@ def _check_sizes(message: TaskMessage, buffers: Sequence[SharedBuffer]) -> None:
     sizes = tuple(buffer.size for buffer in buffers)
     if sizes != message.buffer_sizes:
         raise OriginalChanged(detail=f"bytes: {sizes}, sent: {message.buffer_sizes}")
-
-
-def set_nice(nice: int) -> None:
-    """Let HTTP workers go first where both want a core.
-
-    With autogroups (the default outside of containers) the kernel shares cores between sessions
-    first, and a nice value counts only inside its own session: the autogroup gets the value too.
-    """
-    os.nice(nice)
-    with suppress(OSError):  # no autogroups here, or another process has just set the value
-        Path("/proc/self/autogroup").write_text(str(nice), "ascii")
 
 
 @contextmanager

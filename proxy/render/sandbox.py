@@ -3,15 +3,21 @@
 Each guard is used where the kernel supports it. None needs a privilege, and missing ones are
 reported:
 
-    privileges    capabilities are dropped, and no program that is run can gain any
     limits        memory and open files; no core dumps, which would contain an image
+    root          only Python, libraries, fonts and models exist: `proxy.render.root_filesystem`
+    privileges    capabilities are dropped, and no program that is run can gain any; others cannot
+                  inspect the process; it does not outlive the fork server
     landlock      files: read-only, and only Python, libraries, fonts and models; no TCP
     seccomp       system calls: see `proxy.render.seccomp`
+
+Without ``root`` the names, sizes and times of other files can be found out, but not what is in
+them. Many container runtimes do not allow it, so it is the only guard that may be missing in a
+complete sandbox.
 """
 
-import ctypes
 import os
 import resource
+import signal
 import struct
 import sys
 import sysconfig
@@ -20,6 +26,10 @@ from pathlib import Path
 
 import proxy
 from proxy.render import seccomp
+from proxy.render.libc import call, deny_inspection
+from proxy.render.root_filesystem import RootFilesystem
+
+OPTIONAL_GUARDS = frozenset({"root"})
 
 _MAX_OPEN_FILES = 256
 
@@ -41,20 +51,44 @@ _SYSTEM_PATHS = (
 )
 
 
-def enter(*, readable_paths: Sequence[str], max_growth_bytes: int) -> Mapping[str, str]:
+def enter(
+    *, readable_paths: Sequence[str], max_growth_bytes: int, root: RootFilesystem | str
+) -> Mapping[str, str]:
     """Turn on all guards; for each of them "on", or the reason why it is missing.
 
     ``readable_paths`` are files and folders besides those of the system and of Python.
-    ``max_growth_bytes`` is the memory that the process may allocate beyond what it has now. Must be
-    called in the first thread of the process, before it starts others.
+    ``max_growth_bytes`` is the memory that the process may allocate beyond what it has now.
+    ``root`` is the result of `make_root`. Must be called in the first thread of the process, before
+    it starts others.
     """
     guards: dict[str, Callable[[], None]] = {
-        "privileges": _drop_privileges,
         "limits": lambda: _set_limits(max_growth_bytes),
-        "landlock": lambda: _restrict_files([*_SYSTEM_PATHS, *_python_paths(), *readable_paths]),
+        "root": lambda: _enter_root(root),
+        "privileges": _drop_privileges,
+        "landlock": lambda: _restrict_files(_all_paths(readable_paths)),
         "seccomp": seccomp.install_filter,
     }
     return {name: _turn_on(guard) for name, guard in guards.items()}
+
+
+def missing_guards(guards: Mapping[str, str]) -> str:
+    """What a sandbox lacks to be complete, with the reasons; empty where it is complete."""
+    return ", ".join(
+        f"{name} ({state})"
+        for name, state in guards.items()
+        if state != "on" and name not in OPTIONAL_GUARDS
+    )
+
+
+def make_root(readable_paths: Sequence[str], folder: Path) -> RootFilesystem | str:
+    """The root for processes that are forked later, or the reason why there is none.
+
+    ``folder`` is any folder of this user. For a process with one thread.
+    """
+    try:
+        return RootFilesystem.create(_all_paths(readable_paths), folder)
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def _turn_on(guard: Callable[[], None]) -> str:
@@ -65,6 +99,10 @@ def _turn_on(guard: Callable[[], None]) -> str:
     return "on"
 
 
+def _all_paths(readable_paths: Iterable[str]) -> Sequence[str]:
+    return tuple(dict.fromkeys([*_SYSTEM_PATHS, *_python_paths(), *readable_paths]))
+
+
 def _python_paths() -> Iterable[str]:
     yield str(Path(proxy.__file__).parent)
     for name in ("stdlib", "platstdlib", "purelib", "platlib"):
@@ -72,14 +110,22 @@ def _python_paths() -> Iterable[str]:
     yield from (str(Path(prefix, "lib")) for prefix in (sys.prefix, sys.base_prefix))
 
 
-_PR_SET_NO_NEW_PRIVS = 38
+def _enter_root(root: RootFilesystem | str) -> None:
+    if isinstance(root, str):
+        raise OSError(root)
+    root.enter()
+
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def _drop_privileges() -> None:
-    _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # Version, process (0: this one); then effective, permitted, inheritable: none, in two halves.
-    _call("capset", struct.pack("II", _CAPABILITY_VERSION_3, 0), bytes(24))
+    call("capset", struct.pack("II", _CAPABILITY_VERSION_3, 0), bytes(24))
+    deny_inspection()
+    call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _set_limits(max_growth_bytes: int) -> None:
@@ -105,16 +151,16 @@ _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 
 def _restrict_files(paths: Iterable[str]) -> None:
     """Deny all other files, TCP, signals to other processes and abstract sockets."""
-    version = _call("syscall", _CREATE_RULESET, None, 0, _QUERY_VERSION)
+    version = call("syscall", _CREATE_RULESET, None, 0, _QUERY_VERSION)
     files = (1 << _FILE_RIGHTS[min(version, max(_FILE_RIGHTS))]) - 1
     # struct landlock_ruleset_attr grew: files, then network (4), then scopes (6).
     attributes = struct.pack("QQQ", files, 0b11, 0b11)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset = _call("syscall", _CREATE_RULESET, attributes, size, 0)
+    ruleset = call("syscall", _CREATE_RULESET, attributes, size, 0)
     try:
-        for path in dict.fromkeys(paths):
+        for path in paths:
             _allow_reading(ruleset, path)
-        _call("syscall", _RESTRICT_SELF, ruleset, 0)
+        call("syscall", _RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
 
@@ -127,16 +173,6 @@ def _allow_reading(ruleset: int, path: str) -> None:
     try:
         rights = _READ_FILE | (_READ_DIRECTORY if Path(path).is_dir() else 0)
         beneath = struct.pack("=Qi", rights, descriptor)
-        _call("syscall", _ADD_RULE, ruleset, _PATH_BENEATH, beneath, 0)
+        call("syscall", _ADD_RULE, ruleset, _PATH_BENEATH, beneath, 0)
     finally:
         os.close(descriptor)
-
-
-def _call(name: str, *arguments: int | bytes | None) -> int:
-    """Call a function of the C library. Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    result: int = getattr(libc, name)(*arguments)
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result

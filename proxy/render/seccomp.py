@@ -1,9 +1,11 @@
 """The system call filter of a render process: an allow list that the kernel enforces.
 
 A render process computes, maps the buffers of its tasks, reads files of libraries and replies on
-sockets that it has accepted. It opens no sockets, runs no programs, forks no processes and writes
-no files. A call that is not listed fails with ENOSYS, as on a kernel that does not have it:
-libraries expect that of old kernels, so a call that a newer library prefers does no harm.
+sockets that it was given. It opens no sockets, runs no programs, forks no processes, writes no
+files, and makes no memory that its limit does not count. It shares its log with other processes, so
+it cannot change how an open descriptor behaves. A call that is not listed fails with ENOSYS, as on
+a kernel that does not have it: libraries expect that of old kernels, so a call that a newer library
+prefers does no harm.
 
 The numbers are those of x86-64 and 64-bit ARM; None where the architecture has no such call.
 """
@@ -32,12 +34,7 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "dup": (32, 23),
     "dup2": (33, None),
     "dup3": (292, 24),
-    "fcntl": (72, 25),
-    "pipe2": (293, 59),
     "eventfd2": (290, 19),
-    "memfd_create": (319, 279),
-    "ftruncate": (77, 46),
-    "fallocate": (285, 47),
     "fadvise64": (221, 223),
     # files, read-only
     "stat": (4, None),
@@ -55,7 +52,6 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "getcwd": (79, 17),
     "getdents64": (217, 61),
     # memory
-    "mmap": (9, 222),
     "munmap": (11, 215),
     "mprotect": (10, 226),
     "mremap": (25, 216),
@@ -115,15 +111,11 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "getrlimit": (97, 163),
     "getrusage": (98, 165),
     "arch_prctl": (158, None),
-    # sockets that are open already
-    "accept4": (288, 242),
+    # sockets that the process was given
     "recvfrom": (45, 207),
     "recvmsg": (47, 212),
     "sendto": (44, 206),
-    "sendmsg": (46, 211),
-    "shutdown": (48, 210),
     "getsockopt": (55, 209),
-    "setsockopt": (54, 208),
     "getsockname": (51, 204),
     "getpeername": (52, 205),
     "poll": (7, None),
@@ -141,6 +133,8 @@ _OPENAT = (257, 56)
 _CLONE = (56, 220)
 _PRCTL = (157, 167)
 _IOCTL = (16, 29)
+_FCNTL = (72, 25)
+_MMAP = (9, 222)
 _SELF_ONLY = ((62, 129), (234, 131), (302, 261))
 """kill, tgkill and prlimit64, whose first argument is a process: only for this process."""
 
@@ -148,8 +142,13 @@ _CLONE_THREAD = 0x10000
 _PRCTL_OPTIONS = (15, 16, 0x53564D41)
 """PR_SET_NAME, PR_GET_NAME, PR_SET_VMA."""
 
-_IOCTL_REQUESTS = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+_IOCTL_REQUESTS = (0x5401, 0x541B, 0x5450, 0x5451)
+"""TCGETS, FIONREAD, FIONCLEX, FIOCLEX."""
+
+_FCNTL_COMMANDS = (0, 1, 2, 3, 1030, 1034)
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS."""
+
+_MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = 0x01, 0x20, 0x0100
 
 # The filter program: linux/filter.h, linux/seccomp.h.
 _LOAD, _JUMP_EQUAL, _JUMP_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
@@ -189,6 +188,8 @@ def _program(machine: str, pid: int) -> Iterator[bytes]:
         yield from _for_call(numbers[column], _if_one_of(0, (pid, 0), errno.EPERM))
     yield from _for_call(_PRCTL[column], _if_one_of(0, _PRCTL_OPTIONS, errno.EPERM))
     yield from _for_call(_IOCTL[column], _if_one_of(1, _IOCTL_REQUESTS, errno.ENOTTY))
+    yield from _for_call(_FCNTL[column], _if_one_of(1, _FCNTL_COMMANDS, errno.EPERM))
+    yield from _for_call(_MMAP[column], _if_counted_memory(3))
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
     for numbers, index in ((_OPEN, 1), (_OPENAT, 2)):
         yield from _for_call(numbers[column], _if_any_bit(index, writing, then=errno.EACCES))
@@ -232,6 +233,18 @@ def _if_any_bit(
         _instruction(_JUMP_SET, bits, 0, 1),
         _return(then),
         _return(otherwise),
+    ]
+
+
+def _if_counted_memory(index: int) -> list[bytes]:
+    """Allow to map what RLIMIT_DATA counts, and files: not shared memory, nor growing stacks."""
+    return [
+        _load_argument(index),
+        _instruction(_JUMP_SET, _MAP_GROWSDOWN, 2, 0),
+        _instruction(_JUMP_SET, _MAP_ANONYMOUS, 0, 2),
+        _instruction(_JUMP_SET, _MAP_SHARED, 0, 1),
+        _return(errno.EPERM),
+        _return(None),
     ]
 
 

@@ -95,7 +95,7 @@ class SharedDecodes:
             return None
         if not self._requests.repeated_within(source_key, _TTL_SECONDS):
             return None
-        cached = self._find(original.digest)
+        cached = await self._find(original.digest)
         decoded = cached or await self._decode(original, plan, priority)
         if decoded is None or not decoded.info.can_serve(
             plan.required_size(decoded.info.natural_size)
@@ -116,6 +116,7 @@ class SharedDecodes:
         if self._timer is not None:
             self._timer.cancel()
         self.evict(unused_for=0)
+        self._registry.close()
 
     async def _decode(
         self, original: Original, plan: Plan, priority: Priority
@@ -150,18 +151,20 @@ class SharedDecodes:
         return decoded
 
     async def _recheck(self, digest: str) -> DecodedOriginal | None:
-        return self._find(digest)
+        return await self._find(digest)
 
-    def _find(self, digest: str) -> DecodedOriginal | None:
+    async def _find(self, digest: str) -> DecodedOriginal | None:
         """What was decoded here, or by another worker."""
         entry = self._entries.get(digest)
         if entry is not None:
             self._entries[digest] = entry._replace(used_at=time.monotonic())
             self._entries.move_to_end(digest)
             return entry.decoded
-        shared = self._registry.open(digest, DecodedInfo)
+        shared = await self._registry.open(digest, DecodedInfo)
         if shared is None:
             return None
+        if (entry := self._entries.get(digest)) is not None:  # another task has found it meanwhile
+            return entry.decoded
         pixels, info = shared
         decoded = DecodedOriginal(info, pixels)
         self._add(digest, decoded, publish=False)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +24,13 @@ from proxy.operations.operation import Operation, operation_name
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
 from proxy.render.ipc import TaskType
+from proxy.render.reply_checks import (
+    check_decoded,
+    check_detection,
+    check_header,
+    check_image_info,
+    check_render_result,
+)
 from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.registry import DETECTORS, DetectorSpec
 from proxy.smartcrop.subject import Subject
@@ -121,8 +128,35 @@ def _import_operation(module: str, name: str) -> type[Operation]:
     return kind
 
 
-RENDER = TaskType("render", RenderRequest, RenderResult)
-DETECT = TaskType("detect", DetectRequest, Detection)
-INFO = TaskType("info", DetectRequest, ImageInfo)
-DECODE = TaskType("decode", DecodeRequest, DecodedInfo)
-PROBE = TaskType("probe", type(None), ImageHeader)
+def _requested_format(request: RenderRequest) -> FormatName | Literal["auto"] | None:
+    """The output format of the plan, as `Plan.format` has it."""
+    formats = (operation.params.get("format") for operation in reversed(request.operations))
+    return next((format for format in formats if format is not None), None)
+
+
+def _check_render(request: RenderRequest, result: RenderResult) -> None:
+    limits, accepted = request.context.limits, request.accepted_formats
+    check_render_result(result, limits, _requested_format(request), accepted)
+
+
+def _check_detection(request: DetectRequest, result: Detection) -> None:
+    check_detection(result, request.context.limits, len(request.aspect_ratios))
+
+
+def _check_info(request: DetectRequest, result: ImageInfo) -> None:
+    check_image_info(result, request.context.limits, len(request.aspect_ratios))
+
+
+def _check_header(_: None, result: ImageHeader) -> None:
+    check_header(result)
+
+
+def _check_decoded(request: DecodeRequest, result: DecodedInfo) -> None:
+    check_decoded(result, request.context.limits)
+
+
+RENDER = TaskType("render", RenderRequest, RenderResult, check=_check_render)
+DETECT = TaskType("detect", DetectRequest, Detection, check=_check_detection)
+INFO = TaskType("info", DetectRequest, ImageInfo, check=_check_info)
+DECODE = TaskType("decode", DecodeRequest, DecodedInfo, check=_check_decoded)
+PROBE = TaskType("probe", type(None), ImageHeader, check=_check_header)

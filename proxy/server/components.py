@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from proxy.render.ipc import COMPONENT as RENDER_PROCESSES
+from proxy.render.ipc import SANDBOX
 from proxy.runtime.components import Components, StatusFile
 
 WORKERS = "workers"
@@ -11,5 +12,5 @@ WORKERS = "workers"
 
 def server_components(directory: Path) -> Components:
     """``directory`` is that of the sockets of the render processes."""
-    names = (WORKERS, RENDER_PROCESSES)
+    names = (WORKERS, RENDER_PROCESSES, SANDBOX)
     return {name: StatusFile(directory, name).read for name in names}

@@ -22,6 +22,7 @@ from typing import Any
 
 from proxy.compat.uvicorn import Config, Server
 from proxy.errors import ConfigError
+from proxy.render.libc import set_process_name
 from proxy.render.malloc import release_freed_memory, retain_freed_memory
 from proxy.server.config import ServerConfig
 from proxy.server.connection_limit import ConnectionLimit, connections_within
@@ -195,7 +196,7 @@ def run(
 
     For the descriptors see `Worker`; ``render_dir`` has the sockets of the render processes.
     """
-    Path("/proc/self/comm").write_text(PROCESS_NAME)
+    set_process_name(PROCESS_NAME)
     faulthandler.enable()  # on SIGABRT it prints where the worker hangs
     retain_freed_memory()
     gc.set_threshold(*_GC_THRESHOLDS)

@@ -1,5 +1,6 @@
 """Settings of the optional detector models, and which of their files are installed."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -47,4 +48,4 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     def readable_dirs(self) -> tuple[str, ...]:
         """Directories that a process reads when it loads the detectors."""
-        return (str(expand_home(self.dir).resolve()),) if self.dir else ()
+        return (os.path.abspath(expand_home(self.dir)),) if self.dir else ()  # noqa: PTH100 - `resolve` would follow links

@@ -77,7 +77,7 @@ BACKGROUND_TASKS = (
 CACHE_STORES = ("disk", "bucket")
 """What the cache stops using where it does not answer; `CircuitBreaker` in `proxy.cache`."""
 
-COMPONENTS = ("workers", "render_processes", "cache", "purge_listener")
+COMPONENTS = ("workers", "render_processes", "sandbox", "cache", "purge_listener")
 """The components of a server; the last one works always where there is no shared cache."""
 
 DURATION_BUCKETS = (

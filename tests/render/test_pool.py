@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from render_processes import next_pid, render_processes, wait_exited, wait_until
+from render_processes import closed_gate, next_pid, render_processes, wait_exited, wait_until
 from renderer_tasks import BLOCK, BLUR, BUG, BYTES, DIE, FAIL, PRIORITY, SIZES, SLEEP, WAIT
 
 from proxy.buffers import SharedBuffer
@@ -109,7 +109,7 @@ async def test_the_deadline_holds_inside_a_call_of_libvips() -> None:
 @asynccontextmanager
 async def busy(pool: RenderPool) -> AsyncIterator[None]:
     """Its only process is busy during the block."""
-    gate = SharedBuffer.from_bytes(b"\0")
+    gate = closed_gate()
     first = asyncio.create_task(pool.run(WAIT, None, [gate]))
     await wait_until(lambda: pool.running == 1)
     yield
@@ -196,7 +196,7 @@ async def test_a_client_whose_tasks_crash_runs_only_where_nothing_else_waits() -
 
 async def test_a_task_that_was_cancelled_while_it_waited_is_not_started() -> None:
     async with render_processes() as (pool, _):
-        gate = SharedBuffer.from_bytes(b"\0")
+        gate = closed_gate()
         first = asyncio.create_task(pool.run(WAIT, None, [gate]))
         await wait_until(lambda: pool.running == 1)
         second = asyncio.create_task(pool.run(DIE, 0))
@@ -209,9 +209,9 @@ async def test_a_task_that_was_cancelled_while_it_waited_is_not_started() -> Non
 
 async def test_a_task_whose_caller_was_cancelled_is_ended() -> None:
     async with render_processes() as (pool, _):
-        pid = await next_pid(pool)
-        task = asyncio.create_task(pool.run(WAIT, None, [SharedBuffer.from_bytes(b"\0")]))
-        await wait_until(lambda: pool.running == 1)
+        pid, gate = await next_pid(pool), closed_gate()
+        task = asyncio.create_task(pool.run(WAIT, None, [gate]))
+        await wait_until(lambda: os.pread(gate.descriptor, 1, 1) == b"\1")
         task.cancel()
         await wait_exited(pid)
         assert await next_pid(pool) != pid
@@ -227,7 +227,7 @@ async def test_an_expensive_task_moves_to_its_own_priority() -> None:
 
 async def test_a_cheap_task_runs_while_all_others_are_expensive() -> None:
     async with render_processes(2) as (pool, _):
-        gate = SharedBuffer.from_bytes(b"\0")
+        gate = closed_gate()
         expensive = [
             asyncio.create_task(pool.run(WAIT, None, [gate], priority="expensive"))
             for _ in range(3)

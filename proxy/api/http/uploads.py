@@ -168,8 +168,9 @@ class UploadRoom:
 def _open_unnamed(folder: Path) -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o400)
     except OSError:  # some file systems have no files without a name
         descriptor, name = tempfile.mkstemp(prefix=".upload-", dir=folder)
         Path(name).unlink()
+        os.fchmod(descriptor, 0o400)
         return descriptor

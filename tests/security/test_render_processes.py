@@ -1,0 +1,248 @@
+"""Code that has taken over a render process can do nothing that outlives it, and reach nobody else.
+
+Each attack runs in a real render process. The guard that stops it is named in `SECURITY.md`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from attack_tasks import (
+    BREAK_SOCKETS,
+    CHANGE,
+    CHATTER,
+    LOOK_UP,
+    NEVER_END,
+    READ,
+    REPLIES,
+    TAKE_MEMORY,
+    Forge,
+)
+from extension_examples import DictStore
+from live_server import GENEROUS_TIMEOUTS
+from render_processes import wait_exited, wait_until
+from server.test_server import running_server
+
+from proxy.api.http.uploads import Uploads
+from proxy.app import Extensions, create_app
+from proxy.buffers import OutputBuffer, SharedBuffer
+from proxy.cache.files import BodyFiles
+from proxy.config import load
+from proxy.errors import DeadlineExceeded, RenderFailed
+from proxy.render.config import RenderConfig
+from proxy.render.manager import RenderProcessManager
+from proxy.render.pool import RenderPool
+from proxy.render.process import PING
+
+pytestmark = pytest.mark.anyio
+
+MEGABYTE = 1 << 20
+PHOTOGRAPHS = Path(__file__).parents[1] / "photographs"
+
+
+@asynccontextmanager
+async def attacked(
+    *, task_seconds: float = 600, handlers: str = "attack_tasks", processes: int = 1
+) -> AsyncIterator[tuple[RenderPool, RenderProcessManager]]:
+    config = RenderConfig(processes=processes, max_memory_bytes=64 * MEGABYTE)
+    async with RenderProcessManager(
+        config, handlers=handlers, task_seconds=task_seconds
+    ) as manager:
+        pool = RenderPool(manager.directory, process_count=processes, wall_seconds=600)
+        yield pool, manager
+
+
+async def require_guards(pool: RenderPool, *names: str) -> None:
+    guards = (await pool.run(PING, None)).sandbox_guards
+    for name in names:
+        if guards[name] != "on":
+            pytest.skip(f"this system has no {name}: {guards[name]}")
+
+
+def pid_file() -> SharedBuffer:
+    """A buffer that can be written to, for the pid of a process that never replies."""
+    descriptor = os.memfd_create("pid", os.MFD_CLOEXEC)
+    os.ftruncate(descriptor, 9)
+    return SharedBuffer(descriptor)
+
+
+async def read_pid(buffer: SharedBuffer) -> int:
+    await wait_until(lambda: buffer.read().strip(b"\0"))
+    return int(buffer.read())
+
+
+@pytest.mark.parametrize("kind", ["memory", "upload", "cached"])
+async def test_an_original_cannot_be_changed(tmp_path: Path, kind: str) -> None:
+    if kind == "memory":
+        original = SharedBuffer.from_bytes(b"original")
+    elif kind == "upload":
+        writer = Uploads(tmp_path, max_bytes=1000, deadline_seconds=1).open_file()
+        writer.write(b"original")
+        original = writer.finish()
+    else:
+        files = BodyFiles(tmp_path)
+        files.prepare(0)
+        files.stage("ab/cd/body", b"original")
+        files.commit("ab/cd/body")
+        original = SharedBuffer(files.open("ab/cd/body"))
+    async with attacked() as (pool, _):
+        assert await pool.run(CHANGE, None, [original]) == []
+    assert original.read() == b"original"
+
+
+async def test_a_result_in_memory_cannot_be_changed_once_it_is_finished() -> None:
+    output = OutputBuffer(8)
+    async with attacked() as (pool, _):
+        changed = await pool.run(CHANGE, None, [output])
+        assert "write" in changed  # it is there to be written
+        assert "append" not in changed
+        finished = output.seal(4)
+        assert await pool.run(CHANGE, None, [finished]) == []
+    assert finished.read() == b"evil"
+
+
+async def test_what_is_shared_with_other_processes_cannot_be_disturbed() -> None:
+    async with attacked(processes=2) as (pool, _):
+        await require_guards(pool, "seccomp")
+        pids: set[int] = set()
+        while len(pids) < 2:
+            pids.add((await pool.run(PING, None)).pid)
+            assert await pool.run(BREAK_SOCKETS, None) == 0
+        assert (await pool.run(PING, None)).pid in pids
+
+
+async def test_a_process_that_ignores_its_limits_is_killed() -> None:
+    async with attacked(task_seconds=0) as (pool, _):
+        pid_buffer = pid_file()
+        with pytest.raises(RenderFailed):
+            await pool.run(NEVER_END, None, [pid_buffer])
+        await wait_exited(await read_pid(pid_buffer))
+        assert (await pool.run(PING, None)).pid
+
+
+async def test_a_process_that_ignores_its_limits_is_killed_by_the_worker_at_last() -> None:
+    async with attacked() as (_, manager):
+        pool = RenderPool(manager.directory, wall_seconds=-4.9)
+        pid_buffer = pid_file()
+        with pytest.raises(DeadlineExceeded):
+            await pool.run(NEVER_END, None, [pid_buffer])
+        with contextlib.suppress(ValueError):  # it was killed before it could write it
+            await wait_exited(int(pid_buffer.read().strip(b"\0")))
+        assert (await RenderPool(manager.directory).run(PING, None)).pid
+
+
+async def test_a_process_that_asks_for_more_than_one_task_is_killed() -> None:
+    async with attacked(processes=1) as (pool, _):
+        pid_buffer = pid_file()
+        task = asyncio.create_task(pool.run(CHATTER, None, [pid_buffer]))
+        await wait_exited(await read_pid(pid_buffer))
+        task.cancel()
+        await asyncio.wait([task])
+        assert (await pool.run(PING, None)).pid
+
+
+async def test_no_process_outlives_the_fork_server() -> None:
+    async with attacked() as (pool, manager):
+        await require_guards(pool, "privileges")
+        pid_buffer = pid_file()
+        task = asyncio.create_task(pool.run(NEVER_END, None, [pid_buffer]))
+        pid = await read_pid(pid_buffer)
+        os.kill(manager.fork_server.pid, signal.SIGKILL)
+        await wait_exited(pid)
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_no_process_outlives_the_service() -> None:
+    async with attacked(task_seconds=0) as (pool, _):
+        pid_buffer = pid_file()
+        task = asyncio.create_task(pool.run(NEVER_END, None, [pid_buffer]))
+        pid = await read_pid(pid_buffer)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_no_memory_escapes_the_limit() -> None:
+    async with attacked() as (pool, _):
+        await require_guards(pool, "limits", "seccomp")
+        assert await pool.run(TAKE_MEMORY, None, [OutputBuffer(4096)]) == []
+
+
+async def test_no_other_path_can_be_looked_up(tmp_path: Path) -> None:
+    secret = tmp_path / "customer-4711.jpg"
+    secret.touch()
+    async with attacked() as (pool, _):
+        await require_guards(pool, "root")
+        for path in (str(secret), str(tmp_path), "/etc/passwd", f"/proc/{os.getpid()}", "/home"):
+            assert await pool.run(LOOK_UP, path) == []
+
+
+async def test_other_processes_cannot_be_read_where_the_kernel_has_no_landlock() -> None:
+    async with attacked(handlers="attack_tasks_old_kernel") as (pool, manager):
+        info = await pool.run(PING, None)
+        assert info.sandbox_guards["landlock"] == "Function not implemented"
+        assert info.sandbox_guards["privileges"] == "on"
+        secrets = [
+            f"/proc/{pid}/{name}"
+            for pid in (os.getpid(), manager.fork_server.pid)
+            for name in ("environ", "mem", "maps", "fd/0")
+        ]
+        assert await pool.run(READ, [*secrets, "/proc/self/statm"]) == ["/proc/self/statm"]
+
+
+async def test_the_supervisor_and_its_workers_cannot_be_read() -> None:
+    """By a process of the same user without privileges, as a render process is."""
+    reader: tuple[str, ...] = ("cat",)
+    if os.geteuid() == 0:
+        assert shutil.which("setpriv"), "setpriv, of util-linux, is missing"
+        privileges = ("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
+        reader = ("setpriv", *privileges, "cat")
+    async with running_server(1) as server:
+        (worker,) = await server.workers(1)
+        for pid in (server.process.pid, worker):
+            process = await asyncio.create_subprocess_exec(
+                *reader,
+                f"/proc/{pid}/environ",
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            output, errors = await process.communicate()
+            assert (output, b"denied" in errors) == (b"", True)
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+async def test_a_forged_reply_is_not_believed(tmp_path: Path, reply: str) -> None:
+    store = DictStore()
+    environment = {
+        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
+        "FRAMEKEEP_CACHE_DIR": str(tmp_path),
+        "FRAMEKEEP_SOURCES_ALIASES": json.dumps({"photos": f"file://{PHOTOGRAPHS}"}),
+        "FRAMEKEEP_RENDER_PROCESSES": "1",
+        **GENEROUS_TIMEOUTS,
+    }
+    app = create_app(
+        load(environment).settings, extensions=Extensions(operations=[Forge], store=store)
+    )
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client,
+    ):
+        step = f"forge:{[*REPLIES].index(reply)}"
+        forged = await client.get(f"/_/{step}/convert:png/photos:portrait.jpg")
+        assert forged.status_code == 503
+        assert forged.json()["type"].endswith("render-failed")
+        assert {kind for kind, _ in store.entries} == {"original", "record"}
+        honest = await client.get("/_/resize:20/photos:portrait.jpg")
+        assert honest.status_code == 200
