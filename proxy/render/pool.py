@@ -87,7 +87,7 @@ class _Work(Generic[Argument, Result]):
     cpu_seconds: float
 
     def decode(self, reply: ReplyType, payload: bytearray) -> Result | ProxyError:
-        """Raises `DECODE_ERRORS`, TypeError and ValueError for what no task of this type replies."""
+        """Raises `DECODE_ERRORS`, TypeError and ValueError for a reply that cannot be."""
         if reply is ReplyType.FAILED:
             return decode_error(payload)
         if reply is not ReplyType.DONE:
