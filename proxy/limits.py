@@ -80,26 +80,29 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         Count,
         Meta(
             description=(
-                "Pixels of one frame of an original. Larger originals are answered with 422."
+                "Pixels of one frame of an original that is decoded row by row: JPEG, PNG, TIFF. "
+                "Larger originals are answered with 422. The default is 16,000 x 16,000."
             )
         ),
-    ] = 50_000_000
+    ] = 256_000_000
 
     max_source_pixels_unstreamed: Annotated[
         Count,
         Meta(
             description=(
-                "Pixels of one frame of an original whose decoder holds the whole frame in memory: "
-                "AVIF, HEIF, interlaced PNG. Larger originals are answered with 422."
+                "Pixels of one frame of an original that is held in memory as a whole: by its "
+                "decoder (all other formats, progressive JPEG, interlaced PNG, TIFF in one piece), "
+                "or for an operation that needs all pixels at once, such as `rotate`. Larger "
+                "originals are answered with 422."
             )
         ),
-    ] = 25_000_000
+    ] = 50_000_000
 
     max_source_pixels_all_frames: Annotated[
         Count,
         Meta(
             description=(
-                "Pixels of all frames of an original together. Larger originals are answered with "
+                "Pixels of all frames of an animation together. Larger originals are answered with "
                 "422."
             )
         ),
@@ -158,7 +161,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
                 "Pixels of the longest side of a result. Larger results are answered with 422."
             ),
         ),
-    ] = 8192
+    ] = 32_767
 
     max_result_pixels: Annotated[
         Count,

@@ -5,7 +5,7 @@ large is rejected before any codec runs. A truncated file is an error. Orientati
 colors are 8-bit sRGB before an operation sees a pixel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import pyvips
@@ -21,7 +21,7 @@ from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.headers.color_tags import ColorTags, read_color_tags
 from proxy.imaging.headers.repair import repair
 from proxy.imaging.metadata import ORIENTATION, copyright_fields, get_field
-from proxy.imaging.picture import Animation, Detector, OutputOptions, Picture
+from proxy.imaging.picture import Animation, Detector, OutputOptions, Picture, check_memory
 from proxy.imaging.resize import shrink
 from proxy.imaging.shrink_on_load import (
     JPEG_SHRINK_FACTORS,
@@ -34,6 +34,10 @@ from proxy.limits import Limits
 from proxy.smartcrop.subject import Subject
 
 _DEFAULT_DELAY = 100  # milliseconds, for frames whose file gives none
+
+
+_COPIES: Mapping[FormatName, int] = {"avif": 2, "jxl": 2}
+"""Decoders that need that many times the memory of others for a frame held as a whole."""
 
 
 def _every_pixel(_natural: Size) -> None:
@@ -80,9 +84,12 @@ def decode(
     factor, step = shrink_factor(natural_size, required_size(natural_size)), 1
     if header.format == "jpeg":
         image, step = _shrink_jpeg_on_load(image, original, header, factor)
-    if animation is None and needs_profile(image):
-        # Applying a profile costs more than scaling, so pixels are averaged before it.
+    if animation is None and (needs_profile(image) or _is_large(image)):
+        # Applying a profile costs more than scaling, so pixels are averaged before it; and fewer
+        # pixels fit into memory where an operation needs them all.
         image, step = shrink(image, factor // step), factor // step * step
+    if _orientation(image) > 2:  # it is turned in memory
+        check_memory(Size(image.width, image.height), limits.max_source_pixels_unstreamed)
     is_unmodified = has_all_frames and _is_unmodified(image, natural_size)
     return Picture(
         image=_drop_opaque_alpha(to_srgb(_autorotate(image)), animation),
@@ -92,6 +99,7 @@ def decode(
         load_scale=LoadScale.oriented(step, _orientation(image)),
         subject=subject,
         animation=animation,
+        max_pixels_in_memory=limits.max_source_pixels_unstreamed,
         unmodified_format=header.format if is_unmodified else None,
         copyright=copyright,
     )
@@ -153,14 +161,18 @@ def _check_size(size: Size, frames: int, header: ImageHeader, limits: Limits) ->
             f"the original is {size}, more than {limits.max_source_dimension} pixels a side "
             "(FRAMEKEEP_LIMITS_MAX_SOURCE_DIMENSION)"
         )
-    max_pixels, setting = (
-        (limits.max_source_pixels_unstreamed, "FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS_UNSTREAMED")
-        if header.needs_full_frame
-        else (limits.max_source_pixels, "FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS")
-    )
+    max_pixels, setting = limits.max_source_pixels, "FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS"
+    reason = ""
+    if header.needs_full_frame:
+        copies = _COPIES.get(header.format, 1)
+        max_pixels = limits.max_source_pixels_unstreamed // copies
+        setting = "FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS_UNSTREAMED"
+        reason = " and is decoded as a whole" + (f", in {copies} copies" if copies > 1 else "")
     if size.pixels > max_pixels:
-        raise ImageTooLarge(f"the original is {size}, more than {max_pixels} pixels ({setting})")
-    if size.pixels * frames > limits.max_source_pixels_all_frames:
+        raise ImageTooLarge(
+            f"the original is {size}{reason}, more than {max_pixels} pixels ({setting})"
+        )
+    if frames > 1 and size.pixels * frames > limits.max_source_pixels_all_frames:
         raise ImageTooLarge(
             f"{frames} frames of {size} are more than {limits.max_source_pixels_all_frames} pixels "
             "(FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS_ALL_FRAMES)"
@@ -229,6 +241,10 @@ def _drop_opaque_alpha(image: pyvips.Image, animation: Animation | None) -> pyvi
         return image
     image = image.copy_memory()
     return image[:3].copy(interpretation="srgb") if image[3].min() == 255 else image
+
+
+def _is_large(image: pyvips.Image) -> bool:
+    return image.width * image.height > MAX_IN_MEMORY_PIXELS
 
 
 def _orientation(image: pyvips.Image) -> int:

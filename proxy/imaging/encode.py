@@ -63,7 +63,7 @@ def choose_format(picture: Picture) -> FormatName:
         return requested
     is_animated = picture.frame_count > 1
     for format in picture.output.accepted_formats:
-        if FORMATS[format].animated or not is_animated:
+        if (FORMATS[format].animated or not is_animated) and _can_hold(format, picture.frame_size):
             return format
     if is_animated:
         return "gif"
@@ -88,12 +88,16 @@ def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:
         picture = structs.replace(picture, image=picture.frame(0), animation=None)
     if picture.image.hasalpha() and not FORMATS[format].alpha:
         picture = picture.with_pixels(picture.image.flatten(background=_WHITE))
-    size, max_side = picture.frame_size, _MAX_SIDE.get(format)
-    if max_side is not None and max(size.width, size.height) > max_side:
+    if not _can_hold(format, picture.frame_size):
         raise OperationNotApplicable(
-            f"a result of {size} is too large for {format}, which holds {max_side} pixels a side"
+            f"a result of {picture.frame_size} is too large for {format}, which holds "
+            f"{_MAX_SIDE[format]} pixels a side"
         )
     return picture
+
+
+def _can_hold(format: FormatName, size: Size) -> bool:
+    return max(size.width, size.height) <= _MAX_SIDE.get(format, math.inf)
 
 
 def _fit_bytes(

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import pyvips
 from msgspec import Struct, field, structs
 
+from proxy.errors import ImageTooLarge
 from proxy.formats import FormatName
 from proxy.geometry import Size, contain
 from proxy.imaging.alpha import ImageFunction, map_premultiplied
@@ -22,6 +23,15 @@ _MAX_DETECTION_FRAMES = 3
 def detection_size(natural: Size) -> Size:
     """The size at which the subject of a picture is detected; smaller pictures are not enlarged."""
     return min(natural, contain(natural, DETECTION_SIZE))
+
+
+def check_memory(size: Size, max_pixels: int | None) -> None:
+    """Raise ImageTooLarge where more pixels than that would be held in memory at once."""
+    if max_pixels is not None and size.pixels > max_pixels:
+        raise ImageTooLarge(
+            f"all pixels of a picture of {size} are needed at once, more than {max_pixels} "
+            "(FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS_UNSTREAMED); a resize before that needs fewer"
+        )
 
 
 class OutputOptions(Struct, frozen=True):
@@ -75,7 +85,8 @@ class Picture(Struct, frozen=True):
 
     ``extra_images`` are the further images that operations need. ``unmodified_format`` is the
     original's format while every pixel is as it was coded there. ``copyright`` maps names of EXIF
-    fields to their texts. ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
+    fields to their texts. ``max_pixels_in_memory`` is how many pixels may be computed at once, None
+    for any number. ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
     """
 
     image: pyvips.Image
@@ -91,6 +102,7 @@ class Picture(Struct, frozen=True):
     extra_images: Mapping[SourceRef, pyvips.Image] = field(default_factory=dict)
     unmodified_format: FormatName | None = None
     copyright: Mapping[str, str] = field(default_factory=dict)
+    max_pixels_in_memory: int | None = None
     pixel_ratio: float = 1.0
 
     @property
@@ -154,8 +166,9 @@ class Picture(Struct, frozen=True):
         """Compute all pixels now and hold them in memory.
 
         Needed before pixels are read twice or in another order: decoders stream them once, from top
-        to bottom.
+        to bottom. Raises ImageTooLarge where there are too many.
         """
+        check_memory(Size(self.image.width, self.image.height), self.max_pixels_in_memory)
         return structs.replace(self, image=self.image.copy_memory())
 
     def detect_subject(self) -> "tuple[Picture, Subject]":

@@ -249,8 +249,11 @@ def test_shrink_on_load_looks_like_resizing_the_full_picture() -> None:
 BOUNDS = [
     ({"max_source_dimension": 159}, "jpeg baseline", "159"),
     ({"max_source_pixels": 19_199}, "png", "19199"),
-    ({"max_source_pixels_unstreamed": 19_199}, "avif", "19199"),
-    ({"max_source_pixels_unstreamed": 19_199}, "png interlaced", "19199"),
+    ({"max_source_pixels_unstreamed": 38_399}, "avif", "19199"),
+    *(
+        ({"max_source_pixels_unstreamed": 19_199}, kind, "19199")
+        for kind in ("png interlaced", "jpeg progressive", "heic", "webp", "gif", "bmp", "ico")
+    ),
     ({"max_frames": 2}, "gif moving", "2"),
     ({"max_frames": 2}, "webp moving", "2"),
     ({"max_source_pixels_all_frames": 50_000}, "gif moving", "50000"),

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from importlib import import_module
 
 import numpy as np
-import numpy.typing as npt
 import pyvips
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -42,19 +41,9 @@ def decode_still(original: Buffer, header: ImageHeader, _options: DecodeOptions)
     """Decode a still image; of several in one file, the largest."""
     with _open(original, header) as file:
         mode = "RGBA" if file.has_transparency_data else "RGB"
-        if file.info.get("bit_depth", 8) > 8:
-            pixels = _decode_16_bit(original)
-            image = pyvips.Image.new_from_array(pixels).copy(interpretation="rgb16")
-        else:
-            image = pyvips.Image.new_from_array(np.asarray(file.convert(mode)))
-            image = image.copy(interpretation="srgb")
+        image = pyvips.Image.new_from_array(np.asarray(file.convert(mode)))
+        image = image.copy(interpretation="srgb")
         return set_fields(image, profile=file.info.get("icc_profile"))
-
-
-def _decode_16_bit(original: Buffer) -> npt.NDArray[np.uint16]:
-    """A HEIF with more than 8 bits: Pillow has no mode for it."""
-    heif = import_module("pillow_heif").open_heif(io.BytesIO(original), convert_hdr_to_8bit=False)
-    return np.asarray(heif)
 
 
 def decode_frames(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
@@ -90,16 +79,43 @@ def decode_optional(original: Buffer, header: ImageHeader, options: DecodeOption
     """
     if package := missing_package(header.format):
         raise NotAnImage(f"decoding {header.format} originals needs {package} on the server")
+    if header.format == "heif":
+        return _decode_heif(original, header, options)
+    return decode_still(original, header, options)
+
+
+_HEIF_INTERPRETATIONS = {"RGB": "srgb", "RGBA": "srgb", "RGB;16": "rgb16", "RGBA;16": "rgb16"}
+
+
+def _decode_heif(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    """Take the pixels from the decoder itself.
+
+    Pillow has no mode for more than 8 bits, and its image would be another two copies.
+    """
+    with _translate_errors():
+        file = import_module("pillow_heif").open_heif(
+            io.BytesIO(original), convert_hdr_to_8bit=False
+        )
+        interpretation = _HEIF_INTERPRETATIONS.get(file.mode)
+        if interpretation is not None:
+            image = pyvips.Image.new_from_array(np.asarray(file))
+            image = image.copy(interpretation=interpretation)
+            return set_fields(image, profile=file.info.get("icc_profile"))
     return decode_still(original, header, options)
 
 
 @contextmanager
-def _open(original: Buffer, header: ImageHeader) -> Iterator[ImageFile]:
+def _translate_errors() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about files that it decodes all the same
-            formats = (_PILLOW_FORMATS[header.format],)
-            with Image.open(io.BytesIO(original), formats=formats) as file:
-                yield file
+            yield
     except _DAMAGED as error:
         raise BrokenImage("the original is damaged or truncated", detail=str(error)) from error
+
+
+@contextmanager
+def _open(original: Buffer, header: ImageHeader) -> Iterator[ImageFile]:
+    formats = (_PILLOW_FORMATS[header.format],)
+    with _translate_errors(), Image.open(io.BytesIO(original), formats=formats) as file:
+        yield file

@@ -31,7 +31,9 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
             break  # garbage after the last frame
     if not frames:
         raise ValueError("no frames")
-    return ImageHeader("gif", width, height, frames=frames, animated=frames > 1)
+    return ImageHeader(
+        "gif", width, height, frames=frames, animated=frames > 1, needs_full_frame=True
+    )
 
 
 def palette_length(flags: int) -> int:

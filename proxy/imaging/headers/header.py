@@ -13,7 +13,7 @@ class ImageHeader(Struct, frozen=True):
 
     ``width`` and ``height`` are those of one frame as stored, before orientation, in pixels.
     ``frames`` counts frames or pages; with ``animated`` they are frames. With ``needs_full_frame``
-    the codec must hold a whole frame in memory. ``scans`` is how often the codec goes over the
+    the codec holds a whole frame in memory. ``scans`` is how often the codec goes over the
     whole frame.
     """
 

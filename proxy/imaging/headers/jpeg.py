@@ -28,7 +28,7 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     than is found here: segments are found as libjpeg finds them, and `jpeg_repair` leaves out what
     lies between them.
     """
-    width = height = frame = 0
+    width = height = frame = components = 0
     for marker, offset in segments(view, budget):
         if marker not in FRAMES:
             continue
@@ -38,12 +38,14 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
             raise ValueError(f"a second frame at {offset}")
         frame = marker
         height, width = read_int(view, ">H", offset + 5), read_int(view, ">H", offset + 7)
+        components = view[offset + 9]
     if frame not in _PROGRESSIVE:
-        return ImageHeader("jpeg", width, height, scans=1)
+        is_interleaved = view[offset + 4] >= components  # all of them are in the first scan
+        return ImageHeader("jpeg", width, height, needs_full_frame=not is_interleaved)
     # In coded data FF is always followed by 00 or a restart marker. Where a table contains the two
     # bytes by chance, the count is one too high, which does not matter for any bound.
     scans = sum(1 for _ in islice(_SCAN.finditer(view, offset), MAX_SCANS_COUNTED))
-    return ImageHeader("jpeg", width, height, scans=scans)
+    return ImageHeader("jpeg", width, height, needs_full_frame=True, scans=scans)
 
 
 def segments(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,7 @@ shown. Sensor data cannot be shown; DNG has a preview beside it.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from msgspec import Struct
@@ -18,9 +18,21 @@ _MAX_VALUES = 16  # of one entry
 
 _NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _WIDTH, _HEIGHT = 254, 255, 256, 257
 _BITS, _PHOTOMETRIC, _ORIENTATION, _BANDS, _SUBDIRECTORIES = 258, 262, 274, 277, 330
+_ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT = 278, 322, 323
 _SIZE_TAGS = (_WIDTH, _HEIGHT)
-_OPTIONAL_TAGS = (_NEW_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _PHOTOMETRIC, _ORIENTATION, _BANDS)
+_OPTIONAL_TAGS = (
+    _NEW_SUBFILE_TYPE,
+    _OLD_SUBFILE_TYPE,
+    _PHOTOMETRIC,
+    _ORIENTATION,
+    _BANDS,
+    _ROWS_PER_STRIP,
+    _TILE_WIDTH,
+    _TILE_HEIGHT,
+)
 _LIST_TAGS = (_BITS, _SUBDIRECTORIES)
+_MAX_STREAMED_STRIP_PIXELS = 8_000_000
+"""A file of larger strips, or rows of tiles, counts as one that is decoded as a whole."""
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _SENSOR_DATA = (32803, 34892)  # color filter array, linear raw
 _VALUE_FORMATS = {3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
@@ -32,6 +44,7 @@ class TiffPage(Struct, frozen=True):
     ``subdirectory`` is -1 for the directory itself. ``is_full`` is False for thumbnails and masks.
     ``photometric`` is the number of the color space, and ``photometric_offset`` where it stands as
     two bytes. ``bits`` are those of one band.
+    ``pixels_in_strip`` is how many are decoded together: those of a strip or of a row of tiles.
     """
 
     directory: int
@@ -44,6 +57,7 @@ class TiffPage(Struct, frozen=True):
     photometric_offset: int
     bands: int
     bits: int
+    pixels_in_strip: int
 
     @property
     def can_be_shown(self) -> bool:
@@ -78,7 +92,14 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     width, height = max(
         ((page.width, page.height) for page in pages), key=lambda size: size[0] * size[1]
     )
-    return ImageHeader("tiff", width, height, frames=len(pages))
+    piece = max(page.pixels_in_strip for page in pages)
+    return ImageHeader(
+        "tiff",
+        width,
+        height,
+        frames=len(pages),
+        needs_full_frame=piece > _MAX_STREAMED_STRIP_PIXELS,
+    )
 
 
 def read_pages(view: memoryview, budget: ProbeBudget) -> list[TiffPage]:
@@ -147,7 +168,16 @@ def _to_page(directory: int, subdirectory: int, found: _Directory) -> TiffPage:
         photometric_offset=found.photometric_offset,
         bands=tags.get(_BANDS, 1),
         bits=next(iter(found.lists.get(_BITS, [])), 1),
+        pixels_in_strip=_pixels_in_strip(tags),
     )
+
+
+def _pixels_in_strip(tags: Mapping[int, int]) -> int:
+    width, height = tags.get(_WIDTH, 0), tags.get(_HEIGHT, 0)
+    tile_width = tags.get(_TILE_WIDTH, 0)
+    if not tile_width:
+        return width * min(height, tags.get(_ROWS_PER_STRIP, height))
+    return -(-width // tile_width) * tile_width * tags.get(_TILE_HEIGHT, height)
 
 
 def _read_directory(

@@ -7,10 +7,11 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     name = bytes(view[12:16])
     if name == b"VP8 ":
         width, height = read_int(view, "<H", 26) & 0x3FFF, read_int(view, "<H", 28) & 0x3FFF
-        return ImageHeader("webp", width, height)
+        return ImageHeader("webp", width, height, needs_full_frame=True)
     if name == b"VP8L":
         bits = read_int(view, "<I", 21)
-        return ImageHeader("webp", (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)
+        width, height = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+        return ImageHeader("webp", width, height, needs_full_frame=True)
     if name != b"VP8X":
         raise ValueError(f"chunk {name!r} comes first")
     width = (read_int(view, "<I", 24) & 0xFFFFFF) + 1
@@ -21,4 +22,11 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
         frames += bytes(view[offset : offset + 4]) == b"ANMF"
         length = read_int(view, "<I", offset + 4)
         offset += 8 + length + (length & 1)
-    return ImageHeader("webp", width, height, frames=max(1, frames), animated=frames > 1)
+    return ImageHeader(
+        "webp",
+        width,
+        height,
+        frames=max(1, frames),
+        animated=frames > 1,
+        needs_full_frame=True,
+    )
