@@ -98,6 +98,17 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 50_000_000
 
+    max_source_pixels_per_byte: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Pixels of one frame for each byte of the file, where the frame has more pixels "
+                "than an original may have that is held in memory as a whole. More are a "
+                "decompression bomb and answered with 422."
+            )
+        ),
+    ] = 100
+
     max_source_pixels_all_frames: Annotated[
         Count,
         Meta(

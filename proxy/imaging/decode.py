@@ -68,7 +68,7 @@ def decode(
     """
     header = probe(original)
     options = _decode_options(header, output_format, page_range)
-    check_limits(header, limits, frames=options.frame_count)
+    check_limits(header, len(memoryview(original)), limits, frames=options.frame_count)
     original = repair(original, header.format)
     image = DECODERS[header.format](original, header, options)
     if color := _read_color_tags(original, header.format):
@@ -124,7 +124,9 @@ def picture_from_pixels(
     )
 
 
-def check_limits(header: ImageHeader, limits: Limits, *, frames: int = 1) -> None:
+def check_limits(
+    header: ImageHeader, size_in_bytes: int, limits: Limits, *, frames: int = 1
+) -> None:
     """Reject by its header an original that exceeds a limit when ``frames`` frames are read.
 
     Raises:
@@ -148,6 +150,15 @@ def check_limits(header: ImageHeader, limits: Limits, *, frames: int = 1) -> Non
         )
     size = Size(header.width, header.height)
     _check_size(size, frames, header, limits)
+    max_pixels = max(
+        limits.max_source_pixels_unstreamed, size_in_bytes * limits.max_source_pixels_per_byte
+    )
+    if header.pixels > max_pixels:
+        raise ImageTooLarge(
+            f"the original is {size} in {size_in_bytes} bytes, more than "
+            f"{limits.max_source_pixels_per_byte} pixels for each byte, like a decompression bomb "
+            "(FRAMEKEEP_LIMITS_MAX_SOURCE_PIXELS_PER_BYTE)"
+        )
     if header.pixels * header.scans > limits.max_jpeg_scan_pixels:
         raise ImageTooLarge(
             f"{header.scans} scans of {size} are more than {limits.max_jpeg_scan_pixels} pixels "

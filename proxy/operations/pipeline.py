@@ -174,7 +174,7 @@ def _send_original(original: Buffer, header: ImageHeader, limits: Limits) -> Ren
     """The original itself, within the limits for originals and for results."""
     frames = header.frames if header.animated else 1
     size = Size(header.width, header.height)
-    check_limits(header, limits, frames=frames)
+    check_limits(header, len(original), limits, frames=frames)
     _check_result_size(size, frames, limits)
     if len(original) > limits.max_result_bytes:
         raise ImageTooLarge(
