@@ -9,7 +9,7 @@ from proxy.errors import ConfigError, ProxyError
 
 COMMANDS = (
     *("serve", "sign", "render", "explain", "config"),
-    *("doctor", "health", "cache", "warm", "models"),
+    *("doctor", "health", "cache", "warm", "models", "migrate"),
 )
 
 _EXAMPLES = """\

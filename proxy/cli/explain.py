@@ -1,19 +1,29 @@
-"""Explain a link: its operations, canonical form and cache key, or why it is invalid."""
+"""Explain a link: its operations, its cache key, or why it is invalid.
+
+It may be in any dialect; what a link of another dialect means is printed as a
+native link. A dialect that is not mounted is explained without its signature.
+"""
 
 import asyncio
 import os
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from proxy.app import open_dialects
 from proxy.config import Settings, load
 from proxy.errors import ProxyError
-from proxy.image_request import ImageRequest
+from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.imaging.cost_model import EXPENSIVE_SECONDS, decode_cost
 from proxy.imaging.headers import probe
 from proxy.imaging.results import Detection
+from proxy.links import DIALECTS
+from proxy.links.config import DEFAULT_DIALECT
+from proxy.links.mounts import MountedDialects
+from proxy.links.recognition import recognize
 from proxy.operations.operation import format_operation
 from proxy.operations.pipeline import detect
 from proxy.originals import SourceRef
@@ -24,6 +34,7 @@ from proxy.sources.source import require_body
 EXAMPLES = """\
 examples:
   framekeep explain /SIGNATURE/resize:800:600/https://cdn.example.com/u/42.jpg
+  framekeep explain /insecure/rs:fit:300:200/plain/https://cdn.example.com/u/42.jpg
   framekeep explain --fetch https://img.example.com/SIGNATURE/info/media:users/42.jpg
 """
 
@@ -41,30 +52,69 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
     links = open_dialects(settings)
     try:
-        request = links.parse(_path(args.link).encode())
+        request = _parse(settings, links, _path(args.link).encode())
     except ProxyError as error:
         print(f"error        {error}")
         return 1
-    if isinstance(request.source, SourceRef):
-        print(f"source       {request.source.text}")
-    for operation in request.plan:
-        print(f"operation    {format_operation(operation)}")
-    if request.plan.negotiates_format:
-        print("format       from the Accept header: one cached result for each of four groups")
-    options = request.response_options
-    if options.expires is not None:
-        print(f"expires      {options.expires}")
-    if options.filename:
-        print(f"filename     {options.filename}")
-    if options.fallback:
-        print(f"fallback     {options.fallback}")
-    if options.debug:
-        print("debug        the response has Server-Timing")
-    for tag in options.tags:
-        print(f"tag          {tag}")
-    print(f"canonical    {links.build(request)}")
-    print(f"key          {request.key}")
+    for line in _describe_request(request, links):
+        print(line)
     return asyncio.run(_print_original(settings, request)) if args.fetch else 0
+
+
+def _parse(settings: Settings, links: MountedDialects, path: bytes) -> ImageRequest:
+    """Parse a link, also one of a dialect that is not mounted. Raises a ProxyError."""
+    try:
+        return links.parse(path)
+    except ProxyError:
+        unmounted = _open_unmounted(settings, path, links.names)
+        if unmounted is None:
+            raise
+    request = unmounted.parse(path)
+    print("mounted      no (FRAMEKEEP_LINKS_MOUNTS); the signature was not verified")
+    return request
+
+
+def _describe_request(request: ImageRequest, links: MountedDialects) -> Iterator[str]:
+    options = request.response_options
+    yield f"dialect      {options.dialect}"
+    if isinstance(request.source, SourceRef):
+        yield f"source       {request.source.text}"
+    for operation in request.plan:
+        yield f"operation    {format_operation(operation)}"
+    if request.plan.negotiates_format:
+        yield "format       from the Accept header: one cached result for each of four groups"
+    yield from _describe_options(options)
+    is_native = options.dialect == DEFAULT_DIALECT
+    yield f"{'canonical' if is_native else 'native':<13}{links.native_link(request)}"
+    yield f"key          {request.key}"
+
+
+def _describe_options(options: ResponseOptions) -> Iterator[str]:
+    if options.expires is not None:
+        yield f"expires      {options.expires}"
+    if options.filename:
+        yield f"filename     {options.filename}"
+    if options.is_attachment:
+        yield "attachment   browsers save the image"
+    if options.fallback:
+        yield f"fallback     {options.fallback}"
+    if options.debug:
+        yield "debug        the response has Server-Timing"
+    for tag in options.tags:
+        yield f"tag          {tag}"
+
+
+def _open_unmounted(
+    settings: Settings, path: bytes, mounted: Collection[str]
+) -> MountedDialects | None:
+    """Open the dialect that a path looks like, if it is not mounted; signatures do not count."""
+    name = recognize(path)
+    section = getattr(settings, name, None) if name in DIALECTS and name not in mounted else None
+    if section is None:
+        return None
+    unsigned = {name: replace(section, allow_unsigned=True)}
+    mounts = replace(settings.links, mounts={"": name})
+    return open_dialects(replace(settings, links=mounts, **unsigned))
 
 
 async def _print_original(settings: Settings, request: ImageRequest) -> int:

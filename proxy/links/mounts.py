@@ -131,6 +131,15 @@ class MountedDialects:
         prefix, mount = self._builder
         return self._path_of(prefix).rstrip("/") + mount.dialect.build(request)
 
+    def native_link(self, request: ImageRequest) -> str:
+        """Build the native link that means the same, at the root where none is mounted.
+
+        Raises InvalidLink or InvalidSource for a request that has none, such as an upload.
+        """
+        if self._builder[1].name == DEFAULT_DIALECT:
+            return self.build(request)
+        return DIALECTS[DEFAULT_DIALECT](self._context).build(request)
+
     def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """Make a request from a source and steps, as `DialectContext.make_request` does."""
         return self._context.make_request(source, steps)

@@ -1,0 +1,44 @@
+"""Translate the settings of another image server, and print ours as TOML.
+
+Secrets are not printed: a comment says which variables to set. Each setting
+that has no counterpart has a line with the reason.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Mapping
+from pathlib import Path
+
+from proxy.cli.migrations import MIGRATIONS
+from proxy.errors import ConfigError
+
+EXAMPLES = """\
+examples:
+  framekeep migrate imgproxy --env imgproxy.env >framekeep.toml
+  docker exec imgproxy env | framekeep migrate imgproxy --env -
+"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    servers = parser.add_subparsers(dest="server", metavar="SERVER", required=True)
+    for name, command in MIGRATIONS.items():
+        server = servers.add_parser(
+            name,
+            help=f"translate the settings of {name}",
+            description=__doc__,
+            epilog=EXAMPLES,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        server.add_argument(
+            command.option, dest="file", required=True, help=f"{command.help}; - reads from stdin"
+        )
+
+
+def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
+    try:
+        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{args.file}: {error}") from error
+    print(MIGRATIONS[args.server].migrate(text).text(), end="")
+    return 0

@@ -1,0 +1,72 @@
+"""`explain` reads links of every dialect."""
+
+from argparse import Namespace
+
+import pytest
+
+from proxy.cli import explain
+
+URL = "https://cdn.example.com/u/42.jpg"
+IMGPROXY_LINK = f"/insecure/rs:fit:300:200/q:70/plain/{URL}@webp"
+
+
+def explained(
+    capsys: pytest.CaptureFixture[str], link: str, **environment: str
+) -> tuple[int, dict[str, str]]:
+    status = explain.run(Namespace(link=link, fetch=False), environment)
+    lines = capsys.readouterr().out.splitlines()
+    return status, {line[:13].strip(): line[13:] for line in lines}
+
+
+def test_a_link_of_another_dialect_is_explained_as_a_native_link(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, lines = explained(
+        capsys,
+        f"https://img.example.com/old{IMGPROXY_LINK}",
+        FRAMEKEEP_LINKS_ALLOW_UNSIGNED="true",
+        FRAMEKEEP_LINKS_MOUNTS='{"": "native", "old": "imgproxy"}',
+        FRAMEKEEP_IMGPROXY_ALLOW_UNSIGNED="true",
+    )
+    assert status == 0
+    assert lines["dialect"] == "imgproxy"
+    assert lines["native"] == f"/_/resize:300:200:inside/convert:webp:70/{URL}"
+    native, _ = explained(capsys, lines["native"], FRAMEKEEP_LINKS_ALLOW_UNSIGNED="true")
+    assert native == 0
+
+
+def test_a_native_link_has_the_same_key(capsys: pytest.CaptureFixture[str]) -> None:
+    mounted = {
+        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
+        "FRAMEKEEP_LINKS_MOUNTS": '{"n": "native", "": "imgproxy"}',
+        "FRAMEKEEP_IMGPROXY_ALLOW_UNSIGNED": "true",
+    }
+    _, lines = explained(capsys, IMGPROXY_LINK, **mounted)
+    assert lines["native"].startswith("/n/_/")
+    _, native = explained(capsys, lines["native"], **mounted)
+    assert native["dialect"] == "native"
+    assert native["key"] == lines["key"]
+
+
+def test_a_link_of_a_dialect_that_is_not_mounted_is_explained_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, lines = explained(capsys, IMGPROXY_LINK)
+    assert status == 0
+    assert lines["mounted"].startswith("no (FRAMEKEEP_LINKS_MOUNTS)")
+    assert lines["native"] == f"/_/resize:300:200:inside/convert:webp:70/{URL}"
+    status, lines = explained(capsys, IMGPROXY_LINK.replace("q:70", "q:700"))
+    assert status == 1
+    assert "q: must be a whole number from 0 to 100" in lines["error"]
+
+
+def test_an_imgproxy_link_alone_is_explained_where_no_native_link_is_served(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, lines = explained(
+        capsys,
+        IMGPROXY_LINK,
+        FRAMEKEEP_LINKS_MOUNTS='{"": "imgproxy"}',
+        FRAMEKEEP_IMGPROXY_ALLOW_UNSIGNED="true",
+    )
+    assert lines["native"] == f"/_/resize:300:200:inside/convert:webp:70/{URL}"
