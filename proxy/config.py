@@ -67,6 +67,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         self.models.validate()
         self.render.validate()
         self._validate_aliases()
+        self.shared_cache.validate()
 
     def _validate_aliases(self) -> None:
         for alias in self.api.allow_aliases:

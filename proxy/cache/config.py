@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from proxy.cache.freshness import FreshnessConfig
 from proxy.cache.store import Kind
 from proxy.errors import ConfigError
 from proxy.runtime.private_folder import locate_private_folder
 from proxy.sources.net.object_store import check_location
+from proxy.validation import HidesSecrets
 
+HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
 Bytes = Annotated[int, Meta(ge=1024 * 1024, le=2**60)]
 
 
@@ -120,7 +122,7 @@ class CacheConfig(FreshnessConfig, frozen=True, forbid_unknown_fields=True):
         }
 
 
-class SharedCacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
+class SharedCacheConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
     """A second cache in a bucket that several machines share."""
 
     url: Annotated[
@@ -133,6 +135,27 @@ class SharedCacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
             ),
         ),
     ] = ""
+
+    keys: Annotated[
+        tuple[HexKey, ...],
+        Meta(
+            extra_json_schema={"writeOnly": True},
+            description=(
+                "Keys of the machines that share the bucket, in hexadecimal, 16 to 128 bytes each. "
+                "What is not signed with one of them is not used. The first key signs, every key "
+                "verifies."
+            ),
+        ),
+    ] = ()
+
+    allow_unsigned: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Share a bucket without keys. Then everybody who can write to it can plant images."
+            )
+        ),
+    ] = False
 
     read_timeout_seconds: Annotated[
         float,
@@ -189,6 +212,16 @@ class SharedCacheConfig(Struct, frozen=True, forbid_unknown_fields=True):
             ),
         ),
     ] = 1000
+
+    def validate(self) -> None:
+        """Raise ConfigError for a bucket whose entries could be anybody's."""
+        if self.url and not self.keys and not self.allow_unsigned:
+            raise ConfigError(
+                "FRAMEKEEP_SHARED_CACHE_KEYS is not set, so images in the bucket could be planted: "
+                "set one or more keys in hexadecimal (`openssl rand -hex 32` prints one), the same "
+                "on all machines, or use what everybody can write there with "
+                "FRAMEKEEP_SHARED_CACHE_ALLOW_UNSIGNED=true"
+            )
 
     def __post_init__(self) -> None:
         if self.url:

@@ -276,7 +276,21 @@ class DiskTable:
             body = SharedBuffer(self._files.open(row.filename))  # closes the file with itself
         else:
             raise CorruptEntry("row has an unknown mode")
-        return envelope.unwrap(body, stored_at=row.stored_at, soft_purged_at=row.soft_purged_at)
+        soft_purged_at = row.soft_purged_at
+        if soft_purged_at > self._clock() + _CLOCK_SKEW_SECONDS:
+            soft_purged_at = self._clamp_soft_purge(row)
+        return envelope.unwrap(body, stored_at=row.stored_at, soft_purged_at=soft_purged_at)
+
+    def _clamp_soft_purge(self, row: _Row) -> float:
+        """Date a soft purge from the future now: the clock was ahead when it was made."""
+        now = self._clock()
+        with self._database.transaction() as sql:
+            sqlite.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
+            sql(
+                "UPDATE Cache SET soft_purged_at = ? WHERE rowid = ? AND soft_purged_at > ?",
+                (now, row.rowid, now),
+            )
+        return now
 
     def _remove(self, row: _Row) -> int:
         """Remove this version of an entry only; return how many that were."""
@@ -335,6 +349,8 @@ class DiskTable:
         with self._database.transaction() as sql:
             self._write_usage(sql)
             soft_purged_at = 0.0
+            now = self._clock()
+            sqlite.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
             if started_at is not None:
                 soft_purged_at, purged = sqlite.purges_since(sql, started_at, entry.tags)
                 if purged:
@@ -346,7 +362,7 @@ class DiskTable:
                 sql,
                 key,
                 columns,
-                now=self._clock(),
+                now=now,
                 soft_purged_at=soft_purged_at,
                 cost=entry.cost,
             )

@@ -4,10 +4,10 @@ Each decoder returns None for an entry that is missing or that another version w
 """
 
 import time
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from proxy.buffers import SharedBuffer
 from proxy.cache.freshness import OriginRecord
@@ -20,6 +20,9 @@ from proxy.originals import Original, OriginMetadata, digest
 from proxy.smartcrop.subject import Subject
 
 T = TypeVar("T")
+
+_PRINTABLE = r"^[\x20-\x7e]*\Z"
+_MAX_TIME = 100_000_000_000.0
 
 
 class CachedRendition(Struct, frozen=True):
@@ -49,12 +52,14 @@ def weak_etag(key: str, originals: tuple[str, ...], detector_version: str) -> st
 
 
 class _RenditionHead(Struct, frozen=True):
+    """Bounded by what can be sent in the headers of a response."""
+
     format: FormatName
     size: Size
-    crop_reason: str
-    etag: str
+    crop_reason: Annotated[str, Meta(max_length=64, pattern=_PRINTABLE)]
+    etag: Annotated[str, Meta(max_length=128, pattern=_PRINTABLE)]
     originals: tuple[str, ...]
-    made_at: float
+    made_at: Annotated[float, Meta(ge=0, le=_MAX_TIME)]
     source_tags: tuple[str, ...] = ()
 
 
@@ -113,7 +118,18 @@ def encode_record(record: OriginRecord, tags: tuple[str, ...]) -> Entry:
 
 
 def decode_record(entry: Entry | None) -> OriginRecord | None:
-    return None if entry is None else _decode(entry.head, OriginRecord)
+    record = None if entry is None else _decode(entry.head, OriginRecord)
+    return record if record is not None and _is_plausible(record) else None
+
+
+def _is_plausible(record: OriginRecord) -> bool:
+    """Whether answers can be made of the record: it may come from a bucket that others write to."""
+    times = record.validated_at, record.ttl, record.changed_at, record.last_attempt_at
+    validators = record.metadata.validators
+    return all(0 <= time <= _MAX_TIME for time in times) and all(
+        text.isascii() and text.isprintable()
+        for text in (validators.etag, validators.last_modified)
+    )
 
 
 def encode_detection(subject: Subject, tags: tuple[str, ...], cost: float) -> Entry:

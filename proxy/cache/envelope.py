@@ -6,10 +6,10 @@ version: each raises CorruptEntry.
 """
 
 import hashlib
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from proxy.buffers import SharedBuffer
 from proxy.cache.store import Entry, Kind
@@ -33,7 +33,7 @@ class Envelope(Struct, frozen=True, array_like=True, tag="entry/2"):
     is_buffer: bool
     head: bytes
     tags: tuple[str, ...]
-    cost: float
+    cost: Annotated[float, Meta(ge=0, le=1_000_000)]
 
     @classmethod
     def wrap(cls, kind: Kind, key: str, entry: Entry) -> Self:
@@ -58,6 +58,11 @@ class Envelope(Struct, frozen=True, array_like=True, tag="entry/2"):
         content = msgspec.msgpack.encode(self)
         length = len(content).to_bytes(_LENGTH_BYTES, "big")
         return length + content + hashlib.sha256(content).digest()
+
+    @staticmethod
+    def length(data: bytes) -> int:
+        """How many bytes at the beginning of the data are the envelope, if it is one."""
+        return _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "big") + _DIGEST_BYTES
 
     @staticmethod
     def decode(data: bytes, kind: Kind, key: str) -> "tuple[Envelope, bytes]":

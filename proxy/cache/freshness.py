@@ -231,8 +231,12 @@ def evaluate(
     """
     if record is None or record.validated_at > now + _CLOCK_SKEW:
         return Expired(usable_on_error=False)
-    retry_at = record.last_attempt_at + backoff(record.failures, config)
-    may_request = soft_purged_at > record.last_attempt_at or now >= retry_at
+    soft_purged_at = min(soft_purged_at, now)
+    # An attempt from the future, when the clock was ahead, must not delay the next one until then.
+    is_plausible = record.last_attempt_at <= now + _CLOCK_SKEW
+    last_attempt_at = record.last_attempt_at if is_plausible else 0.0
+    retry_at = last_attempt_at + backoff(record.failures, config)
+    may_request = soft_purged_at > last_attempt_at or now >= retry_at
     if record.digest:
         digest = original_digest or record.digest
         age = now - _expires_at(record, key, digest, soft_purged_at, config)

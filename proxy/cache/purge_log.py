@@ -23,11 +23,13 @@ class PurgeLog:
         self._tags: dict[str, float] = {}
         self._prefixes: dict[str, float] = {}
         self._bytes = 0
+        self._latest = 0.0
 
     def __len__(self) -> int:
         return len(self._tags) + len(self._prefixes)
 
     def record(self, selector: Selector, at: float) -> None:
+        self._latest = max(self._latest, at)
         match selector:
             case All():
                 self._all_at = max(self._all_at, at)
@@ -50,6 +52,18 @@ class PurgeLog:
             return True
         prefixes = tuple(prefix for prefix, at in self._prefixes.items() if at >= since)
         return any(tag.startswith(prefixes) for tag in entry.tags)
+
+    def clamp(self, now: float) -> None:
+        """Date purges from the future now: the clock was ahead when they were recorded.
+
+        Else everything that is stored until then would count as purged.
+        """
+        if self._latest <= now:
+            return
+        self._latest = now
+        self._all_at = min(self._all_at, now)
+        for times in (self._tags, self._prefixes):
+            times.update({text: now for text, at in times.items() if at > now})
 
     def forget(self, before: float) -> None:
         """Forget the purges from before that time: there are no older entries."""

@@ -7,39 +7,41 @@
 - A purge is an object, too. Every machine looks for new ones every few seconds and applies them to
   its own cache. Entries of the bucket from before a purge are not used. An entry lives for 30 days,
   and so does a purge: older ones are removed from the bucket.
-- An object is an entry in its envelope: key and digests are checked at every read.
+- What is not signed with a key of the fleet, or is odd, is ignored and counted; see
+  `proxy.cache.shared_objects`.
 """
 
 import asyncio
 import contextlib
 import logging
-import re
-import secrets
-import struct
 import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
-import msgspec
-from msgspec import Struct, structs
+from msgspec import structs
 
-from proxy.buffers import SharedBuffer
+from proxy.cache.bucket import Bucket, BucketError, StoredObject
 from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.cache.config import SharedCacheConfig
-from proxy.cache.envelope import CorruptEntry, Envelope
+from proxy.cache.envelope import CorruptEntry
 from proxy.cache.purge_log import PurgeLog
+from proxy.cache.shared_objects import (
+    NotAuthentic,
+    ObjectCodec,
+    SharedPurge,
+    entry_name,
+    is_purge_name,
+    new_purge_name,
+    purge_folders,
+    purge_time,
+    purges_from,
+)
 from proxy.cache.store import Cache, CacheStats, ChangeToken, Entry, Kind, Selector, VerifyReport
-from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.errors import StoreUnavailable
 from proxy.runtime.background import BackgroundTasks, TaskFailed, cancel, describe
 from proxy.runtime.components import OK, Components, ComponentStatus
-from proxy.sources.net.object_store import open_bucket
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 _log = logging.getLogger(__name__)
 
@@ -53,26 +55,22 @@ _PURGE_READS = 32  # at the same time
 _CLEANUP_SECONDS = 3600.0
 _MAX_REMOVED_PURGES = 10_000  # in one cleanup
 _WRITERS = 4
-_CONNECT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 2.0
 
-_PREFIX = "v2"  # another version of envelopes or purges gets another prefix
-_PURGES = f"{_PREFIX}/purges"
-_PURGE_NAME = re.compile(rf"{_PURGES}/[0-9]{{10}}\.[0-9]{{6}}-[0-9a-f]{{8}}")
 _LAST_PURGE_KEY = "last purge of the shared cache"  # of the local record with the latest names
 
-_LISTENER = "purge_listener"
+_LISTENER, _READER = "purge_listener", "shared_cache_reader"
+
+# A machine whose clock is ahead dates its purges in the future, up to so far. That they are looked
+# for only now and then costs less than it would to list one folder more each time.
+_MAX_AHEAD_SECONDS = 2 * 86_400.0
+_LOOK_AHEAD_SECONDS = 60.0
+_MAX_FUTURE_PURGES = 100
 
 _MISS_SECONDS = 5.0  # how long the bucket is not asked again for what it did not have
 _MAX_MISSES = 4096
 
 Encode = Callable[[], bytes]
-
-
-class _Purge(Struct, frozen=True):
-    at: float
-    selector: Selector
-    soft: bool
 
 
 class SharedCache:
@@ -90,7 +88,8 @@ class SharedCache:
         self._local = local
         self._config = config
         self._clock = clock
-        self._bucket = _Bucket(config)
+        self._bucket = Bucket(config.url, timeout_seconds=config.write_timeout_seconds)
+        self._codec = ObjectCodec(config.keys)
         self._breaker = CircuitBreaker("bucket", config.backoff_seconds)
         self.breakers = (*local.breakers, self._breaker)
         # Writes of one object must stay in order, so they always wait in the same queue.
@@ -103,6 +102,8 @@ class SharedCache:
         """The names that are known and may be listed again; the latest stay."""
         self._ignored: set[str] = set()
         self._misses: OrderedDict[tuple[Kind, str], float] = OrderedDict()
+        self._look_ahead_at = 0.0  # monotonic
+        self._removed_until = 0.0
         self._knows_purges = False
         self._purge_error = ""
         self._tasks: list[asyncio.Task[None]] = []
@@ -175,13 +176,13 @@ class SharedCache:
 
     async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
         counts = await self._local.purge(selector, soft=soft)
-        purge = _Purge(self._clock(), selector, soft)
-        name = f"{_purges_from(purge.at)}-{secrets.token_hex(4)}"
+        purge = SharedPurge(self._clock(), selector, soft)
+        name = new_purge_name(purge.at)
         self._purges.record(selector, purge.at)
         self._note_recent(name)
         try:
             async with asyncio.timeout(self._config.write_timeout_seconds):
-                await self._bucket.put(name, msgspec.msgpack.encode(purge))
+                await self._bucket.put(name, self._codec.encode_purge(name, purge))
         except (TimeoutError, BucketError) as error:
             raise StoreUnavailable(
                 "purge done on this machine only; repeat the request", detail=str(error)
@@ -223,16 +224,16 @@ class SharedCache:
     async def _get_remote(self, kind: Kind, key: str) -> Entry | None:
         try:
             async with asyncio.timeout(self._config.read_timeout_seconds):
-                data = await self._bucket.get(_object_name(kind, key))
+                found = await self._bucket.get(entry_name(kind, key))
         except (TimeoutError, BucketError) as error:
             self._breaker.open(describe(error))
             return None
-        if data is None:
+        if found is None:
             return None
         try:
-            entry = await asyncio.to_thread(_decode, kind, key, data)
-        except CorruptEntry as error:
-            _log.warning("shared cache entry ignored: kind=%s, %s", kind, error)
+            entry = await asyncio.to_thread(self._codec.decode_entry, kind, key, found.data)
+        except (CorruptEntry, NotAuthentic) as error:
+            self._ignore(_READER, entry_name(kind, key), str(error))
             return None
         age = self._clock() - entry.stored_at
         if not -_CLOCK_SKEW_SECONDS <= age <= _MAX_AGE_SECONDS:
@@ -245,10 +246,10 @@ class SharedCache:
         """Queue the entry for the bucket. If the queue is full it stays local."""
         if kind not in _SHARED_KINDS or len(entry.body) > _MAX_ENTRY_BYTES:
             return
-        name = _object_name(kind, key)
+        name = entry_name(kind, key)
         queue = self._queues[zlib.crc32(name.encode()) % _WRITERS]
         with contextlib.suppress(asyncio.QueueFull):
-            queue.put_nowait((name, lambda: _encode(kind, key, entry)))
+            queue.put_nowait((name, lambda: self._codec.encode_entry(kind, key, entry)))
 
     async def _write_next(self, queue: asyncio.Queue[tuple[str, Encode]]) -> None:
         name, encode = await queue.get()
@@ -283,55 +284,73 @@ class SharedCache:
         now = self._clock()
         horizon = max(0.0, now - _MAX_AGE_SECONDS)
         self._purges.forget(horizon)
-        marker = await self._local.get("record", _LAST_PURGE_KEY)
-        applied = dict.fromkeys(marker.head.decode().split("\n") if marker is not None else ())
-        applied_before = _late(max(applied, default=""))
+        self._purges.clamp(now + _CLOCK_SKEW_SECONDS)
         # The name of a purge that is dated in the future must not hide those that come before it.
-        latest = _purges_from(now + _CLOCK_SKEW_SECONDS)
+        latest = purges_from(now + _CLOCK_SKEW_SECONDS)
+        applied = await self._read_applied()
+        applied_before = _late(max((name for name in applied if name < latest), default=""))
         newest = max((name for name in self._recent_purges if name < latest), default="")
-        names = await self._bucket.list(_PURGES, _late(newest) or _purges_from(horizon))
+        names = await self._list_purges(_late(newest) or purges_from(horizon), now)
         new = [name for name in names if name not in self._recent_purges and self._is_purge(name)]
         for start in range(0, len(new), _PURGE_READS):
             batch = new[start : start + _PURGE_READS]
-            for name, data in zip(
+            for name, found in zip(
                 batch, await asyncio.gather(*map(self._bucket.get, batch)), strict=True
             ):
-                purge = self._decode_purge(name, data)
-                if purge is None:
+                purge = self._decode_purge(name, found)
+                if purge is None or found is None:
                     continue
                 if name not in applied and name > applied_before:
                     await self._local.purge(purge.selector, soft=purge.soft)
-                self._purges.record(purge.selector, purge.at)
+                # A clock that was ahead must not outdate what is stored until then.
+                self._purges.record(purge.selector, min(purge.at, found.written_at, now))
                 self._note_recent(name)
-        recent = sorted(name for name in self._recent_purges if name < latest)
-        if recent and recent[-1] > max(applied, default=""):
-            names = [name for name in recent if name > _late(recent[-1])]
+        await self._write_applied(applied, latest)
+
+    async def _list_purges(self, since: str, now: float) -> list[str]:
+        """The names from then on: of each day, and from time to time those of tomorrow."""
+        until = now + _CLOCK_SKEW_SECONDS
+        if time.monotonic() >= self._look_ahead_at:
+            self._look_ahead_at = time.monotonic() + _LOOK_AHEAD_SECONDS
+            until = now + _MAX_AHEAD_SECONDS
+        folders = purge_folders(purge_time(since), until)
+        lists = await asyncio.gather(*(self._bucket.list(folder, since) for folder in folders))
+        return [name for names in lists for name in names]
+
+    async def _read_applied(self) -> set[str]:
+        marker = await self._local.get("record", _LAST_PURGE_KEY)
+        names = marker.head.decode(errors="replace").split("\n") if marker is not None else ()
+        return set(filter(is_purge_name, names))
+
+    async def _write_applied(self, applied: set[str], latest: str) -> None:
+        recent = sorted(self._recent_purges)
+        past = [name for name in recent if name < latest]
+        names = [name for name in past if name > _late(past[-1])] if past else []
+        names += [name for name in recent if name >= latest][-_MAX_FUTURE_PURGES:]
+        if not applied.issuperset(names):
             await self._local.put("record", _LAST_PURGE_KEY, Entry(b"", "\n".join(names).encode()))
 
-    def _decode_purge(self, name: str, data: bytes | None) -> _Purge | None:
-        if data is None:  # removed meanwhile
+    def _decode_purge(self, name: str, found: StoredObject | None) -> SharedPurge | None:
+        if found is None:  # removed meanwhile
             return None
         try:
-            purge = msgspec.msgpack.decode(data, type=_Purge)
-        except DECODE_ERRORS:
-            purge = None
-        if purge is None or not name.startswith(f"{_purges_from(purge.at)}-"):
-            self._ignore(name)
+            return self._codec.decode_purge(name, found.data)
+        except (CorruptEntry, NotAuthentic) as error:
+            self._ignore(_LISTENER, name, str(error))
             return None
-        return purge
 
     def _is_purge(self, name: str) -> bool:
-        if _PURGE_NAME.fullmatch(name):
+        if is_purge_name(name):
             return True
-        self._ignore(name)
+        self._ignore(_LISTENER, name, "it is no purge")
         return False
 
-    def _ignore(self, name: str) -> None:
-        """Log and count, once, an object that is no purge and lies where purges do."""
+    def _ignore(self, task: str, name: str, reason: str) -> None:
+        """Log and count, once, an object that no machine of the fleet has written."""
         if name not in self._ignored and len(self._ignored) < _MAX_RECENT_PURGES:
             self._ignored.add(name)
-            error = TaskFailed(f"object of the bucket ignored, it is no purge: {name!r}")
-            self._background.record_failure(_LISTENER, error)
+            error = TaskFailed(f"object of the bucket ignored, {reason}: {name!r}")
+            self._background.record_failure(task, error)
 
     def _note_recent(self, name: str) -> None:
         self._recent_purges[name] = None
@@ -340,113 +359,20 @@ class SharedCache:
 
     async def _remove_old_purges(self) -> None:
         """Remove the purges that no entry is old enough for."""
-        until = _purges_from(max(0.0, self._clock() - _MAX_AGE_SECONDS))
+        until = max(0.0, self._clock() - _MAX_AGE_SECONDS)
+        since = self._removed_until or max(0.0, until - _MAX_AGE_SECONDS)
         try:
-            names = await self._bucket.list(_PURGES, until=until)
-            old = [name for name in names if _PURGE_NAME.fullmatch(name)][:_MAX_REMOVED_PURGES]
-            if old:
-                await self._bucket.delete(old)
+            for folder in purge_folders(since, until):
+                names = await self._bucket.list(folder, until=purges_from(until))
+                old = list(filter(is_purge_name, names))[:_MAX_REMOVED_PURGES]
+                if old:
+                    await self._bucket.delete(old)
         except BucketError as error:  # its credentials need not allow this
             _log.info("old purges not removed from the bucket: %s", error)
-
-
-def _object_name(kind: Kind, key: str) -> str:
-    return f"{_PREFIX}/{kind}/{key[:2]}/{key}"
-
-
-def _purges_from(at: float) -> str:
-    """Return how the names of purges at that Unix time start; names sort by time."""
-    return f"{_PURGES}/{at:017.6f}"
+        else:
+            self._removed_until = until
 
 
 def _late(name: str) -> str:
     """Return the start of the names of purges that may be listed after this one."""
-    if not name:
-        return ""
-    at = float(name.removeprefix(f"{_PURGES}/").partition("-")[0])
-    return _purges_from(max(0.0, at - _LATE_PURGE_SECONDS))
-
-
-_STORED_AT = struct.Struct(">d")
-
-
-def _encode(kind: Kind, key: str, entry: Entry) -> bytes:
-    """Return the entry in its envelope; the time when it was stored precedes its head."""
-    dated = structs.replace(entry, head=_STORED_AT.pack(entry.stored_at) + entry.head)
-    body = entry.body.read() if isinstance(entry.body, SharedBuffer) else entry.body
-    return Envelope.wrap(kind, key, dated).encode() + body
-
-
-def _decode(kind: Kind, key: str, data: bytes) -> Entry:
-    """Raise CorruptEntry if the object is not the entry that was stored under this key."""
-    envelope, body = Envelope.decode(data, kind, key)
-    (stored_at,) = _STORED_AT.unpack_from(envelope.head)
-    entry = envelope.unwrap(body, stored_at=stored_at)
-    return structs.replace(entry, head=entry.head[_STORED_AT.size :])
-
-
-class BucketError(Exception):
-    """The bucket could not be read or written."""
-
-
-class _Bucket:
-    """The bucket; errors of its library become BucketError."""
-
-    def __init__(self, config: SharedCacheConfig) -> None:
-        self._store: ObjectStore = open_bucket(
-            config.url,
-            timeout_seconds=config.write_timeout_seconds,
-            connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS,
-        )
-
-    async def get(self, name: str) -> bytes | None:
-        """Return the object; None if there is none, or if it is too large for an entry."""
-        import obstore  # noqa: PLC0415 - an extra
-
-        try:
-            found = await obstore.get_async(self._store, name)
-            if found.meta["size"] > 2 * _MAX_ENTRY_BYTES:
-                return None
-            return bytes(await found.bytes_async())
-        except FileNotFoundError:
-            return None
-        except obstore.exceptions.BaseError as error:
-            raise _bucket_error(error) from error
-
-    async def put(self, name: str, data: bytes) -> None:
-        import obstore  # noqa: PLC0415 - an extra
-
-        try:
-            await obstore.put_async(self._store, name, data)
-        except (OSError, obstore.exceptions.BaseError) as error:
-            raise _bucket_error(error) from error
-
-    async def delete(self, names: Sequence[str]) -> None:
-        import obstore  # noqa: PLC0415 - an extra
-
-        try:
-            await obstore.delete_async(self._store, names)
-        except (OSError, obstore.exceptions.BaseError) as error:
-            raise _bucket_error(error) from error
-
-    async def list(self, folder: str, since: str = "", until: str = "\U0010ffff") -> list[str]:
-        """Return the names in the folder that sort after ``since`` and before ``until``, in order.
-
-        Names come in order from most stores, and in pages. What follows ``until`` is not read.
-        """
-        import obstore  # noqa: PLC0415 - an extra
-
-        names: list[str] = []
-        try:
-            pages: Any = obstore.list(self._store, folder, offset=since or None)
-            async for page in pages:
-                names.extend(one["path"] for one in page if one["path"] < until)
-                if page and page[-1]["path"] >= until:
-                    break
-        except (OSError, obstore.exceptions.BaseError) as error:
-            raise _bucket_error(error) from error
-        return sorted(names)
-
-
-def _bucket_error(error: Exception) -> BucketError:
-    return BucketError(str(error).partition("\n")[0])
+    return purges_from(max(0.0, purge_time(name) - _LATE_PURGE_SECONDS)) if name else ""

@@ -283,6 +283,18 @@ def record_purge(sql: Sql, now: float, tags: TagRange, *, soft: bool) -> None:
     sql("INSERT INTO Purge VALUES (?, ?, ?, ?)", (now, soft, *tags))
 
 
+def clamp_purges(sql: Sql, now: float, latest: float) -> None:
+    """Date purges from after ``latest`` now: the clock was ahead when they were recorded.
+
+    Else everything that is stored until then would count as purged.
+    """
+    sql("UPDATE Purge SET at = ? WHERE at > ?", (now, latest))
+    sql(
+        "UPDATE Settings SET value = ? WHERE key = 'all_soft_purged_at' AND value > ?",
+        (now, latest),
+    )
+
+
 class PurgesSince(NamedTuple):
     """When the last soft purge selected an entry (0.0: none did), and whether a hard one did."""
 

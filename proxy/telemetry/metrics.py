@@ -68,6 +68,7 @@ BACKGROUND_TASKS = (
     "purge_cleanup",
     "purge_listener",
     "runtime_metrics",
+    "shared_cache_reader",
     "shared_cache_writer",
     "webhook_delivery",
     "webhook_poll",

@@ -14,7 +14,7 @@ from cache.suite import MEGABYTE, CacheSuite, Clock, body_of
 from proxy.buffers import SharedBuffer
 from proxy.cache.config import CacheConfig
 from proxy.cache.disk import DiskStore
-from proxy.cache.store import KINDS, All, ByTag, Entry, Kind, Store
+from proxy.cache.store import KINDS, All, ByTag, Entry, Kind, Selector, Store
 from proxy.errors import StoreUnavailable
 
 
@@ -551,3 +551,30 @@ async def test_a_disk_that_hangs_blocks_only_its_threads(
         assert len(waiting) <= 4 + 1024
     assert [one for one in await asyncio.gather(*waiting) if body_of(one) == b"body"]
     assert "disk queue full" in caplog.text
+
+
+@pytest.mark.parametrize("selector", [All(), ByTag("tag:a")])
+@pytest.mark.parametrize("soft", [False, True])
+async def test_a_purge_by_a_clock_that_was_ahead_is_clamped(
+    tmp_path: Path, selector: Selector, *, soft: bool
+) -> None:
+    clock = Clock()
+    store = DiskStore(config(tmp_path / "cache"), clock=clock)
+    await store.put("rendition", "old", Entry(b"old", tags=("tag:a",)))
+    await store.put("rendition", "other", Entry(b"other"))
+    clock.now += 86_400
+    await store.purge(selector, soft=soft)
+    clock.now -= 86_400
+    await store.put("record", "first", Entry(b"1"), started_at=clock())
+    await store.put("rendition", "first", Entry(b"1", tags=("tag:a",)), started_at=clock())
+    old = await store.get("rendition", "old")
+    assert (old is not None) is soft
+    if old is not None:
+        assert 0 < old.soft_purged_at <= clock.now
+    clock.now += 60
+    for key in ("new", "old"):
+        await store.put("rendition", key, Entry(b"new", tags=("tag:a",)), started_at=clock())
+        new = await store.get("rendition", key)
+        assert new is not None
+        assert (new.body, new.soft_purged_at) == (b"new", 0.0)
+    await store.close()

@@ -1,14 +1,25 @@
 """Stored entries whose bytes are not what was put."""
 
+from typing import Any
+
+import msgspec
 import pytest
+from msgspec import structs
 
 from proxy.cache.entries import (
+    CachedRendition,
     decode_detection,
     decode_original,
     decode_record,
     decode_rendition,
+    encode_record,
+    encode_rendition,
 )
+from proxy.cache.freshness import OriginRecord
 from proxy.cache.store import Entry
+from proxy.geometry import Size
+from proxy.imaging.results import Rendition
+from proxy.originals import OriginMetadata, Validators
 
 
 @pytest.mark.parametrize(
@@ -26,3 +37,58 @@ def test_what_cannot_be_decoded_is_a_miss(data: bytes) -> None:
     assert decode_original(entry) is None
     assert decode_record(entry) is None
     assert decode_detection(Entry(b"\x81\xa7regions" + data, b"")) is None
+
+
+RENDITION = CachedRendition(Rendition(b"body", "jpeg", Size(4, 3), "face"), '"etag"', ("a",))
+
+
+def test_a_rendition_is_decoded_as_it_was() -> None:
+    decoded = decode_rendition(encode_rendition(RENDITION, 0.1))
+    assert decoded is not None
+    assert structs.replace(decoded, made_at=RENDITION.made_at) == RENDITION
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"etag": '"a"\r\nSet-Cookie: a=b'},
+        {"etag": '"\u00e9"'},
+        {"etag": "a" * 10_000},
+        {"made_at": float("inf")},
+        {"made_at": float("nan")},
+        {"made_at": -1.0},
+    ],
+)
+def test_a_rendition_that_no_response_could_describe_is_a_miss(changes: dict[str, Any]) -> None:
+    entry = encode_rendition(structs.replace(RENDITION, **changes), 0.1)
+    assert decode_rendition(entry) is None
+
+
+def test_a_crop_reason_that_no_header_could_have_is_a_miss() -> None:
+    rendition = structs.replace(RENDITION.rendition, crop_reason="face\n")
+    entry = encode_rendition(structs.replace(RENDITION, rendition=rendition), 0.1)
+    assert decode_rendition(entry) is None
+
+
+RECORD = OriginRecord("a", OriginMetadata(Validators('"a"', "yesterday")), 1000.0, 60.0)
+
+
+def test_a_record_is_decoded_as_it_was() -> None:
+    assert decode_record(encode_record(RECORD, ())) == RECORD
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ttl": float("inf")},
+        {"ttl": float("nan")},
+        {"validated_at": 1e300},
+        {"changed_at": -1.0},
+        {"last_attempt_at": float("inf")},
+        {"metadata": OriginMetadata(Validators("", "a\nb: c"))},
+        {"metadata": OriginMetadata(Validators("\u00e9", ""))},
+    ],
+)
+def test_a_record_that_no_response_could_use_is_a_miss(changes: dict[str, Any]) -> None:
+    head = msgspec.msgpack.encode(structs.replace(RECORD, **changes))
+    assert decode_record(Entry(b"", head)) is None

@@ -187,3 +187,15 @@ def test_freshness_never_improves_with_time(
 @given(st.integers(0, 10_000))
 def test_the_backoff_grows_to_a_minute(failures: int) -> None:
     assert backoff(failures, CONFIG) <= backoff(failures + 1, CONFIG) <= 60
+
+
+def test_an_attempt_dated_in_the_future_delays_no_other() -> None:
+    record = record_failure(make_record(600), DOWN, NOW + 86_400)
+    assert freshness(record, 700) == Stale(revalidate=True)
+    assert freshness(record_failure(None, DOWN, NOW + 86_400), 0, None) == Expired(
+        usable_on_error=False
+    )
+
+
+def test_a_soft_purge_dated_in_the_future_is_one_of_now() -> None:
+    assert freshness(make_record(600), 1, soft_purged_at=NOW + 86_400) == Stale(revalidate=True)

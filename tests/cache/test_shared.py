@@ -3,9 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -17,15 +14,15 @@ from cache.suite import Clock, body_of
 from memory_store import MemoryStore
 from origin_server import FaultyOrigin
 from render_processes import wait_until
+from s3_server import CREDENTIALS, RCLONE, s3_server
 
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.shared import SharedCache
+from proxy.cache.shared_objects import purge_folder, purges_from
 from proxy.cache.store import All, ByTag, Cache, Entry, Kind
 from proxy.errors import StoreUnavailable
 from proxy.runtime.components import OK
-
-RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 
 pytestmark = [
     pytest.mark.anyio,
@@ -38,25 +35,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     """The address of an S3 server, and the folder that its buckets lie in."""
     root = tmp_path_factory.mktemp("s3")
     (root / "shared").mkdir()
-    assert RCLONE is not None
-    with subprocess.Popen(
-        [RCLONE, "serve", "s3", "--addr=127.0.0.1:0", "--auth-key=user,key-of-user", str(root)],
-        stderr=subprocess.PIPE,
-        env={"RCLONE_CONFIG": os.devnull, "HOME": str(root)},
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stderr)
-        yield next(match[0] for match in found if match), root
-        process.terminate()
+    with s3_server(root) as address:
+        yield address, root
 
 
 @pytest.fixture
 def bucket(
     server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> str:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "user")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key-of-user")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     name = re.sub("[^a-z0-9]", "-", request.node.name.lower())
     return f"s3://shared/{name}?region=eu-central-1&endpoint={server[0]}"
 
@@ -156,7 +144,7 @@ async def test_a_machine_that_was_down_applies_purges_once(bucket: str) -> None:
 async def test_a_foreign_object_among_the_purges_is_ignored(bucket: str) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        await one._bucket.put("v2/purges/zzz", b"foreign")
+        await one._bucket.put("v3/purges/zzz", b"foreign")
         await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
         await one.purge(ByTag("tag:a"))
         await other._apply_purges()
@@ -172,8 +160,10 @@ async def test_an_odd_object_among_the_purges_ends_nothing_and_is_counted_once(
 ) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        for content in (b"foreign", msgspec.msgpack.encode([1e300, ["all"], False])):
-            await one._bucket.put(f"v2/purges/{name}", content)
+        purge = msgspec.msgpack.encode({"at": 1e300, "selector": {"type": "all"}, "soft": False})
+        for content in (b"foreign", bytes(32) + purge):
+            for folder in ("v3/purges", purge_folder(clock.now)):
+                await one._bucket.put(f"{folder}/{name}", content)
             clock.now += 10
             await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
             await one.purge(ByTag("tag:a"))
@@ -204,8 +194,8 @@ async def test_purges_that_no_entry_is_old_enough_for_leave_the_bucket(bucket: s
         clock.now += 31 * 86_400
         await one.purge(ByTag("tag:new"))
         await one._remove_old_purges()
-        (left,) = await one._bucket.list("v2/purges")
-        assert left > f"v2/purges/{clock.now - 3600:017.6f}"
+        (left,) = await one._bucket.list("v3/purges")
+        assert left > purges_from(clock.now - 3600)
 
 
 async def test_the_listener_is_degraded_without_the_bucket_and_down_after_a_bug(
@@ -237,7 +227,7 @@ def cannot_encode() -> bytes:
 async def test_a_writer_returns_after_an_unexpected_error(bucket: str) -> None:
     async with machine(bucket, Clock()) as store:
         for queue in store._queues:
-            queue.put_nowait(("v2/rendition/x", cannot_encode))
+            queue.put_nowait(("v3/rendition/x", cannot_encode))
         await wait_written(store)
         assert store._background.failures["shared_cache_writer"] == len(store._queues)
         await store.put("rendition", "key-1", Entry(b"1"))

@@ -10,6 +10,7 @@ from origin_server import OriginServer
 from render_processes import wait_until
 from service_fixture import ServiceHarness
 
+from proxy.cache.bucket import StoredObject
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.shared import SharedCache
 from proxy.cache.store import Cache
@@ -30,15 +31,15 @@ class MemoryBucket:
         self.objects: dict[str, bytes] = {}
         self.reads: Counter[str] = Counter()
 
-    async def get(self, name: str) -> bytes | None:
+    async def get(self, name: str) -> StoredObject | None:
         self.reads[name.split("/")[1]] += 1
-        return self.objects.get(name)
+        return StoredObject(self.objects[name], 0.0) if name in self.objects else None
 
     async def put(self, name: str, data: bytes) -> None:
         self.objects[name] = data
 
-    async def list(self, folder: str, since: str) -> list[str]:
-        del folder, since
+    async def list(self, folder: str, since: str = "", until: str = "") -> list[str]:
+        del folder, since, until
         return []
 
 
