@@ -81,7 +81,6 @@ def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> 
         render_processes,
         make_app=from_environment,
         on_ready=lambda address: show(address + settings.server.path_prefix),
-        runtime_dir=settings.runtime.directory(),
     )
 
 

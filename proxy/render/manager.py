@@ -8,8 +8,6 @@ served by the next one. The fork server ends with its owner, however that ends.
 import asyncio
 import logging
 import os
-import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -30,6 +28,7 @@ from proxy.render.libc import deny_inspection
 from proxy.render.scheduling import PRIORITIES
 from proxy.runtime.background import BackgroundTasks, TaskFailed, describe
 from proxy.runtime.components import ComponentStatus, StatusFile
+from proxy.runtime.run_folder import RunFolder
 from proxy.telemetry.config import LogConfig
 
 logger = logging.getLogger("framekeep.render.manager")
@@ -90,9 +89,8 @@ class RenderProcessManager:
         self._owner_pipe = -1
         self._generation = 0
         self._stopping = False
-        self.directory = (
-            runtime_dir or Path(tempfile.gettempdir())
-        ) / f"framekeep-{secrets.token_hex(8)}"
+        self._folder = RunFolder(runtime_dir or Path(tempfile.gettempdir()))
+        self.directory = self._folder.path
 
     @property
     def fork_server(self) -> subprocess.Popen[bytes]:
@@ -120,7 +118,8 @@ class RenderProcessManager:
         """
         if self._config.sandbox:
             deny_inspection()  # render processes are of the same user
-        self.directory.mkdir(mode=0o700)
+        self._folder.sweep()
+        self._folder.create()
         for priority in PRIORITIES:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.setblocking(False)
@@ -160,7 +159,7 @@ class RenderProcessManager:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             await wait_exit(self._process)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._folder.remove()
 
     def _start_fork_server(self) -> None:
         """Raises OSError."""

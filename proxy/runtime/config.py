@@ -20,8 +20,9 @@ class RuntimeConfig(Struct, frozen=True, forbid_unknown_fields=True):
             max_length=80,
             description=(
                 "Directory for sockets and for the metrics of workers: some megabytes at most. It "
-                "must exist. In it the server makes folders that only its user may enter, and "
-                "removes them at the end. Empty means the temporary directory of the system "
+                "must exist. In it the server makes a folder that only its user may enter, and "
+                "removes it at the end; those of servers that were killed are removed by the "
+                "next one. Empty means the temporary directory of the system "
                 "(`TMPDIR`, `/tmp`)."
             ),
         ),

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from proxy.errors import ConfigError
 from proxy.render.child_process import ForkedProcess, wait_exit
@@ -67,19 +66,16 @@ def serve(
     *,
     make_app: AppFactory,
     on_ready: Callable[[str], None] | None = None,
-    runtime_dir: Path | None = None,
 ) -> int:
     """Serve until a signal stops it; the exit status. Must be called in a process of one thread.
 
-    ``on_ready`` is called with the server's URL when the first worker is ready. The metrics of
-    workers are in ``runtime_dir``, by default the temporary directory of the system.
+    ``on_ready`` is called with the server's URL when the first worker is ready.
     """
     supervisor = Supervisor(
         config,
         render_processes,
         make_app=make_app,
         on_ready=on_ready,
-        runtime_dir=runtime_dir,
     )
     return asyncio.run(supervisor.run())
 
@@ -191,14 +187,13 @@ class Supervisor:
         *,
         make_app: AppFactory,
         on_ready: Callable[[str], None] | None = None,
-        runtime_dir: Path | None = None,
     ) -> None:
         """See `serve`."""
         self._config = config
         self._render_processes = render_processes
+        self._metrics_dir = render_processes.directory / "metrics"
         self._make_app = make_app
         self._on_ready = on_ready
-        self._runtime_dir = runtime_dir
         self._slots: dict[int, WorkerHandle] = {}
         self._workers: set[WorkerHandle] = set()
         self._background = BackgroundTasks(on_change=self._report_status)
@@ -224,18 +219,17 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGTERM, self._stop, self._config.drain_seconds)
         loop.add_signal_handler(signal.SIGINT, self._stop, 0.0)
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
-        with TemporaryDirectory(prefix="framekeep-metrics-", dir=self._runtime_dir) as metrics_dir:
-            self._metrics_dir = Path(metrics_dir)
-            async with self._render_processes:
-                for slot in range(self._config.workers):
-                    self._supervise_slot(slot)
-                status = await self._stopped
-                await self._drain()
-                self._listener.close()
-                await self._stop_workers(self._workers)
-                while self._unfinished:
-                    await asyncio.wait(self._unfinished)
-                await self._background.close()
+        async with self._render_processes:
+            self._metrics_dir.mkdir(mode=0o700)
+            for slot in range(self._config.workers):
+                self._supervise_slot(slot)
+            status = await self._stopped
+            await self._drain()
+            self._listener.close()
+            await self._stop_workers(self._workers)
+            while self._unfinished:
+                await asyncio.wait(self._unfinished)
+            await self._background.close()
         return status
 
     def _start_worker(self) -> WorkerHandle:

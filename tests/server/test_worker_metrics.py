@@ -46,7 +46,7 @@ async def test_counters_outlive_a_killed_worker_and_gauges_do_not(tmp_path: Path
         assert await total(server, REQUESTS) == 5
         await server.get("/_/nothing", connection="close")
         await wait_for(server, REQUESTS, 6)
-        (directory,) = temporary.glob("framekeep-metrics-*")
+        (directory,) = temporary.glob("framekeep-run-*/metrics")
         counters = {path.name for path in directory.glob("counter_*")}
         assert counters == {"counter_0.db", "counter_1.db"}
     assert not list(temporary.iterdir())
