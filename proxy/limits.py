@@ -146,8 +146,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         tuple[FormatName, ...],
         Meta(
             description=(
-                "Formats of originals. Other formats are answered with 415. SVG is not in the "
-                "default because an SVG is closer to a program than to an image."
+                "Formats of originals. Other formats are answered with 415. An SVG is drawn "
+                "without network, files and scripts."
             )
         ),
     ] = (
@@ -161,6 +161,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         "bmp",
         "ico",
         "jxl",
+        "svg",
     )
 
     max_result_dimension: Annotated[

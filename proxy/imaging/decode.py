@@ -5,6 +5,7 @@ large is rejected before any codec runs. A truncated file is an error. Orientati
 colors are 8-bit sRGB before an operation sees a pixel.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -74,10 +75,13 @@ def decode(
     if color := _read_color_tags(original, header.format):
         image = with_color_tags(image, color)
     stored_size = Size(image.width, image.height // options.frame_count)
-    # Checked again, because the codec may understand the size in another way than the header probe.
-    _check_size(stored_size, options.frame_count, header, limits)
+    if header.format != "svg":
+        # Again, because the codec may understand the size in another way than the header probe.
+        _check_size(stored_size, options.frame_count, header, limits)
 
     natural_size = _oriented_size(stored_size, image)
+    if header.format == "svg":
+        image = _rasterize(original, header, natural_size, required_size(natural_size), limits)
     copyright = copyright_fields(image)
     animation = _read_animation(image, header, options)
     has_all_frames = options.frame_count == header.frames or not header.animated
@@ -148,6 +152,8 @@ def check_limits(
             f"the original has {frames} frames, more than {limits.max_frames} "
             "(FRAMEKEEP_LIMITS_MAX_FRAMES)"
         )
+    if header.format == "svg":
+        return  # the size at which it is rasterized is checked
     size = Size(header.width, header.height)
     _check_size(size, frames, header, limits)
     max_pixels = max(
@@ -207,6 +213,30 @@ def _read_color_tags(original: Buffer, format: FormatName) -> ColorTags | None:
         return read_color_tags(original, format)
     except (IndexError, ValueError) as error:
         raise BrokenImage(f"the {format} header is damaged", detail=str(error)) from error
+
+
+def _rasterize(
+    original: Buffer, header: ImageHeader, natural: Size, required: Size | None, limits: Limits
+) -> pyvips.Image:
+    """Draw at the required size, or as large as the limits allow; without one at its own size."""
+    scale = 1.0
+    if required is not None:
+        scale = min(
+            max(required.width / natural.width, required.height / natural.height),
+            math.sqrt(limits.max_source_pixels_unstreamed / natural.pixels),
+            limits.max_source_dimension / max(natural.width, natural.height),
+        )
+    image = DECODERS[header.format](original, header, DecodeOptions(scale=scale))
+    size = Size(image.width, image.height)
+    if required is not None and max(_differences(size, required)) == 1:
+        # Nobody sees a row or column that rounding added or left out, but resampling would blur.
+        image = image.embed(0, 0, required.width, required.height, extend="copy")
+    _check_size(Size(image.width, image.height), 1, header, limits)
+    return image
+
+
+def _differences(one: Size, other: Size) -> tuple[int, int]:
+    return abs(one.width - other.width), abs(one.height - other.height)
 
 
 def _shrink_jpeg_on_load(

@@ -76,8 +76,8 @@ class Picture(Struct, frozen=True):
     animation are below each other, each ``image.height / frame_count`` tall.
 
     ``natural_size`` is the size that one frame represents. After shrink-on-load the pixels are
-    fewer, as ``load_scale`` says; from the first operation that changes pixels on, the two are
-    equal.
+    fewer, as ``load_scale`` says, and a drawing was rasterized at the size that is required; from
+    the first operation that changes pixels on, the two are equal.
 
     ``subject`` is the subject of this very frame, None until it was detected. ``is_full_frame``
     holds while nothing of the original was cropped or added; ``detected_subject`` is what was

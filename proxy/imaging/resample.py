@@ -36,7 +36,9 @@ class _Side(NamedTuple):
 def resample(
     image: pyvips.Image, size: Size, natural: Size, scale: LoadScale = _FULL_SCALE
 ) -> pyvips.Image:
-    """Resize to exactly ``size`` an image that represents ``natural`` pixels at that scale."""
+    """Resize to exactly ``size`` an image that was shrunk from ``natural`` by that scale."""
+    if scale.factor == 1:
+        natural = Size(image.width, image.height)
     image = _mirror(image, scale)
     columns = max(1, natural.width // (scale.factor * size.width * _LANCZOS_FACTOR))
     rows = max(1, natural.height // (scale.factor * size.height * _LANCZOS_FACTOR))

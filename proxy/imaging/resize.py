@@ -17,14 +17,14 @@ _MAX_LAZY_SIDE = 1_000_000
 
 def resize(picture: Picture, size: Size) -> Picture:
     """Resize the whole picture to exactly that size; no pixel changes if it has that size."""
-    if picture.natural_size == picture.frame_size == size:
+    if picture.load_scale.factor == 1 and picture.frame_size == size:
         return picture.with_resized(picture.image)
     return picture.with_resized(_map_resampled(picture, size, lambda frame: frame))
 
 
 def resize_and_crop(picture: Picture, size: Size, window: Box) -> Picture:
     """Resize the whole picture to ``size``, and keep the window of the result."""
-    if picture.natural_size == picture.frame_size == size == window.size:
+    if picture.load_scale.factor == 1 and picture.frame_size == size == window.size:
         return picture.with_resized(picture.image)
     if max(size.width, size.height) > _MAX_LAZY_SIDE:
         return _crop_and_resize(picture, size, window)

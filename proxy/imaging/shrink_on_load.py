@@ -103,7 +103,7 @@ def shared_shrink_factor(header: ImageHeader) -> int | None:
 
     None where sharing does not pay.
     """
-    if header.frames > 1 or header.pixels < _MIN_SHARED_PIXELS:
+    if header.frames > 1 or header.pixels < _MIN_SHARED_PIXELS or header.format == "svg":
         return None
     factors = JPEG_SHRINK_FACTORS if header.format == "jpeg" else JPEG_SHRINK_FACTORS[:1]
     return next(

@@ -274,8 +274,9 @@ def test_each_limit_is_enforced_and_named(bounds: dict[str, int], kind: str, nam
 
 def test_a_format_that_is_not_accepted_is_named() -> None:
     drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
+    raster = structs.replace(Limits(), allow_source_formats=("jpeg", "png"))
     with pytest.raises(NotAnImage, match="svg"):
-        render_steps(drawing)
+        render_steps(drawing, limits=raster)
     accepted = structs.replace(Limits(), allow_source_formats=("svg",))
     assert render_steps(drawing, limits=accepted).size == Size(40, 30)
     with pytest.raises(NotAnImage, match="jpeg"):

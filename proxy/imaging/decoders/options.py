@@ -7,9 +7,10 @@ class DecodeOptions(Struct, frozen=True):
     """``frame_count`` frames or pages, from ``first_frame`` on, which counts from 0.
 
     ``shrink`` is the integer factor by which a frame may be smaller; decoders that cannot shrink
-    ignore it.
+    ignore it. ``scale`` is the factor by which drawings are larger than their own size.
     """
 
     first_frame: int = 0
     frame_count: int = 1
     shrink: int = 1
+    scale: float = 1.0

@@ -59,6 +59,6 @@ def load_tiff(original: Buffer, page: TiffPage) -> pyvips.Image:
     )
 
 
-def load_svg(original: Buffer, _header: ImageHeader, _options: DecodeOptions) -> pyvips.Image:
-    """Rasterize a drawing at its own size. librsvg opens no file and no connection for it."""
-    return pyvips.Image.svgload_buffer(memoryview(original), **_STRICT)
+def load_svg(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
+    """Rasterize a drawing. librsvg opens no file and no connection for it."""
+    return pyvips.Image.svgload_buffer(memoryview(original), scale=options.scale, **_STRICT)

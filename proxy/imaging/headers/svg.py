@@ -5,7 +5,7 @@ import re
 from proxy.imaging.headers.header import ImageHeader, ProbeBudget
 
 _OUTERMOST = re.compile(rb"<svg\b")
-_ATTRIBUTE = re.compile(rb"\b(width|height|viewBox)\s*=\s*[\"']([^\"']*)[\"']")
+_ATTRIBUTE = re.compile(rb"(?<![\w:-])(width|height|viewBox)\s*=\s*[\"']([^\"']*)[\"']")
 _LENGTH = re.compile(r"(\d{0,7}(?:\.\d{0,9})?)\s*(px|pt|pc|mm|cm|in|)")
 _PIXELS = {
     "px": 1.0,
