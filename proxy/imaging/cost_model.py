@@ -13,22 +13,30 @@ from proxy.imaging.headers import ImageHeader
 EXPENSIVE_SECONDS = 1.0
 """Work that takes longer is scheduled with the priority of expensive work."""
 
-_DECODE: Mapping[FormatName, float] = {"jpeg": 10, "webp": 35, "avif": 60, "heif": 60, "svg": 50}
+_DECODE: Mapping[FormatName, float] = {
+    "jpeg": 10,
+    "webp": 35,
+    "avif": 60,
+    "heif": 60,
+    "jxl": 80,
+    "svg": 50,
+}
 _SCAN = 2.0
 _ENCODE: Mapping[FormatName, float] = {
     "jpeg": 30,
     "png": 100,
     "webp": 130,
     "avif": 250,
-    "heif": 250,
+    "heif": 1300,
+    "jxl": 450,
     "gif": 1000,
 }
 _OTHER = 15.0
 
 
-def decode_cost(header: ImageHeader) -> float:
-    """Seconds to decode all frames of an original."""
-    pixels = header.pixels * header.frames
+def decode_cost(header: ImageHeader, frames: int | None = None) -> float:
+    """Seconds to decode so many frames of an original; without ``frames``, all."""
+    pixels = header.pixels * (frames or header.frames)
     return pixels * (_DECODE.get(header.format, _OTHER) + header.scans * _SCAN) / 1e9
 
 

@@ -1,6 +1,7 @@
 """Picture: the decoded image that the operations of a plan pass on, with its output options."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import pyvips
@@ -58,6 +59,12 @@ class Animation(Struct, frozen=True):
     loop: int = 0
 
 
+@lru_cache(maxsize=256)
+def blank_image(size: Size) -> pyvips.Image:
+    """A black image, of which no pixel is computed before it is read."""
+    return pyvips.Image.black(size.width, size.height, bands=3).copy(interpretation="srgb")
+
+
 class Detector(Protocol):
     """Finds the subject of a picture."""
 
@@ -87,6 +94,8 @@ class Picture(Struct, frozen=True):
     original's format while every pixel is as it was coded there. ``copyright`` maps names of EXIF
     fields to their texts. ``max_pixels_in_memory`` is how many pixels may be computed at once, None
     for any number. ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
+
+    Without ``has_pixels`` only sizes count, and nothing is computed.
     """
 
     image: pyvips.Image
@@ -104,6 +113,7 @@ class Picture(Struct, frozen=True):
     copyright: Mapping[str, str] = field(default_factory=dict)
     max_pixels_in_memory: int | None = None
     pixel_ratio: float = 1.0
+    has_pixels: bool = True
 
     @property
     def frame_count(self) -> int:
@@ -168,6 +178,8 @@ class Picture(Struct, frozen=True):
         Needed before pixels are read twice or in another order: decoders stream them once, from top
         to bottom. Raises ImageTooLarge where there are too many.
         """
+        if not self.has_pixels:
+            return self
         check_memory(Size(self.image.width, self.image.height), self.max_pixels_in_memory)
         return structs.replace(self, image=self.image.copy_memory())
 

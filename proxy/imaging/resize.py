@@ -8,7 +8,7 @@ import pyvips
 from proxy.geometry import Box, Size
 from proxy.imaging.alpha import ImageFunction, add_alpha, map_premultiplied, opaque_color
 from proxy.imaging.color import parse_color
-from proxy.imaging.picture import Picture
+from proxy.imaging.picture import Picture, blank_image
 from proxy.imaging.resample import resample
 
 _MAX_LAZY_SIDE = 1_000_000
@@ -19,6 +19,8 @@ def resize(picture: Picture, size: Size) -> Picture:
     """Resize the whole picture to exactly that size; no pixel changes if it has that size."""
     if picture.load_scale.factor == 1 and picture.frame_size == size:
         return picture.with_resized(picture.image)
+    if not picture.has_pixels:
+        return picture.with_resized(blank_image(size))
     return picture.with_resized(_map_resampled(picture, size, lambda frame: frame))
 
 
@@ -26,6 +28,8 @@ def resize_and_crop(picture: Picture, size: Size, window: Box) -> Picture:
     """Resize the whole picture to ``size``, and keep the window of the result."""
     if picture.load_scale.factor == 1 and picture.frame_size == size == window.size:
         return picture.with_resized(picture.image)
+    if not picture.has_pixels:
+        return picture.with_frame(blank_image(window.size))
     if max(size.width, size.height) > _MAX_LAZY_SIDE:
         return _crop_and_resize(picture, size, window)
     return picture.with_frame(

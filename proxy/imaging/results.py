@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from proxy.formats import FormatName
 from proxy.geometry import Box, Size
+from proxy.imaging.headers import ImageHeader
 from proxy.smartcrop.placement import Placement
 from proxy.smartcrop.subject import Subject
 
@@ -25,11 +26,13 @@ class RenderResult(Struct, frozen=True):
     """A rendition, and the subject that was detected on the way.
 
     ``detected_subject`` belongs to the uncropped original, so it can be cached for its other sizes.
-    It is None where nothing was detected, or where the subject was known before.
+    It is None where nothing was detected, or where the subject was known before. ``header`` is that
+    of the original, None where the original was decoded before.
     """
 
     rendition: Rendition
     detected_subject: Subject | None = None
+    header: ImageHeader | None = None
 
 
 class Detection(Struct, frozen=True):

@@ -13,6 +13,9 @@ _LIGHTNESS_STEPS = 1000
 class AutoContrast(Operation, frozen=True):
     """Stretch the contrast: the darkest parts become black, the lightest become white."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 70
+
     def apply(self, picture: Picture) -> Picture:
         picture = picture.materialize()  # the histogram needs all pixels first
         return picture.with_pixels(map_rgb(picture.image, _stretch))

@@ -14,6 +14,9 @@ _MAX_FULL_SIZE_SIGMA = 8.0
 class Blur(Operation, frozen=True):
     """Blur with a Gaussian filter."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 45
+
     sigma: Annotated[
         float, Meta(gt=0, le=100, description="Standard deviation of the blur, in pixels.")
     ]

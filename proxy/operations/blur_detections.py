@@ -18,6 +18,9 @@ class BlurDetections(Operation, frozen=True):
     picture stays as it is.
     """
 
+    changes_size = False
+    nanoseconds_per_pixel = 50
+
     sigma: Annotated[
         float, Meta(gt=0, le=100, description="Standard deviation of the blur, in pixels.")
     ]

@@ -21,6 +21,9 @@ class Canvas(Operation, frozen=True):
     multiplied by the ratio that it reached.
     """
 
+    changes_size = True
+    nanoseconds_per_pixel = 5
+
     width: Annotated[CanvasSide, Meta(description="Width in pixels; 0 keeps it.")]
     height: Annotated[CanvasSide, Meta(description="Height in pixels; 0 keeps it.")]
     is_ratio: Annotated[

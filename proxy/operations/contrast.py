@@ -13,6 +13,9 @@ _MIDDLE_GRAY = 127.5
 class Contrast(Operation, frozen=True):
     """Change the contrast around middle gray."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 5
+
     factor: Annotated[
         Factor,
         Meta(description="More than 1 raises the contrast, 1 keeps it, 0 makes all pixels gray."),

@@ -12,6 +12,9 @@ from proxy.operations.params import Offset, Side
 class Crop(Operation, frozen=True):
     """Cut out a rectangle. It must lie completely inside the picture."""
 
+    changes_size = True
+    nanoseconds_per_pixel = 2
+
     left_in_px: Annotated[Offset, Meta(description="Left edge, in pixels from the left.")]
     top_in_px: Annotated[Offset, Meta(description="Top edge, in pixels from the top.")]
     width_in_px: Annotated[Side, Meta(description="Width in pixels.")]

@@ -21,6 +21,9 @@ class CropTo(Operation, frozen=True):
     side. A side that is longer than the picture's is the whole side, too.
     """
 
+    changes_size = True
+    nanoseconds_per_pixel = 2
+
     width: Annotated[Length, Meta(description="Width in pixels, or as a fraction.")]
     height: Annotated[Length, Meta(description="Height in pixels, or as a fraction.")]
     gravity: Annotated[

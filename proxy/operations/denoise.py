@@ -9,6 +9,9 @@ from proxy.operations.operation import Operation
 class Denoise(Operation, frozen=True):
     """Remove specks with a median filter."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 230
+
     size: Annotated[
         int,
         Meta(

@@ -16,6 +16,9 @@ class Extend(Operation, frozen=True):
     After a `thumbnail` with a `dpr`, pixels are multiplied by the ratio that it reached.
     """
 
+    changes_size = True
+    nanoseconds_per_pixel = 5
+
     top_in_px: Annotated[Border, Meta(description="Border above, in pixels.")]
     bottom_in_px: Annotated[Border, Meta(description="Border below, in pixels.")]
     left_in_px: Annotated[Border, Meta(description="Border on the left, in pixels.")]

@@ -11,6 +11,9 @@ from proxy.operations.operation import Operation
 class Gamma(Operation, frozen=True):
     """Brighten or darken the middle tones. Black and white stay as they are."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 5
+
     gamma: Annotated[
         float, Meta(ge=0.1, le=10, description="More than 1 brightens, less than 1 darkens.")
     ]

@@ -19,6 +19,9 @@ class Gradient(Operation, frozen=True):
     It makes a caption readable, for example.
     """
 
+    changes_size = False
+    nanoseconds_per_pixel = 40
+
     opacity: Annotated[
         Share, Meta(description="Where the color is strongest: 1 hides the picture.")
     ]

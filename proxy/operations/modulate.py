@@ -12,6 +12,9 @@ from proxy.operations.params import Degrees, Factor
 class Modulate(Operation, frozen=True):
     """Change brightness, saturation or hue. At least one of them is required."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 60
+
     brightness: Annotated[
         Factor | None, Meta(description="Factor for the brightness; 1 keeps it.")
     ] = None

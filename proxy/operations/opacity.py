@@ -11,6 +11,9 @@ from proxy.operations.params import Percent
 class Opacity(Operation, frozen=True):
     """Make the picture transparent."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 8
+
     opacity_in_percent: Annotated[
         Percent, Meta(description="100 keeps the picture as it is, 0 makes it invisible.")
     ]

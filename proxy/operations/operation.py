@@ -40,6 +40,13 @@ class Operation(
     """False where only decoding or encoding is affected. Decoding then uses the `required_size` of
     the next operation."""
 
+    changes_size: ClassVar[bool | None] = None
+    """Whether the size of a frame changes, as its size and the arguments alone decide. None: pixels
+    decide it. What follows is then checked only once it is carried out."""
+
+    nanoseconds_per_pixel: ClassVar[float] = 30.0
+    """CPU time for each pixel of its input or its result, whichever has more."""
+
     reads_original: ClassVar[bool] = False
     """True where the operation looks at the original itself before it is decoded."""
 

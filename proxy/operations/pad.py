@@ -17,6 +17,9 @@ class Pad(Operation, frozen=True):
     A side that is larger already stays as it is.
     """
 
+    changes_size = True
+    nanoseconds_per_pixel = 5
+
     width_in_px: Annotated[Side, Meta(description="Least width, in pixels.")]
     height_in_px: Annotated[Side, Meta(description="Least height, in pixels.")]
     position: Annotated[

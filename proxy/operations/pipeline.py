@@ -12,9 +12,10 @@ from msgspec import structs
 from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge
 from proxy.geometry import Size
-from proxy.imaging.cost_model import encode_cost
+from proxy.imaging.cost_model import decode_cost
 from proxy.imaging.decode import check_limits, decode, picture_from_pixels
-from proxy.imaging.encode import choose_format, encode
+from proxy.imaging.decoders import decodes_at_once
+from proxy.imaging.encode import encode
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.headers.strip import strip_metadata
 from proxy.imaging.picture import Detector, Picture, detection_size
@@ -22,6 +23,7 @@ from proxy.imaging.results import Detection, RenderResult, Rendition
 from proxy.imaging.shrink_on_load import DecodedInfo, size_for_shrink
 from proxy.imaging.vips_errors import translate_vips_errors
 from proxy.limits import Limits
+from proxy.operations.estimate import PlanEstimate, check_result_size
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
@@ -40,52 +42,66 @@ def render(
     detector: Detector,
     subject: Subject | None = None,
     extra_images: Mapping[SourceRef, Buffer] | None = None,
-    on_encode_cost: Callable[[float], None] = lambda _: None,
+    on_cost: Callable[[float], None] = lambda _: None,
     decoded: DecodedInfo | None = None,
 ) -> RenderResult:
     """Render a plan.
 
     ``subject`` is what was detected in the same original before. ``extra_images`` are the further
-    images that the plan's operations need. ``on_encode_cost`` is called before encoding, with its
-    estimated seconds, and may raise to stop. With ``decoded``, ``original`` is the pixels that
-    `decode_shared` wrote.
+    images that the plan's operations need. ``on_cost`` is called before anything is decoded, with
+    the estimated seconds of all work, and may raise to stop. With ``decoded``, ``original`` is the
+    pixels that `decode_shared` wrote.
 
     Raises:
         ImageError: the original is not an image, is damaged or too large, or the plan cannot be
             applied to it.
     """
     with translate_vips_errors():
-        header = probe(original) if plan.reads_original and decoded is None else None
-        if header is not None:
-            _check_original(plan, header, len(original))
-            if plan.sends_original(header):
-                return _send_original(original, header, limits)
-        extra = {
-            source: decode(body, limits, detector=detector).image
-            for source, body in (extra_images or {}).items()
-        }
+        extra_bodies = extra_images or {}
+        extra_cost = sum(_check_extra(body, limits) for body in extra_bodies.values())
+        estimate = PlanEstimate(plan)
+        header = None
         if decoded is not None:
+            estimate.check_sizes(decoded.natural_size, 1, limits)
+            on_cost(extra_cost + estimate.seconds_from_pixels(decoded))
             picture = picture_from_pixels(original, decoded, detector=detector, subject=subject)
         else:
+            header = probe(original)
+            _check_original(plan, header, len(original))
+            frames = min(plan.shown_frames(header).count, header.frames)
+            check_limits(header, len(original), limits, frames=frames)
+            if plan.sends_original(header):
+                return _send_original(original, header, limits, detector)
+            if decodes_at_once(header):
+                estimate.check_header(header, frames, limits)
+            on_cost(extra_cost + estimate.seconds_from_original(header, frames))
+
+            def check_sizes(natural: Size) -> Size | None:
+                estimate.check_sizes(natural, frames, limits)
+                return plan.required_size(natural)
+
             picture = decode(
                 original,
                 limits,
                 detector=detector,
                 subject=subject,
-                required_size=plan.required_size,
+                required_size=check_sizes,
                 output_format=plan.format,
-                page_range=plan.page_range or (plan.frame_range(header) if header else None),
+                page_range=plan.page_range or plan.frame_range(header),
             )
+        extra = {
+            source: decode(body, limits, detector=detector).image
+            for source, body in extra_bodies.items()
+        }
         picture = structs.replace(picture, extra_images=extra)
         picture = picture.with_output(accepted_formats=plan.accepted_formats)
 
         for operation in plan:
             picture = _apply(operation, picture, limits)
-        _check_result_size(picture.frame_size, picture.frame_count, limits)
-        on_encode_cost(_estimate_encode_cost(picture))
+        check_result_size(picture.frame_size, picture.frame_count, limits)
         rendition = encode(picture, limits)
         rendition = _prefer_original(rendition, picture, original)
-        return RenderResult(rendition, picture.detected_subject)
+        return RenderResult(rendition, picture.detected_subject, header)
 
 
 def detect(
@@ -167,20 +183,32 @@ def decode_shared(
 
 def _check_original(plan: Plan, header: ImageHeader, size_in_bytes: int) -> None:
     for operation in plan:
-        operation.check_original(header, size_in_bytes)
+        if operation.reads_original:
+            operation.check_original(header, size_in_bytes)
 
 
-def _send_original(original: Buffer, header: ImageHeader, limits: Limits) -> RenderResult:
-    """The original itself, within the limits for originals and for results."""
+def _check_extra(original: Buffer, limits: Limits) -> float:
+    """Check the header of a further image; the seconds that decoding it will take."""
+    header = probe(original)
+    frames = header.frames if header.animated else 1
+    check_limits(header, len(original), limits, frames=frames)
+    return decode_cost(header, frames)
+
+
+def _send_original(
+    original: Buffer, header: ImageHeader, limits: Limits, detector: Detector
+) -> RenderResult:
+    """The original itself, within the limits for originals and for results, and not truncated."""
     frames = header.frames if header.animated else 1
     size = Size(header.width, header.height)
     check_limits(header, len(original), limits, frames=frames)
-    _check_result_size(size, frames, limits)
+    check_result_size(size, frames, limits)
     if len(original) > limits.max_result_bytes:
         raise ImageTooLarge(
             f"the original has {len(original)} bytes, more than {limits.max_result_bytes} "
             "(FRAMEKEEP_LIMITS_MAX_RESULT_BYTES)"
         )
+    decode(original, limits, detector=detector).image.avg()  # reads every pixel
     return RenderResult(Rendition(bytes(original), header.format, size))
 
 
@@ -188,29 +216,12 @@ def _apply(operation: Operation, picture: Picture, limits: Limits) -> Picture:
     """Apply the operation. A picture that grows beyond a limit is rejected without computing it."""
     result = operation.apply(picture)
     if _pixel_count(result.image) > _pixel_count(picture.image):
-        _check_result_size(result.frame_size, result.frame_count, limits)
+        check_result_size(result.frame_size, result.frame_count, limits)
     return result
 
 
 def _pixel_count(image: pyvips.Image) -> int:
     return image.width * image.height
-
-
-def _check_result_size(size: Size, frames: int, limits: Limits) -> None:
-    if max(size.width, size.height) > limits.max_result_dimension:
-        raise ImageTooLarge(
-            f"the result is {size}, more than {limits.max_result_dimension} pixels a side "
-            "(FRAMEKEEP_LIMITS_MAX_RESULT_DIMENSION)"
-        )
-    if size.pixels * frames > limits.max_result_pixels:
-        raise ImageTooLarge(
-            f"the result is {size} in {frames} frames, more than "
-            f"{limits.max_result_pixels} pixels (FRAMEKEEP_LIMITS_MAX_RESULT_PIXELS)"
-        )
-
-
-def _estimate_encode_cost(picture: Picture) -> float:
-    return encode_cost(choose_format(picture), picture.frame_size.pixels * picture.frame_count)
 
 
 def _prefer_original(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:

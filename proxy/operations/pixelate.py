@@ -10,6 +10,9 @@ from proxy.operations.operation import Operation
 class Pixelate(Operation, frozen=True):
     """Hide detail behind squares of one color each."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 10
+
     size_in_px: Annotated[int, Meta(ge=2, le=512, description="Side of a square, in pixels.")]
 
     def apply(self, picture: Picture) -> Picture:

@@ -18,6 +18,9 @@ class RemoveBackground(Operation, frozen=True):
     background; convert to png or webp to keep it transparent.
     """
 
+    changes_size = False
+    nanoseconds_per_pixel = 90
+
     aliases: ClassVar[Mapping[str, str]] = {"hex_color": "background_hex_color"}
 
     background_hex_color: Annotated[

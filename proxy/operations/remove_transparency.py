@@ -10,6 +10,9 @@ from proxy.operations.operation import Operation
 class RemoveTransparency(Operation, frozen=True):
     """Fill transparent parts with a color. A picture without transparency stays as it is."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 5
+
     hex_color: Annotated[HexColor, Meta(description="Color behind the picture.")] = "#FFFFFF"
 
     def apply(self, picture: Picture) -> Picture:

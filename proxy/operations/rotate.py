@@ -18,6 +18,9 @@ class Rotate(Operation, frozen=True):
     color, or are transparent.
     """
 
+    changes_size = True
+    nanoseconds_per_pixel = 35
+
     angle_in_degrees: Annotated[Degrees, Meta(description="Angle in degrees, clockwise.")]
     hex_color: Annotated[BackgroundColor, Meta(description="Color of the corners.")] = "#000000"
 

@@ -20,6 +20,9 @@ class SmartCrop(Operation, frozen=True):
     an animation are cropped in the same place.
     """
 
+    changes_size = True
+    nanoseconds_per_pixel = 30
+
     width_in_px: Annotated[Side, Meta(description="Width of the result, in pixels.")]
     height_in_px: Annotated[Side, Meta(description="Height of the result, in pixels.")]
     focus: Annotated[

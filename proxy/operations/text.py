@@ -26,6 +26,9 @@ class Text(Operation, frozen=True):
     installed on the server.
     """
 
+    changes_size = False
+    nanoseconds_per_pixel = 20
+
     text: Annotated[str, Meta(min_length=1, max_length=500, description="The text.")]
     size_in_px: Annotated[int, Meta(ge=4, le=1000, description="Font size, in pixels.")] = 32
     hex_color: Annotated[HexColor, Meta(description="Color of the text.")] = "#FFFFFF"

@@ -11,6 +11,9 @@ from proxy.operations.operation import Operation
 class Threshold(Operation, frozen=True):
     """Turn every pixel black or white."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 10
+
     value: Annotated[
         int,
         Meta(ge=0, le=255, description="Pixels from this value on become white, others black."),

@@ -42,6 +42,9 @@ class Thumbnail(Operation, frozen=True):
     `dpr` that was reached.
     """
 
+    changes_size = True
+    nanoseconds_per_pixel = 30
+
     width_in_px: Annotated[
         Side | None, Meta(description="Width of the box. Without it, it follows from the height.")
     ] = None

@@ -12,6 +12,9 @@ from proxy.operations.operation import Operation
 class Tint(Operation, frozen=True):
     """Give the picture the hue and saturation of one color. Lightness stays as it is."""
 
+    changes_size = False
+    nanoseconds_per_pixel = 40
+
     hex_color: Annotated[HexColor, Meta(description="The color.")]
 
     def apply(self, picture: Picture) -> Picture:

@@ -19,6 +19,8 @@ class Trim(Operation, frozen=True):
     have.
     """
 
+    nanoseconds_per_pixel = 15
+
     threshold: Annotated[
         float,
         Meta(

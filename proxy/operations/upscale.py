@@ -12,6 +12,9 @@ from proxy.operations.operation import Operation
 class Upscale(Operation, frozen=True):
     """Enlarge the picture with Lanczos-3 and light sharpening. No AI model adds detail."""
 
+    changes_size = True
+    nanoseconds_per_pixel = 80
+
     factor: Annotated[
         int, Meta(ge=2, le=4, description="How many times wider and higher it becomes.")
     ] = 2

@@ -21,6 +21,9 @@ class Watermark(Operation, frozen=True):
     the ratio that it reached.
     """
 
+    changes_size = False
+    nanoseconds_per_pixel = 30
+
     source: Annotated[
         str,
         Meta(

@@ -1,12 +1,13 @@
 """The functions that run tasks inside a render process."""
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import pyvips
 
 from proxy import operations  # noqa: F401 - imported before the fork, once for all processes
 from proxy.buffers import Buffer, OutputWriter, SharedBuffer
+from proxy.errors import ImageTooLarge
 from proxy.imaging import background_removal  # noqa: F401 - likewise
 from proxy.imaging.cost_model import EXPENSIVE_SECONDS, decode_cost
 from proxy.imaging.headers import ImageHeader, probe
@@ -14,6 +15,7 @@ from proxy.imaging.info import read_image_info
 from proxy.imaging.picture import Detector
 from proxy.imaging.results import Detection, ImageInfo, RenderResult
 from proxy.imaging.shrink_on_load import DecodedInfo
+from proxy.limits import Limits
 from proxy.operations.pipeline import decode_shared, detect, render
 from proxy.render.ipc import TaskHandler, TooExpensive
 from proxy.render.scheduling import Priority
@@ -35,6 +37,9 @@ from proxy.smartcrop.registry import DETECTORS, DetectorSpec
 # The operation cache of libvips helps only who repeats an operation, and holds up to 100 MB.
 pyvips.cache_set_max(0)
 
+_MAX_ESTIMATE_ERROR = 3
+"""The factor by which an estimate may be too high."""
+
 
 @lru_cache(maxsize=4)
 def get_detector(models: ModelsConfig, detectors: tuple[DetectorSpec, ...] = DETECTORS) -> Detector:
@@ -46,15 +51,20 @@ def _render(
     buffers: Sequence[SharedBuffer], request: RenderRequest, priority: Priority
 ) -> RenderResult:
     original, *extra_images = (buffer.view() for buffer in buffers)
-    _check_decode_cost(original, request.decoded, priority)
+    limits = request.context.limits
+
+    def check_cost(seconds: float) -> None:
+        _check_feasible(seconds, limits)
+        _check_cost(seconds, priority)
+
     return render(
         original,
         decode_plan(request),
-        request.context.limits,
+        limits,
         detector=get_detector(request.context.models, request.context.detectors),
         subject=request.subject,
         extra_images=dict(zip(request.extra_images, extra_images, strict=True)),
-        on_encode_cost=partial(_check_cost, priority=priority),
+        on_cost=check_cost,
         decoded=request.decoded,
     )
 
@@ -116,6 +126,15 @@ def _check_cost(seconds: float, priority: Priority) -> None:
     """Raise TooExpensive where cheap tasks would have to wait for one that takes so long."""
     if priority == "interactive" and seconds > EXPENSIVE_SECONDS:
         raise TooExpensive
+
+
+def _check_feasible(seconds: float, limits: Limits) -> None:
+    """Raise ImageTooLarge for work that the deadline would end, before any of it is done."""
+    if seconds > _MAX_ESTIMATE_ERROR * limits.render_timeout_seconds:
+        raise ImageTooLarge(
+            f"these operations take about {seconds:.0f} s of CPU time for this original, far more "
+            f"than {limits.render_timeout_seconds:g} s (FRAMEKEEP_LIMITS_RENDER_TIMEOUT_SECONDS)"
+        )
 
 
 HANDLERS = (

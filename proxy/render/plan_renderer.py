@@ -84,6 +84,8 @@ class PlanRenderer:
             cpu_seconds=self._context.limits.render_timeout_seconds,
         )
         cost = time.monotonic() - started
+        if result.header is not None:
+            self._decodes.note_header(main, result.header)
         if result.detected_subject is not None:
             await self._detections.put(main, frames, result.detected_subject, tags, cost)
         return result.rendition, cost

@@ -84,6 +84,10 @@ class SharedDecodes:
         """Record that a rendition of this source is about to be made."""
         self._requests.record(source_key)
 
+    def note_header(self, original: Original, header: ImageHeader) -> None:
+        """Remember the header of an original, which is needed to share its decode."""
+        self._headers.remember(original, header)
+
     async def get(
         self, source_key: str, original: Original, plan: Plan, priority: Priority
     ) -> DecodedOriginal | None:

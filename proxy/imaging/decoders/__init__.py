@@ -47,4 +47,12 @@ DECODERS: Mapping[FormatName, Decoder] = {
     "svg": vips.load_svg,
 }
 
-__all__ = ["DECODERS", "DecodeOptions", "Decoder", "turbo"]
+_WHOLE: frozenset[FormatName] = frozenset(("bmp", "heif", "ico", "jxl"))
+
+
+def decodes_at_once(header: ImageHeader) -> bool:
+    """Whether all pixels are decoded as soon as the original is opened."""
+    return header.format in _WHOLE or (header.animated and header.format in ("avif", "png"))
+
+
+__all__ = ["DECODERS", "DecodeOptions", "Decoder", "decodes_at_once", "turbo"]
