@@ -52,7 +52,7 @@ def pngs() -> Iterator[tuple[str, MalformedImage]]:
     zeros = zlib.compress(bytes(40_000_000), 9)
     yield "png-more-pixels-than-declared", MalformedImage(png(pixels=zeros), "either")
     yield "png-fewer-pixels-than-declared", MalformedImage(png(pixels=zlib.compress(b"\0" * 5)))
-    yield "png-interlaced-30-megapixels", too_large(png(head=ihdr(6000, 5000, interlaced=1)))
+    yield "png-interlaced-60-megapixels", too_large(png(head=ihdr(8000, 7500, interlaced=1)))
     yield "png-16-bit-80-megapixels", too_large(png(head=ihdr(10_000, 8000, 16, 6)))
     yield "png-side-of-2-to-31", too_large(png(head=ihdr(2**31, 1)))
     yield "png-side-of-2-to-32-less-one", too_large(png(head=ihdr(2**32 - 1, 2**32 - 1)))
