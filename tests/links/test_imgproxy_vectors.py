@@ -31,7 +31,7 @@ def test_a_link_of_a_client_means_this_native_link(vector: dict[str, str]) -> No
 
 def test_there_are_enough_vectors_of_every_client() -> None:
     assert len(VECTORS) >= 150
-    assert len({vector["client"] for vector in VECTORS}) == 5
+    assert len({vector["client"] for vector in VECTORS}) == 6
 
 
 def test_a_native_link_and_an_imgproxy_link_have_one_cache_key() -> None:

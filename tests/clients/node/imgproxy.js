@@ -1,7 +1,9 @@
-// Builds imgproxy links with three clients from tables of calls, and prints them as JSON:
+// Builds imgproxy links with four clients from tables of calls, and prints them as JSON:
 // node imgproxy.js ENDPOINT KEY SALT SOURCE
 import { generateImageInfoUrl, generateImageUrl } from "@imgproxy/imgproxy-node";
 import { createRequire } from "node:module";
+
+import nuxt from "./node_modules/@nuxt/image/dist/runtime/providers/imgproxy.js";
 
 const require = createRequire(import.meta.url);
 const community = require("imgproxy");
@@ -168,6 +170,26 @@ const BITPATTY = [
   [["resizingAlgorithm", "lanczos3"]],
 ];
 
+// The provider of Nuxt Image: an object of modifiers.
+const NUXT = [
+  {},
+  { width: 300 },
+  { width: 300, height: 200, format: "webp", quality: 80, fit: "fill" },
+  { width: 300, height: 200, fit: "cover" },
+  { width: 300, height: 200, fit: "contain" },
+  { width: 300, height: 200, fit: "inside" },
+  { width: 300, height: 200, fit: "outside", enlarge: true },
+  { width: 90, height: 90, fit: "cover", gravity: "no" },
+  { width: 90, height: 90, fit: "cover", gravity: "sm" },
+  { width: 100, dpr: 2 },
+  { crop: { width: 100, height: 80, gravity: "nowe" } },
+  { rotate: 100, width: 50 },
+  { background: "ff0000", blur: 2, sharpen: 0.5, pixelate: 4 },
+  { minWidth: 400, maxBytes: 20000, format: "jpg" },
+  { zoom: 2, width: 40, cachebuster: "x", preset: "sharp" },
+  { stripMetadata: true, autoRotate: true, keepCopyright: true, returnAttachment: true, filename: "a" },
+];
+
 const urls = [];
 const add = (client, call, build) => {
   const url = build();
@@ -198,5 +220,11 @@ BITPATTY.forEach((calls, number) => {
     builder.build({ path: source, baseUrl: endpoint, plain: number % 2 === 0, signature: { key, salt } }),
   );
 });
+
+for (const modifiers of NUXT) {
+  add("@nuxt/image", modifiers, () =>
+    nuxt().getImage(source, { modifiers, baseURL: endpoint, key, salt }).url,
+  );
+}
 
 console.log(JSON.stringify(urls));
