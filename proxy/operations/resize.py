@@ -75,6 +75,9 @@ class Resize(Operation, frozen=True):
     def _scaled_size(self, natural: Size) -> Size:
         """The size of the whole picture, before it is cropped or put on a background."""
         box = self._box(natural)
+        if self.width_in_px is None or self.height_in_px is None:
+            box_fits = {"inside": min(natural, box), "outside": max(natural, box)}
+            return box_fits.get(self.fit, box)  # it has the picture's aspect ratio
         match self.fit:
             case "cover":
                 return cover(natural, box)

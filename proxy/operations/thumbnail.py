@@ -189,5 +189,5 @@ def _keep_ratio(target: Size, scaled: Size) -> Size:
 
 
 def _round(number: float) -> int:
-    """Round half up."""
-    return math.floor(number + 0.5)
+    """Round half up, also where the quotient of two floats is a little less than the half."""
+    return math.floor(number + 0.5 + 1e-9)

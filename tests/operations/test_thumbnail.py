@@ -189,3 +189,25 @@ def test_a_canvas_takes_the_smallest_size_of_a_ratio() -> None:
     wide = render_pixels(original, step("canvas", width=4, height=1, is_ratio=True))
     assert wide.shape[1::-1] == (400, 100)
     assert (wide[:, :, 3] > 0).sum() == 200 * 100
+
+
+@given(SIDES, SIDES, st.integers(1, 3000), st.integers(1, 3000) | st.none(), st.booleans())
+def test_resize_has_the_same_size_where_it_means_the_same(
+    width: int, height: int, box_width: int, box_height: int | None, swapped: bool
+) -> None:
+    box = {"width": box_width, "height": box_height}
+    if swapped:
+        box = {"width": box_height, "height": box_width}
+    natural = Size(width, height)
+    inside, cover = (
+        REGISTRY.plan([step("resize", **box, fit=fit)]).operations[0] for fit in ("inside", "cover")
+    )
+    fitted = sizes((width, height), **box, fit="fit")
+    assert inside.required_size(natural) == fitted.window == fitted.scaled
+    filled = sizes((width, height), **box, fit="fill", enlarge=True)
+    assert cover.required_size(natural) == filled.scaled
+
+
+def test_a_side_that_is_given_alone_is_kept_exactly() -> None:
+    resized = REGISTRY.plan([step("resize", width=1129, fit="inside")]).operations[0]
+    assert resized.required_size(Size(1922, 1063)) == Size(1129, 624)
