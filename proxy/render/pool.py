@@ -22,7 +22,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
@@ -200,13 +200,15 @@ class RenderPool:
     async def _run_once(
         self, work: "_Work[Argument, Result]", priority: Priority, place: Place
     ) -> Result | ProxyError:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.setblocking(False)
+        with ExitStack() as stack:
             try:
                 with stage("queue"), place.caller.deadline.waiting(place.timeout_error):
                     self.queue_lengths[priority] += 1
                     try:
                         await self._take(place)
+                        # Not earlier: a task that waits needs no descriptor.
+                        connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+                        connection.setblocking(False)
                         started_at, pid = await self._wait_started(connection, work, priority)
                     finally:
                         self.queue_lengths[priority] -= 1

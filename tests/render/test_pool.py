@@ -123,11 +123,17 @@ async def run_for(pool: RenderPool, client: str, done: list[str]) -> None:
     done.append(client)
 
 
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 async def test_any_number_of_tasks_waits_and_few_of_them_in_the_kernel() -> None:
     async with render_processes() as (pool, manager):
         async with busy(pool):
             tasks = [asyncio.create_task(pool.run(SIZES, number)) for number in range(500)]
+            before = open_descriptors()
             await wait_until(lambda: pool.waiting == 500)
+            assert open_descriptors() < before + 10  # a task that waits needs none
             assert len(pool._admission.queue("interactive")) == 499
             assert pool.queue_lengths == {"interactive": 500, "expensive": 0, "background": 0}
         assert await asyncio.gather(*tasks) == [[number] for number in range(500)]
