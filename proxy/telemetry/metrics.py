@@ -266,6 +266,7 @@ class Metrics(Collector):
             *self._stages.values(),
             *self._renders.values(),
             *self._task_failures.values(),
+            *self._cache_skips.values(),
             self._fast_path_errors,
             self._fetched_bytes,
         )

@@ -9,6 +9,7 @@ from metric_samples import sample_value
 from render_processes import wait_until
 
 from proxy.cache.check import CacheCheck
+from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.cache.config import CacheConfig
 from proxy.cache.disk import DiskStore
 from proxy.cache.memory_layer import MemoryCacheLayer
@@ -66,6 +67,22 @@ def test_a_component_that_does_not_work_is_a_metric(tmp_path: Path) -> None:
         name = "framekeep_component_up"
         assert sample_value(metrics, name, component="render_processes") == value
         assert sample_value(metrics, name, component="workers") == 1
+
+
+def test_calls_that_a_circuit_breaker_skips_are_a_metric(tmp_path: Path) -> None:
+    metrics, disk = Metrics(["images"]), CircuitBreaker("disk", 60)
+    runtime = RuntimeMetrics(
+        metrics,
+        RenderPool(tmp_path),
+        BackgroundTasks(),
+        breakers=(disk, CircuitBreaker("bucket", 1)),
+    )
+    disk.open("no answer")
+    for skipped in (1, 2):
+        assert not disk.allows()
+        runtime.report()
+        assert sample_value(metrics, "framekeep_cache_skipped_total", store="disk") == skipped
+    assert sample_value(metrics, "framekeep_cache_skipped_total", store="bucket") == 0
 
 
 async def test_a_cache_folder_that_is_off_is_degraded_until_it_is_back(tmp_path: Path) -> None:
