@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-_WRITE_WAIT_SECONDS = 0.25
+_WRITE_WAIT_SECONDS = 1.0
 """A request waits so long for its entry to be written, so that the next one finds it in any worker.
-A disk that is slower writes behind the answer."""
+A disk that is slower writes behind the answer; see `IoThreads.run_behind`."""
 
 _CLOSE_TIMEOUT_SECONDS = 10.0
 _MAX_QUEUE = 1024  # all requests of a spike read together, and a skipped read costs a render

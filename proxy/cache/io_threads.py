@@ -55,6 +55,7 @@ class IoThreads:
         self._size = threads + queue
         self._slots = threading.BoundedSemaphore(self._size)
         self._futures: set[Future[Any]] = set()
+        self._behind = 0
 
     async def run(self, work: Callable[[], T], *, has_timeout: bool = True) -> T:
         """Return what the call returns.
@@ -79,9 +80,12 @@ class IoThreads:
     async def run_behind(self, work: Callable[[], object], *, wait_seconds: float) -> None:
         """Wait for the call for a moment only; then it goes on while the caller does.
 
-        Raises DiskBusy if the queue is full.
+        As long as one goes on so, the disk is slow, and nobody waits. Raises DiskBusy if the queue
+        is full.
         """
         call, future = self._submit(work)
+        if self._behind:
+            wait_seconds = 0.0
         result = asyncio.wrap_future(future)
         await asyncio.wait(
             (result, self._breaker.opened()),
@@ -91,7 +95,8 @@ class IoThreads:
         if result.done():
             result.result()
             return
-        result.add_done_callback(_take_error)
+        self._behind += 1
+        result.add_done_callback(self._on_end_behind)
         asyncio.get_running_loop().call_later(
             max(0.0, self._timeout_seconds - wait_seconds), self._give_up, call, future
         )
@@ -124,13 +129,12 @@ class IoThreads:
         self._futures.discard(future)
         self._slots.release()
 
+    def _on_end_behind(self, result: "asyncio.Future[Any]") -> None:
+        self._behind -= 1
+        if not result.cancelled():
+            result.exception()  # the call itself has logged it
+
     def _give_up(self, call: _Call[T], future: Future[T]) -> None:
         """Open the breaker if the disk hangs; not if the call only waited in a long queue."""
         if not future.done() and call.seconds >= self._timeout_seconds / 2:
             self._breaker.open(self._timeout_message, future)
-
-
-def _take_error(result: "asyncio.Future[object]") -> None:
-    """An error of a call that nobody waits for has been logged by the call itself."""
-    if not result.cancelled():
-        result.exception()

@@ -109,6 +109,15 @@ async def test_a_call_behind_the_caller_goes_on() -> None:
     assert not breaker.error
 
 
+async def test_nobody_waits_for_a_disk_that_is_slow_already() -> None:
+    threads = IoThreads("one", CircuitBreaker("disk", 1), threads=1, queue=9, timeout_seconds=600)
+    answered = threading.Event()
+    await threads.run_behind(answered.wait, wait_seconds=0)
+    await threads.run_behind(int, wait_seconds=300)
+    answered.set()
+    assert threads.close(timeout_seconds=60)
+
+
 async def test_an_error_is_raised_if_the_caller_still_waits() -> None:
     threads = IoThreads("one", CircuitBreaker("disk", 1), threads=1, queue=1, timeout_seconds=60)
 

@@ -23,13 +23,13 @@ LARGE = os.urandom(40_000)
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[DiskStore]:
-    config = CacheConfig(
-        dir=str(tmp_path / "cache"), disk_timeout_seconds=0.5, disk_backoff_seconds=0
-    )
-    store = DiskStore(config)
-    # Without the timeout above: a busy machine is no disk that hangs.
-    await asyncio.gather(*(store.put("rendition", key, Entry(LARGE)) for key in ("a", "b")))
-    await store.put("record", "small", Entry(b"small"))
+    folder = str(tmp_path / "cache")
+    filled = DiskStore(CacheConfig(dir=folder))
+    for key in ("a", "b"):
+        await filled.put("rendition", key, Entry(LARGE))
+    await filled.put("record", "small", Entry(b"small"))
+    await filled.close()
+    store = DiskStore(CacheConfig(dir=folder, disk_timeout_seconds=1, disk_backoff_seconds=0))
     yield store
     await store.close()
 
@@ -45,7 +45,7 @@ async def test_the_first_timeout_means_a_miss_for_all_that_follow(
     (breaker,) = store.breakers
     with hanging_bodies(tmp_path / "cache"):
         assert await store.get("rendition", "a") is None
-        assert breaker.error == "disk timeout exceeded after 0.5 s"
+        assert breaker.error == "disk timeout exceeded after 1 s"
         assert await store.get("rendition", "b") is None
         assert await store.get("record", "small") is None
         await store.put("record", "other", Entry(b"other"))
@@ -72,6 +72,7 @@ async def test_many_calls_that_wait_are_given_up_together(store: DiskStore, tmp_
 async def test_memory_is_served_and_filled_meanwhile(store: DiskStore, tmp_path: Path) -> None:
     now = 0.0
     layer = MemoryCacheLayer(store, 1_000_000, clock=lambda: now)
+    await layer.get("record", "small")  # opens the folder
     kept = await layer.get("record", "small")
     assert kept is not None
     with hanging_bodies(tmp_path / "cache"):
@@ -96,7 +97,7 @@ async def test_readiness_tells_at_once(store: DiskStore, tmp_path: Path) -> None
     with hanging_bodies(tmp_path / "cache"):
         await store.get("rendition", "a")
         assert look().state == "degraded"
-        assert look().detail == "disk not used: disk timeout exceeded after 0.5 s"
+        assert look().detail == "disk not used: disk timeout exceeded after 1 s"
     await until_used_again(store)
     assert look().state == "ok"
 

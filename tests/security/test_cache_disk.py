@@ -10,7 +10,7 @@ from live_server import live_server
 from pictures import encode
 
 SETTINGS = {
-    "FRAMEKEEP_CACHE_DISK_TIMEOUT_SECONDS": "0.5",
+    "FRAMEKEEP_CACHE_DISK_TIMEOUT_SECONDS": "1",
     "FRAMEKEEP_CACHE_DISK_BACKOFF_SECONDS": "0",
 }
 NOISE = np.random.default_rng(7).integers(0, 255, (200, 200, 3), np.uint8)  # 120 kB as PNG
