@@ -16,12 +16,13 @@ from proxy.errors import BrokenImage, ImageTooLarge, NotAnImage, OperationNotApp
 from proxy.formats import FormatName
 from proxy.geometry import Size
 from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb, with_color_tags
+from proxy.imaging.copyright.read import read_copyright
 from proxy.imaging.decoders import DECODERS, DecodeOptions, turbo
 from proxy.imaging.frames import default_format, shown_frames
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.headers.color_tags import ColorTags, read_color_tags
 from proxy.imaging.headers.repair import repair
-from proxy.imaging.metadata import ORIENTATION, copyright_fields, get_field
+from proxy.imaging.metadata import ORIENTATION, get_field
 from proxy.imaging.picture import Animation, Detector, OutputOptions, Picture, check_memory
 from proxy.imaging.resize import shrink
 from proxy.imaging.shrink_on_load import (
@@ -82,7 +83,7 @@ def decode(
     natural_size = _oriented_size(stored_size, image)
     if header.format == "svg":
         image = _rasterize(original, header, natural_size, required_size(natural_size), limits)
-    copyright = copyright_fields(image)
+    copyright = read_copyright(original, header.format, image)
     animation = _read_animation(image, header, options)
     has_all_frames = options.frame_count == header.frames or not header.animated
     factor, step = shrink_factor(natural_size, required_size(natural_size)), 1

@@ -18,7 +18,9 @@ from PIL import Image
 
 from proxy.errors import OperationNotApplicable
 from proxy.formats import FormatName
-from proxy.imaging.metadata import COPYRIGHT_TAGS, get_field, set_fields, with_exif
+from proxy.imaging.copyright.embed import embed, exif_bytes, xmp_bytes
+from proxy.imaging.copyright.notice import CopyrightNotice
+from proxy.imaging.metadata import EXIF, XMP, get_field, set_fields, with_metadata
 from proxy.imaging.optional_codecs import missing_package
 from proxy.imaging.picture import Picture
 from proxy.imaging.png_palette import encode_palette_png, to_single_band_if_gray
@@ -33,7 +35,7 @@ DEFAULT_QUALITY: Mapping[FormatName, int] = {
 }
 """docs/formats.md describes how these were chosen."""
 
-_KEEP_NONE, _KEEP_EXIF = 0, 1  # libvips' flags for the metadata to keep
+_KEEP_NONE, _KEEP_EXIF, _KEEP_XMP = 0, 1, 2  # libvips' flags for the metadata to keep
 
 _PILLOW_MODES = {3: "RGB", 4: "RGBA"}
 
@@ -57,44 +59,50 @@ def encode_as(picture: Picture, format: FormatName, quality: int) -> bytes:
         raise OperationNotApplicable(
             f"there is no encoder for {format}; output formats: {', '.join(_ENCODERS)}"
         )
-    copyright = picture.copyright if "copyright" in picture.output.keep_metadata else {}
-    image = with_exif(picture.image, copyright) if copyright else picture.image
+    keeps_copyright = "copyright" in picture.output.keep_metadata
+    notice = picture.copyright if keeps_copyright else CopyrightNotice()
+    image = with_metadata(picture.image, exif=exif_bytes(notice), xmp=xmp_bytes(notice))
     if picture.animation is not None:
         image = set_fields(image, delays=picture.animation.delays, loop=picture.animation.loop)
-    keep = _KEEP_EXIF if copyright else _KEEP_NONE
-    return bytes(encoder(image, picture.frame_size.height, quality, keep))
+    body = bytes(encoder(image, picture.frame_size.height, quality))
+    return embed(body, format, notice) if notice else body
 
 
-def _encode_jpeg(image: pyvips.Image, _frame_height: int, quality: int, keep: int) -> bytes:
+def _encode_jpeg(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
     # By `bench/efforts`: progressive saves 1 % of the bytes at 800 pixels and adds 2 % at 200, for
     # 1.7 and 1.3 times the CPU time.
     subsampling = "4:4:4" if quality >= _FULL_CHROMA_QUALITY else "4:2:0"
     options = {"quality": quality, "optimize": True, "subsampling": subsampling}
-    image, body = _encode_with_pillow(image, "JPEG", keep, options)
-    return body or image.jpegsave_buffer(Q=quality, optimize_coding=True, keep=keep)
+    image, body = _encode_with_pillow(image, "JPEG", options)
+    return body or image.jpegsave_buffer(Q=quality, optimize_coding=True, keep=_KEEP_NONE)
 
 
-def _encode_png(image: pyvips.Image, _frame_height: int, _quality: int, keep: int) -> bytes:
+def _encode_png(image: pyvips.Image, _frame_height: int, _quality: int) -> bytes:
     image = image.copy_memory()  # pixels are read twice: to count colors and to encode
-    if keep == _KEEP_NONE and (body := encode_palette_png(image)):
+    if body := encode_palette_png(image):
         return body
     image = to_single_band_if_gray(image)
-    return image.pngsave_buffer(compression=6, filter=_PNG_FILTER_PAETH, keep=keep)
+    return image.pngsave_buffer(compression=6, filter=_PNG_FILTER_PAETH, keep=_KEEP_NONE)
 
 
-def _encode_webp(image: pyvips.Image, frame_height: int, quality: int, keep: int) -> bytes:
+def _encode_webp(image: pyvips.Image, frame_height: int, quality: int) -> bytes:
     # By `bench/efforts`, at equal SSIMULACRA2: effort 2 makes 3 % more bytes than libvips' default
     # of 4 in 0.46 of its CPU time. Images with alpha are mostly graphics, which would grow by 14 %.
     effort = 4 if image.hasalpha() else 2
     if image.height == frame_height:
         options = {"quality": quality, "method": effort}
-        image, body = _encode_with_pillow(image, "WEBP", keep, options)
+        image, body = _encode_with_pillow(image, "WEBP", options)
         if body:
             return body
-    return image.webpsave_buffer(Q=quality, effort=effort, page_height=frame_height, keep=keep)
+    return image.webpsave_buffer(
+        Q=quality, effort=effort, page_height=frame_height, keep=_KEEP_NONE
+    )
 
 
-def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int, keep: int) -> bytes:
+def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
+    # libvips would make EXIF of its own where there is none to keep.
+    keep = _KEEP_NONE if get_field(image, EXIF) is None else _KEEP_EXIF
+    keep |= _KEEP_NONE if get_field(image, XMP) is None else _KEEP_XMP
     pixels = image.width * image.height
     effort = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
     # By `bench/efforts`, at equal SSIMULACRA2: effort 3 with 10 bits makes 3 % more bytes than
@@ -104,21 +112,21 @@ def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int, keep: in
     )
 
 
-def _encode_gif(image: pyvips.Image, frame_height: int, _quality: int, _keep: int) -> bytes:
+def _encode_gif(image: pyvips.Image, frame_height: int, _quality: int) -> bytes:
     return image.gifsave_buffer(effort=4, page_height=frame_height, keep=_KEEP_NONE)
 
 
 def _encode_with_pillow(
-    image: pyvips.Image, format: str, keep: int, options: Mapping[str, Any]
+    image: pyvips.Image, format: str, options: Mapping[str, Any]
 ) -> tuple[pyvips.Image, bytes | None]:
     """The image, in memory if its pixels were computed, and the file.
 
-    The file is None where the image is too large for memory, where metadata is kept (libvips writes
-    it otherwise), and where Pillow fails: libvips then decides whether that is an error.
+    The file is None where the image is too large for memory, and where Pillow fails: libvips then
+    decides whether that is an error.
     """
     mode = _PILLOW_MODES.get(image.bands) if image.format == "uchar" else None
     size = image.width, image.height
-    if keep != _KEEP_NONE or mode is None or math.prod(size) > MAX_IN_MEMORY_PIXELS:
+    if mode is None or math.prod(size) > MAX_IN_MEMORY_PIXELS:
         return image, None
     pixels = image.write_to_memory()
     output = io.BytesIO()
@@ -130,16 +138,13 @@ def _encode_with_pillow(
     return image, output.getvalue()
 
 
-def _optional_encoder(format: FormatName) -> Callable[[pyvips.Image, int, int, int], bytes]:
-    def encode(image: pyvips.Image, _frame_height: int, quality: int, keep: int) -> bytes:
+def _optional_encoder(format: FormatName) -> Callable[[pyvips.Image, int, int], bytes]:
+    def encode(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
         if package := missing_package(format):
             raise OperationNotApplicable(f"encoding {format} needs {package} on the server")
+        metadata = {"exif": get_field(image, EXIF), "xmp": get_field(image, XMP)}
         options: dict[str, Any] = {"quality": quality}
-        if keep == _KEEP_EXIF:
-            exif = Image.Exif()
-            texts = {tag: get_field(image, name) for tag, name in COPYRIGHT_TAGS.items()}
-            exif.update({tag: text for tag, text in texts.items() if text})
-            options["exif"] = exif.tobytes()
+        options |= {name: value for name, value in metadata.items() if value is not None}
         output = io.BytesIO()
         Image.fromarray(image.numpy()).save(output, format.upper(), **options)
         return output.getvalue()
@@ -147,7 +152,7 @@ def _optional_encoder(format: FormatName) -> Callable[[pyvips.Image, int, int, i
     return encode
 
 
-_ENCODERS: Mapping[FormatName, Callable[[pyvips.Image, int, int, int], bytes]] = {
+_ENCODERS: Mapping[FormatName, Callable[[pyvips.Image, int, int], bytes]] = {
     "jpeg": _encode_jpeg,
     "png": _encode_png,
     "webp": _encode_webp,

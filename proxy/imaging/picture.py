@@ -11,6 +11,7 @@ from proxy.errors import ImageTooLarge
 from proxy.formats import FormatName
 from proxy.geometry import Size, contain
 from proxy.imaging.alpha import ImageFunction, map_premultiplied
+from proxy.imaging.copyright.notice import CopyrightNotice
 from proxy.imaging.shrink_on_load import LoadScale
 from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Subject
@@ -91,9 +92,9 @@ class Picture(Struct, frozen=True):
     detected then, during this render. ``crop_reason`` is what placed a subject-aware crop.
 
     ``extra_images`` are the further images that operations need. ``unmodified_format`` is the
-    original's format while every pixel is as it was coded there. ``copyright`` maps names of EXIF
-    fields to their texts. ``max_pixels_in_memory`` is how many pixels may be computed at once, None
-    for any number. ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
+    original's format while every pixel is as it was coded there. ``copyright`` is what the
+    original says about its rights. ``max_pixels_in_memory`` is how many pixels may be computed at
+    once, None for any number. ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
 
     Without ``has_pixels`` only sizes count, and nothing is computed.
     """
@@ -110,7 +111,7 @@ class Picture(Struct, frozen=True):
     detected_subject: Subject | None = None
     extra_images: Mapping[SourceRef, pyvips.Image] = field(default_factory=dict)
     unmodified_format: FormatName | None = None
-    copyright: Mapping[str, str] = field(default_factory=dict)
+    copyright: CopyrightNotice = CopyrightNotice()
     max_pixels_in_memory: int | None = None
     pixel_ratio: float = 1.0
     has_pixels: bool = True

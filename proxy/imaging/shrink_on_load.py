@@ -4,7 +4,6 @@ Decoders shrink by averaging squares of pixels, which is coarse, so part of the 
 Lanczos. One decode serves several output sizes where it leaves that part to each of them.
 """
 
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Literal
 
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from proxy.formats import FormatName
 from proxy.geometry import Size
+from proxy.imaging.copyright.notice import CopyrightNotice
 from proxy.imaging.headers import ImageHeader
 
 _RESAMPLE_MARGIN = Fraction(5, 4)
@@ -60,7 +60,7 @@ class DecodedInfo(Struct, frozen=True):
     """Describes the pixels of a decoded original: 8-bit sRGB, upright, row by row.
 
     ``bands`` is the number of bytes a pixel, ``natural_size`` the original's size, ``format`` the
-    output format where the plan sets none, ``copyright`` its EXIF fields.
+    output format where the plan sets none, ``copyright`` what it says about its rights.
     """
 
     size: Size
@@ -68,7 +68,7 @@ class DecodedInfo(Struct, frozen=True):
     bands: int
     natural_size: Size
     format: FormatName | Literal["auto"]
-    copyright: Mapping[str, str]
+    copyright: CopyrightNotice
 
     @property
     def byte_length(self) -> int:

@@ -13,7 +13,10 @@ class Keep(Operation, frozen=True):
 
     metadata: Annotated[
         Literal["copyright"],
-        Meta(description="`copyright` keeps the copyright notice and the author's name."),
+        Meta(
+            description="`copyright` keeps the copyright notice, the author's name and the terms "
+            "of use, from EXIF, IPTC and XMP, word for word."
+        ),
     ] = "copyright"
 
     def apply(self, picture: Picture) -> Picture:

@@ -14,6 +14,7 @@ from service_fixture import ServiceHarness
 
 from proxy.errors import BrokenImage
 from proxy.geometry import Size
+from proxy.imaging.copyright.notice import CopyrightNotice
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.shrink_on_load import (
     MAX_SHARED_PIXELS,
@@ -217,7 +218,7 @@ def test_a_plan_on_a_shared_decode_scales_the_rest_itself(
         factor = shared_shrink_factor(header)
         assert factor is not None
         scale, natural = LoadScale(factor), Size(width, height)
-        decoded = DecodedInfo(scale.shrunk(natural), scale, 3, natural, "jpeg", {})
+        decoded = DecodedInfo(scale.shrunk(natural), scale, 3, natural, "jpeg", CopyrightNotice())
         assert decoded.can_serve(needed)
         assert shrink_factor(Size(width, height), needed) >= factor
 

@@ -3,9 +3,10 @@
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -43,7 +44,7 @@ def decode_still(original: Buffer, header: ImageHeader, _options: DecodeOptions)
         mode = "RGBA" if file.has_transparency_data else "RGB"
         image = pyvips.Image.new_from_array(np.asarray(file.convert(mode)))
         image = image.copy(interpretation="srgb")
-        return set_fields(image, profile=file.info.get("icc_profile"))
+        return _with_metadata(image, file.info)
 
 
 def decode_frames(original: Buffer, header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
@@ -59,16 +60,20 @@ def decode_frames(original: Buffer, header: ImageHeader, options: DecodeOptions)
             pixels[index] = np.asarray(file.convert("RGBA"))
             delays.append(round(file.info.get("duration", 0)))
         loop = int(file.info.get("loop", 0))
-        profile = file.info.get("icc_profile")
+        info = file.info
         orientation = int(file.getexif().get(_ORIENTATION_TAG, 1))
     image = pyvips.Image.new_from_array(pixels.reshape(-1, header.width, 4))
+    image = _with_metadata(image.copy(interpretation="srgb"), info)
+    return set_fields(image, pages=count, delays=delays, loop=loop, orientation=orientation)
+
+
+def _with_metadata(image: pyvips.Image, info: Mapping[Any, Any]) -> pyvips.Image:
+    """The image with the profile, EXIF and XMP of a file that Pillow or its plugin opened."""
     return set_fields(
-        image.copy(interpretation="srgb"),
-        pages=count,
-        delays=delays,
-        loop=loop,
-        profile=profile,
-        orientation=orientation,
+        image,
+        profile=info.get("icc_profile"),
+        exif=info.get("exif") or None,
+        xmp=info.get("xmp") or None,
     )
 
 
@@ -100,7 +105,7 @@ def _decode_heif(original: Buffer, header: ImageHeader, options: DecodeOptions) 
         if interpretation is not None:
             image = pyvips.Image.new_from_array(np.asarray(file))
             image = image.copy(interpretation=interpretation)
-            return set_fields(image, profile=file.info.get("icc_profile"))
+            return _with_metadata(image, file.info)
     return decode_still(original, header, options)
 
 
