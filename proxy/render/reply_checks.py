@@ -14,6 +14,14 @@ from typing import get_args
 from proxy.errors import ImageError, InvalidOperation, ProxyError, RenderFailed
 from proxy.formats import FORMATS, FormatName, sniff
 from proxy.geometry import Box, Size
+from proxy.imaging.copyright.notice import (
+    EXIF_TAGS,
+    IPTC_NUMBERS,
+    MAX_IPTC_TEXTS,
+    MAX_TEXT_LENGTH,
+    MAX_XMP_BYTES,
+    CopyrightNotice,
+)
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.results import Detection, ImageInfo, RenderResult, Rendition
 from proxy.imaging.shrink_on_load import MAX_BANDS, MAX_SHARED_PIXELS, DecodedInfo
@@ -45,8 +53,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _MAX_REGIONS = 1000
 _MAX_COLORS = 32
-_COPYRIGHT_FIELDS = frozenset(("exif-ifd0-Copyright", "exif-ifd0-Artist"))
-_MAX_COPYRIGHT_CHARS = 500
 _MAX_FRAMES = 1_000_000
 _MAX_SIDE = 1 << 32
 _TOLERANCE = 1e-3
@@ -124,9 +130,7 @@ def check_decoded(result: DecodedInfo, limits: Limits) -> None:
     _check_size(result.natural_size, limits.max_source_dimension, limits.max_source_pixels)
     _check_size(result.size, limits.max_source_dimension, MAX_SHARED_PIXELS)
     _require(1 <= result.bands <= MAX_BANDS, f"{result.bands} bands")
-    _require(result.copyright.keys() <= _COPYRIGHT_FIELDS, "an unknown field of a copyright")
-    longest = max(map(len, result.copyright.values()), default=0)
-    _require(longest <= _MAX_COPYRIGHT_CHARS, f"a copyright of {longest} characters")
+    _check_notice(result.copyright)
 
 
 def check_error(name: str, message: str, detail: str, field: str | None) -> None:
@@ -152,6 +156,17 @@ def _check_original(size: Size, frame_count: int, limits: Limits) -> None:
 def _check_size(size: Size, max_dimension: int, max_pixels: int) -> None:
     fits = min(size.width, size.height) >= 1 and max(size.width, size.height) <= max_dimension
     _require(fits and size.pixels <= max_pixels, f"a size of {size}")
+
+
+def _check_notice(notice: CopyrightNotice) -> None:
+    _require(notice.exif.keys() <= EXIF_TAGS, "an unknown field of a copyright")
+    numbers = {number for number, _ in notice.iptc}
+    _require(numbers <= IPTC_NUMBERS, "an unknown field of a copyright")
+    _require(len(notice.iptc) <= MAX_IPTC_TEXTS, f"{len(notice.iptc)} fields of a copyright")
+    texts = [*notice.exif.values(), *(value for _, value in notice.iptc)]
+    longest = max(map(len, texts), default=0)
+    _require(longest <= MAX_TEXT_LENGTH, f"a copyright of {longest} characters")
+    _require(len(notice.xmp.encode()) <= MAX_XMP_BYTES, f"XMP of {len(notice.xmp)} characters")
 
 
 def _check_boxes(boxes: Iterable[Box], size: Size) -> None:

@@ -15,9 +15,16 @@ from render_helper import render_steps, step
 
 from proxy.formats import FormatName
 from proxy.imaging.copyright.embed import embed
-from proxy.imaging.copyright.exif import ARTIST, COPYRIGHT, read_exif, write_exif
-from proxy.imaging.copyright.iptc import BY_LINE, COPYRIGHT_NOTICE, CREDIT, read_iptc, write_iptc
-from proxy.imaging.copyright.notice import CopyrightNotice
+from proxy.imaging.copyright.exif import read_exif, write_exif
+from proxy.imaging.copyright.iptc import read_iptc, write_iptc
+from proxy.imaging.copyright.notice import (
+    ARTIST,
+    BY_LINE,
+    COPYRIGHT,
+    COPYRIGHT_NOTICE,
+    CREDIT,
+    CopyrightNotice,
+)
 from proxy.imaging.copyright.read import read_copyright
 from proxy.imaging.copyright.xmp import CREATOR, RIGHTS, read_xmp, write_xmp
 from proxy.imaging.headers import probe

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 
 from proxy.formats import FormatName
 from proxy.imaging.copyright import exif, iptc, xmp
-from proxy.imaging.copyright.notice import CopyrightNotice, decode_text
+from proxy.imaging.copyright.notice import (
+    ARTIST,
+    BY_LINE,
+    COPYRIGHT,
+    COPYRIGHT_NOTICE,
+    CREDIT,
+    SOURCE,
+    CopyrightNotice,
+    decode_text,
+)
 from proxy.imaging.headers.header import read_int
 
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
@@ -33,14 +42,14 @@ def xmp_bytes(notice: CopyrightNotice, *, with_iptc: bool = True, with_exif: boo
             (number, value.decode(errors="replace") if notice.iptc_is_utf8 else decode_text(value))
             for number, value in notice.iptc
         ]
-        creators = [text for number, text in texts if number == iptc.BY_LINE]
+        creators = [text for number, text in texts if number == BY_LINE]
         additions = {
             name: [text for number, text in texts if number == dataset]
             for name, dataset in _PROPERTIES.items()
         }
     if with_exif:
-        creators = creators or _texts(notice, exif.ARTIST)
-        additions[xmp.RIGHTS] = additions.get(xmp.RIGHTS) or _texts(notice, exif.COPYRIGHT)
+        creators = creators or _texts(notice, ARTIST)
+        additions[xmp.RIGHTS] = additions.get(xmp.RIGHTS) or _texts(notice, COPYRIGHT)
     additions[xmp.CREATOR] = creators
     if not notice.xmp and not any(additions.values()):
         return b""
@@ -54,9 +63,9 @@ def embed(body: bytes, format: FormatName, notice: CopyrightNotice) -> bytes:
 
 
 _PROPERTIES: Mapping[str, int] = {
-    xmp.RIGHTS: iptc.COPYRIGHT_NOTICE,
-    xmp.CREDIT: iptc.CREDIT,
-    xmp.SOURCE: iptc.SOURCE,
+    xmp.RIGHTS: COPYRIGHT_NOTICE,
+    xmp.CREDIT: CREDIT,
+    xmp.SOURCE: SOURCE,
 }
 
 

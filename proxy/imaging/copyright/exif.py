@@ -4,10 +4,8 @@ import struct
 from collections.abc import Mapping
 
 from proxy.buffers import Buffer
-from proxy.imaging.copyright.notice import MAX_TEXT_LENGTH, decode_text
+from proxy.imaging.copyright.notice import EXIF_TAGS, MAX_TEXT_LENGTH, decode_text
 from proxy.imaging.headers.header import read_int
-
-ARTIST, COPYRIGHT = 0x013B, 0x8298
 
 PREFIX = b"Exif\0\0"
 
@@ -33,7 +31,7 @@ def read_exif(data: Buffer) -> dict[int, str]:
     for index in range(min(read_int(view, order + "H", directory), _MAX_ENTRIES)):
         entry = directory + 2 + _ENTRY_BYTES * index
         tag, kind = (read_int(view, order + "H", entry + at) for at in (0, 2))
-        if tag not in (ARTIST, COPYRIGHT) or kind not in _BYTE_TYPES:
+        if tag not in EXIF_TAGS or kind not in _BYTE_TYPES:
             continue
         length, start = read_int(view, order + "I", entry + 4), entry + 8
         if length > _INLINE_BYTES:

@@ -4,11 +4,8 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from proxy.buffers import Buffer
-from proxy.imaging.copyright.notice import MAX_TEXT_LENGTH
+from proxy.imaging.copyright.notice import IPTC_NUMBERS, MAX_IPTC_TEXTS, MAX_TEXT_LENGTH
 from proxy.imaging.headers.header import read_int
-
-BY_LINE, CREDIT, SOURCE, COPYRIGHT_NOTICE = 80, 110, 115, 116
-_KEPT = (BY_LINE, CREDIT, SOURCE, COPYRIGHT_NOTICE)
 
 PHOTOSHOP = b"Photoshop 3.0\0"
 
@@ -29,9 +26,9 @@ def read_iptc(data: Buffer) -> tuple[tuple[tuple[int, bytes], ...], bool]:
     for record, number, value in _read_datasets(memoryview(_find_iptc(bytes(data)))):
         if (record, number) == (_ENVELOPE, _CHARACTER_SET):
             is_utf8 = value == _UTF8
-        elif record == _APPLICATION and number in _KEPT and value.strip(b" \0"):
+        elif record == _APPLICATION and number in IPTC_NUMBERS and value.strip(b" \0"):
             kept.append((number, value[:MAX_TEXT_LENGTH]))
-    return tuple(kept), is_utf8
+    return tuple(kept[:MAX_IPTC_TEXTS]), is_utf8
 
 
 def write_iptc(datasets: Sequence[tuple[int, bytes]], *, is_utf8: bool) -> bytes:

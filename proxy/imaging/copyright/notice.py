@@ -11,6 +11,15 @@ MAX_XMP_BYTES = 32_768
 """Of what is kept of XMP, so that it fits into one segment of a JPEG."""
 
 
+MAX_IPTC_TEXTS = 32
+
+EXIF_TAGS = frozenset((ARTIST := 0x013B, COPYRIGHT := 0x8298))
+"""Author and notice in EXIF."""
+
+IPTC_NUMBERS = frozenset((BY_LINE := 80, CREDIT := 110, SOURCE := 115, COPYRIGHT_NOTICE := 116))
+"""Author, agency, owner and notice in record 2 of IPTC."""
+
+
 class CopyrightNotice(Struct, frozen=True):
     """``exif`` maps EXIF tags to texts.
 

@@ -10,9 +10,15 @@ import pyvips
 
 from proxy.buffers import Buffer
 from proxy.formats import FormatName
-from proxy.imaging.copyright.exif import ARTIST, COPYRIGHT, read_exif
+from proxy.imaging.copyright.exif import read_exif
 from proxy.imaging.copyright.iptc import read_iptc
-from proxy.imaging.copyright.notice import MAX_TEXT_LENGTH, CopyrightNotice, decode_text
+from proxy.imaging.copyright.notice import (
+    ARTIST,
+    COPYRIGHT,
+    MAX_TEXT_LENGTH,
+    CopyrightNotice,
+    decode_text,
+)
 from proxy.imaging.copyright.xmp import read_xmp
 from proxy.imaging.headers import isobmff
 from proxy.imaging.headers.header import ProbeBudget, read_int
