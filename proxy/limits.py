@@ -184,6 +184,18 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 40_000_000
 
+    max_result_pixels_unstreamed: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Pixels of a result whose encoder holds the whole picture in memory several times: "
+                "AVIF, HEIF, JPEG XL. Larger results are answered with 422; `convert:auto` takes "
+                "another format for them. It goes with FRAMEKEEP_RENDER_MAX_MEMORY_BYTES: AVIF "
+                "takes 50 bytes a pixel."
+            )
+        ),
+    ] = 25_000_000
+
     max_result_bytes: Annotated[
         Count,
         Meta(description="Bytes of the largest result. Larger results are answered with 422."),

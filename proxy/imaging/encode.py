@@ -25,6 +25,9 @@ _MAX_SIDE: Mapping[FormatName, int] = {
     "gif": 65_535,
 }
 
+_UNSTREAMED: frozenset[FormatName] = frozenset(("avif", "heif", "jxl"))
+"""Their encoders hold the whole picture, several times."""
+
 _MIN_QUALITY = 10
 _SIZE_STEP = 0.9
 """The factor by which both sides shrink at a time where quality alone does not make a file fit."""
@@ -38,7 +41,8 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
             pixel does not fit into ``max_bytes``.
         ImageTooLarge: the file is larger than the limits allow.
     """
-    format = choose_format(picture)
+    format = choose_format(picture, limits)
+    check_encoder_memory(format, picture.frame_size, limits)
     picture = _adapt_to_format(picture, format)
     quality = _choose_quality(picture, format)
     max_bytes = picture.output.max_bytes
@@ -56,14 +60,24 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
     )
 
 
-def choose_format(picture: Picture) -> FormatName:
+def check_encoder_memory(format: FormatName, size: Size, limits: Limits) -> None:
+    """Raise ImageTooLarge where an encoder would need more memory than there is."""
+    if format in _UNSTREAMED and size.pixels > limits.max_result_pixels_unstreamed:
+        raise ImageTooLarge(
+            f"the result is {size}, more than {limits.max_result_pixels_unstreamed} pixels for "
+            f"{format}, which is encoded as a whole (FRAMEKEEP_LIMITS_MAX_RESULT_PIXELS_UNSTREAMED)"
+        )
+
+
+def choose_format(picture: Picture, limits: Limits) -> FormatName:
     """The output format; "auto" is resolved for this picture."""
-    requested = picture.output.format
+    requested, size = picture.output.format, picture.frame_size
     if requested != "auto":
         return requested
     is_animated = picture.frame_count > 1
     for format in picture.output.accepted_formats:
-        if (FORMATS[format].animated or not is_animated) and _can_hold(format, picture.frame_size):
+        fits = format not in _UNSTREAMED or size.pixels <= limits.max_result_pixels_unstreamed
+        if fits and (FORMATS[format].animated or not is_animated) and _can_hold(format, size):
             return format
     if is_animated:
         return "gif"

@@ -13,6 +13,7 @@ from proxy.errors import ImageError, ImageTooLarge
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
 from proxy.imaging.cost_model import decode_cost, encode_cost
+from proxy.imaging.encode import check_encoder_memory
 from proxy.imaging.frames import default_format
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.picture import OutputOptions, Picture, blank_image
@@ -78,6 +79,8 @@ class PlanEstimate:
                 check_result_size(step.size, frames, limits)
             size = step.size
         check_result_size(size, frames, limits)
+        if self._plan.format is not None and self._plan.format != "auto":
+            check_encoder_memory(self._plan.format, size, limits)
 
     def check_header(self, header: ImageHeader, frames: int, limits: Limits) -> None:
         """The same by the header alone: the picture may also be shown on its side."""

@@ -30,10 +30,11 @@ class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
             ge=64 * 1024 * 1024,
             description=(
                 "Memory that one render process may allocate for its work. Above it, the render "
-                "fails and the process is replaced."
+                "fails and the process is replaced. The default is what the default limits on "
+                "pixels can need; ordinary pictures take a tenth of it."
             ),
         ),
-    ] = 512 * 1024 * 1024
+    ] = 1536 * 1024 * 1024
 
     max_memory_growth_bytes: Annotated[
         int,

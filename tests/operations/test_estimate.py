@@ -136,6 +136,22 @@ def test_every_part_of_the_work_counts(header: ImageHeader, steps: list[dict[str
     assert estimate.seconds_from_original(header, header.frames) > EXPENSIVE_SECONDS
 
 
+@pytest.mark.parametrize("format", ["avif", "heif", "jxl"])
+def test_a_result_that_its_encoder_cannot_hold_is_refused_first(format: str) -> None:
+    convert = step("convert", format=format)
+    with pytest.raises(ImageTooLarge, match="MAX_RESULT_PIXELS_UNSTREAMED"):
+        run(without_pixels(6000, 5000), step("sharpen"), convert)
+    with pytest.raises(BrokenImage):
+        run(without_pixels(6000, 4000), convert)
+
+
+def test_auto_takes_a_format_whose_encoder_can_hold_the_result() -> None:
+    plan = REGISTRY.plan([step("convert", format="auto")]).with_accepted_formats(["avif", "webp"])
+    limits = Limits(max_result_pixels_unstreamed=160 * 120 - 1)
+    assert render(SCENE, plan, Limits(), detector=DETECTOR).rendition.format == "avif"
+    assert render(SCENE, plan, limits, detector=DETECTOR).rendition.format == "webp"
+
+
 def test_an_ordinary_thumbnail_is_cheap() -> None:
     plan = REGISTRY.plan([step("smart_crop", width_in_px=800, height_in_px=600), step("sharpen")])
     header = ImageHeader("jpeg", 6000, 4000)
