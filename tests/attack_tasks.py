@@ -102,6 +102,7 @@ def _ignore_alarms() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
         signal.setitimer(timer, 0)
+    vars(os)["_exit"] = time.sleep  # which the thread that watches the caller would call
 
 
 def _never_end(buffers: Sequence[SharedBuffer], argument: None, priority: Priority) -> None:
