@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,8 +29,7 @@ from attack_tasks import (
 )
 from extension_examples import DictStore
 from live_server import GENEROUS_TIMEOUTS
-from render_processes import wait_exited, wait_until
-from server.test_server import running_server
+from render_processes import http_workers, wait_exited, wait_until
 
 from proxy.api.http.uploads import Uploads
 from proxy.app import Extensions, create_app
@@ -248,12 +248,26 @@ async def test_other_processes_cannot_be_read_where_the_kernel_has_no_landlock(
 
 async def test_the_supervisor_and_its_workers_cannot_be_read(ordinary_user: Sequence[str]) -> None:
     """By a process of the same user without privileges, as a render process is."""
-    async with running_server(1, run_as=ordinary_user) as server:
-        (worker,) = await server.workers(1)
-        for pid in (server.process.pid, worker):
+    with tempfile.TemporaryDirectory() as cache:
+        if ordinary_user:
+            os.chown(cache, 65534, 65534)
+        process = await asyncio.create_subprocess_exec(
+            *(*ordinary_user, sys.executable, "-m", "proxy", "serve", "--dev", "--port=0"),
+            stdout=subprocess.PIPE,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "FRAMEKEEP_CACHE_DIR": cache,
+            },
+        )
+        assert process.stdout is not None
+        await process.stdout.readline()  # it is ready
+        for pid in (process.pid, *http_workers(process.pid)):
             output, errors = await run_for_output(*ordinary_user, "cat", f"/proc/{pid}/environ")
             assert output == ""
             assert "denied" in errors
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
 
 
 @pytest.mark.parametrize("reply", REPLIES)
