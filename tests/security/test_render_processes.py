@@ -260,14 +260,16 @@ async def test_the_supervisor_and_its_workers_cannot_be_read(ordinary_user: Sequ
                 "FRAMEKEEP_CACHE_DIR": cache,
             },
         )
-        assert process.stdout is not None
-        await process.stdout.readline()  # it is ready
-        for pid in (process.pid, *http_workers(process.pid)):
-            output, errors = await run_for_output(*ordinary_user, "cat", f"/proc/{pid}/environ")
-            assert output == ""
-            assert "denied" in errors
-        process.send_signal(signal.SIGINT)
-        await process.communicate()
+        try:
+            assert process.stdout is not None
+            await process.stdout.readline()  # it is ready
+            for pid in (process.pid, *http_workers(process.pid)):
+                output, errors = await run_for_output(*ordinary_user, "cat", f"/proc/{pid}/environ")
+                assert output == ""
+                assert "denied" in errors
+        finally:
+            process.send_signal(signal.SIGINT)
+            await process.communicate()
 
 
 @pytest.mark.parametrize("reply", REPLIES)
