@@ -19,7 +19,7 @@ from proxy.api.admin import AdminConfig
 from proxy.api.azure.common import AzureConfig
 from proxy.api.http.api_keys import ApiConfig
 from proxy.api.metrics import MetricsConfig
-from proxy.api.transform.endpoint import TransformConfig
+from proxy.api.transform.config import TransformConfig
 from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.config import CacheConfig, SharedCacheConfig
 from proxy.errors import ConfigError

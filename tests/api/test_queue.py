@@ -1,12 +1,14 @@
 """The durable queue."""
 
+import fcntl
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from proxy.api.transform.queue import DurableQueue, DurableQueueFull, QueueItem
+from proxy.api.transform.queue import DurableQueue, DurableQueueFull, ItemGroup, QueueItem
 
 
 def open_queue(directory: Path, *, max_items: int = 100, max_bytes: int = 10_000) -> DurableQueue:
@@ -123,6 +125,54 @@ def test_an_item_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 def test_a_file_that_was_not_finished_is_not_an_item(tmp_path: Path) -> None:
     (tmp_path / ".half").write_bytes(b"da")
     assert names(open_queue(tmp_path)) == []
+
+
+def test_one_client_has_at_most_half_of_the_queue(tmp_path: Path) -> None:
+    queue = open_queue(tmp_path, max_items=4, max_bytes=100)
+    greedy = ItemGroup("key 1", "a.example")
+    for _ in range(2):
+        queue.put(b"1", greedy)
+    with pytest.raises(DurableQueueFull, match=r"share of one key .* maximum of 2"):
+        queue.put(b"1", greedy)
+    name = queue.put(b"1" * 40, ItemGroup("key 2", "a.example")).name
+    with pytest.raises(DurableQueueFull, match=r"share of one key .* more than 50 bytes"):
+        open_queue(tmp_path, max_bytes=100).put(b"1" * 11, ItemGroup("key 2", "b.example"))
+    claim(queue, name).ack()
+    queue.put(b"1" * 50, ItemGroup("key 2", "a.example"))
+
+
+def test_of_each_client_those_are_listed_that_are_due_first(tmp_path: Path) -> None:
+    queue = open_queue(tmp_path)
+    for number in range(10):
+        item = queue.put(b"", ItemGroup("key 1", "a.example"))
+        claim(queue, item.name).retry_at(number)
+    late = queue.put(b"", ItemGroup("key 2", "a.example"))
+    listed = queue.schedule(4)
+    assert [item.due_at for item in listed[:2]] == [0, 1]
+    assert late.name in [item.name for item in listed]
+
+
+def test_the_unfinished_file_of_a_killed_process_is_counted_and_swept(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from proxy.api.transform.queue import DurableQueue\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        "DurableQueue(Path(sys.argv[1]), max_items=9, max_bytes=99).put(b'data' * 10)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -9
+    (unfinished,) = tmp_path.iterdir()
+    assert unfinished.name.startswith(".")
+    with pytest.raises(DurableQueueFull, match="more than 45 bytes"):
+        open_queue(tmp_path, max_bytes=45).put(b"123456")
+    assert open_queue(tmp_path).sweep() == 0  # it may be being written
+    later = DurableQueue(tmp_path, max_items=9, max_bytes=45, clock=lambda: time.time() + 100)
+    with unfinished.open() as writing:
+        fcntl.flock(writing, fcntl.LOCK_EX)
+        assert later.sweep() == 0
+    assert later.sweep() == 1
+    assert list(tmp_path.iterdir()) == []
+    later.put(b"x" * 45)
 
 
 def test_other_users_cannot_read_items(tmp_path: Path) -> None:

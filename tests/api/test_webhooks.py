@@ -2,7 +2,10 @@
 
 import asyncio
 import errno
+import hmac
 import threading
+import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +13,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from origin_server import OriginServer
+from render_processes import wait_until
 
-from proxy.api.transform.queue import DurableQueue, QueueItem, ScheduledItem
+from proxy.api.transform.queue import DurableQueue, ItemGroup, QueueItem, ScheduledItem
+from proxy.api.transform.receiver_backoff import ReceiverBackoff
+from proxy.api.transform.webhook_signature import WebhookSigner
 from proxy.api.transform.webhooks import MAX_CONCURRENT, WebhookDeliveries, WebhookDelivery
 from proxy.errors import NotAnImage, Overloaded, ProxyError, SourceForbidden
 from proxy.geometry import Size
@@ -428,3 +434,73 @@ async def test_a_delivery_is_rejected_when_it_cannot_be_stored(tmp_path: Path) -
     async with open_deliveries(directory, FakeRenderer(b"result")) as deliveries:
         with pytest.raises(Overloaded, match="cannot be stored"):
             await deliveries.enqueue(WebhookDelivery(REQUEST, "https://1.1.1.1/"))
+
+
+async def test_a_silent_receiver_of_one_key_does_not_delay_another_key(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    ended = asyncio.Event()
+
+    async def answer_at_the_end(_: web.BaseRequest) -> web.StreamResponse:
+        await ended.wait()
+        return web.Response()
+
+    origin.handle("/silent", answer_at_the_end)
+    silent = origin.url("/silent", "localhost")
+    receiver, service = Receiver(origin), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service, max_bytes=100_000) as deliveries:
+        for _ in range(40):
+            await deliveries.enqueue(WebhookDelivery(REQUEST, silent, "key 1"))
+        await wait_until(lambda: origin.count("/silent") >= 2)
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url, "key 2"))
+        async with asyncio.timeout(5):  # half of the time that one attempt takes
+            await receiver.accepted.wait()
+        assert origin.count("/silent") == 2
+    ended.set()
+
+
+async def test_a_receiver_that_cannot_be_reached_gets_a_pause_in_which_no_attempt_is_lost(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin, 503), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service) as deliveries:
+        deliveries._receivers = ReceiverBackoff(3600)
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await wait_until(lambda: list(tmp_path.glob("*.1")))
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        assert len(list(tmp_path.glob("*.1"))) == 1
+        deliveries._schedule.hold(ItemGroup("", "127.0.0.1").digests[1], 0)
+        await wait_until(lambda: not list(tmp_path.glob("*.1")))
+    assert len(receiver.bodies) >= 2
+
+
+async def test_deliveries_are_signed_as_standard_webhooks_says(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    secrets = [bytes(range(24)), bytes(range(64))]
+    receiver, service = Receiver(origin, 500), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service) as deliveries:
+        deliveries._signer = WebhookSigner(
+            [f"whsec_{b64encode(secret).decode()}" for secret in secrets]
+        )
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+    ids = {request.headers["webhook-id"] for request in origin.requests}
+    assert len(ids) == 1  # of both attempts
+    for request in origin.requests:
+        id, timestamp = request.headers["webhook-id"], request.headers["webhook-timestamp"]
+        assert abs(int(timestamp) - time.time()) < 60
+        signed = f"{id}.{timestamp}.".encode() + b"result"
+        assert request.headers["webhook-signature"].split() == [
+            f"v1,{b64encode(hmac.digest(secret, signed, 'sha256')).decode()}" for secret in secrets
+        ]
+
+
+async def test_deliveries_are_not_signed_without_secrets(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    receiver, service = Receiver(origin), FakeRenderer(b"result")
+    async with open_deliveries(tmp_path, service) as deliveries:
+        await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
+        await receiver.wait_accepted()
+    assert "webhook-signature" not in origin.requests[0].headers

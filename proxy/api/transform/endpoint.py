@@ -5,9 +5,8 @@ from base64 import b64encode
 from collections.abc import Mapping
 from http import HTTPStatus
 from io import BytesIO
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from msgspec import Meta, Struct
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +23,7 @@ from proxy.api.http.rate_limit import RateLimiter
 from proxy.api.http.routing import api_router, collapse_slashes
 from proxy.api.http.source_policy import ApiSourcePolicy
 from proxy.api.http.uploads import UploadRoom, Uploads
+from proxy.api.transform.config import TransformConfig
 from proxy.api.transform.queue import DurableQueue
 from proxy.api.transform.request import (
     InvalidColor,
@@ -31,6 +31,7 @@ from proxy.api.transform.request import (
     TransformRequest,
     TransformRequestParser,
 )
+from proxy.api.transform.webhook_signature import WebhookSigner
 from proxy.api.transform.webhooks import Renderer, WebhookDeliveries, WebhookDelivery
 from proxy.cache.config import CacheConfig
 from proxy.formats import FORMATS
@@ -40,7 +41,6 @@ from proxy.originals import Upload
 from proxy.service import ImageResult
 from proxy.sources.config import SourceConfig
 from proxy.sources.net.http_client import HttpClient
-from proxy.sources.net.ssrf_policy import SsrfPolicy
 from proxy.sources.net.via import has_own_via
 
 PATH = "/image-transformation/v1/transform"
@@ -84,108 +84,6 @@ _HTTP_ERRORS = {
 }
 
 
-class TransformConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """The API that is compatible with Iteration Layer."""
-
-    allow_http: Annotated[
-        bool,
-        Meta(
-            description=(
-                "Allow `http://` URLs for files and in operations. When false, only `https://` is "
-                "allowed."
-            )
-        ),
-    ] = False
-
-    webhook_allow_http: Annotated[
-        bool,
-        Meta(
-            description=(
-                "Allow `http://` URLs for webhooks. When false, only `https://` is allowed."
-            )
-        ),
-    ] = False
-
-    max_body_bytes: Annotated[
-        int,
-        Meta(
-            ge=1,
-            description=(
-                "Bytes of the largest request body. Larger bodies are answered with 413. A 50 MB "
-                "file is a third larger in Base64."
-            ),
-        ),
-    ] = 75_497_472
-
-    rate_limit_per_minute_per_worker: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description=(
-                "Requests per minute that one key may send to each worker. Above it, requests are "
-                "answered with 429. 0 means no limit."
-            ),
-        ),
-    ] = 0
-
-    webhook_allow_hosts: Annotated[
-        tuple[str, ...],
-        Meta(
-            min_length=1,
-            description=(
-                "When set, only these hosts are allowed as webhooks. Patterns are those of "
-                "`FRAMEKEEP_SOURCES_ALLOW_HOSTS`."
-            ),
-        ),
-    ] = ()
-
-    webhook_max_attempts: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=10,
-            description=(
-                "Attempts to deliver one webhook. After the last one the result is dropped."
-            ),
-        ),
-    ] = 5
-
-    webhook_backoff_seconds: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=3600,
-            description=(
-                "Pause in seconds after the first failed attempt. It is five times as long "
-                "after each further one."
-            ),
-        ),
-    ] = 1.0
-
-    webhook_max_queued_deliveries: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=1_000_000,
-            description=(
-                "Webhook deliveries that wait on the disk of a machine. Above it, requests with "
-                "a webhook are answered with 503."
-            ),
-        ),
-    ] = 20_000
-
-    webhook_max_queued_bytes: Annotated[
-        int,
-        Meta(
-            ge=0,
-            description=(
-                "Bytes of the webhook deliveries that wait on the disk of a machine, mostly of "
-                "uploads. Above it, requests with a webhook are answered with 503."
-            ),
-        ),
-    ] = 2**30
-
-
 class WebhookQueue(Protocol):
     async def enqueue(self, delivery: WebhookDelivery) -> None:
         """Store a delivery that will be rendered and sent later.
@@ -218,16 +116,10 @@ def create_api(context: ApiContext) -> ASGIApp:
 
 
 def _webhook_deliveries(context: ApiContext, config: TransformConfig) -> WebhookDeliveries:
-    """Receivers are requested like sources, but have a list of allowed hosts of their own."""
-    sources = context.section(SourceConfig)
-    policy = SsrfPolicy(
-        allow_nets=sources.allow_nets,
-        allow_hosts=config.webhook_allow_hosts,
-        allow_ports=sources.allow_ports,
-    )
+    """Receivers are requested like sources, but have a policy of their own."""
     return WebhookDeliveries(
         context.service,
-        HttpClient(policy, sources),
+        HttpClient(config.webhook_policy(), context.section(SourceConfig)),
         DurableQueue(
             context.section(CacheConfig).directory() / "webhooks",
             max_items=config.webhook_max_queued_deliveries,
@@ -238,6 +130,8 @@ def _webhook_deliveries(context: ApiContext, config: TransformConfig) -> Webhook
         background=context.background,
         max_attempts=config.webhook_max_attempts,
         backoff_seconds=config.webhook_backoff_seconds,
+        attempt_timeout_seconds=config.webhook_timeout_seconds,
+        signer=WebhookSigner(config.webhook_secrets),
     )
 
 
@@ -290,7 +184,7 @@ class _TransformEndpoint:
         async with self._uploads.accept(request, client, self._max_body_bytes) as room:
             image_request, webhook_url = await self._parse(request, room)
             if webhook_url:
-                await self._enqueue(WebhookDelivery(image_request, webhook_url))
+                await self._enqueue(WebhookDelivery(image_request, webhook_url, client))
                 return _respond(request, html_safe_json(ACCEPTED), HTTPStatus.CREATED)
             result = await cancel_on_disconnect(
                 request.receive, self._service.get_or_render(image_request)

@@ -4,7 +4,10 @@ A delivery is in the durable queue from before its request is accepted until its
 answered 2xx, or every attempt has failed. It is read from there when it is due, and again for each
 attempt: in memory are the names of those that wait, and the few that are worked on. When a server
 ends, in whatever way, its deliveries are claimed by the next server or by another worker of the
-machine. So a delivery may, after a crash, be sent twice.
+machine. So a delivery may, after a crash, be sent twice: its ``webhook-id`` stays the same.
+
+One client, or one receiver, holds a part of the places only. A receiver that does not answer gets
+pauses, which grow; its other deliveries wait meanwhile without losing an attempt.
 """
 
 import asyncio
@@ -16,8 +19,16 @@ from typing import Any, Protocol, Self, TypeVar
 import msgspec
 from msgspec import Struct
 
-from proxy.api.transform.queue import DurableQueue, DurableQueueFull, QueueItem
+from proxy.api.transform.queue import (
+    DurableQueue,
+    DurableQueueFull,
+    ItemGroup,
+    QueueItem,
+    ScheduledItem,
+)
+from proxy.api.transform.receiver_backoff import ReceiverBackoff
 from proxy.api.transform.schedule import Schedule
+from proxy.api.transform.webhook_signature import WebhookSigner
 from proxy.compat.msgspec import DECODE_ERRORS
 from proxy.errors import CapacityError, Overloaded, ProxyError
 from proxy.image_request import ImageRequest
@@ -32,8 +43,10 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-MAX_CONCURRENT = 4
-"""Deliveries that a worker renders and sends at the same time."""
+MAX_CONCURRENT = 8
+MAX_PER_CLIENT = 4
+MAX_PER_RECEIVER = 2
+"""Deliveries that a worker works on at the same time: in all, of one client, to one host."""
 
 BACKOFF_FACTOR = 5
 
@@ -48,10 +61,11 @@ class Renderer(Protocol):
 
 
 class WebhookDelivery(Struct, frozen=True):
-    """An image request, and the URL that its result is sent to."""
+    """An image request, the URL that its result is sent to, and whose request it is."""
 
     request: ImageRequest
     url: str
+    client: str = ""
 
 
 class _StoredDelivery(Struct, frozen=True):
@@ -86,6 +100,7 @@ class WebhookDeliveries:
         max_attempts: int = 5,
         backoff_seconds: float = 1.0,
         attempt_timeout_seconds: float = 10.0,
+        signer: WebhookSigner | None = None,
         poll_seconds: float = 30.0,
     ) -> None:
         """``backoff_seconds`` follow the first attempt, five times as many each further one.
@@ -102,8 +117,12 @@ class WebhookDeliveries:
             backoff_seconds * BACKOFF_FACTOR**attempt for attempt in range(max_attempts - 1)
         ]
         self._attempt_timeout_seconds = attempt_timeout_seconds
+        self._signer = signer or WebhookSigner()
         self._poll_seconds = poll_seconds
-        self._schedule = Schedule(_MAX_NAMES)
+        self._schedule = Schedule(
+            _MAX_NAMES, max_per_client=MAX_PER_CLIENT, max_per_receiver=MAX_PER_RECEIVER
+        )
+        self._receivers = ReceiverBackoff(backoff_seconds)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -128,11 +147,11 @@ class WebhookDeliveries:
                 host that cannot be resolved now is accepted: it may be when the result is sent.
             Overloaded: the queue is full, or the disk fails.
         """
-        await self._http_client.check(
-            parse_url(delivery.url), timeout_seconds=_RESOLVE_TIMEOUT_SECONDS
-        )
+        url = parse_url(delivery.url)
+        await self._http_client.check(url, timeout_seconds=_RESOLVE_TIMEOUT_SECONDS)
+        group = ItemGroup(delivery.client, url.host)
         try:
-            item = await asyncio.to_thread(lambda: self._queue.put(_encode(delivery)))
+            item = await asyncio.to_thread(lambda: self._queue.put(_encode(delivery), group))
         except DurableQueueFull as error:
             raise Overloaded(
                 "too many webhook deliveries are waiting", retry_after=30, detail=str(error)
@@ -144,17 +163,26 @@ class WebhookDeliveries:
         self._schedule.add(item)
 
     async def _poll(self) -> None:
+        if swept := await asyncio.to_thread(self._queue.sweep):
+            _log.warning("webhook files that a killed process left unfinished removed: %d", swept)
         for item in await asyncio.to_thread(self._queue.schedule, _MAX_NAMES):
             self._schedule.add(item)
 
     async def _process_next(self) -> None:
-        name = await self._schedule.next_due()
-        claim = asyncio.ensure_future(asyncio.to_thread(self._queue.claim, name))
+        scheduled = await self._schedule.next_due()
+        try:
+            await self._claim(scheduled)
+        finally:
+            self._schedule.done(scheduled)
+
+    async def _claim(self, scheduled: ScheduledItem) -> None:
+        """Work on the item, if no other process does."""
+        claim = asyncio.ensure_future(asyncio.to_thread(self._queue.claim, scheduled.name))
         item = None
         try:
             item = await asyncio.shield(claim)
             if item is not None:
-                await self._process(item)
+                await self._process(item, scheduled.receiver)
         except asyncio.CancelledError:
             item = await claim
             raise
@@ -162,7 +190,7 @@ class WebhookDeliveries:
             if item is not None:  # else nobody could claim it until this process ends
                 item.release()
 
-    async def _process(self, item: QueueItem) -> None:
+    async def _process(self, item: QueueItem, receiver: str) -> None:
         try:
             stored, request = await asyncio.to_thread(self._read, item)
         except (*DECODE_ERRORS, ProxyError, OSError) as error:
@@ -171,11 +199,12 @@ class WebhookDeliveries:
             return
         try:
             body = stored.body or await self._render(request, item.id)
-            accepted = await self._post(stored.url, body, item.id)
+            status = await self._post(stored.url, body, item.id)
         except Exception:  # a bug, which must not make the delivery repeat without end
             await self._retry(item)
             raise
-        if accepted:
+        self._schedule.hold(receiver, self._receivers.pause_after(receiver, status))
+        if status is not None and 200 <= status < 300:
             await _finish(item.ack)
             return
         if not stored.body:
@@ -227,24 +256,27 @@ class WebhookDeliveries:
                 return self._make_body(None)
         raise AssertionError
 
-    async def _post(self, url: str, body: bytes, id: str) -> bool:
-        """Return whether the receiver has accepted the body."""
+    async def _post(self, url: str, body: bytes, id: str) -> int | None:
+        """Send the body; return the status of the answer, None where there was none."""
+        headers = self._signer.headers(f"msg_{id}", int(time.time()), body)
         try:
             async with (
                 asyncio.timeout(self._attempt_timeout_seconds),
                 self._http_client.request(
-                    "POST", parse_url(url), [("content-type", "application/json")], body
+                    "POST", parse_url(url), [("content-type", "application/json"), *headers], body
                 ) as response,
             ):
-                if 200 <= response.status < 300:
-                    return True
-                reason = f"receiver answered {response.status}"
+                status = response.status
         except TimeoutError:
             reason = f"no response within {self._attempt_timeout_seconds:g} s"
         except ProxyError as error:
             reason = str(error)
+        else:
+            if not 200 <= status < 300:
+                _log.info("webhook attempt failed (id=%s): receiver answered %d", id, status)
+            return status
         _log.info("webhook attempt failed (id=%s): %s", id, reason)
-        return False
+        return None
 
 
 def _encode(delivery: WebhookDelivery) -> bytes:
