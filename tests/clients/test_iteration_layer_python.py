@@ -81,6 +81,7 @@ def server(tmp_path_factory):
     settings = {
         "FRAMEKEEP_TRANSFORM_ALLOW_HTTP": "true",
         "FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_HTTP": "true",
+        "FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_NETS": "127.0.0.0/8",
         "FRAMEKEEP_TRANSFORM_WEBHOOK_BACKOFF_SECONDS": "0.01",
     }
     with live_server(tmp_path_factory.mktemp("cache"), settings) as served:
