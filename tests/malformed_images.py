@@ -414,7 +414,8 @@ def others() -> Iterator[tuple[str, MalformedImage]]:
     yield "magick-script", MalformedImage(b"push graphic-context\nimage over 0,0 0,0 'https://x'\n")
     yield "magick-picture", MalformedImage(b"id=ImageMagick\ncolumns=9 rows=9\n:\x1a")
     yield "postscript", MalformedImage(b"%!PS-Adobe-3.0\nquit\n")
-    yield "svg", MalformedImage(b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>")
+    drawing = b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>"
+    yield "svg", MalformedImage(drawing, "either")
     yield "svg-compressed", MalformedImage(b"\x1f\x8b\x08" + bytes(7) + zlib.compress(b"<svg/>"))
     entities = b"<!DOCTYPE svg [<!ENTITY a 'aaaaaaaaaa'>]><svg>&a;</svg>"
     yield "svg-with-entities", MalformedImage(b"<?xml version='1.0'?>" + entities)

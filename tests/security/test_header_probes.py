@@ -45,8 +45,8 @@ def jpeg_segments(count: int) -> bytes:
     return JPEG[:2] + b"\xff\xfe\x00\x02" * count + JPEG[2:]
 
 
-def jpeg_fill_bytes(count: int) -> bytes:
-    return JPEG[:2] + b"\xff" * count + JPEG[2:]
+def jpeg_markers(count: int) -> bytes:
+    return JPEG[:2] + b"\xff\x01" * count + JPEG[2:]
 
 
 def png_chunks(count: int) -> bytes:
@@ -83,7 +83,7 @@ def jxl_boxes(count: int) -> bytes:
         gif_extensions,
         gif_frame_data,
         jpeg_segments,
-        jpeg_fill_bytes,
+        jpeg_markers,
         png_chunks,
         webp_chunks,
         tiff_entries,
