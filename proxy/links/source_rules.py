@@ -47,7 +47,8 @@ class SourceRulesConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Meta(
             description=(
                 "When set, a source must begin with one of these texts, before beginnings are "
-                "replaced. `*` stands for any characters but `/`."
+                "replaced. `*` stands for any characters but `/`. An alias that no other setting "
+                "here names must be listed, such as `media:`."
             )
         ),
     ] = ()
@@ -70,6 +71,18 @@ class SourceRules:
         self._prefixes = sorted(config.source_prefixes.items(), key=lambda rule: -len(rule[0]))
         self._allowed = [_prefix_pattern(text) for text in config.allow_sources]
         self._encoder = encoder
+        self._open = tuple(
+            f"{alias}:"
+            for alias in aliases
+            if any(
+                text.startswith(f"{alias}:")
+                for text in (
+                    config.base_url,
+                    *config.source_prefixes.values(),
+                    *config.allow_sources,
+                )
+            )
+        )
         beginnings = (*_HTTP, *(f"{alias}:" for alias in aliases), *config.source_prefixes)
         if self._base_url and not self._base_url.startswith(beginnings):
             raise ConfigError(
@@ -102,7 +115,13 @@ class SourceRules:
             self._check_scheme(text)
         if text.startswith(_HTTP):
             text = text.replace(" ", "%20")  # as the percent-decoded source of a link may have them
-        return self._encoder.normalize(text)
+        source = self._encoder.normalize(text)
+        if not source.startswith((*_HTTP, *self._open)):
+            raise InvalidSource(
+                f"source {safe_excerpt(source)}: this alias is not open to these links "
+                f"({self._variable}_SOURCE_PREFIXES)"
+            )
+        return source
 
     def _check_scheme(self, text: str) -> None:
         """Raise InvalidSource, naming the setting, for a scheme that nothing replaces."""

@@ -57,6 +57,18 @@ def test_only_allowed_sources_are_accepted() -> None:
             allowing.resolve(text)
 
 
+def test_an_alias_is_open_only_where_a_setting_of_the_dialect_names_it() -> None:
+    for closed in (rules(), rules(source_prefixes={"local:///": "bucket:"})):
+        with pytest.raises(InvalidSource, match="this alias is not open to these links"):
+            closed.resolve("media:secret.jpg")
+    for config in (
+        {"base_url": "media:"},
+        {"allow_sources": ("media:public/",)},
+        {"source_prefixes": {"local:///": "media:"}},
+    ):
+        assert rules(**config).resolve("media:public/a.jpg") == "media:public/a.jpg"
+
+
 def test_a_scheme_that_nothing_replaces_names_the_setting() -> None:
     with pytest.raises(InvalidSource, match=r"nothing is set up for 's3'.*TEST_SOURCE_PREFIXES"):
         rules().resolve("s3://photos/a.jpg")
