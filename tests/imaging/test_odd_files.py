@@ -2,6 +2,7 @@
 
 import io
 import re
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,21 @@ def test_what_no_frame_of_a_gif_covers_is_transparent(kind: str) -> None:
         assert same_to_the_eye(shown, rgba(render_pixels(original, *page)))
 
 
+@pytest.mark.parametrize("outside", [(10, 10, 30, 30), (0, 15, 20, 90), (25, 25, 30, 30)])
+def test_a_later_frame_of_a_gif_that_sticks_out_is_cut(outside: tuple[int, int, int, int]) -> None:
+    frames = [GifFrame(PART, 1, 2), GifFrame(outside, 2)]
+    shown = shown_frames(20, 20, frames)[1]
+    pixels = render_pixels(gif(20, 20, frames), step("page", number=2))
+    assert same_to_the_eye(shown, rgba(pixels))
+
+
+def test_a_first_frame_that_sticks_out_enlarges_the_canvas_of_a_gif() -> None:
+    frames = [GifFrame((5, 5, 30, 30), 1, 2), GifFrame(INNER, 2)]
+    for number, expected in enumerate(shown_frames(30, 30, frames), start=1):
+        pixels = rgba(render_pixels(gif(20, 20, frames), step("page", number=number)))
+        assert same_to_the_eye(expected, pixels)
+
+
 def box() -> st.SearchStrategy[tuple[int, int, int, int]]:
     def sides(points: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
         left, right = sorted(points[:2])
@@ -259,3 +275,27 @@ def test_a_thumbnail_of_a_tiff_is_not_its_picture(
     original = tiff(*directories, byte_order=byte_order)
     result = render_pixels(original)
     assert (result.shape[:2], tuple(result[0, 0, :3].tolist()), probe(original).frames) == expected
+
+
+DAMAGED = [
+    *(gif(20, 20, frames) for frames in GIFS.values()),
+    tiff(THUMBNAIL._replace(inside=(SENSOR, PREVIEW))),
+    animation("AVIF", quality=50),
+    animation("PNG", default_image=True),
+    PROGRESSIVE[:-2],
+    b"\r\n" + BASELINE,
+]
+
+
+@given(
+    st.sampled_from(DAMAGED),
+    st.lists(st.tuples(st.integers(0, 700), st.binary(max_size=4), st.integers(0, 4)), max_size=4),
+)
+def test_damaged_odd_files_decode_or_raise_an_image_error(
+    original: bytes, damage: list[tuple[int, bytes, int]]
+) -> None:
+    body = bytearray(original)
+    for at, data, removed in damage:
+        body[at : at + removed] = data
+    with suppress(ImageError):
+        assert render_steps(bytes(body), step("resize", width=20)).body

@@ -37,7 +37,7 @@ def load_gif(original: Buffer, header: ImageHeader, options: DecodeOptions) -> p
             return image
         shown = np.empty((options.frame_count, height, width, 4), np.uint8)
         last = options.first_frame + options.frame_count
-        for index, canvas in enumerate(_composite(view, frames[:last], (height, width))):
+        for index, canvas in enumerate(_composite(view, frames[:last], width, height)):
             if index >= options.first_frame:
                 shown[index - options.first_frame] = canvas
     composited = pyvips.Image.new_from_array(shown.reshape(-1, width, 4))
@@ -50,14 +50,18 @@ def load_gif(original: Buffer, header: ImageHeader, options: DecodeOptions) -> p
 
 
 def _composite(
-    view: memoryview, frames: Sequence[GifFrame], shape: tuple[int, int]
+    view: memoryview, frames: Sequence[GifFrame], width: int, height: int
 ) -> Iterator[_Pixels]:
     """The canvas as it is shown with each frame: RGBA of this height and width."""
-    canvas = np.zeros((*shape, 4), np.uint8)
+    canvas = np.zeros((height, width, 4), np.uint8)
     for frame in frames:
-        drawn = vips.load_gif_frame(single_frame_file(view, frame)).numpy()
-        before = canvas.copy()
-        np.copyto(canvas, drawn, where=drawn[:, :, 3:] > 0)
+        alone = vips.load_gif_frame(single_frame_file(view, frame, width, height))
+        if not alone.hasalpha():
+            raise BrokenImage("the gif is damaged", detail="a frame without an end")
+        # Alone, a frame that sticks out enlarges the canvas, and libnsgif ignores a huge one.
+        drawn = alone.numpy()[:height, :width]
+        before, covered = canvas.copy(), canvas[: drawn.shape[0], : drawn.shape[1]]
+        np.copyto(covered, drawn, where=drawn[:, :, 3:] > 0)
         yield canvas
         if frame.disposal == RESTORE_PREVIOUS:
             canvas = before

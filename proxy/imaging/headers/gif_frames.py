@@ -1,5 +1,6 @@
 """The frames of a GIF one by one, for those files whose frames leave a part of the canvas empty."""
 
+import struct
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -79,11 +80,12 @@ def leaves_canvas_empty(frames: Sequence[GifFrame], width: int, height: int) -> 
     )
 
 
-def single_frame_file(view: memoryview, frame: GifFrame) -> bytes:
-    """A GIF of the same canvas that shows this frame alone.
+def single_frame_file(view: memoryview, frame: GifFrame, width: int, height: int) -> bytes:
+    """A GIF that shows this frame alone, on a canvas of at least this size.
 
     A second frame, of one transparent pixel, makes decoders add an alpha channel.
     """
-    head = view[: 13 + palette_length(view[10])]
+    head = bytearray(view[: 13 + palette_length(view[10])])
+    struct.pack_into("<HH", head, 6, width, height)
     parts = (view[slice(*frame.control)], view[slice(*frame.image)])
     return b"".join((head, *parts, _TRANSPARENT_FRAME, bytes((_TRAILER,))))
