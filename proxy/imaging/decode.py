@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import pyvips
+from msgspec import structs
 
 from proxy.buffers import Buffer
 from proxy.errors import BrokenImage, ImageTooLarge, NotAnImage, OperationNotApplicable
@@ -71,7 +72,9 @@ def decode(
     header = probe(original)
     options = _decode_options(header, output_format, page_range)
     check_limits(header, len(memoryview(original)), limits, frames=options.frame_count)
-    original = repair(original, header.format)
+    repaired = repair(original, header.format)
+    options = structs.replace(options, is_repaired=repaired is not original)
+    original = repaired
     image = DECODERS[header.format](original, header, options)
     if color := _read_color_tags(original, header.format):
         image = with_color_tags(image, color)
@@ -88,7 +91,7 @@ def decode(
     has_all_frames = options.frame_count == header.frames or not header.animated
     factor, step = shrink_factor(natural_size, required_size(natural_size)), 1
     if header.format == "jpeg":
-        image, step = _shrink_jpeg_on_load(image, original, header, factor)
+        image, step = _shrink_jpeg_on_load(image, original, header, options, factor)
     if animation is None and (needs_profile(image) or _is_large(image)):
         # Applying a profile costs more than scaling, so pixels are averaged before it; and fewer
         # pixels fit into memory where an operation needs them all.
@@ -241,7 +244,11 @@ def _differences(one: Size, other: Size) -> tuple[int, int]:
 
 
 def _shrink_jpeg_on_load(
-    image: pyvips.Image, original: Buffer, header: ImageHeader, factor: int
+    image: pyvips.Image,
+    original: Buffer,
+    header: ImageHeader,
+    options: DecodeOptions,
+    factor: int,
 ) -> tuple[pyvips.Image, int]:
     """The JPEG as small as its decoder can make it, and the factor by which that is smaller."""
     step = max(step for step in JPEG_SHRINK_FACTORS if step <= factor)
@@ -254,7 +261,7 @@ def _shrink_jpeg_on_load(
         for divisor in JPEG_SHRINK_FACTORS
         if divisor <= step and header.width % divisor == header.height % divisor == 0
     )
-    decoded = DECODERS[header.format](original, header, DecodeOptions(shrink=exact))
+    decoded = DECODERS[header.format](original, header, structs.replace(options, shrink=exact))
     return shrink(decoded, step // exact), step
 
 

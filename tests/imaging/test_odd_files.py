@@ -49,6 +49,27 @@ def test_a_part_of_a_jpeg_is_an_error(kind: str, before: bytes, percent: int) ->
         render_pixels(before + part[:TABLES] + b"junk" + part[TABLES:])
 
 
+ODD_JFIF = RESTARTS.replace(b"JFIF\0\1", b"JFIF\0\3", 1)
+FIRST_RESTART = RESTARTS.index(b"\xff\xd0")
+JUNK_INSIDE = RESTARTS[:FIRST_RESTART] + b"junk" + RESTARTS[FIRST_RESTART:]
+
+
+def test_an_unknown_version_of_jfif_is_shown() -> None:
+    assert np.array_equal(render_pixels(ODD_JFIF), render_pixels(RESTARTS))
+    assert np.array_equal(render_pixels(ODD_JFIF[:-2]), render_pixels(RESTARTS))
+
+
+@pytest.mark.parametrize("body", [ODD_JFIF, JUNK_INSIDE, b"\r\n" + ODD_JFIF], ids=range(3))
+@pytest.mark.parametrize("width", [None, 30])
+@pytest.mark.parametrize("percent", [20, 50, 90])
+def test_another_fault_does_not_hide_that_a_part_is_missing(
+    body: bytes, width: int | None, percent: int
+) -> None:
+    steps = [] if width is None else [step("resize", width=width)]
+    with pytest.raises(ImageError):
+        render_pixels(body[: len(body) * percent // 100], *steps)
+
+
 def test_a_progressive_jpeg_without_its_last_scans_is_an_error() -> None:
     _, *scans = (found.start() for found in re.finditer(b"\xff\xda", PROGRESSIVE))
     assert len(scans) > 2

@@ -8,9 +8,12 @@ class DecodeOptions(Struct, frozen=True):
 
     ``shrink`` is the integer factor by which a frame may be smaller; decoders that cannot shrink
     ignore it. ``scale`` is the factor by which drawings are larger than their own size.
+
+    With ``is_repaired`` the file was repaired, and must be decoded without any fault.
     """
 
     first_frame: int = 0
     frame_count: int = 1
     shrink: int = 1
+    is_repaired: bool = False
     scale: float = 1.0

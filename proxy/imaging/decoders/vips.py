@@ -25,7 +25,8 @@ _STRICT: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
 
 
 def load_jpeg(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
-    return pyvips.Image.jpegload_buffer(memoryview(original), shrink=options.shrink, **_STRICT)
+    strictness = {**_STRICT, "fail_on": "warning"} if options.is_repaired else _STRICT
+    return pyvips.Image.jpegload_buffer(memoryview(original), shrink=options.shrink, **strictness)
 
 
 def load_png(original: Buffer, _header: ImageHeader, _options: DecodeOptions) -> pyvips.Image:

@@ -1,7 +1,9 @@
 """Repair JPEGs that browsers show though they are not quite whole.
 
 Bytes before the image and between its segments are left out, and a missing end marker is added if
-every scan is there. A truncated scan stays truncated: its decoder finds that out.
+every scan is there. A truncated scan stays truncated: its decoder finds that out, as long as it has
+nothing else to report, since it reports only the first fault. So an unknown version of JFIF, which
+is a fault too, becomes a known one, and a repaired file must be decoded without any fault.
 """
 
 import re
@@ -14,8 +16,10 @@ from proxy.imaging.headers.jpeg import FRAMES, START_OF_SCAN, segments
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _END_MARKER = re.compile(re.escape(_END))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+_JFIF, _JFIF_VERSION = b"JFIF\0", b"\x01\x01"
 _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)  # decoders of arithmetic coding do not report truncation
 _COEFFICIENTS = 64
+_APP0 = 0xE0
 
 
 def repair_jpeg(view: memoryview) -> bytes | None:
@@ -29,7 +33,7 @@ def repair_jpeg(view: memoryview) -> bytes | None:
     expected = find_jpeg(bytes(view[:1024])) + 2
     is_regular = expected == len(_START)
     for (_, offset), length in zip(found, lengths, strict=True):
-        is_regular = is_regular and offset == expected
+        is_regular = is_regular and offset == expected and not _is_unknown_jfif(view, offset)
         expected = offset + length
     scans = found[-1][1]
     has_end = bytes(view[-2:]) == _END or _END_MARKER.search(view, scans) is not None
@@ -37,10 +41,22 @@ def repair_jpeg(view: memoryview) -> bytes | None:
     if is_regular and not lacks_end_only:
         return None
     parts = [
-        view[offset : offset + length]
+        _with_known_jfif(view, offset, length)
         for (_, offset), length in zip(found[:-1], lengths[:-1], strict=True)
     ]
     return b"".join((_START, *parts, view[scans:], _END if lacks_end_only else b""))
+
+
+def _is_unknown_jfif(view: memoryview, offset: int) -> bool:
+    is_jfif = view[offset + 1] == _APP0 and bytes(view[offset + 4 : offset + 9]) == _JFIF
+    return is_jfif and view[offset + 9] != _JFIF_VERSION[0]
+
+
+def _with_known_jfif(view: memoryview, offset: int, length: int) -> bytes:
+    segment = bytes(view[offset : offset + length])
+    if not _is_unknown_jfif(view, offset):
+        return segment
+    return segment[:9] + _JFIF_VERSION + segment[11:]
 
 
 def _has_all_scans(view: memoryview, found: list[tuple[int, int]], budget: ProbeBudget) -> bool:
