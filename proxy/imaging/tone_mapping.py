@@ -33,6 +33,9 @@ def is_hdr(tags: CodePoints) -> bool:
 
 def tone_map(image: pyvips.Image, tags: CodePoints) -> pyvips.Image:
     """Convert a PQ or HLG picture of 8 or 16 bits to 8-bit sRGB; alpha stays."""
+    if image.bands < 3:
+        gray = image.copy(interpretation="multiband")
+        image = gray[0].bandjoin(gray[0]).bandjoin(gray).copy(interpretation="srgb")
     steps = _STEPS if image.format == "ushort" else 256
     signal = np.arange(steps) / (steps - 1)
     alpha = image[3:].cast("uchar", shift=steps == _STEPS) if image.hasalpha() else None

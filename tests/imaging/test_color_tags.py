@@ -177,6 +177,16 @@ def test_hlg_looks_like_pq_of_the_same_light(signal: float, expected: int) -> No
     assert result == pytest.approx([expected] * 3, abs=2)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_gray_hdr_is_shown_like_rgb(depth: int) -> None:
+    level = pq(100) if depth == 16 else pq(100) // 257
+    expected = shown(png(cicp(9, 16), color=(level,) * 3, depth=depth))
+    assert shown(png(cicp(9, 16), color=(level,), depth=depth)) == expected
+    opaque = 2**depth - 1
+    result = render_pixels(png(cicp(9, 16), color=(level, opaque // 3), depth=depth))[8, 8]
+    assert result.tolist() == [*expected, 85]
+
+
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_hdr_in_8_bits_and_in_avif_and_heif_is_shown_too(transfer: int) -> None:
     level = pq(100) // 257 if transfer == 16 else 166
