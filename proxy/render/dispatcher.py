@@ -71,6 +71,8 @@ class Dispatcher:
         """By descriptor of the control socket."""
         self._watched: set[Priority] = set()
         self.poll = select.poll()
+        self.guards_reported = 0
+        """How many processes have reported the guards of their sandbox."""
 
     def add(self, process: ProcessHandle) -> None:
         process.control.setblocking(False)
@@ -115,6 +117,7 @@ class Dispatcher:
         if process.guards is None and message:
             try:
                 process.guards = msgspec.msgpack.decode(message, type=dict[str, str])
+                self.guards_reported += 1
             except DECODE_ERRORS:
                 self._kill(process, "its first message was invalid")
         elif message == IDLE and process.busy_since is not None:

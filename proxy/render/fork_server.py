@@ -85,6 +85,7 @@ class ForkServer:
         self._dispatcher = dispatcher
         self._status_files = {name: StatusFile(directory, name) for name in (COMPONENT, SANDBOX)}
         self._reported: dict[str, ComponentStatus] = {}
+        self._known: tuple[int, str, int] | None = None
         self._failure = ""
         """Why the last process was lost, or could not be forked."""
         self._processes: dict[int, ProcessHandle] = {}
@@ -169,6 +170,10 @@ class ForkServer:
 
     def _report_status(self) -> None:
         missing = len(self._start_at)
+        known = (missing, self._failure, self._dispatcher.guards_reported)
+        if known == self._known:  # it runs twice for each task
+            return
+        self._known = known
         status = OK
         if missing:
             text = f"{missing} of {self._process_count} render processes missing: {self._failure}"
