@@ -3,6 +3,9 @@
 The background is what the borders of the picture show: a smooth surface of color, fitted to them,
 and everything like it that is connected to a border. Regions enclosed by the subject stay, whatever
 their color. The cut has soft edges, and the background's color is removed from them.
+
+Where the borders are lively, or what remains has a ragged outline as foliage, waves and crowds
+leave it, there is no plain background: that is an error, not a result.
 """
 
 import numpy as np
@@ -29,9 +32,22 @@ _SOFTNESS = 2.0  # times the background's distance: from there on a pixel is opa
 _MIN_ALPHA = 8  # of 255: below, a blurred color means nothing
 _EDGE_WIDTH = 3  # px around the background in which edges are soft
 
+_OUTLINE_SIDE = 320  # px; the outline of what remains is measured at most at this size
+_MAX_RAGGEDNESS = 12.0  # a square has 4, a person about 8
+_MAX_RAGGEDNESS_LIVELY = 8.0  # where the borders differ as much as a background may
+_MIN_BORDER_SHARE = 0.4  # of the borders that is background
+_MIN_REMOVED, _MIN_LEFT = 0.02, 0.005  # of the picture
+
+
+class UnclearBackground(ValueError):
+    """The background cannot be told from the subject; the message says why."""
+
 
 def remove_background(image: pyvips.Image) -> pyvips.Image:
-    """Make the background of an 8-bit sRGB image transparent."""
+    """Make the background of an 8-bit sRGB image transparent.
+
+    Raises UnclearBackground.
+    """
     size = Size(image.width, image.height)
     if max(image.width, image.height) > _MAX_SIDE:
         small = resize_image(image, contain(size, Size(_MAX_SIDE, _MAX_SIDE)))
@@ -47,6 +63,7 @@ def _cut_out(image: pyvips.Image) -> pyvips.Image:
     distance = np.sqrt(((lab - surface.evaluate(lab.shape)) ** 2).sum(axis=2))
     bound = surface.bound
     background = _fill_from_borders(distance < bound)
+    _check_outline(background, bound)
     opacity = np.clip((distance - bound * 0.5) / (bound * _SOFTNESS - bound * 0.5), 0, 1)
     opacity = np.where(background, opacity, 1.0)
     opacity = opacity * opacity * (3 - 2 * opacity)
@@ -56,6 +73,29 @@ def _cut_out(image: pyvips.Image) -> pyvips.Image:
         alpha = np.rint(opacity * image[3].numpy())
     joined = np.dstack([colors, alpha]).astype(np.uint8)
     return pyvips.Image.new_from_array(joined).copy(interpretation="srgb")
+
+
+def _check_outline(background: Mask, bound: float) -> None:
+    """Raise UnclearBackground where the cut-out would be rubble, or the whole picture."""
+    height, width = background.shape
+    factor = -(-max(height, width) // _OUTLINE_SIDE)
+    mask = pyvips.Image.new_from_array(background.astype(np.uint8) * 255)
+    small = mask.shrink(factor, factor, ceil=True).numpy() >= 128
+    removed = float(small.mean())
+    if removed < _MIN_REMOVED:
+        raise UnclearBackground("no plain background was found at the borders of the image")
+    if 1 - removed < _MIN_LEFT:
+        raise UnclearBackground("nothing stands out from the background of the image")
+    border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+    if border.mean() < _MIN_BORDER_SHARE:
+        raise UnclearBackground(
+            f"only {border.mean():.0%} of the borders of the image show a plain background"
+        )
+    outline = int((small[1:] != small[:-1]).sum()) + int((small[:, 1:] != small[:, :-1]).sum())
+    raggedness = outline / float(np.sqrt((~small).sum()))
+    limit = _MAX_RAGGEDNESS_LIVELY if bound >= _MAX_DISTANCE else _MAX_RAGGEDNESS
+    if raggedness > limit:
+        raise UnclearBackground("the background of the image is too lively to be told apart")
 
 
 class _Surface:

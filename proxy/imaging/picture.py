@@ -92,9 +92,10 @@ class Picture(Struct, frozen=True):
     detected then, during this render. ``crop_reason`` is what placed a subject-aware crop.
 
     ``extra_images`` are the further images that operations need. ``unmodified_format`` is the
-    original's format while every pixel is as it was coded there. ``copyright`` is what the
-    original says about its rights. ``max_pixels_in_memory`` is how many pixels may be computed at
-    once, None for any number. ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
+    original's format while every pixel is as it was coded there. ``is_cut_out`` says that the
+    background was made transparent. ``copyright`` is what the original says about its rights.
+    ``max_pixels_in_memory`` is how many pixels may be computed at once, None for any number.
+    ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
 
     Without ``has_pixels`` only sizes count, and nothing is computed.
     """
@@ -108,6 +109,7 @@ class Picture(Struct, frozen=True):
     animation: Animation | None = None
     crop_reason: str = ""
     is_full_frame: bool = True
+    is_cut_out: bool = False
     detected_subject: Subject | None = None
     extra_images: Mapping[SourceRef, pyvips.Image] = field(default_factory=dict)
     unmodified_format: FormatName | None = None
@@ -150,6 +152,10 @@ class Picture(Struct, frozen=True):
     def with_frame(self, image: pyvips.Image) -> "Picture":
         """Another frame, cropped or extended: the place of the subject no longer holds."""
         return structs.replace(self.with_resized(image), subject=None, is_full_frame=False)
+
+    def default_background(self, color: str) -> str:
+        """The color of new pixels where none was asked for: transparent around a cut-out."""
+        return "transparent" if self.is_cut_out and self.image.hasalpha() else color
 
     def with_crop_reason(self, reason: str) -> "Picture":
         """The same picture, recording what placed its crop."""

@@ -23,7 +23,13 @@ class Extend(Operation, frozen=True):
     bottom_in_px: Annotated[Border, Meta(description="Border below, in pixels.")]
     left_in_px: Annotated[Border, Meta(description="Border on the left, in pixels.")]
     right_in_px: Annotated[Border, Meta(description="Border on the right, in pixels.")]
-    hex_color: Annotated[BackgroundColor, Meta(description="Color of the border.")] = "#000000"
+    hex_color: Annotated[
+        BackgroundColor | None,
+        Meta(
+            description="Color of the border. Without one, it is black, or transparent after "
+            "`remove_background`."
+        ),
+    ] = None
 
     def apply(self, picture: Picture) -> Picture:
         width, height = picture.natural_size.width, picture.natural_size.height
@@ -33,6 +39,7 @@ class Extend(Operation, frozen=True):
         )
         canvas = Size(left + width + right, top + height + bottom)
         box = Box(left, top, width, height)
+        color = self.hex_color or picture.default_background("#000000")
         return picture.with_frame(
-            picture.map_frames(lambda frame: embed(frame, canvas, box, self.hex_color))
+            picture.map_frames(lambda frame: embed(frame, canvas, box, color))
         )

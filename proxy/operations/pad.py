@@ -25,12 +25,19 @@ class Pad(Operation, frozen=True):
     position: Annotated[
         CompassPoint, Meta(description="Where on the canvas the picture is placed.")
     ] = "center"
-    background: Annotated[BackgroundColor, Meta(description="Color of the canvas.")] = "#FFFFFF"
+    background: Annotated[
+        BackgroundColor | None,
+        Meta(
+            description="Color of the canvas. Without one, it is white, or transparent after "
+            "`remove_background`."
+        ),
+    ] = None
 
     def apply(self, picture: Picture) -> Picture:
         size = picture.natural_size
         canvas = Size(max(size.width, self.width_in_px), max(size.height, self.height_in_px))
         box = anchor(size, canvas, *to_fractions(self.position))
+        color = self.background or picture.default_background("#FFFFFF")
         return picture.with_frame(
-            picture.map_frames(lambda frame: embed(frame, canvas, box, self.background))
+            picture.map_frames(lambda frame: embed(frame, canvas, box, color))
         )

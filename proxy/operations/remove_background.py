@@ -1,9 +1,10 @@
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import pyvips
-from msgspec import Meta
+from msgspec import Meta, structs
 
+from proxy.errors import OperationNotApplicable
 from proxy.imaging.color import HexColor, parse_color
 from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation
@@ -14,8 +15,9 @@ class RemoveBackground(Operation, frozen=True):
 
     The background is found by color: what the borders of the picture show, and everything similar
     that is connected to them. That works for products and portraits in front of a wall or a
-    backdrop. In front of a busy scene the result is rough. Formats without transparency get a white
-    background; convert to png or webp to keep it transparent.
+    backdrop. Where the borders show no plain background, or what remains would be rubble, the
+    answer is an error that says so; with `if_unclear` `keep` the picture stays as it is. Formats
+    without transparency get a white background; convert to png or webp to keep it transparent.
     """
 
     changes_size = False
@@ -27,16 +29,34 @@ class RemoveBackground(Operation, frozen=True):
         HexColor | None,
         Meta(description="New color of the background. Without it, the background is transparent."),
     ] = None
+    if_unclear: Annotated[
+        Literal["error", "keep"],
+        Meta(
+            description="What happens where the background cannot be told from the subject: "
+            "`error` answers with 422 and the reason, `keep` leaves the background as it is."
+        ),
+    ] = "error"
 
     def apply(self, picture: Picture) -> Picture:
-        picture = picture.materialize()  # all borders are read first
-        return picture.with_pixels(picture.map_frames(self._remove_background))
-
-    def _remove_background(self, image: pyvips.Image) -> pyvips.Image:
         # HTTP workers import every operation, and must not import numpy.
-        from proxy.imaging.background_removal import remove_background  # noqa: PLC0415
+        from proxy.imaging.background_removal import (  # noqa: PLC0415
+            UnclearBackground,
+            remove_background,
+        )
 
-        subject = remove_background(image)
+        picture = picture.materialize()  # all borders are read first
+        try:
+            pixels = picture.map_frames(lambda image: self._fill(remove_background(image)))
+        except UnclearBackground as error:
+            if self.if_unclear == "keep":
+                return picture
+            raise OperationNotApplicable(
+                f"remove_background: {error}; if_unclear=keep leaves such pictures as they are"
+            ) from error
+        picture = picture.with_pixels(pixels)
+        return structs.replace(picture, is_cut_out=self.background_hex_color is None)
+
+    def _fill(self, subject: pyvips.Image) -> pyvips.Image:
         if self.background_hex_color is None:
             return subject
         return subject.flatten(background=parse_color(self.background_hex_color))

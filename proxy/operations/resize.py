@@ -43,8 +43,12 @@ class Resize(Operation, frozen=True):
         ),
     ] = "center"
     background: Annotated[
-        BackgroundColor, Meta(description="Color around the picture with `contain`.")
-    ] = "#000000"
+        BackgroundColor | None,
+        Meta(
+            description="Color around the picture with `contain`. Without one, it is black, or "
+            "transparent after `remove_background`."
+        ),
+    ] = None
     dpr: Dpr = 1.0
 
     def __post_init__(self) -> None:
@@ -103,7 +107,8 @@ class Resize(Operation, frozen=True):
     def _contain(self, picture: Picture) -> Picture:
         canvas, size = self._box(picture.natural_size), self._scaled_size(picture.natural_size)
         box = anchor(size, canvas, 0.5, 0.5)
+        color = self.background or picture.default_background("#000000")
         picture = resize(picture, size)
         return picture.with_frame(
-            picture.map_frames(lambda frame: embed(frame, canvas, box, self.background))
+            picture.map_frames(lambda frame: embed(frame, canvas, box, color))
         )

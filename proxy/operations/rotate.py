@@ -22,7 +22,13 @@ class Rotate(Operation, frozen=True):
     nanoseconds_per_pixel = 35
 
     angle_in_degrees: Annotated[Degrees, Meta(description="Angle in degrees, clockwise.")]
-    hex_color: Annotated[BackgroundColor, Meta(description="Color of the corners.")] = "#000000"
+    hex_color: Annotated[
+        BackgroundColor | None,
+        Meta(
+            description="Color of the corners. Without one, they are black, or transparent after "
+            "`remove_background`."
+        ),
+    ] = None
 
     def apply(self, picture: Picture) -> Picture:
         angle = self.angle_in_degrees % 360
@@ -31,14 +37,14 @@ class Rotate(Operation, frozen=True):
         picture = picture.materialize()  # rows are read in another order
         if angle % 90 == 0:
             return picture.with_frame(picture.map_frames(lambda frame: frame.rot(f"d{angle:.0f}")))
-        return picture.with_frame(picture.map_frames(lambda frame: self._rotate(frame, angle)))
+        color = self.hex_color or picture.default_background("#000000")
+        return picture.with_frame(picture.map_frames(lambda frame: _rotate(frame, angle, color)))
 
-    def _rotate(self, image: pyvips.Image, angle: float) -> pyvips.Image:
-        image, color = with_background(image, self.hex_color)
-        # libvips premultiplies by alpha on its own here; of 8 bits it would cut the fractions off.
-        if image.hasalpha():
-            image = image.cast("float").copy(interpretation="srgb")
-        rotated = image.rotate(
-            angle, background=color, interpolate=pyvips.Interpolate.new("bicubic")
-        )
-        return to_8_bit(rotated).copy(interpretation="srgb")
+
+def _rotate(image: pyvips.Image, angle: float, background: str) -> pyvips.Image:
+    image, color = with_background(image, background)
+    # libvips premultiplies by alpha on its own here; of 8 bits it would cut the fractions off.
+    if image.hasalpha():
+        image = image.cast("float").copy(interpretation="srgb")
+    rotated = image.rotate(angle, background=color, interpolate=pyvips.Interpolate.new("bicubic"))
+    return to_8_bit(rotated).copy(interpretation="srgb")
