@@ -13,21 +13,33 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pyvips
 from metric import RATIOS, Picture, Window
 
+if TYPE_CHECKING:
+    from proxy.geometry import Box
+
 Corners = Mapping[str, tuple[float, float]]
+Edges = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class PlacedCrops:
-    """Corners by ratio; ``seconds`` is None where the CPU time cannot be measured."""
+    """Corners by ratio; ``seconds`` is None where the CPU time cannot be measured.
+
+    ``area`` is the area of interest, ``free`` the crop that no ratio was asked for, as left, top,
+    right, bottom; None where a contender has none. ``placement_seconds`` is the CPU time that it
+    took to place one window.
+    """
 
     corners: Corners
     seconds: float | None = None
+    area: Edges | None = None
+    free: Edges | None = None
+    placement_seconds: float | None = None
 
 
 Contender = Callable[[Picture], PlacedCrops]
@@ -72,7 +84,7 @@ def framekeep(models: str = "") -> Contender:
     from proxy.geometry import Size
     from proxy.smartcrop.detector import SubjectDetector
     from proxy.smartcrop.models import ModelsConfig
-    from proxy.smartcrop.placement import place_crop
+    from proxy.smartcrop.placement import area_of_interest, best_crop, place_crop
 
     detector = SubjectDetector(ModelsConfig(models))
     detector.load()
@@ -84,13 +96,25 @@ def framekeep(models: str = "") -> Contender:
         subject = detector.detect(scaled)
         seconds = time.process_time() - start
         size = Size(picture.width, picture.height)
+        start = time.process_time()
         boxes = {
             name: place_crop(subject, size, Size(window.width, window.height)).box
             for name, window in windows_by_ratio(picture).items()
         }
-        return PlacedCrops({name: (box.left, box.top) for name, box in boxes.items()}, seconds)
+        placement_seconds = (time.process_time() - start) / len(boxes)
+        return PlacedCrops(
+            {name: (box.left, box.top) for name, box in boxes.items()},
+            seconds,
+            _edges(area_of_interest(subject, size)),
+            _edges(best_crop(subject, size).box),
+            placement_seconds,
+        )
 
     return place
+
+
+def _edges(box: Box) -> Edges:
+    return box.left, box.top, box.left + box.width, box.top + box.height
 
 
 def framekeep_server(address: str, source: str) -> Contender:

@@ -66,12 +66,26 @@ def largest_window(width: int, height: int, ratio: float) -> Window:
 
 @dataclass(frozen=True)
 class Subject:
-    """An annotated object: its box, its weight, and its pixels in each column and row."""
+    """An annotated object: its box, its weight, and its pixels in each column and row.
+
+    ``mask`` is 1 for its pixels, None where only its box is known.
+    """
 
     box: tuple[float, float, float, float]
     weight: float
     columns: Values
     rows: Values
+    mask: npt.NDArray[np.uint8] | None = None
+
+    def share_inside(self, box: tuple[float, float, float, float]) -> float:
+        """The share of its pixels inside a box."""
+        if self.mask is not None:
+            left, top, right, bottom = (max(0, round(edge)) for edge in box)
+            return float(self.mask[top:bottom, left:right].sum()) / max(1, int(self.mask.sum()))
+        width = min(self.box[2], box[2]) - max(self.box[0], box[0])
+        height = min(self.box[3], box[3]) - max(self.box[1], box[1])
+        size = (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+        return max(0.0, width) * max(0.0, height) / max(size, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -233,11 +247,12 @@ def _subject(entry: Mapping[str, Any], width: int, height: int) -> Subject:
                 [(float(x), float(y)) for x, y in zip(outline[::2], outline[1::2], strict=True)],
                 fill=1,
             )
-        mask = np.asarray(canvas, dtype=np.float64)
-        columns, rows = mask.sum(axis=0), mask.sum(axis=1)
+        mask = np.asarray(canvas, dtype=np.uint8)
+        columns, rows = mask.sum(axis=0, dtype=np.float64), mask.sum(axis=1, dtype=np.float64)
     else:
+        mask = None
         columns, rows = _overlap(left, right, width), _overlap(top, bottom, height)
-    return Subject((left, top, right, bottom), float(entry["weight"]), columns, rows)
+    return Subject((left, top, right, bottom), float(entry["weight"]), columns, rows, mask)
 
 
 def _overlap(start: float, end: float, length: int) -> Values:

@@ -13,8 +13,7 @@ from proxy.imaging.placeholders import THUMBNAIL_SIDE, blurhash, dominant_colors
 from proxy.imaging.results import ImageInfo
 from proxy.imaging.vips_errors import translate_vips_errors
 from proxy.limits import Limits
-from proxy.smartcrop.area_of_interest import area_of_interest
-from proxy.smartcrop.placement import place_crops
+from proxy.smartcrop.placement import area_of_interest, place_crops
 from proxy.smartcrop.subject import Subject
 
 

@@ -27,8 +27,7 @@ from proxy.operations.estimate import PlanEstimate, check_result_size
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
-from proxy.smartcrop.area_of_interest import area_of_interest
-from proxy.smartcrop.placement import best_crop, place_crops
+from proxy.smartcrop.placement import area_of_interest, best_crop, place_crops
 from proxy.smartcrop.subject import Subject
 
 _ROWS_AT_A_TIME = 32  # few enough to stay in the CPU cache between computing and copying

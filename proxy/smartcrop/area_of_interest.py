@@ -1,120 +1,134 @@
-"""The subject as one box: the area of interest, and what a crop zooms to."""
+"""The subject as one box: the area of interest, and what a crop zooms to.
+
+The area is the box with the most evidence for its size: of all boxes on a grid, the one with the
+highest sum of what each cell is worth minus a price for its area (maximum subarray, Kadane). It is
+grown to contain each face that it touches, with some space around.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from proxy.geometry import Box, Size
-from proxy.smartcrop.regions import (
-    OBJECT_KINDS,
-    area_weight,
-    estimate_body,
-    select_regions,
-    side_weight,
-    top_kind,
-    with_margin,
-    x_interval,
-    y_interval,
-)
-from proxy.smartcrop.subject import Region, Subject
+from proxy.smartcrop.edges import Edges, bounding_box
+from proxy.smartcrop.evidence import Evidence
 
-Edges = tuple[float, float, float, float]
-"""Left, top, right, bottom, as fractions of the picture's width and height."""
+_AREA_PRICE = 0.36  # of the whole picture, as a share of the value of all evidence
+_GRID_LINE_VALUE = 0.02  # share of all value from which evidence has grid lines of its own
+_FACE_SPACE = (0.25, 0.5, 0.3)  # around a face: sides, above, below
+_MAIN_FACE = 0.5  # of the largest face's value; the area need not contain smaller faces whole
+_MIN_SHARE, _MAX_SHARE = 0.1, 0.99  # of a side of the picture
+_DEFAULT = Edges(0.1, 0.1, 0.9, 0.9)
 
-_FACE_MARGIN = (0.6, 0.7, 0.9)  # around faces that are zoomed to: sides, above, below
-_MARGIN = 0.08  # around anything else, as a share of its width and height
-_MAIN = 0.5  # of the largest face or object: what is smaller is not part of the subject
-_CORE = 0.94  # share of the saliency that makes up the subject, when there is nothing else
-_MIN_SHARE, _MAX_SHARE = 0.1, 0.9  # of a side of the picture, for an area of interest
-_DEFAULT: Edges = (0.1, 0.1, 0.9, 0.9)
+_HEAD_AND_SHOULDERS = (0.6, 0.7, 0.9)  # around a face that is zoomed to: sides, above, below
+_FACES_DECIDE = 0.35  # share of all value from which a crop zooms to faces
+_EQUAL_FACE = 0.5  # of the largest face's value; a crop zooms to these faces together
+_ZOOM_MARGIN = 0.08  # around anything else that is zoomed to
 
 
-def area_of_interest(subject: Subject, picture: Size) -> Box:
-    """The box around the subject in pixels, each side 10 % to 90 % of the picture's."""
-    regions = select_regions(subject, "auto")
-    left, top, right, bottom = _subject_edges(regions) if regions else _DEFAULT
-    x, width = _to_pixels(left, right, picture.width)
-    y, height = _to_pixels(top, bottom, picture.height)
-    return Box(x, y, width, height)
+def area_in_pixels(evidence: Sequence[Evidence], picture: Size) -> Box:
+    """The area of interest; without evidence, the middle of the picture."""
+    edges = find_area(evidence) if evidence else _DEFAULT
+    return edges.to_pixels(picture, _MIN_SHARE, _MAX_SHARE)
 
 
-def zoom_target(regions: Sequence[Region]) -> Edges:
-    """What a crop at zoom 1 shows, with some margin: the most important kind of regions."""
-    kind = top_kind(regions)
-    if kind == "saliency":
-        return _bounding_box_with_margin([_salient_core(regions)])
-    weight = side_weight if kind == "face" else area_weight
-    candidates = [region for region in regions if region.kind == kind]
-    threshold = _MAIN * max(map(weight, candidates))
-    main = [region for region in candidates if weight(region) >= threshold]
-    if kind == "face":
-        return bounding_box([with_margin(face, *_FACE_MARGIN) for face in main])
-    return _bounding_box_with_margin(main)
-
-
-def bounding_box(regions: Sequence[Region]) -> Edges:
-    return (
-        min(region.left for region in regions),
-        min(region.top for region in regions),
-        max(region.right for region in regions),
-        max(region.bottom for region in regions),
-    )
-
-
-def _subject_edges(regions: Sequence[Region]) -> Edges:
-    """The main faces with their bodies, and the main objects; else the core of the saliency."""
-    kind = top_kind(regions)
-    if kind == "saliency":
-        return _bounding_box_with_margin([_salient_core(regions)])
-    objects = [region for region in regions if region.kind in OBJECT_KINDS]
-    faces = [region for region in regions if region.kind == "face"]
-    main: list[Region] = []
-    if faces:
-        threshold = _MAIN * max(map(side_weight, faces))
-        main += [estimate_body(face) for face in faces if side_weight(face) >= threshold]
-    if objects:
-        threshold = _MAIN * max(map(area_weight, objects))
-        main += [found for found in objects if area_weight(found) >= threshold]
-    return bounding_box(main)
-
-
-def _bounding_box_with_margin(regions: Sequence[Region]) -> Edges:
-    return bounding_box([with_margin(region, _MARGIN, _MARGIN, _MARGIN) for region in regions])
-
-
-def _salient_core(regions: Sequence[Region]) -> Region:
-    """The box that holds the middle of the saliency on both axes."""
-    salient = [region for region in regions if region.kind == "saliency"]
-    left, right = _core_interval([(*x_interval(region), region.weight) for region in salient])
-    top, bottom = _core_interval([(*y_interval(region), region.weight) for region in salient])
-    return Region(left, top, right, bottom, 1.0, "saliency")
-
-
-def _core_interval(intervals: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
-    """The quantiles that have `_CORE` of the weight between them, and equal rests outside.
-
-    An interval is start, end and weight; its weight is spread evenly over it.
-    """
-    total = sum(weight for _, _, weight in intervals)
-    edges = sorted({edge for start, end, _ in intervals for edge in (start, end)})
-    cumulative = [
-        sum(w * min(max((edge - s) / (e - s), 0.0), 1.0) for s, e, w in intervals) / total
-        for edge in edges
+def find_area(evidence: Sequence[Evidence]) -> Edges:
+    """The area of interest; there is some evidence."""
+    grown = [
+        each.edges.grow(*_FACE_SPACE).clip() if each.kind == "face" else each.edges
+        for each in evidence
     ]
+    area = _densest_box(evidence, grown)
+    faces = [
+        (each, space) for each, space in zip(evidence, grown, strict=True) if each.kind == "face"
+    ]
+    threshold = _MAIN_FACE * max((each.value for each, _ in faces), default=0.0)
+    for each, space in sorted(faces, key=lambda face: -face[0].value):
+        if each.value >= threshold and space.overlaps(area):
+            area = bounding_box((area, space))
+    return area
 
-    def quantile(share: float) -> float:
-        for (edge, below), (next_edge, next_below) in pairwise(zip(edges, cumulative, strict=True)):
-            if next_below >= share:
-                return edge + (next_edge - edge) * (share - below) / max(next_below - below, 1e-9)
-        return edges[-1]
 
-    return quantile((1 - _CORE) / 2), quantile((1 + _CORE) / 2)
+def faces_to_zoom_to(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """The main faces, where these decide what a crop zooms to; else none."""
+    faces = [each for each in evidence if each.kind == "face"]
+    if sum(face.value for face in faces) < _FACES_DECIDE * sum(each.value for each in evidence):
+        return []
+    threshold = _EQUAL_FACE * max((face.value for face in faces), default=0.0)
+    return [face for face in faces if face.value >= threshold]
 
 
-def _to_pixels(start: float, end: float, length: int) -> tuple[int, int]:
-    """Start and extent in pixels, within the bounds of an area of interest."""
-    extent = min(max(end - start, _MIN_SHARE), _MAX_SHARE)
-    center = min(max((start + end) / 2, extent / 2), 1 - extent / 2)
-    pixels = max(1, round(extent * length))
-    return min(max(0, round((center - extent / 2) * length)), length - pixels), pixels
+def head_and_shoulders(faces: Sequence[Evidence]) -> Edges:
+    """What a crop at zoom 1 shows of faces; it may reach out of the picture."""
+    return bounding_box(face.edges.grow(*_HEAD_AND_SHOULDERS) for face in faces)
+
+
+def area_with_margin(evidence: Sequence[Evidence]) -> Edges:
+    """What a crop at zoom 1 shows where faces do not decide."""
+    margins = _ZOOM_MARGIN, _ZOOM_MARGIN, _ZOOM_MARGIN
+    return find_area(evidence).grow(*margins).clip()
+
+
+def _densest_box(evidence: Sequence[Evidence], boxes: Sequence[Edges]) -> Edges:
+    """The box whose evidence exceeds the price of its area by most."""
+    total = sum(each.value for each in evidence)
+    with_lines = [
+        box
+        for each, box in zip(evidence, boxes, strict=True)
+        if each.kind == "saliency" or each.value > _GRID_LINE_VALUE * total
+    ] or boxes
+    xs = sorted({edge for box in with_lines for edge in (box.left, box.right)})
+    ys = sorted({edge for box in with_lines for edge in (box.top, box.bottom)})
+    rows = _cell_gains(evidence, boxes, xs, ys, _AREA_PRICE * total)
+    best, area = float("-inf"), _DEFAULT
+    for top in range(len(rows)):
+        columns = [0.0] * len(rows[0])
+        for bottom in range(top, len(rows)):
+            columns = [gain + more for gain, more in zip(columns, rows[bottom], strict=True)]
+            # Kadane: the interval with the highest sum ends where the running sum is highest.
+            running, start = 0.0, 0
+            for end, gain in enumerate(columns):
+                if running <= 0:
+                    running, start = gain, end
+                else:
+                    running += gain
+                if running > best:
+                    best = running
+                    area = Edges(xs[start], ys[top], xs[end + 1], ys[bottom + 1])
+    return area
+
+
+def _cell_gains(
+    evidence: Sequence[Evidence],
+    boxes: Sequence[Edges],
+    xs: Sequence[float],
+    ys: Sequence[float],
+    price: float,
+) -> list[list[float]]:
+    """What each cell between the grid lines is worth, minus the price of its area."""
+    columns, rows = len(xs) - 1, len(ys) - 1
+    # Differences of density at the corners; running sums over both axes make them densities.
+    corners = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    x_index = {x: index for index, x in enumerate(xs)}
+    y_index = {y: index for index, y in enumerate(ys)}
+    for each, box in zip(evidence, boxes, strict=True):
+        if not all(edge in x_index for edge in (box.left, box.right)):
+            continue
+        if not all(edge in y_index for edge in (box.top, box.bottom)):
+            continue
+        density = each.value / (box.width * box.height)
+        left, right = x_index[box.left], x_index[box.right]
+        top, bottom = y_index[box.top], y_index[box.bottom]
+        corners[top][left] += density
+        corners[top][right] -= density
+        corners[bottom][left] -= density
+        corners[bottom][right] += density
+    gains, densities = [], [0.0] * columns
+    for row in range(rows):
+        running, height, line = 0.0, ys[row + 1] - ys[row], []
+        for column in range(columns):
+            running += corners[row][column]
+            densities[column] += running
+            line.append((densities[column] - price) * height * (xs[column + 1] - xs[column]))
+        gains.append(line)
+    return gains

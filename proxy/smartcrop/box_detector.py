@@ -54,13 +54,17 @@ class BoxDetector:
         )
 
 
-def face_detector(find_boxes: BoxModel) -> BoxDetector:
-    """A `RegionDetector` made of a model that finds faces."""
-    return BoxDetector(find_boxes, _classify_face, MAX_FACES)
+def face_detector(find_boxes: BoxModel, confidence_exponent: float = 1.0) -> BoxDetector:
+    """A `RegionDetector` made of a model that finds faces.
 
+    An exponent above 1 is for models whose confidence is near 1 also where they are often wrong.
+    """
 
-def _classify_face(_class_id: int, confidence: float) -> tuple[RegionKind, float]:
-    return "face", (confidence - _MIN_FACE_CONFIDENCE) / (1 - _MIN_FACE_CONFIDENCE)
+    def classify(_class_id: int, confidence: float) -> tuple[RegionKind, float]:
+        weight = (confidence - _MIN_FACE_CONFIDENCE) / (1 - _MIN_FACE_CONFIDENCE)
+        return "face", max(0.0, weight) ** confidence_exponent
+
+    return BoxDetector(find_boxes, classify, MAX_FACES)
 
 
 def _merge(boxes_of_frames: Sequence[Boxes]) -> Boxes:

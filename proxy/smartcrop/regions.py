@@ -43,12 +43,15 @@ def top_kind(regions: Iterable[Region]) -> CropReason:
     return min((region.kind for region in regions), key=KIND_PRIORITY.index)
 
 
-def x_interval(region: Region) -> tuple[float, float]:
-    return region.left, region.right
+def center_of(region: Region) -> tuple[float, float]:
+    """The x and y of the middle of a region."""
+    return (region.left + region.right) / 2, (region.top + region.bottom) / 2
 
 
-def y_interval(region: Region) -> tuple[float, float]:
-    return region.top, region.bottom
+def contains_center(region: Region, other: Region) -> bool:
+    """Whether the middle of another region lies in this one."""
+    x, y = center_of(other)
+    return region.left <= x <= region.right and region.top <= y <= region.bottom
 
 
 def mean_side(region: Region) -> float:
@@ -66,20 +69,14 @@ def side_weight(region: Region) -> float:
     return region.weight * mean_side(region)
 
 
-def with_margin(region: Region, sides: float, above: float, below: float) -> Region:
-    """Grow a region by shares of its own width and height, as far as the picture goes."""
-    width, height = region.right - region.left, region.bottom - region.top
-    return Region(
-        max(0.0, region.left - sides * width),
-        max(0.0, region.top - above * height),
-        min(1.0, region.right + sides * width),
-        min(1.0, region.bottom + below * height),
-        region.weight,
-        region.kind,
-    )
-
-
 def estimate_body(face: Region) -> Region:
     """Where the person with this face probably is."""
-    body = with_margin(face, (_BODY_WIDTH - 1) / 2, 0.3, _BODY_HEIGHT - 1)
-    return Region(body.left, body.top, body.right, body.bottom, face.weight, "person")
+    width, height = face.right - face.left, face.bottom - face.top
+    return Region(
+        max(0.0, face.left - (_BODY_WIDTH - 1) / 2 * width),
+        max(0.0, face.top - 0.3 * height),
+        min(1.0, face.right + (_BODY_WIDTH - 1) / 2 * width),
+        min(1.0, face.bottom + (_BODY_HEIGHT - 1) * height),
+        face.weight,
+        "person",
+    )

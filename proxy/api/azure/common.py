@@ -67,6 +67,17 @@ class AzureConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 20_971_520
 
+    zoom_small_thumbnails: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Zoom in on a small subject in smart-cropped thumbnails with a mean side below 256 "
+                "pixels. When false, thumbnails keep as much of the image as possible. The Image "
+                "Analysis API returns boxes without a size and never zooms."
+            )
+        ),
+    ] = True
+
     allow_all_formats: Annotated[
         bool,
         Meta(

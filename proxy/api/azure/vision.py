@@ -145,13 +145,14 @@ class _VisionEndpoints:
         self._uploads = uploads
         self._max_bytes = config.vision_max_bytes
         self._allowed_formats = None if config.allow_all_formats else ALLOWED_FORMATS
+        self._zoom = None if config.zoom_small_thumbnails else 0.0
 
     async def generate_thumbnail(self, request: Request) -> Response:
         version = _version(request)
         query, client = self._authorize(request)
         if version == _NEWEST:
             _model_version(query)
-        crop = _crop(query)
+        crop = _crop(query, self._zoom)
         async with self._uploads.accept(request, client, self._max_bytes) as room:
             source, header = await self._read_image(request, room)
             media_type = preferred_media_type(
@@ -210,10 +211,10 @@ def _version(request: Request) -> str:
     return version
 
 
-def _crop(query: Mapping[str, str]) -> SmartCrop | Resize:
+def _crop(query: Mapping[str, str], zoom: float | None) -> SmartCrop | Resize:
     width, height = _side(query, "width"), _side(query, "height")
     smart = _boolean(query, "smartcropping")
-    return SmartCrop(width, height) if smart else Resize(width, height, "cover")
+    return SmartCrop(width, height, zoom=zoom) if smart else Resize(width, height, "cover")
 
 
 def _side(query: Mapping[str, str], name: str) -> int:
