@@ -43,7 +43,8 @@ def test_the_output_is_read_as_settings(tmp_path: Path) -> None:
         "FRAMEKEEP_IMGPROXY_SALTS": salt,
     }
     settings = load(environment).settings
-    assert settings.links.mounts == {"img": "imgproxy"}
+    assert settings.links.mounts == {"": "imgproxy"}
+    assert settings.server.path_prefix == "/img"
     assert settings.links.fallbacks == {"default": "https://cdn.example.com/none.png"}
     assert (settings.server.host, settings.server.port) == ("0.0.0.0", 8081)
     assert settings.limits.max_source_pixels == 16_800_000

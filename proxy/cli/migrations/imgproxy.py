@@ -10,7 +10,6 @@ from proxy.links.imgproxy.output_options import FORMATS
 _PREFIX = "IMGPROXY_"
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*[=:]\s*(.*?)\s*")
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_SEGMENT = re.compile(r"/([a-z][a-z0-9-]{0,15})/?")
 _QUALITY_FORMATS = ("jpeg", "webp", "avif", "heif", "jxl")
 _PRIVATE_NETS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]
 
@@ -68,13 +67,9 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def _set_mount(result: Migration, environment: Environment) -> None:
-    prefix = environment.get("PATH_PREFIX", "").rstrip("/")
-    if found := _SEGMENT.fullmatch(prefix):
-        result.set("links", "mounts", {found[1]: "imgproxy"})
-        return
     result.set("links", "mounts", {"": "imgproxy"})
-    if prefix:
-        result.set("server", "path_prefix", prefix)
+    if prefix := environment.get("PATH_PREFIX", "").strip("/"):
+        result.set("server", "path_prefix", f"/{prefix}")
 
 
 def _set_defaults(result: Migration, environment: Environment) -> None:
