@@ -4,11 +4,13 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 import pyvips
 
 from proxy.buffers import Buffer
+from proxy.errors import ImageTooLarge
 from proxy.formats import FormatName
 from proxy.imaging.copyright.exif import read_exif
 from proxy.imaging.copyright.iptc import read_iptc
@@ -44,7 +46,8 @@ def read_copyright(original: Buffer, format: FormatName, image: pyvips.Image) ->
         exif = _read("EXIF", read_exif, view if is_tiff else exif_data) or {}
         if format == "png":
             exif = {**(_read("PNG text", _read_png_texts, view) or {}), **exif}
-        xmp = _read("XMP", read_xmp, get_field(image, XMP) or _find_xmp(view, format))
+        xmp_data = get_field(image, XMP) or _read("XMP", partial(_find_xmp, format=format), view)
+        xmp = _read("XMP", read_xmp, xmp_data)
     datasets, is_utf8 = _read("IPTC", read_iptc, get_field(image, IPTC)) or ((), False)
     return CopyrightNotice(exif, datasets, is_utf8, xmp or "")
 
@@ -55,13 +58,14 @@ def _read(kind: str, reader: Callable[[Buffer], _Found], data: Buffer | None) ->
         return None
     try:
         return reader(data)
-    except (IndexError, ValueError) as error:
+    except (ImageTooLarge, IndexError, ValueError) as error:
         log.info("copyright notice in %s is not readable: %s", kind, error)
         return None
 
 
-def _find_xmp(view: memoryview, format: FormatName) -> bytes | None:
+def _find_xmp(original: Buffer, *, format: FormatName) -> bytes | None:
     """XMP that the decoder of the format does not give."""
+    view = memoryview(original)
     if format == "gif":
         found = _GIF_XMP.search(view)
         return found[1] if found else None
@@ -107,6 +111,8 @@ def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, bytes]]:
     while offset + 8 <= len(view):
         budget.count()
         length, name = read_int(view, ">I", offset), bytes(view[offset + 4 : offset + 8])
+        if name == b"IEND":
+            return
         if name in (b"tEXt", b"zTXt", b"iTXt"):
             yield name, bytes(view[offset + 8 : offset + 8 + length])
         offset += 12 + length
