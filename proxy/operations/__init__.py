@@ -23,9 +23,9 @@ from proxy.operations.limit import Limit
 from proxy.operations.modulate import Modulate
 from proxy.operations.opacity import Opacity
 from proxy.operations.operation import Operation
-from proxy.operations.original import Original
 from proxy.operations.pad import Pad
 from proxy.operations.page import Page
+from proxy.operations.pass_through import PassThrough
 from proxy.operations.pixelate import Pixelate
 from proxy.operations.quality import Quality
 from proxy.operations.remove_background import RemoveBackground
@@ -82,7 +82,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Frames,
     Keep,
     Strip,
-    Original,
+    PassThrough,
     Limit,
     Convert,
     Quality,

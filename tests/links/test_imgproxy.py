@@ -173,7 +173,7 @@ def test_the_format_at_the_end_is_applied_last() -> None:
     request = parse_unsigned(f"f:png/plain/{URL}@webp")
     assert native().build(request) == f"/_/convert:webp/{URL}"
     raw = parse_unsigned(f"raw:1/plain/{URL}@webp")
-    assert native().build(raw) == f"/_/original/{URL}"
+    assert native().build(raw) == f"/_/pass_through/{URL}"
 
 
 def test_a_file_name_after_a_base64_source_is_ignored_where_the_setting_says_so() -> None:
@@ -256,7 +256,7 @@ def test_options_mean_these_steps(options: str, steps: str) -> None:
         ({"auto_format": True, "format_quality": {"avif": 40}}, "convert:auto/quality::::40"),
         ({"keep_copyright": True}, "keep"),
         ({"max_animation_frames": 1}, "limit:::1"),
-        ({"skip_formats": ["gif"]}, "original:gif"),
+        ({"skip_formats": ["gif"]}, "pass_through:gif"),
         ({"presets": {"default": "w:50"}}, "resize:50::inside"),
     ],
 )

@@ -98,7 +98,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "frames": {"first": {"first": 1, "last": 1}},
     "keep": {"copyright": {}},
     "strip": {"": {}},
-    "original": {"webp_only": {"formats": ["webp"]}},
+    "pass_through": {"webp_only": {"formats": ["webp"]}},
     "limit": {"generous": {"megapixels": 1, "frames": 3}},
     "quality": {"low": {"quality": 20, "webp": 30}},
     "convert": {"webp": {"format": "webp", "quality": 60}, "gif": {"format": "gif"}},

@@ -29,14 +29,14 @@ class PlanTranslator:
         """The steps of a plan. Raises InvalidLink for a watermark that is not set up."""
         limits = _limit(state, self._config.max_animation_frames)
         if state.raw:
-            return [*limits, {"type": "original"}]
+            return [*limits, {"type": "pass_through"}]
         skip_formats = state.skip_formats or self._config.skip_formats
         return [
             *limits,
             *([{"type": "page", "number": state.page}] if state.page else ()),
             *(step for pipeline in state.pipelines for step in self._pipeline(pipeline)),
             *self._output(state),
-            *([{"type": "original", "formats": list(skip_formats)}] if skip_formats else ()),
+            *([{"type": "pass_through", "formats": list(skip_formats)}] if skip_formats else ()),
         ]
 
     def _pipeline(self, pipeline: Pipeline) -> Iterator[Step]:

@@ -8,7 +8,7 @@ from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation
 
 
-class Original(Operation, frozen=True):
+class PassThrough(Operation, frozen=True):
     """Send the original's own bytes, with its metadata; no other operation is carried out.
 
     With `formats`, only where the original has one of these formats and the result would have the
