@@ -14,7 +14,7 @@ from msgspec import structs
 
 from proxy.buffers import Buffer
 from proxy.errors import BrokenImage, ImageTooLarge, NotAnImage, OperationNotApplicable
-from proxy.formats import FormatName
+from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
 from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb, with_color_tags
 from proxy.imaging.copyright.read import read_copyright
@@ -31,6 +31,7 @@ from proxy.imaging.shrink_on_load import (
     MAX_IN_MEMORY_PIXELS,
     DecodedInfo,
     LoadScale,
+    SourceEncoding,
     shrink_factor,
 )
 from proxy.limits import Limits
@@ -110,6 +111,9 @@ def decode(
         max_pixels_in_memory=limits.max_source_pixels_unstreamed,
         unmodified_format=header.format if is_unmodified else None,
         copyright=copyright,
+        source=SourceEncoding(
+            natural_size, header.lossless or not FORMATS[header.format].lossy, header.quality
+        ),
     )
 
 
@@ -129,6 +133,7 @@ def picture_from_pixels(
         load_scale=decoded.load_scale,
         subject=subject,
         copyright=decoded.copyright,
+        source=decoded.source,
     )
 
 

@@ -1,33 +1,29 @@
-"""Encode a picture to a rendition: choose format and quality, and fit the file into its bound.
+"""Encode a picture to a rendition: adapt it to the format, and fit the file into its bound.
 
-The encoders of the formats are in `proxy.imaging.encoders`.
+The encoders are in `proxy.imaging.encoders`, the choice is in `proxy.imaging.format_choice`.
 """
 
 import math
-from collections.abc import Mapping
 
 from msgspec import structs
 
 from proxy.errors import ImageTooLarge, OperationNotApplicable
 from proxy.formats import FORMATS, FormatName
-from proxy.geometry import Size, scale_length
-from proxy.imaging.encoders import DEFAULT_QUALITY, encode_as
+from proxy.geometry import Size
+from proxy.imaging.encoders import encode_as
+from proxy.imaging.format_choice import (
+    MAX_SIDE,
+    can_hold,
+    check_encoder_memory,
+    choose_encoding,
+    lossy_encoding,
+)
 from proxy.imaging.picture import Picture
 from proxy.imaging.resize import resize
 from proxy.imaging.results import Rendition
 from proxy.limits import Limits
 
 _WHITE = [255.0, 255.0, 255.0]
-_MAX_SIDE: Mapping[FormatName, int] = {
-    "webp": 16_383,
-    "avif": 16_384,
-    "jpeg": 65_535,
-    "gif": 65_535,
-}
-
-_UNSTREAMED: frozenset[FormatName] = frozenset(("avif", "heif", "jxl"))
-"""Their encoders hold the whole picture, several times."""
-
 _MIN_QUALITY = 10
 _SIZE_STEP = 0.9
 """The factor by which both sides shrink at a time where quality alone does not make a file fit."""
@@ -41,59 +37,26 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
             pixel does not fit into ``max_bytes``.
         ImageTooLarge: the file is larger than the limits allow.
     """
-    format = choose_format(picture, limits)
-    check_encoder_memory(format, picture.frame_size, limits)
-    picture = _adapt_to_format(picture, format)
-    quality = _choose_quality(picture, format)
+    picture, encoding = choose_encoding(picture, limits)
+    check_encoder_memory(encoding.format, picture.frame_size, limits)
+    picture = _adapt_to_format(picture, encoding.format)
     max_bytes = picture.output.max_bytes
-    if max_bytes is None:
-        body = encode_as(picture, format, quality)
-    else:
-        picture, body = _fit_bytes(max_bytes, picture, format, quality)
+    body = b""
+    if max_bytes is None or encoding.lossless:
+        body = encode_as(picture, encoding.format, encoding.quality, lossless=encoding.lossless)
+    if max_bytes is not None and not 0 < len(body) <= max_bytes:
+        encoding = lossy_encoding(picture, limits)
+        check_encoder_memory(encoding.format, picture.frame_size, limits)
+        picture = _adapt_to_format(picture, encoding.format)
+        picture, body = _fit_bytes(max_bytes, picture, encoding.format, encoding.quality)
     if len(body) > limits.max_result_bytes:
         raise ImageTooLarge(
             f"the result has {len(body)} bytes, more than {limits.max_result_bytes} "
             "(FRAMEKEEP_LIMITS_MAX_RESULT_BYTES)"
         )
     return Rendition(
-        body=body, format=format, size=picture.frame_size, crop_reason=picture.crop_reason
+        body=body, format=encoding.format, size=picture.frame_size, crop_reason=picture.crop_reason
     )
-
-
-def check_encoder_memory(format: FormatName, size: Size, limits: Limits) -> None:
-    """Raise ImageTooLarge where an encoder would need more memory than there is."""
-    if format in _UNSTREAMED and size.pixels > limits.max_result_pixels_unstreamed:
-        raise ImageTooLarge(
-            f"the result is {size}, more than {limits.max_result_pixels_unstreamed} pixels for "
-            f"{format}, which is encoded as a whole (FRAMEKEEP_LIMITS_MAX_RESULT_PIXELS_UNSTREAMED)"
-        )
-
-
-def choose_format(picture: Picture, limits: Limits) -> FormatName:
-    """The output format; "auto" is resolved for this picture."""
-    requested, size = picture.output.format, picture.frame_size
-    if requested != "auto":
-        return requested
-    is_animated = picture.frame_count > 1
-    for format in picture.output.accepted_formats:
-        fits = format not in _UNSTREAMED or size.pixels <= limits.max_result_pixels_unstreamed
-        if fits and (FORMATS[format].animated or not is_animated) and _can_hold(format, size):
-            return format
-    if is_animated:
-        return "gif"
-    return "png" if picture.image.hasalpha() else "jpeg"
-
-
-def _choose_quality(picture: Picture, format: FormatName) -> int:
-    """From 1 to 100 on the format's scale; with "auto" the requested one is on JPEG's scale."""
-    default, requested = DEFAULT_QUALITY.get(format, 100), picture.output.quality
-    if format in picture.output.format_qualities:
-        return picture.output.format_qualities[format]
-    if requested is None:
-        return default
-    if picture.output.format == "auto" and format in DEFAULT_QUALITY:
-        return min(100, scale_length(requested, default, DEFAULT_QUALITY["jpeg"]))
-    return requested
 
 
 def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:
@@ -102,16 +65,12 @@ def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:
         picture = structs.replace(picture, image=picture.frame(0), animation=None)
     if picture.image.hasalpha() and not FORMATS[format].alpha:
         picture = picture.with_pixels(picture.image.flatten(background=_WHITE))
-    if not _can_hold(format, picture.frame_size):
+    if not can_hold(format, picture.frame_size):
         raise OperationNotApplicable(
             f"a result of {picture.frame_size} is too large for {format}, which holds "
-            f"{_MAX_SIDE[format]} pixels a side"
+            f"{MAX_SIDE[format]} pixels a side"
         )
     return picture
-
-
-def _can_hold(format: FormatName, size: Size) -> bool:
-    return max(size.width, size.height) <= _MAX_SIDE.get(format, math.inf)
 
 
 def _fit_bytes(

@@ -42,6 +42,9 @@ _PILLOW_MODES = {3: "RGB", 4: "RGBA"}
 _FULL_CHROMA_QUALITY = 90
 """From this quality on, JPEG chroma is not subsampled; libvips does the same automatically."""
 
+_LOSSLESS_EFFORT = 75
+"""For lossless WebP, quality is a second number for effort."""
+
 _AVIF_EFFORT = ((1_500_000, 3), (6_000_000, 2), (12_000_000, 1), (math.inf, 0))
 """Effort by number of pixels, so that no picture takes more than a few seconds of a core."""
 
@@ -49,8 +52,12 @@ _PNG_FILTER_PAETH = 0x80
 """The best filter for photographs; trying all of them saves nothing."""
 
 
-def encode_as(picture: Picture, format: FormatName, quality: int) -> bytes:
+def encode_as(
+    picture: Picture, format: FormatName, quality: int, *, lossless: bool = False
+) -> bytes:
     """Encode the picture; ``quality`` is 1 to 100 for formats that have one.
+
+    ``lossless`` matters for webp, which can be both.
 
     Raises OperationNotApplicable where there is no encoder.
     """
@@ -64,7 +71,10 @@ def encode_as(picture: Picture, format: FormatName, quality: int) -> bytes:
     image = with_metadata(picture.image, exif=exif_bytes(notice), xmp=xmp_bytes(notice))
     if picture.animation is not None:
         image = set_fields(image, delays=picture.animation.delays, loop=picture.animation.loop)
-    body = bytes(encoder(image, picture.frame_size.height, quality))
+    if lossless and format == "webp":
+        body = bytes(_encode_lossless_webp(image, picture.frame_size.height))
+    else:
+        body = bytes(encoder(image, picture.frame_size.height, quality))
     return embed(body, format, notice) if notice else body
 
 
@@ -96,6 +106,18 @@ def _encode_webp(image: pyvips.Image, frame_height: int, quality: int) -> bytes:
             return body
     return image.webpsave_buffer(
         Q=quality, effort=effort, page_height=frame_height, keep=_KEEP_NONE
+    )
+
+
+def _encode_lossless_webp(image: pyvips.Image, frame_height: int) -> bytes:
+    # By `bench/auto.py`: effort 2 makes up to twice the bytes for text, effort 6 takes much longer.
+    if image.height == frame_height:
+        options = {"lossless": True, "quality": _LOSSLESS_EFFORT, "method": 4}
+        image, body = _encode_with_pillow(image, "WEBP", options)
+        if body:
+            return body
+    return image.webpsave_buffer(
+        lossless=True, Q=_LOSSLESS_EFFORT, effort=4, page_height=frame_height, keep=_KEEP_NONE
     )
 
 

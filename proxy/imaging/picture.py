@@ -12,7 +12,7 @@ from proxy.formats import FormatName
 from proxy.geometry import Size, contain
 from proxy.imaging.alpha import ImageFunction, map_premultiplied
 from proxy.imaging.copyright.notice import CopyrightNotice
-from proxy.imaging.shrink_on_load import LoadScale
+from proxy.imaging.shrink_on_load import LoadScale, SourceEncoding
 from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Subject
 
@@ -42,7 +42,8 @@ class OutputOptions(Struct, frozen=True):
     ``format`` "auto" chooses the best of ``accepted_formats`` (what the client accepts beyond jpeg,
     png and gif). ``quality`` is 1 to 100, None for the format's default. ``max_bytes`` bounds the
     file. ``keep_metadata`` names the metadata that is not removed. ``format_qualities`` are for
-    single formats, and count before ``quality``.
+    single formats, and count before ``quality``. ``negotiates`` is set where the plan asks for
+    "auto", and not only the original's format cannot be shown.
     """
 
     format: FormatName | Literal["auto"]
@@ -51,6 +52,7 @@ class OutputOptions(Struct, frozen=True):
     accepted_formats: tuple[FormatName, ...] = ()
     keep_metadata: tuple[Literal["copyright"], ...] = ()
     format_qualities: Mapping[FormatName, int] = field(default_factory=dict)
+    negotiates: bool = False
 
 
 class Animation(Struct, frozen=True):
@@ -91,6 +93,8 @@ class Picture(Struct, frozen=True):
     holds while nothing of the original was cropped or added; ``detected_subject`` is what was
     detected then, during this render. ``crop_reason`` is what placed a subject-aware crop.
 
+    ``source`` is how the original was coded, None if that is not known.
+
     ``extra_images`` are the further images that operations need. ``unmodified_format`` is the
     original's format while every pixel is as it was coded there. ``is_cut_out`` says that the
     background was made transparent. ``copyright`` is what the original says about its rights.
@@ -117,6 +121,7 @@ class Picture(Struct, frozen=True):
     max_pixels_in_memory: int | None = None
     pixel_ratio: float = 1.0
     has_pixels: bool = True
+    source: SourceEncoding | None = None
 
     @property
     def frame_count(self) -> int:

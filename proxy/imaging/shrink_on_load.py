@@ -56,11 +56,20 @@ class LoadScale(Struct, frozen=True):
         return Size(-(-natural.width // self.factor), -(-natural.height // self.factor))
 
 
+class SourceEncoding(Struct, frozen=True):
+    """How an original was coded: its upright size, and the quality of a JPEG by its tables."""
+
+    size: Size
+    lossless: bool
+    quality: int | None = None
+
+
 class DecodedInfo(Struct, frozen=True):
     """Describes the pixels of a decoded original: 8-bit sRGB, upright, row by row.
 
     ``bands`` is the number of bytes a pixel, ``natural_size`` the original's size, ``format`` the
-    output format where the plan sets none, ``copyright`` what it says about its rights.
+    output format where the plan sets none, ``copyright`` what it says about its rights, ``source``
+    its encoding.
     """
 
     size: Size
@@ -69,6 +78,7 @@ class DecodedInfo(Struct, frozen=True):
     natural_size: Size
     format: FormatName | Literal["auto"]
     copyright: CopyrightNotice
+    source: SourceEncoding | None = None
 
     @property
     def byte_length(self) -> int:

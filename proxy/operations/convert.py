@@ -9,8 +9,10 @@ from proxy.operations.operation import Operation
 class Convert(Operation, frozen=True):
     """Choose the output format and its quality. The last `convert` of a plan counts.
 
-    With `auto` you get the best format that the client accepts: avif, then webp, then png for
-    pictures with transparency and jpeg for all others. Animations become webp or gif.
+    With `auto` you get the best format that the client accepts: avif, then webp, then jpeg, or png
+    for what has transparency or was lossless. Flat pictures such as screenshots stay lossless where
+    that takes fewer bytes, and an original that was not changed is sent as it was if it takes the
+    fewest. Animations become webp or gif.
     """
 
     changes_pixels = False

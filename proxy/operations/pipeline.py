@@ -11,6 +11,7 @@ from msgspec import structs
 
 from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge
+from proxy.formats import FormatName
 from proxy.geometry import Size
 from proxy.imaging.cost_model import decode_cost
 from proxy.imaging.decode import check_limits, decode, picture_from_pixels
@@ -93,7 +94,9 @@ def render(
             for source, body in extra_bodies.items()
         }
         picture = structs.replace(picture, extra_images=extra)
-        picture = picture.with_output(accepted_formats=plan.accepted_formats)
+        picture = picture.with_output(
+            accepted_formats=plan.accepted_formats, negotiates=plan.negotiates_format
+        )
 
         for operation in plan:
             picture = _apply(operation, picture, limits)
@@ -177,6 +180,7 @@ def decode_shared(
             natural_size=picture.natural_size,
             format=picture.output.format,
             copyright=picture.copyright,
+            source=picture.source,
         )
 
 
@@ -225,9 +229,21 @@ def _pixel_count(image: pyvips.Image) -> int:
 
 def _prefer_original(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:
     """Send the original's coded pixels where nothing was changed and encoding made them larger."""
-    if rendition.format != picture.unmodified_format or picture.output.keep_metadata:
+    format = picture.unmodified_format
+    if format is None or not _may_send(format, rendition, picture):
         return rendition
-    stripped = strip_metadata(original, rendition.format)
+    stripped = strip_metadata(original, format)
     if stripped is None or len(stripped) >= len(rendition.body):
         return rendition
-    return structs.replace(rendition, body=stripped)
+    return structs.replace(rendition, body=stripped, format=format)
+
+
+def _may_send(format: FormatName, rendition: Rendition, picture: Picture) -> bool:
+    """Whether the original without metadata is another form of this rendition."""
+    if picture.output.keep_metadata:
+        return False
+    if picture.output.format != "auto":
+        return format == rendition.format
+    is_accepted = format in ("jpeg", "png", "gif", *picture.output.accepted_formats)
+    # Stripping keeps the frames of these two formats only.
+    return is_accepted and (picture.animation is None or format in ("gif", "webp"))

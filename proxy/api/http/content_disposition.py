@@ -2,16 +2,21 @@
 
 from urllib.parse import quote
 
-from proxy.formats import FormatName
+from proxy.formats import FORMATS, FormatName
 
-_SUFFIXES = {"jpeg": "jpg", "heif": "heic"}
+_SUFFIXES = {
+    "jpeg": ("jpg", "jpeg", "jpe", "jfif"),
+    "heif": ("heic", "heif"),
+    "tiff": ("tif", "tiff"),
+}
 
 
 def inline(filename: str, format: FormatName) -> bytes:
     """Return the header for a filename without quotes, slashes and control characters.
 
-    A name without a suffix gets the format's. A name that is not ASCII is sent twice: as
-    ``filename*``, which clients that know it prefer, and with ``_`` for each other character.
+    The name gets the suffix of the format, in place of that of another image format. A name that is
+    not ASCII is sent twice: as ``filename*``, which clients that know it prefer, and with ``_`` for
+    each other character.
     """
     return _disposition("inline", filename, format)
 
@@ -22,10 +27,24 @@ def attachment(filename: str, format: FormatName) -> bytes:
 
 
 def _disposition(kind: str, filename: str, format: FormatName) -> bytes:
-    if "." not in filename[1:]:
-        filename = f"{filename}.{_SUFFIXES.get(format, format)}"
+    filename = _with_suffix(filename, format)
     ascii_name = "".join(letter if " " <= letter <= "~" else "_" for letter in filename)
     if ascii_name == filename:
         return f'{kind}; filename="{ascii_name}"'.encode()
     encoded_name = quote(filename, safe="")
     return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{encoded_name}".encode()
+
+
+def _with_suffix(filename: str, format: FormatName) -> str:
+    name, dot, suffix = filename.rpartition(".")
+    if not name or suffix.lower() not in _ALL_SUFFIXES:
+        name, dot, suffix = filename, ".", ""
+    accepted = _suffixes(format)
+    return f"{name}{dot}{suffix if suffix.lower() in accepted else accepted[0]}"
+
+
+def _suffixes(format: str) -> tuple[str, ...]:
+    return _SUFFIXES.get(format, (format,))
+
+
+_ALL_SUFFIXES = frozenset(suffix for format in FORMATS for suffix in _suffixes(format))

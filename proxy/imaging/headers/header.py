@@ -14,7 +14,8 @@ class ImageHeader(Struct, frozen=True):
     ``width`` and ``height`` are those of one frame as stored, before orientation, in pixels.
     ``frames`` counts frames or pages; with ``animated`` they are frames. With ``needs_full_frame``
     the codec holds a whole frame in memory. ``scans`` is how often the codec goes over the
-    whole frame.
+    whole frame. ``quality`` is that of a JPEG by its tables, 1 to 100. ``lossless`` is set where a
+    file of a lossy format is lossless.
     """
 
     format: FormatName
@@ -24,6 +25,8 @@ class ImageHeader(Struct, frozen=True):
     animated: bool = False
     needs_full_frame: bool = False
     scans: int = 1
+    quality: int | None = None
+    lossless: bool = False
 
     @property
     def pixels(self) -> int:

@@ -1,6 +1,7 @@
 """JPEG (ITU-T T.81): segments up to the first scan, then the number of scans."""
 
 import re
+import struct
 from collections.abc import Iterator
 from itertools import islice
 
@@ -12,6 +13,12 @@ _WITHOUT_SEGMENT = frozenset((0x01, *range(0xD0, 0xD9)))
 FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
 _SEQUENTIAL = frozenset((0xC0, 0xC1, 0xC9))
 _PROGRESSIVE = frozenset((0xC2, 0xCA))
+_QUANTIZATION = 0xDB
+_LUMA_STEPS = 3688
+"""The sum of the table for brightness in ITU-T T.81, Annex K, which is that of quality 50."""
+_FIRST_LUMA_STEPS = 132
+"""The sum of its first ten steps, in the order of a file."""
+_MAX_STEP = 255
 _END_OF_IMAGE = 0xD9
 START_OF_SCAN = 0xDA
 _SCAN = re.compile(rb"\xff\xda")
@@ -29,7 +36,10 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     lies between them.
     """
     width = height = frame = components = 0
+    quality = None
     for marker, offset in segments(view, budget):
+        if marker == _QUANTIZATION:
+            quality = _estimate_quality(view, offset) or quality
         if marker not in FRAMES:
             continue
         if marker not in _SEQUENTIAL | _PROGRESSIVE:
@@ -41,11 +51,30 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
         components = view[offset + 9]
     if frame not in _PROGRESSIVE:
         is_interleaved = view[offset + 4] >= components  # all of them are in the first scan
-        return ImageHeader("jpeg", width, height, needs_full_frame=not is_interleaved)
+        return ImageHeader(
+            "jpeg", width, height, needs_full_frame=not is_interleaved, quality=quality
+        )
     # In coded data FF is always followed by 00 or a restart marker. Where a table contains the two
     # bytes by chance, the count is one too high, which does not matter for any bound.
     scans = sum(1 for _ in islice(_SCAN.finditer(view, offset), MAX_SCANS_COUNTED))
-    return ImageHeader("jpeg", width, height, needs_full_frame=True, scans=scans)
+    return ImageHeader("jpeg", width, height, needs_full_frame=True, scans=scans, quality=quality)
+
+
+def _estimate_quality(view: memoryview, offset: int) -> int | None:
+    """The quality by which libjpeg would make this table for brightness; None for another table."""
+    length = read_int(view, ">H", offset + 2)
+    precision, table = divmod(view[offset + 4], 16)
+    if table != 0 or length < 67 + 64 * (precision > 0):
+        return None
+    steps = struct.unpack_from(">64H" if precision else "64B", view, offset + 5)
+    # Steps for high frequencies end at 255 in poor pictures; then the first ones tell more.
+    percent: float = (
+        100 * sum(steps) / _LUMA_STEPS
+        if max(steps) < _MAX_STEP
+        else 100 * sum(steps[:10]) / _FIRST_LUMA_STEPS
+    )
+    quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
+    return max(1, min(100, round(quality)))
 
 
 def segments(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[int, int]]:

@@ -11,15 +11,17 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     if name == b"VP8L":
         bits = read_int(view, "<I", 21)
         width, height = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
-        return ImageHeader("webp", width, height, needs_full_frame=True)
+        return ImageHeader("webp", width, height, needs_full_frame=True, lossless=True)
     if name != b"VP8X":
         raise ValueError(f"chunk {name!r} comes first")
     width = (read_int(view, "<I", 24) & 0xFFFFFF) + 1
     height = (read_int(view, "<I", 26) >> 8 & 0xFFFFFF) + 1
-    frames, offset, end = 0, 12, len(view)
+    frames, offset, end, lossless = 0, 12, len(view), False
     while offset + 8 <= end:
         budget.count()
-        frames += bytes(view[offset : offset + 4]) == b"ANMF"
+        name = bytes(view[offset : offset + 4])
+        frames += name == b"ANMF"
+        lossless |= name == b"VP8L"
         length = read_int(view, "<I", offset + 4)
         offset += 8 + length + (length & 1)
     return ImageHeader(
@@ -29,4 +31,5 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
         frames=max(1, frames),
         animated=frames > 1,
         needs_full_frame=True,
+        lossless=lossless,
     )

@@ -1,0 +1,205 @@
+"""Choose the encoding of a picture: its format, lossy or lossless, and the quality.
+
+`auto` is never worse than doing nothing. A picture that was lossless and is flat, such as a
+screenshot, a logo or a QR code, stays lossless where that takes fewer bytes than the lossy format;
+a part of it is encoded both ways to find out. A lossy original is not coded better than it was.
+`bench/auto.py` shows bytes and CPU time.
+"""
+
+import io
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct, structs
+from PIL import Image
+
+from proxy.errors import ImageTooLarge
+from proxy.formats import FORMATS, FormatName
+from proxy.geometry import Size, scale_length
+from proxy.imaging.encoders import DEFAULT_QUALITY
+from proxy.imaging.picture import Picture
+from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
+from proxy.limits import Limits
+
+MAX_SIDE: Mapping[FormatName, int] = {
+    "webp": 16_383,
+    "avif": 16_384,
+    "jpeg": 65_535,
+    "gif": 65_535,
+}
+
+_UNSTREAMED: frozenset[FormatName] = frozenset(("avif", "heif", "jxl"))
+"""Their encoders hold the whole picture, several times."""
+
+_MIN_AVIF_PIXELS = 2_500
+"""Smaller pictures take fewer bytes as WebP."""
+
+_AVIF_FRAME_BYTES = 300
+"""What an AVIF file has around its coded pixels."""
+
+_MIN_FLATNESS = 0.4
+"""Below this share of pixels that equal their neighbor, lossless files are always larger."""
+
+_SAMPLE_PIXELS, _SAMPLE_ROWS = 131_072, 64
+"""A picture is judged by so many pixels, in bands of so many rows. Narrow bands would hide that
+letters are repeated."""
+
+_MAX_LOSSLESS_RATIO: Mapping[FormatName, float] = {"avif": 0.6, "webp": 1.1}
+"""Bytes of lossless WebP, relative to lossy WebP, up to which the picture stays lossless; by the
+lossy format. AVIF takes 0.2 to 0.8 of the bytes of lossy WebP for graphics."""
+
+_MAX_QUICK_RATIO = 2.5
+"""How many times more bytes than that the quickest lossless encoding takes where a better one may
+still be small enough."""
+
+_QUALITY_ABOVE_SOURCE = 10
+"""An original is coded at its own quality. What takes fewer bytes than JPEG has a little more, so
+that faults do not add up."""
+
+
+class Encoding(Struct, frozen=True):
+    """A format, and how it is used; ``quality`` is 1 to 100 on the format's scale."""
+
+    format: FormatName
+    quality: int
+    lossless: bool = False
+
+
+def choose_encoding(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
+    """The encoding, and the picture as it is encoded: in memory where it had to be looked at."""
+    was_lossless = picture.source is not None and picture.source.lossless
+    if not picture.output.negotiates or not was_lossless:
+        return picture, lossy_encoding(picture, limits)
+    if picture.image.width * picture.image.height > MAX_IN_MEMORY_PIXELS:
+        return picture, lossy_encoding(picture, limits)
+    picture = _drop_opaque_alpha(picture.materialize())
+    lossy = lossy_encoding(picture, limits)
+    if lossy.format in _MAX_LOSSLESS_RATIO:
+        is_webp_possible = "webp" in picture.output.accepted_formats and can_hold(
+            "webp", picture.frame_size
+        )
+        if is_webp_possible and _is_smaller_lossless(picture, lossy):
+            return picture, Encoding("webp", DEFAULT_QUALITY["webp"], lossless=True)
+        return picture, lossy
+    if lossy.format == "jpeg":
+        return picture, Encoding("png", 100, lossless=True)
+    return picture, lossy
+
+
+def lossy_encoding(picture: Picture, limits: Limits) -> Encoding:
+    """The encoding without a look at the pixels: of the formats that are accepted, the best."""
+    format = likely_format(picture, limits)
+    return Encoding(format, _choose_quality(picture, format))
+
+
+def likely_format(picture: Picture, limits: Limits) -> FormatName:
+    """The output format where "auto" finds no better one by the pixels."""
+    requested = picture.output.format
+    if requested != "auto":
+        return requested
+    is_animated, size = picture.frame_count > 1, picture.frame_size
+    formats = [
+        format
+        for format in picture.output.accepted_formats
+        if (FORMATS[format].animated or not is_animated)
+        and can_hold(format, size)
+        and (format not in _UNSTREAMED or size.pixels <= limits.max_result_pixels_unstreamed)
+    ]
+    if size.pixels < _MIN_AVIF_PIXELS and "webp" in formats:
+        return "webp"
+    if formats:
+        return formats[0]
+    if is_animated:
+        return "gif"
+    return "png" if picture.image.hasalpha() else "jpeg"
+
+
+def can_hold(format: FormatName, size: Size) -> bool:
+    """Whether the format can hold a picture of that size."""
+    return max(size.width, size.height) <= MAX_SIDE.get(format, math.inf)
+
+
+def check_encoder_memory(format: FormatName, size: Size, limits: Limits) -> None:
+    """Raise ImageTooLarge where an encoder would need more memory than there is."""
+    if format in _UNSTREAMED and size.pixels > limits.max_result_pixels_unstreamed:
+        raise ImageTooLarge(
+            f"the result is {size}, more than {limits.max_result_pixels_unstreamed} pixels for "
+            f"{format}, which is encoded as a whole (FRAMEKEEP_LIMITS_MAX_RESULT_PIXELS_UNSTREAMED)"
+        )
+
+
+def _choose_quality(picture: Picture, format: FormatName) -> int:
+    """From 1 to 100 on the format's scale; with "auto" the requested one is on JPEG's scale."""
+    default, requested = DEFAULT_QUALITY.get(format, 100), picture.output.quality
+    if format in picture.output.format_qualities:
+        return picture.output.format_qualities[format]
+    if picture.output.format != "auto" or format not in DEFAULT_QUALITY:
+        return default if requested is None else requested
+    quality = _quality_of_source(picture, format) if requested is None else requested
+    return min(100, scale_length(quality, default, DEFAULT_QUALITY["jpeg"]))
+
+
+def _quality_of_source(picture: Picture, format: FormatName) -> int:
+    """JPEG's default quality, or less where the original has less.
+
+    Its faults disappear as it is scaled down: at half the size nothing is left of them.
+    """
+    source, default = picture.source, DEFAULT_QUALITY["jpeg"]
+    if source is None or source.quality is None or not picture.output.negotiates:
+        return default
+    size = picture.frame_size
+    scale = max(size.width / source.size.width, size.height / source.size.height)
+    visible = min(1.0, max(0.0, 2 * scale - 1))
+    quality = source.quality + (0 if format == "jpeg" else _QUALITY_ABOVE_SOURCE)
+    return min(default, round(100 - (100 - quality) * visible))
+
+
+def _drop_opaque_alpha(picture: Picture) -> Picture:
+    """Remove an alpha channel that hides nothing."""
+    image = picture.image
+    if not image.hasalpha() or image[3].min() != 255:
+        return picture
+    return structs.replace(picture, image=image[:3].copy(interpretation="srgb").copy_memory())
+
+
+def _is_smaller_lossless(picture: Picture, lossy: Encoding) -> bool:
+    pixels = _sample(picture)
+    if _flatness(pixels) < _MIN_FLATNESS:
+        return False
+    lossy_bytes = _webp_bytes(pixels, quality=_choose_quality(picture, "webp"), method=2)
+    max_bytes = lossy_bytes * _MAX_LOSSLESS_RATIO[lossy.format]
+    max_bytes += _AVIF_FRAME_BYTES if lossy.format == "avif" else 0
+    quick_bytes = _webp_bytes(pixels, lossless=True, quality=75, method=0)
+    if quick_bytes > max_bytes * _MAX_QUICK_RATIO:
+        return False
+    return _webp_bytes(pixels, lossless=True, quality=75, method=4) <= max_bytes
+
+
+def _sample(picture: Picture) -> npt.NDArray[np.uint8]:
+    """Bands of rows, spread over all frames; the whole picture if it is small."""
+    image = picture.image
+    pixels = image.numpy().reshape(image.height, image.width, image.bands)
+    rows = max(1, _SAMPLE_PIXELS // image.width)
+    if rows >= image.height:
+        return pixels
+    bands = max(1, rows // _SAMPLE_ROWS)
+    height = rows // bands
+    tops = [index * (image.height - height) // max(1, bands - 1) for index in range(bands)]
+    if bands == 1:
+        tops = [(image.height - height) // 2]
+    return np.concatenate([pixels[top : top + height] for top in tops])
+
+
+def _flatness(pixels: npt.NDArray[np.uint8]) -> float:
+    """The share of pixels that equal their left neighbor."""
+    if pixels.shape[1] < 2:
+        return 1.0
+    return float((pixels[:, 1:] == pixels[:, :-1]).all(axis=2).mean())
+
+
+def _webp_bytes(pixels: npt.NDArray[np.uint8], **options: int) -> int:
+    output = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(output, "WEBP", **options)
+    return output.tell()
