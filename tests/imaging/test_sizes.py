@@ -13,6 +13,7 @@ from render_helper import DETECTOR, REGISTRY, render_steps, step
 from proxy.errors import ImageTooLarge, OperationNotApplicable
 from proxy.geometry import Size
 from proxy.imaging.headers import probe
+from proxy.imaging.optional_codecs import missing_package
 from proxy.limits import Limits
 from proxy.operations.pipeline import render
 
@@ -37,6 +38,7 @@ def test_a_large_png_is_accepted_unless_it_is_a_decompression_bomb() -> None:
 
 
 def test_the_pictures_of_a_phone_with_48_megapixels_are_accepted_by_default() -> None:
+    assert not missing_package("heif")
     header = structs.replace(probe(encode("heif")), width=8064, height=6048)
     assert header.pixels <= Limits().max_source_pixels_unstreamed
 
