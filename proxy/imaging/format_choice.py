@@ -50,9 +50,9 @@ _MAX_LOSSLESS_RATIO: Mapping[FormatName, float] = {"avif": 0.6, "webp": 1.1}
 """Bytes of lossless WebP, relative to lossy WebP, up to which the picture stays lossless; by the
 lossy format. AVIF takes 0.2 to 0.8 of the bytes of lossy WebP for graphics."""
 
-_MAX_QUICK_RATIO = 2.5
-"""How many times more bytes than that the quickest lossless encoding takes where a better one may
-still be small enough."""
+_CERTAIN_FLATNESS, _MAX_QUICK_RATIO = 0.85, 2.5
+"""Below that flatness: bytes of the quickest lossless WebP, relative to lossy WebP, up to which a
+better encoding may still be small enough. Of text it makes a quarter."""
 
 _QUALITY_ABOVE_SOURCE = 10
 """An original is coded at its own quality. What takes fewer bytes than JPEG has a little more, so
@@ -166,14 +166,16 @@ def _drop_opaque_alpha(picture: Picture) -> Picture:
 
 def _is_smaller_lossless(picture: Picture, lossy: Encoding) -> bool:
     pixels = _sample(picture)
-    if _flatness(pixels) < _MIN_FLATNESS:
+    flatness = _flatness(pixels)
+    if flatness < _MIN_FLATNESS:
         return False
     lossy_bytes = _webp_bytes(pixels, quality=_choose_quality(picture, "webp"), method=2)
     max_bytes = lossy_bytes * _MAX_LOSSLESS_RATIO[lossy.format]
     max_bytes += _AVIF_FRAME_BYTES if lossy.format == "avif" else 0
-    quick_bytes = _webp_bytes(pixels, lossless=True, quality=75, method=0)
-    if quick_bytes > max_bytes * _MAX_QUICK_RATIO:
-        return False
+    if flatness < _CERTAIN_FLATNESS:
+        quick_bytes = _webp_bytes(pixels, lossless=True, quality=75, method=0)
+        if quick_bytes > lossy_bytes * _MAX_QUICK_RATIO:
+            return False
     return _webp_bytes(pixels, lossless=True, quality=75, method=4) <= max_bytes
 
 

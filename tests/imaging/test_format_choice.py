@@ -54,7 +54,13 @@ def photo(width: int = 400, height: int = 300) -> pictures.Pixels:
     return np.clip(pictures.scene(width, height) + noise, 0, 255).astype(np.uint8)
 
 
-FLAT = {"qr": qr(), "page": page(), "chart": chart(), "icon": pictures.red_square(48, 48, 9, 9, 20)}
+FLAT = {
+    "qr": qr(),
+    "page": page(),
+    "screen": page(1280, 800),
+    "chart": chart(),
+    "icon": pictures.red_square(48, 48, 9, 9, 20),
+}
 
 
 @pytest.mark.parametrize("accepted", CLIENTS)
@@ -67,6 +73,13 @@ def test_a_flat_picture_stays_exact_and_is_never_larger(
     assert len(result.body) <= len(original)
     if accepted != ("avif",):  # which has no lossless mode worth its bytes
         assert (pictures.decode(result.body)[:, :, :3] == FLAT[name]).all()
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_a_flat_picture_is_lossless_webp_where_that_is_accepted(name: str) -> None:
+    original = pictures.encode(FLAT[name])
+    for accepted in (("avif", "webp"), ("webp",)):
+        assert probe(auto(original, accepted, step("flip")).body).lossless
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp", "tiff", "bmp"])
