@@ -90,7 +90,7 @@ def test_sizes_are_known_exactly(name: str, case: str) -> None:
     """One pixel less is too little, in the very size that the operation has in the end."""
     if KINDS[name].changes_pixels and KINDS[name].changes_size is None:
         pytest.skip("pixels decide its size")
-    if name in ("compress_to_size", "original"):
+    if name in ("compress_to_size", "pass_through"):
         pytest.skip("the encoder decides the size")
     alone = step(name, **EXAMPLES[name][case])
     size = run(SCENE, alone, step("convert", format="png")).rendition.size
@@ -160,6 +160,6 @@ def test_an_ordinary_thumbnail_is_cheap() -> None:
 
 def test_an_original_that_is_sent_as_it_is_must_be_whole() -> None:
     whole = pictures.encode(pictures.scene(160, 120))
-    assert run(whole, step("original")).rendition.body == whole
+    assert run(whole, step("pass_through")).rendition.body == whole
     with pytest.raises(BrokenImage):
-        run(whole[: len(whole) // 2], step("original"))
+        run(whole[: len(whole) // 2], step("pass_through"))
