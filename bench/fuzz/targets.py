@@ -128,8 +128,9 @@ def ipc_target() -> Target:
         with ours, theirs:
             theirs.sendall(data)
             theirs.shutdown(socket.SHUT_WR)
+            ours.setblocking(False)
             with suppress(OSError, *DECODE_ERRORS):
-                receive_task(ours)
+                receive_task(ours, timeout_seconds=5)
         with suppress(*DECODE_ERRORS):
             msgspec.msgpack.decode(data, type=TaskMessage)
         with suppress(*DECODE_ERRORS, TypeError, ValueError):
