@@ -22,6 +22,7 @@ from proxy.api.http.source_policy import ApiImageService, ApiSourcePolicy
 from proxy.api.http.uploads import Uploads
 from proxy.api.images import ImagesEndpoint, StaleConfig
 from proxy.api.middleware import AccessLogMiddleware
+from proxy.api.pages.home import ROOT_FILES
 from proxy.api.registry import APIS, HEALTH_SEGMENTS, mount
 from proxy.api.response_cache import ResponseCache
 from proxy.api.router import FirstSegmentRouter, below_prefix, outside_prefix
@@ -261,7 +262,7 @@ def create_app(
         settings.server.path_prefix,
         FirstSegmentRouter(mounted, images),
         images,
-        HEALTH_SEGMENTS,
+        (*HEALTH_SEGMENTS, *ROOT_FILES),
         elsewhere=observe(readable(outside_prefix(settings.server.path_prefix)), "images"),
     )
     return App(routes, lifespan, fast_path, health_paths(settings.server.path_prefix))

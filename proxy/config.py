@@ -19,6 +19,7 @@ from proxy.api.admin import AdminConfig
 from proxy.api.azure.common import AzureConfig
 from proxy.api.http.api_keys import ApiConfig
 from proxy.api.metrics import MetricsConfig
+from proxy.api.pages.config import PagesConfig
 from proxy.api.transform.config import TransformConfig
 from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.config import CacheConfig, SharedCacheConfig
@@ -56,6 +57,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     api: ApiConfig = field(default_factory=ApiConfig)
     azure: AzureConfig = field(default_factory=AzureConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
+    pages: PagesConfig = field(default_factory=PagesConfig)
     limits: Limits = field(default_factory=Limits)
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)

@@ -40,9 +40,13 @@ class ProxyError(Exception):
 
 
 class RequestError(ProxyError):
-    """The request makes no sense."""
+    """The request makes no sense.
+
+    ``segment`` is the part of the link that is wrong, as it was sent, where known.
+    """
 
     problem_type = "request-error"
+    segment: str = ""
 
 
 class InvalidLink(RequestError):
@@ -207,6 +211,15 @@ class Overloaded(CapacityError):
     def __init__(self, message: str, *, retry_after: int = 1, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
+
+
+def faulty_segment(error: BaseException | None) -> str:
+    """Return the part of the link that this error, or one that led to it, names; or ""."""
+    while error is not None:
+        if isinstance(error, RequestError) and error.segment:
+            return error.segment
+        error = error.__cause__
+    return ""
 
 
 def lacks_descriptors(error: BaseException | None) -> bool:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from proxy.api.context import ApiContext
 from proxy.api.http.api_keys import ApiKey, ApiKeys, bearer_token
-from proxy.api.http.problems import problem_json
+from proxy.api.http.error_page import page_or_problem
 from proxy.api.http.request_body import decode_json, read_body
 from proxy.api.http.routing import api_router
 from proxy.cache.purge import PurgeResult, PurgeService
@@ -141,9 +141,9 @@ def _by_json_name(by_kind: Mapping[Kind, T]) -> dict[str, T]:
 
 
 def _error_response(path_prefix: str, request: Request, error: Exception) -> Response:
-    status, headers, body = problem_json(error, request.state.request_id, path_prefix=path_prefix)
-    texts = {name.decode(): value.decode() for name, value in headers}
-    return Response(body, status, texts | _HEADERS)
+    response = page_or_problem(path_prefix, request, error)
+    response.headers.update(_HEADERS)
+    return response
 
 
 def _json(status: HTTPStatus, value: object) -> Response:

@@ -43,10 +43,7 @@ def health_api(not_ready: Callable[[], str], components: Components = NO_COMPONE
         return _respond(HTTPStatus.OK, "ok")
 
     async def ready(_: Request) -> Response:
-        looks = {name: look() for name, look in components.items()}
-        states = {status.state for status in looks.values()}
-        worst = next(state for state in ("down", "degraded", "ok") if state in {*states, "ok"})
-        text = not_ready() or worst
+        text, looks = readiness(not_ready, components)
         ok = text in {"ok", "degraded"}
         return _respond(
             HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE,
@@ -55,6 +52,16 @@ def health_api(not_ready: Callable[[], str], components: Components = NO_COMPONE
         )
 
     return api_router([Route(LIVE, live), *(Route(path, ready) for path in READY)], _error_response)
+
+
+def readiness(
+    not_ready: Callable[[], str], components: Components
+) -> tuple[str, dict[str, ComponentStatus]]:
+    """Return the state in one word, such as ``ok`` or ``degraded``, and that of each component."""
+    looks = {name: look() for name, look in components.items()}
+    states = {status.state for status in looks.values()}
+    worst = next(state for state in ("down", "degraded", "ok") if state in {*states, "ok"})
+    return not_ready() or worst, looks
 
 
 def _error_response(_: Request, error: Exception) -> Response:

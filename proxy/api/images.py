@@ -21,8 +21,9 @@ from proxy.api.http.conditional import byte_range, not_modified
 from proxy.api.http.content_disposition import attachment, inline
 from proxy.api.http.cors import CorsPolicy
 from proxy.api.http.disconnect import ClientDisconnected, cancel_on_disconnect
+from proxy.api.http.error_page import error_body
 from proxy.api.http.headers import combine_headers
-from proxy.api.http.problems import Headers, problem_json, status_of, without_descriptors
+from proxy.api.http.problems import Headers, status_of, without_descriptors
 from proxy.api.http.request_id import request_id
 from proxy.api.response_cache import CachedResponse, ResponseCache, ResponseKey, response_head
 from proxy.cache.cache_tags import cdn_tags
@@ -124,9 +125,18 @@ class ImagesEndpoint:
             set_error(error)
             if not isinstance(error, ProxyError | HTTPException):
                 _log.error("unexpected error (request_id=%s)", id, exc_info=error)
-            status, response_headers, body = problem_json(error, id, path_prefix=self._path_prefix)
+            query = scope["query_string"]
+            status, response_headers, body = error_body(
+                error,
+                id,
+                headers,
+                scope["raw_path"] + (b"?" + query if query else b""),
+                path_prefix=self._path_prefix,
+            )
             response_headers.append((b"content-length", str(len(body)).encode()))
-        response_headers += (*SECURITY_HEADERS, (b"x-request-id", id.encode()))
+        names = {name for name, _ in response_headers}
+        response_headers += (header for header in SECURITY_HEADERS if header[0] not in names)
+        response_headers.append((b"x-request-id", id.encode()))
         await send(
             {"type": "http.response.start", "status": int(status), "headers": response_headers}
         )

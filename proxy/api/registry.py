@@ -10,6 +10,8 @@ from starlette.types import ASGIApp
 from proxy.api import admin, docs, health, metrics
 from proxy.api.azure import analysis, vision
 from proxy.api.context import Api, ApiContext
+from proxy.api.pages import home
+from proxy.api.pages.home import ROOT_FILES
 from proxy.api.transform import endpoint as transform
 
 HEALTH_SEGMENTS = ("health", "healthz", "healthcheck")
@@ -47,6 +49,7 @@ ITERATION_LAYER_SERVICES = (
 """Services of Iteration Layer beside Image Transformation, see `AZURE_SERVICES`."""
 
 APIS = (
+    Api("home", ("", *ROOT_FILES), home.create_api, observed=False, cross_origin=False),
     Api("health", HEALTH_SEGMENTS, health.create_api, observed=False, cross_origin=False),
     Api("metrics", ("metrics",), metrics.create_api, observed=False, cross_origin=False),
     Api("docs", ("docs", "openapi.json"), docs.create_api, observed=False),

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from proxy.api.http.problems import problem_json
+from proxy.api.http.error_page import page_or_problem
 from proxy.api.http.routing import api_router
 from proxy.errors import ConfigError
 
@@ -103,10 +103,7 @@ def outside_prefix(prefix: str) -> ASGIApp:
             f"path prefix missing: all paths of this server begin with {prefix}/ "
             "(FRAMEKEEP_SERVER_PATH_PREFIX)",
         )
-        id = request.state.request_id
-        status, headers, body = problem_json(error, id)
-        texts = {name.decode(): value.decode() for name, value in headers}
-        return Response(body, status, {**texts, "x-request-id": id})
+        return page_or_problem(prefix, request, error)
 
     return api_router([], error_response)
 

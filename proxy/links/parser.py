@@ -218,12 +218,14 @@ def error_location(location: str, segment: str, link: ParsedLink) -> Iterator[No
     try:
         yield
     except InvalidOperation as error:
+        error.segment = segment
         raise InvalidOperation(
             f"{location} ({safe_excerpt(segment)}): {error}",
             operation=len(link.operations),
             field=error.field,
         ) from error
     except (InvalidLink, InvalidSource) as error:
+        error.segment = segment
         raise type(error)(f"{location} ({safe_excerpt(segment)}): {error}") from error
 
 

@@ -162,4 +162,5 @@ def _error_location(number: int, segment: str) -> Iterator[None]:
     try:
         yield
     except InvalidLink as error:
+        error.segment = segment
         raise InvalidLink(f"segment {number} ({safe_excerpt(segment)}): {error}") from error

@@ -1,0 +1,1 @@
+"""Pages for people: the home page and what browsers ask every server for."""
