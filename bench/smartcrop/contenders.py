@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import numpy as np
 import pyvips
 from metric import RATIOS, Picture, Window
+from PIL import Image
 
 if TYPE_CHECKING:
     from proxy.geometry import Box
@@ -90,7 +92,8 @@ def framekeep(models: str = "") -> Contender:
     detector.load()
 
     def place(picture: Picture) -> PlacedCrops:
-        image = pyvips.Image.new_from_file(str(picture.path)).colourspace("srgb")
+        pixels = np.asarray(Image.open(picture.path).convert("RGB"))
+        image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
         scaled = image.thumbnail_image(640, height=640, size="down").copy_memory()
         start = time.process_time()
         subject = detector.detect(scaled)

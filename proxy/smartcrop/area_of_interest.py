@@ -14,6 +14,9 @@ from proxy.smartcrop.edges import Edges, bounding_box
 from proxy.smartcrop.evidence import Evidence
 
 _AREA_PRICE = 0.36  # of the whole picture, as a share of the value of all evidence
+_CORE_PRICE = 2.0  # the same, for the core that small results zoom in on
+_CORE_VALUE = 0.4  # share of all value in a core that is distinct enough to zoom in on
+_CORE_BODY = 0.3  # of the worth of the main body, for further bodies in the core
 _GRID_LINE_VALUE = 0.02  # share of all value from which evidence has grid lines of its own
 _FACE_SPACE = (0.25, 0.5, 0.3)  # around a face: sides, above, below
 _MAIN_FACE = 0.5  # of the largest face's value; the area need not contain smaller faces whole
@@ -32,13 +35,28 @@ def area_in_pixels(evidence: Sequence[Evidence], picture: Size) -> Box:
     return edges.to_pixels(picture, _MIN_SHARE, _MAX_SHARE)
 
 
-def find_area(evidence: Sequence[Evidence]) -> Edges:
-    """The area of interest; there is some evidence."""
+def core_in_pixels(evidence: Sequence[Evidence], picture: Size) -> Box | None:
+    """The box with the densest evidence and the bodies; None where much lies outside of it.
+
+    There is some evidence.
+    """
+    bodies = [each for each in evidence if each.kind == "body"]
+    threshold = _CORE_BODY * max((body.value for body in bodies), default=0.0)
+    main = (body.edges for body in bodies if body.value >= threshold)
+    core = bounding_box((find_area(evidence, _CORE_PRICE), *main))
+    total = sum(each.value for each in evidence)
+    if sum(each.value * core.share_of(each.edges) for each in evidence) < _CORE_VALUE * total:
+        return None
+    return core.to_pixels(picture, 0.0, _MAX_SHARE)
+
+
+def find_area(evidence: Sequence[Evidence], price: float = _AREA_PRICE) -> Edges:
+    """The area of interest; there is some evidence. The higher the price, the smaller it is."""
     grown = [
         each.edges.grow(*_FACE_SPACE).clip() if each.kind == "face" else each.edges
         for each in evidence
     ]
-    area = _densest_box(evidence, grown)
+    area = _densest_box(evidence, grown, price)
     faces = [
         (each, space) for each, space in zip(evidence, grown, strict=True) if each.kind == "face"
     ]
@@ -69,7 +87,7 @@ def area_with_margin(evidence: Sequence[Evidence]) -> Edges:
     return find_area(evidence).grow(*margins).clip()
 
 
-def _densest_box(evidence: Sequence[Evidence], boxes: Sequence[Edges]) -> Edges:
+def _densest_box(evidence: Sequence[Evidence], boxes: Sequence[Edges], price: float) -> Edges:
     """The box whose evidence exceeds the price of its area by most."""
     total = sum(each.value for each in evidence)
     with_lines = [
@@ -79,7 +97,7 @@ def _densest_box(evidence: Sequence[Evidence], boxes: Sequence[Edges]) -> Edges:
     ] or boxes
     xs = sorted({edge for box in with_lines for edge in (box.left, box.right)})
     ys = sorted({edge for box in with_lines for edge in (box.top, box.bottom)})
-    rows = _cell_gains(evidence, boxes, xs, ys, _AREA_PRICE * total)
+    rows = _cell_gains(evidence, boxes, xs, ys, price * total)
     best, area = float("-inf"), _DEFAULT
     for top in range(len(rows)):
         columns = [0.0] * len(rows[0])

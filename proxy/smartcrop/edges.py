@@ -47,6 +47,12 @@ class Edges(NamedTuple):
             and other.top < self.bottom
         )
 
+    def share_of(self, other: Edges) -> float:
+        """The share of another box that lies in this one."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return max(0.0, width) * max(0.0, height) / (other.width * other.height)
+
     def to_pixels(self, picture: Size, min_share: float, max_share: float) -> Box:
         """The box in pixels; each side has at least and at most these shares of the picture's."""
         x, width = _to_pixels(self.left, self.right, picture.width, min_share, max_share)

@@ -19,6 +19,7 @@ from proxy.geometry import Box, Size, anchor, largest_window
 from proxy.smartcrop.area_of_interest import (
     area_in_pixels,
     area_with_margin,
+    core_in_pixels,
     faces_to_zoom_to,
     head_and_shoulders,
 )
@@ -32,7 +33,8 @@ _MIN_RATIO, _MAX_RATIO = 0.5, 2.0  # width by height, when the caller asks for n
 
 _SMALL = 256  # pixels of the mean side of a result, below which it zooms in by default
 _MAX_DEFAULT_ZOOM = 3.0  # by which the window is smaller than the largest one, at most
-_LEGIBLE_SHARE = 0.5  # of the window's side; a subject that is longer needs no default zoom
+_DISTANT = 0.4  # of the window's side; a subject that is longer needs no default zoom
+_LEGIBLE_SHARE = 0.5  # of the window's side that a distant subject may fill after it
 
 
 class Placement(Struct, frozen=True):
@@ -134,15 +136,15 @@ class _CropPlacer:
 
     def _default_zoom(self, largest: Size, target: Size) -> Placement:
         """Zoom in as far as a small target asks for, and no farther than the subject does."""
-        area, picture = self._area, self._picture
-        legible = max(area.width / largest.width, area.height / largest.height) / _LEGIBLE_SHARE
-        scale = max(1 / max_default_zoom(target), legible, target.width / largest.width)
-        if scale >= 1:
+        limit = max(1 / max_default_zoom(target), target.width / largest.width)
+        core = core_in_pixels(self._evidence, self._picture) if limit < 1 else None
+        if core is None:
             return self.window(largest)
-        window = _scale_size(largest, scale)
-        return self._place(
-            Size(min(window.width, picture.width), window.height), self._evidence, area
-        )
+        extent = max(core.width / largest.width, core.height / largest.height)
+        if extent > _DISTANT:
+            return self.window(largest)
+        scale = max(limit, extent / _LEGIBLE_SHARE)
+        return self._place(_scale_size(largest, scale), self._evidence, core)
 
     def _zoom(self, largest: Size, target: Size, zoom: float) -> Placement:
         faces = faces_to_zoom_to(self._evidence)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2 as httpx
+import numpy as np
 import photos
+import pictures
 import pytest
 from live_server import KEY, OTHER_KEY, LiveServer, live_server
 
@@ -415,6 +417,19 @@ def test_the_format_of_a_thumbnail_follows_accept_and_transparency(
     body = photos.translucent_png() if kind == "see-through" else photos.encode_scene(kind)
     response = vision(server, body=body, accept=accept)
     assert response.headers["content-type"] == media_type
+
+
+@pytest.mark.parametrize("zooms", [True, False])
+def test_small_thumbnails_zoom_in_unless_a_setting_forbids_it(tmp_path: Path, zooms: bool) -> None:
+    body = pictures.encode(pictures.red_square(1000, 800, 700, 300, 60))
+    with live_server(
+        tmp_path, {"FRAMEKEEP_AZURE_ZOOM_SMALL_THUMBNAILS": str(zooms).lower()}
+    ) as server:
+        small = vision(server, "width=50&height=50&smartCropping=true", body, accept="image/png")
+    pixels = np.asarray(photos.decode(small.content).convert("RGB")).astype(int)
+    red = int((pixels[:, :, 0] - pixels[:, :, 1] > 100).sum())
+    assert (red > 30) == zooms
+    assert red > 4
 
 
 def test_only_the_first_frame_is_used(server: LiveServer) -> None:
