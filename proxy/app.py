@@ -17,10 +17,11 @@ from proxy.api.context import Api, ApiContext
 from proxy.api.fast_path import FastPath
 from proxy.api.health import health_paths
 from proxy.api.http.api_keys import ApiKeys
+from proxy.api.http.cache_control import StaleConfig
 from proxy.api.http.cors import CorsPolicy, allow_origins
 from proxy.api.http.source_policy import ApiImageService, ApiSourcePolicy
 from proxy.api.http.uploads import Uploads
-from proxy.api.images import ImagesEndpoint, StaleConfig
+from proxy.api.images import ImagesEndpoint
 from proxy.api.middleware import AccessLogMiddleware
 from proxy.api.pages.home import ROOT_FILES
 from proxy.api.registry import APIS, HEALTH_SEGMENTS, mount
@@ -224,7 +225,9 @@ def create_app(
                 service,
                 deadline_seconds=settings.limits.request_timeout_seconds,
                 stale=StaleConfig(
-                    int(settings.cache.stale_while_revalidate), int(settings.cache.stale_if_error)
+                    int(settings.cache.stale_while_revalidate),
+                    int(settings.cache.stale_if_error),
+                    int(settings.cache.ttl_default),
                 ),
                 cache=response_cache,
                 fallbacks=dialects.fallbacks,

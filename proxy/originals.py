@@ -95,6 +95,41 @@ class Validators(Struct, frozen=True):
     last_modified: str = ""
 
 
+class CacheDirectives(Struct, frozen=True):
+    """What the ``Cache-Control`` of a source allows, as a shared cache reads it (RFC 9111).
+
+    ``s_maxage`` says that the TTL is for shared caches only; for these and for private results,
+    ``max_age`` is the TTL in browsers. All durations are in seconds; None: the source did not say.
+    """
+
+    no_store: bool = False
+    no_cache: bool = False
+    is_private: bool = False
+    must_revalidate: bool = False
+    proxy_revalidate: bool = False
+    s_maxage: bool = False
+    immutable: bool = False
+    max_age: float | None = None
+    stale_while_revalidate: float | None = None
+    stale_if_error: float | None = None
+
+    @property
+    def allows_storing(self) -> bool:
+        return not (self.no_store or self.is_private)
+
+    @property
+    def allows_stale(self) -> bool:
+        """Whether a shared cache may serve the result after its TTL.
+
+        `s-maxage` forbids it like `proxy-revalidate` (RFC 9111 section 5.2.2.10), unless the source
+        says itself for how long.
+        """
+        if self.no_store or self.no_cache or self.must_revalidate or self.proxy_revalidate:
+            return False
+        says_how_long = self.stale_while_revalidate is not None or self.stale_if_error is not None
+        return says_how_long or not self.s_maxage
+
+
 class OriginMetadata(Struct, frozen=True):
     """What a source returned about an original in its response headers.
 
@@ -105,6 +140,7 @@ class OriginMetadata(Struct, frozen=True):
     validators: Validators = field(default_factory=Validators)
     ttl: float | None = None
     tags: tuple[str, ...] = ()
+    directives: CacheDirectives = field(default_factory=CacheDirectives)
 
 
 class Original(Struct, frozen=True):

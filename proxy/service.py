@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from proxy.cache.freshness import Expired, Fresh, NegativeHit, OriginRecord, Stale
@@ -18,7 +18,7 @@ from proxy.errors import CapacityError, DeadlineExceeded, SourceDenied, SourceFa
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
 from proxy.imaging.results import Detection, ImageInfo, Rendition
-from proxy.originals import OriginalRef
+from proxy.originals import CacheDirectives, OriginalRef
 from proxy.render.inspector import Inspector, ProbeResult
 from proxy.render.plan_renderer import PlanRenderer
 from proxy.render.scheduling import Priority
@@ -33,7 +33,7 @@ class ImageResult(Struct, frozen=True):
 
     ``age`` is the time since the last answer of the source, ``ttl`` how long that holds, both in
     seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP date, or
-    empty; ``tags`` are its purge tags.
+    empty; ``tags`` are its purge tags; ``directives`` are what the source allows caches to do.
     ``is_current`` returns whether the very same result may be served again, and is called each time
     before that; None: it may not.
     """
@@ -47,6 +47,7 @@ class ImageResult(Struct, frozen=True):
     last_modified: str = ""
     tags: tuple[str, ...] = ()
     is_current: Callable[[], bool] | None = None
+    directives: CacheDirectives = field(default_factory=CacheDirectives)
 
 
 class ImageService:
@@ -133,7 +134,7 @@ class ImageService:
             return same
         self._renderer.announce(request.source)
         originals, rendition, cost = await self._origins.with_originals(
-            request.sources, partial(self._render, request, priority)
+            request.sources, partial(self._render, request, priority), since=started_at
         )
         with stage("cache_write"):
             return await self._renditions.put(
@@ -204,6 +205,7 @@ class ImageService:
             made_at=cached.made_at,
             last_modified=record.metadata.validators.last_modified,
             tags=_tags(request, stored),
+            directives=record.metadata.directives,
         )
 
     def _background_caller(self) -> Caller:

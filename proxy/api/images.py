@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-from msgspec import Struct
 from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from proxy.api import info
 from proxy.api.http.accept import accepted_formats
+from proxy.api.http.cache_control import StaleConfig, cache_control
 from proxy.api.http.conditional import byte_range, not_modified
 from proxy.api.http.content_disposition import attachment, inline
 from proxy.api.http.cors import CorsPolicy
@@ -36,7 +36,7 @@ from proxy.image_request import ImageRequest
 from proxy.imaging.results import ImageInfo
 from proxy.links.dialect import Dialect
 from proxy.links.fallback import Fallbacks
-from proxy.originals import OriginalRef, SourceRef, digest
+from proxy.originals import CacheDirectives, OriginalRef, SourceRef, digest
 from proxy.render.scheduling import Priority
 from proxy.runtime.caller import Caller, Deadline, serving
 from proxy.server.request_target import EMPTY_QUERY
@@ -62,8 +62,6 @@ SECURITY_HEADERS: Headers = [
     (b"cross-origin-resource-policy", b"cross-origin"),
 ]
 
-_MAX_TTL = 31_536_000.0  # a year: caches take it as unlimited
-
 
 class ImageRenderer(Protocol):
     """Raises a ProxyError where there can be no result."""
@@ -75,16 +73,6 @@ class ImageRenderer(Protocol):
     async def info(
         self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()
     ) -> tuple[ImageInfo, OriginRecord]: ...
-
-
-class StaleConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long an old answer may still be served by a CDN, in seconds."""
-
-    while_revalidate: int = 86_400
-    """While a new one is fetched behind it."""
-
-    if_error: int = 86_400
-    """While there is no new one to be had."""
 
 
 class ImagesEndpoint:
@@ -284,8 +272,9 @@ class ImagesEndpoint:
         stale: StaleConfig | None = None,
     ) -> tuple[int, Headers, bytes]:
         """Return a 200, a 206 for a range, or a 304; without ``Age``."""
+        control = self._cache_control(request, result.directives, result.ttl, result.age, stale)
         response_headers: Headers = [
-            (b"cache-control", self._cache_control(request, result.ttl, result.age, stale)),
+            (b"cache-control", control),
             (b"etag", result.etag.encode()),
             (b"x-cache", result.state.encode()),
         ]
@@ -334,8 +323,9 @@ class ImagesEndpoint:
         body = info.body(image_info, request.info.aspect_ratios if request.info else ())
         etag = f'"{digest(body)[:32]}"'
         age = max(0.0, self._now() - record.validated_at)
+        control = self._cache_control(request, record.metadata.directives, record.ttl, age)
         response_headers: Headers = [
-            (b"cache-control", self._cache_control(request, record.ttl, age)),
+            (b"cache-control", control),
             _age(age),
             (b"etag", etag.encode()),
         ]
@@ -348,27 +338,21 @@ class ImagesEndpoint:
         return 200, response_headers, body
 
     def _cache_control(
-        self, request: ImageRequest, ttl: float, age: float, stale: StaleConfig | None = None
+        self,
+        request: ImageRequest,
+        directives: CacheDirectives,
+        ttl: float,
+        age: float,
+        stale: StaleConfig | None = None,
     ) -> bytes:
-        """Return the header's value; its seconds count, as ``Age`` says, from the last validation.
-
-        No cache may serve an expired URL, neither fresh nor stale. Timings in a debug response are
-        true only once.
-        """
-        if request.response_options.debug:
+        """Return the header's value. Timings in a debug response are true only once."""
+        options = request.response_options
+        if options.debug:
             return b"no-store"
-        max_age = int(min(ttl, _MAX_TTL))
-        stale = stale or self._stale
-        while_revalidate, if_error = stale.while_revalidate, stale.if_error
-        if request.response_options.expires is not None:
-            left = max(0, int(age) + int(request.response_options.expires - self._now()))
-            max_age = min(max_age, left)
-            while_revalidate = min(while_revalidate, left - max_age)
-            if_error = min(if_error, left - max_age)
-        return (
-            f"public, max-age={max_age}, stale-while-revalidate={while_revalidate}, "
-            f"stale-if-error={if_error}"
-        ).encode()
+        expires_in = None
+        if options.expires is not None:
+            expires_in = max(0, int(age) + int(options.expires - self._now()))
+        return cache_control(directives, ttl, stale or self._stale, expires_in)
 
 
 def _age(seconds: float) -> tuple[bytes, bytes]:

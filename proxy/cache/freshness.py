@@ -13,7 +13,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from proxy.originals import OriginMetadata, Validators
+from proxy.originals import CacheDirectives, OriginMetadata, Validators
 
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
@@ -38,10 +38,11 @@ class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Seconds,
         Meta(
             description=(
-                "Shortest time to live in seconds. Shorter values of a source are raised to it."
+                "Shortest time to live in seconds. Shorter values of a source are raised to it, "
+                "unless it sends `no-cache`."
             )
         ),
-    ] = 60.0
+    ] = 0.0
 
     ttl_max: Annotated[
         Seconds,
@@ -69,7 +70,7 @@ class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description=(
                 "Time in seconds after the expiry in which a stale result is served immediately "
-                "and refreshed in the background."
+                "and refreshed in the background, unless the source says otherwise."
             )
         ),
     ] = 86_400.0
@@ -79,7 +80,7 @@ class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description=(
                 "Time in seconds after the expiry in which a stale result is served when the "
-                "source cannot be reached."
+                "source cannot be reached, unless the source says otherwise."
             )
         ),
     ] = 86_400.0
@@ -108,10 +109,26 @@ class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 5.0
 
-    def clamp_ttl(self, origin_ttl: float | None) -> float:
-        """Return the TTL within the bounds; ``origin_ttl`` is the source's own, if it set one."""
-        ttl = self.ttl_default if origin_ttl is None else origin_ttl
+    def clamp_ttl(self, metadata: OriginMetadata) -> float:
+        """Return the TTL of an original within the bounds; 0 if each use must be validated."""
+        if metadata.directives.no_cache or not metadata.directives.allows_storing:
+            return 0.0
+        ttl = self.ttl_default if metadata.ttl is None else metadata.ttl
         return max(self.ttl_min, min(ttl, self.ttl_max))
+
+    def stale_seconds(self, directives: CacheDirectives) -> tuple[float, float]:
+        """Return for how long a result is served after its TTL: while it is refreshed, on errors.
+
+        What the source says goes first. What it says only of one time is 0 for the other where it
+        forbids the use of stale results otherwise.
+        """
+        while_revalidate, if_error = directives.stale_while_revalidate, directives.stale_if_error
+        forbidden = directives.s_maxage
+        if while_revalidate is None:
+            while_revalidate = 0.0 if forbidden else self.stale_while_revalidate
+        if if_error is None:
+            if_error = 0.0 if forbidden else self.stale_if_error
+        return while_revalidate, if_error
 
 
 class CachedError(Struct, frozen=True):
@@ -139,6 +156,10 @@ class OriginRecord(Struct, frozen=True):
     last_attempt_at: float = 0.0
     error: CachedError | None = None
 
+    def is_validated_since(self, time: float) -> bool:
+        """Whether the last answer of the source came since that time, and was the original."""
+        return bool(self.digest) and not self.failures and self.validated_at >= time
+
 
 def record_fetch(
     before: OriginRecord | None,
@@ -152,7 +173,7 @@ def record_fetch(
         digest=digest,
         metadata=metadata,
         validated_at=now,
-        ttl=config.clamp_ttl(metadata.ttl),
+        ttl=config.clamp_ttl(metadata),
         changed_at=before.changed_at if before and before.digest == digest else now,
     )
 
@@ -163,10 +184,12 @@ def record_not_modified(
     """Return the record after a 304; headers that it lacks keep their values (RFC 9111, 4.3.4)."""
     known = before.metadata
     has_validators = metadata.validators != Validators()
+    says_nothing = metadata.ttl is None and metadata.directives == CacheDirectives()
     updated = OriginMetadata(
         validators=metadata.validators if has_validators else known.validators,
-        ttl=known.ttl if metadata.ttl is None else metadata.ttl,
+        ttl=known.ttl if says_nothing else metadata.ttl,
         tags=metadata.tags or known.tags,
+        directives=known.directives if says_nothing else metadata.directives,
     )
     return record_fetch(before, before.digest, updated, now, config)
 
@@ -255,10 +278,14 @@ def _evaluate_age(
     age: float, record: OriginRecord, config: FreshnessConfig, *, may_request: bool
 ) -> Freshness | None:
     """Evaluate a result whose TTL ended ``age`` seconds ago; None if it may not be served."""
-    usable_on_error = age <= config.stale_if_error
     if age < 0:
         return Fresh()
-    if age <= config.stale_while_revalidate and (usable_on_error or not record.failures):
+    directives = record.metadata.directives
+    if not directives.allows_stale:
+        return None
+    stale_while_revalidate, stale_if_error = config.stale_seconds(directives)
+    usable_on_error = age <= stale_if_error
+    if age <= stale_while_revalidate and (usable_on_error or not record.failures):
         return Stale(revalidate=may_request)
     if usable_on_error:
         return Expired(usable_on_error=True) if may_request else Stale(revalidate=False)

@@ -7,6 +7,7 @@ images are in `proxy.cache.negative`.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -31,14 +32,23 @@ from proxy.cache.freshness import (
     record_negative_answer,
     record_not_modified,
 )
-from proxy.cache.store import Cache
-from proxy.errors import OriginalChanged, SourceDenied, SourceError, SourceFailed, SourceTimedOut
+from proxy.cache.store import ByTag, Cache
+from proxy.errors import (
+    OriginalChanged,
+    SourceDenied,
+    SourceError,
+    SourceFailed,
+    SourceTimedOut,
+    StoreUnavailable,
+)
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
 from proxy.runtime.singleflight import SingleFlight
 from proxy.sources.source import Source, require_body
 from proxy.telemetry.request_context import count_fetched_bytes, record_cache, stage
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class OriginState(Struct, frozen=True):
@@ -53,6 +63,11 @@ class FetchedOriginal(Struct, frozen=True):
 
     original: Original
     record: OriginRecord
+
+    @property
+    def allows_storing(self) -> bool:
+        """Whether the source allows to store it, and what is made of it."""
+        return self.record.metadata.directives.allows_storing
 
 
 class _OriginAnswer(Struct, frozen=True):
@@ -121,13 +136,18 @@ class OriginCache:
             return _upload_record(source, self._clock())
         return (await self._request_once(source, soft_purged_at, need_body=False)).record
 
-    async def get_original(self, source: OriginalRef) -> FetchedOriginal:
-        """Return the original, from the cache if it is current. Raises a SourceError."""
+    async def get_original(
+        self, source: OriginalRef, *, since: float = float("inf")
+    ) -> FetchedOriginal:
+        """Return the original, from the cache if it is current. Raises a SourceError.
+
+        What the source confirmed ``since`` that time is current, however short its TTL is.
+        """
         if isinstance(source, Upload):
             uploaded = require_body(await self._source.fetch(source))
             return FetchedOriginal(uploaded, _upload_record(source, self._clock()))
         try:
-            answer = await self._request_once(source, 0.0, need_body=True)
+            answer = await self._request_once(source, 0.0, need_body=True, since=since)
         except (SourceFailed, SourceTimedOut) as error:
             stale = None if isinstance(error, SourceDenied) else await self._get_stale(source)
             if stale is None:
@@ -152,20 +172,20 @@ class OriginCache:
         self,
         sources: Sequence[OriginalRef],
         use: Callable[[Sequence[FetchedOriginal]], Awaitable[T]],
+        *,
+        since: float = float("inf"),
     ) -> T:
-        """Return what ``use`` returns for the originals.
+        """Return what ``use`` returns for the originals; ``since`` is that of `get_original`.
 
         It is called once more where it raises OriginalChanged. Raises a SourceError, and what
         ``use`` raises.
         """
+        get = partial(self.get_original, since=since)
         try:
-            return await use(await self._get_all(sources))
+            return await use(await asyncio.gather(*map(get, sources)))
         except OriginalChanged:
             # The cache checks a file when it opens it, so this is another one.
-            return await use(await self._get_all(sources))
-
-    async def _get_all(self, sources: Sequence[OriginalRef]) -> Sequence[FetchedOriginal]:
-        return await asyncio.gather(*map(self.get_original, sources))
+            return await use(await asyncio.gather(*map(get, sources)))
 
     async def _get_stale(self, source: SourceRef) -> FetchedOriginal | None:
         """Return the cached original of a source that does not answer, if it may still be used."""
@@ -180,19 +200,28 @@ class OriginCache:
                 return None
 
     async def _request_once(
-        self, source: SourceRef, soft_purged_at: float, *, need_body: bool
+        self,
+        source: SourceRef,
+        soft_purged_at: float,
+        *,
+        need_body: bool,
+        since: float = float("inf"),
     ) -> _OriginAnswer:
         """Request the original from its source if needed, once for all callers."""
         return await self._single_flight.do(
             f"original-{source.key}",
             partial(self._request, source, need_body=need_body),
-            recheck=partial(self._get_current, source, soft_purged_at),
+            recheck=partial(self._get_current, source, soft_purged_at, since),
         )
 
-    async def _get_current(self, source: SourceRef, soft_purged_at: float) -> _OriginAnswer | None:
+    async def _get_current(
+        self, source: SourceRef, soft_purged_at: float, since: float
+    ) -> _OriginAnswer | None:
         """Return the cached answer or raise the cached error; None if a request is needed."""
         state = await self.get_state(source)
         digest = state.record.digest if state.record else None
+        if state.record and state.record.is_validated_since(max(since, state.soft_purged_at)):
+            return _OriginAnswer(state.record)
         match self.evaluate(source, state, digest or None, soft_purged_at):
             case Fresh() | Stale(revalidate=False):  # stale: the source failed a moment ago
                 return _OriginAnswer(state.record) if state.record else None
@@ -236,10 +265,22 @@ class OriginCache:
                 count_fetched_bytes(response.body.size)
                 cost = time.monotonic() - started
                 entry = entries.encode_original(response, source_tags(source, record), cost)
-                with stage("cache_write"):
-                    await self._store.put("original", source.key, entry, started_at=started_at)
-        await self._store_record(source, record, started_at)
+                if metadata.directives.allows_storing:
+                    with stage("cache_write"):
+                        await self._store.put("original", source.key, entry, started_at=started_at)
+        if record.metadata.directives.allows_storing:
+            await self._store_record(source, record, started_at)
+        elif before is not None:
+            await self._forget(source)
         return answer
+
+    async def _forget(self, source: SourceRef) -> None:
+        """Remove what was stored of a source whose answers must not be stored any more."""
+        for tag in url_tags(source):
+            try:
+                await self._store.purge(ByTag(tag))
+            except StoreUnavailable as error:
+                _log.warning("purge of a private source failed: %s %s", error, error.detail)
 
     def _record_error(self, before: OriginRecord | None, error: SourceError) -> OriginRecord:
         cached_error = CachedError(type(error).__name__, str(error))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.cache import entries
 from proxy.cache.entries import CachedRendition
@@ -86,7 +87,7 @@ class RenditionCache:
         cost: float,
         started_at: float,
     ) -> StoredRendition:
-        """Store a rendition that was just made of these originals.
+        """Store a rendition that was just made of these originals, if all of them may be stored.
 
         ``tags`` are those beside its sources' own; ``cost`` is the seconds of rendering;
         ``started_at``, in Unix seconds, lets the store apply purges that came meanwhile.
@@ -106,9 +107,15 @@ class RenditionCache:
             tags=tuple(dict.fromkeys((*tags_of_sources, *tags)))[:_MAX_TAGS],
             source_tags=tags_of_sources,
         )
+        record = originals[0].record
+        limiting = [one.record for one in originals if not one.allows_storing]
+        if limiting:
+            # The response says what holds for all images that it is made of.
+            metadata = replace(record.metadata, directives=limiting[0].metadata.directives)
+            return StoredRendition(cached, replace(record, ttl=0.0, metadata=metadata))
         entry = entries.encode_rendition(cached, cost)
         await self._store.put("rendition", key, entry, started_at=started_at)
-        return StoredRendition(cached, originals[0].record)
+        return StoredRendition(cached, record)
 
     def missing_tags(self, stored: StoredRendition, tags: Iterable[str]) -> list[str]:
         """Return the tags that the rendition lacks; none if it would have too many."""

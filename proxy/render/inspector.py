@@ -119,14 +119,21 @@ class Inspector:
         set_source(source)
 
         async def run(originals: Sequence[FetchedOriginal]) -> tuple[Result, OriginRecord]:
-            original, record = originals[0].original, originals[0].record
+            fetched = originals[0]
+            original, record = fetched.original, fetched.record
             frames = FIRST_FRAME
             if task.name == INFO.name:
                 frames = shown_frames(await self._headers.read(original), "auto", None)
             subject = await self._detections.get(original, frames)
             tags = source_tags(source, record)
             found = await self._run(
-                task, original, frames, subject, tags, aspect_ratios=aspect_ratios
+                task,
+                original,
+                frames,
+                subject,
+                tags,
+                aspect_ratios=aspect_ratios,
+                may_store=fetched.allows_storing,
             )
             return found, record
 
@@ -143,8 +150,9 @@ class Inspector:
         decoded: DecodedOriginal | None = None,
         aspect_ratios: tuple[Size, ...] = (),
         priority: Priority = "interactive",
+        may_store: bool = True,
     ) -> Result:
-        """Run the task in a render process, and cache the subject if it was not known."""
+        """Run the task in a render process, and cache a subject that was not known."""
         started = time.monotonic()
         with self._negative.guard(task.name, [original.digest]):
             found = await self._pool.run(
@@ -156,7 +164,7 @@ class Inspector:
                 priority=priority,
                 cpu_seconds=self._context.limits.render_timeout_seconds,
             )
-        if subject is None:
+        if subject is None and may_store:
             cost = time.monotonic() - started
             await self._detections.put(original, frames, found.subject, tags, cost)
         return found

@@ -60,7 +60,8 @@ class PlanRenderer:
         tags = source_tags(source, originals[0].record)
         bodies = [one.original.body for one in originals]
         extra_images = dict(zip(plan.extra_sources(), bodies[1:], strict=True))
-        decoded = await self._decodes.get(source.key, main, plan, priority)
+        may_store = originals[0].allows_storing
+        decoded = await self._decodes.get(source.key, main, plan, priority) if may_store else None
         frames, subject = FIRST_FRAME, None
         if plan.uses_detection:
             frames = await self._shown_frames(plan, main, priority)
@@ -86,7 +87,7 @@ class PlanRenderer:
         cost = time.monotonic() - started
         if result.header is not None:
             self._decodes.note_header(main, result.header)
-        if result.detected_subject is not None:
+        if result.detected_subject is not None and may_store:
             await self._detections.put(main, frames, result.detected_subject, tags, cost)
         return result.rendition, cost
 

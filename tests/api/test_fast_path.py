@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from proxy.api.fast_path import FastPath
-from proxy.api.images import ImagesEndpoint, StaleConfig
+from proxy.api.http.cache_control import StaleConfig
+from proxy.api.images import ImagesEndpoint
 from proxy.api.middleware import AccessLogMiddleware
 from proxy.api.response_cache import ResponseCache
 from proxy.geometry import Size

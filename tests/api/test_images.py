@@ -8,7 +8,8 @@ import httpx2 as httpx
 import msgspec
 import pytest
 
-from proxy.api.images import ImagesEndpoint, StaleConfig
+from proxy.api.http.cache_control import StaleConfig
+from proxy.api.images import ImagesEndpoint
 from proxy.api.response_cache import ResponseCache
 from proxy.errors import Overloaded, SourceNotFound
 from proxy.geometry import Size

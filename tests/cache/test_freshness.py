@@ -53,15 +53,20 @@ def test_fresh_until_the_ttl_ends() -> None:
     assert freshness(make_record(600), 600) == Stale(revalidate=True)
 
 
+def clamp(ttl: float | None, config: FreshnessConfig = CONFIG) -> float:
+    return config.clamp_ttl(OriginMetadata(ttl=ttl))
+
+
 def test_the_ttl_is_bounded() -> None:
-    assert CONFIG.clamp_ttl(0) == 60
-    assert CONFIG.clamp_ttl(1e12) == 31_536_000
-    assert CONFIG.clamp_ttl(600) == 600
-    assert CONFIG.clamp_ttl(None) == 86_400
+    assert clamp(0, FreshnessConfig(ttl_min=60)) == 60
+    assert clamp(0) == 0
+    assert clamp(1e12) == 31_536_000
+    assert clamp(600) == 600
+    assert clamp(None) == 86_400
 
 
 def test_the_minimum_ttl_wins_over_the_maximum() -> None:
-    assert FreshnessConfig(ttl_min=100, ttl_max=10).clamp_ttl(50) == 100
+    assert clamp(50, FreshnessConfig(ttl_min=100, ttl_max=10)) == 100
 
 
 def test_stale_is_served_and_refreshed_as_long_as_allowed() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from proxy.originals import OriginMetadata, Validators
+from proxy.originals import CacheDirectives, OriginMetadata, Validators
 from proxy.sources.cache_headers import parse_cache_headers
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -44,10 +44,52 @@ def test_cache_control(control: str, ttl: float | None) -> None:
     assert parse(cache_control=control).ttl == ttl
 
 
+@pytest.mark.parametrize(
+    ("control", "directives"),
+    [
+        ("public", CacheDirectives()),
+        ("PRIVATE, max-age=5", CacheDirectives(is_private=True, max_age=5)),
+        ('private="set-cookie"', CacheDirectives(is_private=True)),
+        ("no-store, private", CacheDirectives(no_store=True, is_private=True)),
+        ("must-understand, no-store", CacheDirectives()),
+        ("no-cache, max-age=5", CacheDirectives(no_cache=True)),
+        ("max-age=0, must-revalidate", CacheDirectives(must_revalidate=True)),
+        ("proxy-revalidate", CacheDirectives(proxy_revalidate=True)),
+        ("s-maxage=9, max-age=5", CacheDirectives(s_maxage=True, max_age=5)),
+        ("max-age=5, immutable", CacheDirectives(immutable=True)),
+        (
+            "stale-while-revalidate=9, stale-if-error=7",
+            CacheDirectives(stale_while_revalidate=9, stale_if_error=7),
+        ),
+        ("x-private, no-stores, privat", CacheDirectives()),
+        ("a=b," * 3000 + "private", CacheDirectives(is_private=True)),
+    ],
+)
+def test_directives_for_a_shared_cache(control: str, directives: CacheDirectives) -> None:
+    assert parse(cache_control=control).directives == directives
+
+
+@pytest.mark.parametrize("vary", ["*", "Accept, *"])
+def test_what_varies_always_is_validated_always(vary: str) -> None:
+    metadata = parse(vary=vary, cache_control="max-age=60")
+    assert (metadata.ttl, metadata.directives.no_cache) == (0, True)
+
+
+def test_other_headers_of_requests_and_cookies_do_not_limit_caching() -> None:
+    metadata = parse(vary="Accept, Cookie, Origin", set_cookie="a=b", cache_control="max-age=60")
+    assert (metadata.ttl, metadata.directives) == (60, CacheDirectives())
+
+
+def test_a_validator_of_many_bytes_is_not_kept() -> None:
+    assert parse(etag=f'"{"a" * 5000}"').validators == Validators()
+
+
 def test_age_shortens_the_ttl() -> None:
     assert parse(cache_control="max-age=60", age="20").ttl == 40
     assert parse(cache_control="max-age=60", age="80").ttl == 0
     assert parse(cache_control="max-age=60", age="old").ttl == 60
+    assert parse(cache_control="max-age=60", age="20, 50").ttl == 40
+    assert parse(expires="Thu, 01 Jan 2026 12:01:00 GMT", age="20").ttl == 40
 
 
 @pytest.mark.parametrize(
