@@ -27,6 +27,7 @@ from proxy.errors import ConfigError
 from proxy.limits import Limits
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.links.imgproxy.config import ImgproxyConfig
+from proxy.links.ipx.config import IpxConfig
 from proxy.render.config import RenderConfig
 from proxy.runtime.config import RuntimeConfig
 from proxy.runtime.service_links import is_service_link
@@ -46,6 +47,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerConfig = field(default_factory=ServerConfig)
     links: LinksConfig = field(default_factory=LinksConfig)
     imgproxy: ImgproxyConfig = field(default_factory=ImgproxyConfig)
+    ipx: IpxConfig = field(default_factory=IpxConfig)
     sources: SourceConfig = field(default_factory=SourceConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

@@ -9,6 +9,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -22,8 +23,10 @@ from proxy.imaging.headers import probe
 from proxy.imaging.results import Detection
 from proxy.links import DIALECTS
 from proxy.links.config import DEFAULT_DIALECT
+from proxy.links.ipx.config import IpxConfig
+from proxy.links.ipx.modifiers import MODIFIERS
 from proxy.links.mounts import MountedDialects
-from proxy.links.recognition import recognize
+from proxy.links.recognition import find_usual_prefix, recognize
 from proxy.operations.operation import format_operation
 from proxy.operations.pipeline import detect
 from proxy.originals import SourceRef
@@ -35,6 +38,7 @@ EXAMPLES = """\
 examples:
   framekeep explain /SIGNATURE/resize:800:600/https://cdn.example.com/u/42.jpg
   framekeep explain /insecure/rs:fit:300:200/plain/https://cdn.example.com/u/42.jpg
+  framekeep explain /_ipx/w_300,f_webp/https://cdn.example.com/u/42.jpg
   framekeep explain --fetch https://img.example.com/SIGNATURE/info/media:users/42.jpg
 """
 
@@ -58,6 +62,8 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         return 1
     for line in _describe_request(request, links):
         print(line)
+    for line in links.describe_bounds(request.response_options.dialect):
+        print(f"allowed      {line}")
     return asyncio.run(_print_original(settings, request)) if args.fetch else 0
 
 
@@ -112,9 +118,18 @@ def _open_unmounted(
     section = getattr(settings, name, None) if name in DIALECTS and name not in mounted else None
     if section is None:
         return None
-    unsigned = {name: replace(section, allow_unsigned=True)}
-    mounts = replace(settings.links, mounts={"": name})
+    unsigned = {name: _accept_all(section)}
+    mounts = replace(settings.links, mounts={find_usual_prefix(name, path): name})
     return open_dialects(replace(settings, links=mounts, **unsigned))
+
+
+def _accept_all(section: Any) -> object:
+    """The section of a dialect with which links need neither a signature nor a place in a list."""
+    if isinstance(section, IpxConfig):
+        sources = section.allow_sources or ("/", "http://*/", "https://*/")
+        modifiers = tuple(MODIFIERS)
+        return replace(section, allow_sources=sources, allow_modifiers=modifiers, max_renditions=0)
+    return replace(section, allow_unsigned=True)
 
 
 async def _print_original(settings: Settings, request: ImageRequest) -> int:

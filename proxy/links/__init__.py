@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 from proxy.links.dialect import DialectFactory
 from proxy.links.imgproxy import ImgproxyDialect
+from proxy.links.ipx import IpxDialect
 from proxy.links.native import NativeDialect
 
 DIALECTS: Mapping[str, DialectFactory] = {
     "native": NativeDialect,
     "imgproxy": ImgproxyDialect,
+    "ipx": IpxDialect,
 }

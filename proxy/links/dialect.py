@@ -1,7 +1,7 @@
 """What a URL dialect is, and what it is made from. `DIALECTS` in `proxy.links` lists them."""
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
@@ -27,6 +27,15 @@ class Dialect(Protocol):
 
     def build(self, request: ImageRequest) -> str:
         """Build the path of a request. Raises InvalidLink for a request that has no link."""
+        ...
+
+
+@runtime_checkable
+class BoundedDialect(Protocol):
+    """A dialect whose links are not signed, so that lists in the settings bound them."""
+
+    def describe_bounds(self) -> Iterator[str]:
+        """Lines for an operator, such as ``widths: 320, 640``."""
         ...
 
 

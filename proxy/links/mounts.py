@@ -10,9 +10,9 @@ from proxy.image_request import ImageRequest
 from proxy.limits import Limits
 from proxy.links import DIALECTS
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
-from proxy.links.dialect import Dialect, DialectContext, DialectFactory
+from proxy.links.dialect import BoundedDialect, Dialect, DialectContext, DialectFactory
 from proxy.links.fallback import Fallbacks
-from proxy.links.recognition import recognize
+from proxy.links.recognition import find_usual_prefix, recognize
 from proxy.operations.registry import OperationRegistry
 from proxy.telemetry.request_context import set_dialect
 
@@ -102,6 +102,13 @@ class MountedDialects:
             for prefix in sorted(self._mounts)
         )
 
+    def describe_bounds(self, name: str) -> Iterator[str]:
+        """Say what the settings allow the links of a mounted dialect; nothing where keys do."""
+        for mount in self._mounts.values():
+            if mount.name == name and isinstance(mount.dialect, BoundedDialect):
+                yield from mount.dialect.describe_bounds()
+                return
+
     def parse(self, path: bytes) -> ImageRequest:
         """Parse a raw path with its query string; the mounted dialect verifies its signature.
 
@@ -171,9 +178,11 @@ class MountedDialects:
             return ""
         if paths := sorted(self._paths_of(dialect)):
             return f"it looks like the dialect {dialect}, whose links begin with {paths[0]} here"
+        prefix = find_usual_prefix(dialect, path)
         return (
             f"it looks like the dialect {dialect}, which is not mounted "
-            f'(FRAMEKEEP_LINKS_MOUNTS={{"": "{dialect}"}} serves it at the root)'
+            f'(FRAMEKEEP_LINKS_MOUNTS={{"{prefix}": "{dialect}"}} serves it at '
+            f"{f'/{prefix}/' if prefix else 'the root'})"
         )
 
     def _paths_of(self, name: str) -> Iterator[str]:

@@ -27,10 +27,12 @@ _PATTERNS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     (
         "ipx",
         re.compile(
-            rb"(?:/_ipx)?/(?:_/|(?:w|width|h|height|s|f|format|q|quality|fit)_[A-Za-z0-9]+[,&/])"
+            rb"/_ipx/|/(?:w|width|h|height|s|resize|f|format|q|quality|fit|pos|position|b|background"
+            rb"|enlarge|animated)_[A-Za-z0-9]{1,30}[,&/]"
         ),
     ),
 )
+_USUAL_PREFIXES = {"ipx": "_ipx"}
 _MAX_BYTES = 512
 
 
@@ -38,3 +40,9 @@ def recognize(path: bytes) -> str:
     """The name of the foreign dialect that a path looks like, without its mount; empty if none."""
     head = path[:_MAX_BYTES]
     return next((name for name, pattern in _PATTERNS if pattern.match(head)), "")
+
+
+def find_usual_prefix(name: str, path: bytes) -> str:
+    """The prefix that a recognized path has from the dialect's own server, such as ``_ipx``."""
+    prefix = _USUAL_PREFIXES.get(name, "")
+    return prefix if path.startswith(b"/%b/" % prefix.encode()) else ""

@@ -33,6 +33,7 @@ from proxy.operations.remove_transparency import RemoveTransparency
 from proxy.operations.resize import Resize
 from proxy.operations.rotate import Rotate
 from proxy.operations.round_corners import RoundCorners
+from proxy.operations.scale_to_box import ScaleToBox
 from proxy.operations.sharpen import Sharpen
 from proxy.operations.smart_crop import SmartCrop
 from proxy.operations.strip import Strip
@@ -47,6 +48,7 @@ from proxy.operations.watermark import Watermark
 OPERATIONS: tuple[type[Operation], ...] = (
     Resize,
     Thumbnail,
+    ScaleToBox,
     Crop,
     CropTo,
     SmartCrop,

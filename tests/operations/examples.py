@@ -24,6 +24,15 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "enlarged": {"width": 200, "height": 200, "fit": "fill", "enlarge": True},
         "smart": {"width": 40, "height": 40, "fit": "fill", "gravity": "smart", "x_zoom": 2.0},
     },
+    "scale_to_box": {
+        "cover": {"width": 300, "height": 300, "position": "northwest"},
+        "contain": {"width": 60, "height": 120, "fit": "contain", "position": "south"},
+        "fill": {"width": 300, "height": 200, "fit": "fill"},
+        "inside": {"width": 300, "height": 60, "fit": "inside"},
+        "outside": {"width": 60, "height": 50, "fit": "outside"},
+        "enlarged": {"width": 250, "height": 200, "fit": "inside", "enlarge": True},
+        "smart": {"width": 40, "height": 90, "position": "smart"},
+    },
     "crop_to": {
         "fraction": {"width": 0.5, "height": 60, "gravity": "west", "x_offset": 10},
         "smart": {"width": 50, "height": 50, "gravity": "smart"},

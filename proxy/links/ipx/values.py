@@ -1,0 +1,103 @@
+"""Parse the values of IPX modifiers. Every error names the modifier and what it takes."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from PIL.ImageColor import colormap
+
+from proxy.errors import InvalidLink
+from proxy.links.percent_encoding import safe_excerpt
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}\.?[0-9]{0,12}|\.[0-9]{1,12})(?:[eE][+-]?[0-9]{1,2})?")
+_HEX = re.compile(r"#?([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})")
+
+MODIFIER_POSITIONS = {
+    "center": "center",
+    "centre": "center",
+    "north": "north",
+    "top": "north",
+    "east": "east",
+    "right": "east",
+    "south": "south",
+    "bottom": "south",
+    "west": "west",
+    "left": "west",
+    "northeast": "northeast",
+    "right top": "northeast",
+    "southeast": "southeast",
+    "right bottom": "southeast",
+    "southwest": "southwest",
+    "left bottom": "southwest",
+    "northwest": "northwest",
+    "left top": "northwest",
+    "entropy": "smart",
+    "attention": "smart",
+    "0": "center",
+    "1": "north",
+    "2": "east",
+    "3": "south",
+    "4": "west",
+    "5": "northeast",
+    "6": "southeast",
+    "7": "southwest",
+    "8": "northwest",
+    "16": "smart",
+    "17": "smart",
+}
+"""sharp's gravities, positions and strategies, by name and number, and ours."""
+
+
+def check_count(name: str, args: Sequence[str], most: int) -> None:
+    if len(args) > most:
+        raise InvalidLink(f"{name}: takes {most} values at most, not {len(args)}")
+
+
+def parse_int(name: str, text: str, least: int, most: int) -> int:
+    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
+        raise InvalidLink(
+            f"{name}: must be a whole number from {least} to {most}, not {safe_excerpt(text)}"
+        )
+    return int(text)
+
+
+def parse_float(name: str, text: str, least: float, most: float) -> float:
+    number = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not least <= number <= most:
+        raise InvalidLink(
+            f"{name}: must be a number from {least:g} to {most:g}, not {safe_excerpt(text)}"
+        )
+    return number
+
+
+def parse_position(name: str, text: str) -> str:
+    position = MODIFIER_POSITIONS.get(text.replace("-", " "))
+    if position is None:
+        names = ", ".join(word for word in MODIFIER_POSITIONS if not word.isdigit())
+        raise InvalidLink(f"{name}: must be one of {names}, not {safe_excerpt(text)}")
+    return position
+
+
+def parse_color(name: str, text: str) -> str:
+    """Six digits in lower case, or ``transparent``."""
+    if text.lower() == "transparent":
+        return "transparent"
+    known = colormap.get(text.lower())
+    found = _HEX.fullmatch(known if isinstance(known, str) else text)
+    if found is None:
+        raise InvalidLink(
+            f"{name}: {safe_excerpt(text)} is not a color; write 3 or 6 hexadecimal digits, a name "
+            "of CSS, or transparent"
+        )
+    digits = found[1].lower()
+    if len(digits) <= 4:
+        digits = "".join(digit * 2 for digit in digits)
+    color, alpha = digits[:6], digits[6:]
+    if alpha == "00":
+        return "transparent"
+    if alpha not in ("", "ff"):
+        raise InvalidLink(
+            f"{name}: {safe_excerpt(text)}: colors are opaque, or transparent with the alpha 00"
+        )
+    return color

@@ -1,0 +1,68 @@
+"""Links that Nuxt Image and unpic build from tables of calls; run it to write the vectors.
+
+``python tests/clients/ipx_links.py`` writes ``tests/links/ipx_vectors.json``: each link with the
+native link that it means, or the error that it gets. Look at what changes in it.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from proxy.errors import ProxyError
+from proxy.links.config import LinksConfig
+from proxy.links.dialect import DialectContext
+from proxy.links.ipx import IpxDialect
+from proxy.links.ipx.config import IpxConfig
+from proxy.links.ipx.modifiers import MODIFIERS
+from proxy.links.native import NativeDialect
+from proxy.operations import OPERATIONS
+from proxy.operations.registry import OperationRegistry
+
+FOLDER = Path(__file__).parent / "node"
+INSTALLED = Path(sys.prefix) / "clients" / "node"
+VECTORS = Path(__file__).parent.parent / "links" / "ipx_vectors.json"
+
+BASE = "/_ipx"
+LOCAL = "/img/photo.jpg"
+REMOTE = "https://images.example/photo.jpg"
+SETTINGS = {
+    "allow_sources": ("/", "https://images.example/"),
+    "allow_modifiers": tuple(MODIFIERS),
+    "max_renditions": 0,
+    "base_url": "media:",
+}
+
+
+def node_links(local: str = LOCAL, remote: str = REMOTE) -> list[dict]:
+    """What the clients for Node build; empty where they are not installed."""
+    if shutil.which("node") is None or not (INSTALLED / "node_modules" / "unpic").is_dir():
+        return []
+    shutil.copy(FOLDER / "ipx.js", INSTALLED)
+    ran = subprocess.run(
+        ["node", "--no-warnings", str(INSTALLED / "ipx.js"), BASE, local, remote],
+        check=True, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return json.loads(ran.stdout)
+
+
+def native_link(path: str, **settings: object) -> dict:
+    """The native link that an IPX link means, or its error."""
+    context = DialectContext(
+        OperationRegistry(OPERATIONS),
+        LinksConfig(allow_unsigned=True),
+        aliases=["media"],
+        sections=[IpxConfig(**{**SETTINGS, **settings})],
+    )
+    try:
+        request = IpxDialect(context).parse(path.removeprefix(BASE).encode())
+        return {"native": NativeDialect(context).build(request)}
+    except ProxyError as error:
+        return {"error": str(error)}
+
+
+if __name__ == "__main__":
+    vectors = [{**link, **native_link(link["path"])} for link in node_links()]
+    lines = ",\n".join(json.dumps(vector) for vector in vectors)
+    VECTORS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
