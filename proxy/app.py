@@ -32,6 +32,7 @@ from proxy.cache.cdn.protocol import CDN
 from proxy.cache.check import CHECK_SECONDS, CacheCheck
 from proxy.cache.detections import DetectionCache
 from proxy.cache.factory import open_cache
+from proxy.cache.host_pauses import CachedHostPauses
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
 from proxy.cache.purge import PurgeService
@@ -129,12 +130,15 @@ def create_app(
     )
     dialects = open_dialects(settings, operations, {**DIALECTS, **extensions.dialects})
     detectors = (*extensions.detectors, *DETECTORS)
-    sources = SourceRouter.from_config(
-        settings.sources, settings.limits, sources={**SOURCES, **extensions.sources}
-    )
     background = BackgroundTasks()
     cache = open_cache(
         settings.cache, settings.shared_cache, extensions.store, background=background
+    )
+    sources = SourceRouter.from_config(
+        settings.sources,
+        settings.limits,
+        sources={**SOURCES, **extensions.sources},
+        pauses=CachedHostPauses(cache),
     )
     cache_check = CacheCheck(cache)
     own_processes = RenderProcessManager(

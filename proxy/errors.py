@@ -9,7 +9,8 @@ problem+json).
     │                   InvalidPurge                                       the caller
     ├─ LinkError        InvalidSignature · LinkExpired                       the signer
     ├─ SourceError      SourceForbidden · SourceNotFound · SourceTooLarge ·
-    │                   SourceTimedOut · SourceFailed (SourceDenied)         the origin
+    │                   SourceTimedOut · SourceFailed (SourceDenied,
+    │                   SourceUnavailable, SourceRateLimited)                the origin
     ├─ ImageError       NotAnImage · BrokenImage · ImageTooLarge · ImageTooSmall ·
     │                   OperationNotApplicable                               the image
     └─ CapacityError    Overloaded · DeadlineExceeded ·
@@ -159,6 +160,28 @@ class SourceDenied(SourceFailed):
     """The source denied access. This is an answer; a retry or a stale copy does not help."""
 
     problem_type = "source-refused"
+
+
+class SourceUnavailable(SourceFailed):
+    """The source does not answer for some time, as it said itself. ``retry_after`` is in seconds.
+
+    ``server`` is the host and port that said so.
+    """
+
+    problem_type = "source-unavailable"
+
+    def __init__(
+        self, message: str, *, retry_after: int = 1, server: str = "", detail: str = ""
+    ) -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after = retry_after
+        self.server = server
+
+
+class SourceRateLimited(SourceUnavailable):
+    """The source gets too many requests from here."""
+
+    problem_type = "source-rate-limited"
 
 
 class ImageError(ProxyError):

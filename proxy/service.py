@@ -91,7 +91,7 @@ class ImageService:
             cached, freshness = await self._renditions.get(request.key, request.sources)
         match freshness:
             case NegativeHit(error):
-                raise restore_error(error)
+                raise restore_error(error, self._clock())
             case Fresh() if cached:
                 self._add_missing_tags(request, cached)
                 return replace(self._result(request, cached, "hit"), is_current=is_current)

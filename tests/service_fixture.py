@@ -13,6 +13,7 @@ from proxy.buffers import OutputBuffer, SharedBuffer
 from proxy.cache.config import CacheConfig
 from proxy.cache.disk import DiskStore
 from proxy.cache.freshness import FreshnessConfig
+from proxy.cache.host_pauses import CachedHostPauses
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
@@ -94,9 +95,10 @@ class ServiceHarness:
         """
         self.now = 1_000_000.0
         self.http_client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
-        source = HttpSource(self.http_client, Limits(), max_retries=0)
         disk = DiskStore(CacheConfig(dir=str(folder)), clock=self.clock)
         self.store = add_layer(MemoryCacheLayer(disk, 10_000_000))
+        pauses = CachedHostPauses(self.store, self.clock)
+        source = HttpSource(self.http_client, Limits(), max_retries=0, pauses=pauses)
         single_flight = SingleFlight(folder / "flights")
         self.pool = InProcessPool()
         self.service = create_service(

@@ -19,6 +19,7 @@ Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 
 _CLOCK_SKEW = 5.0  # a clock may be set back by this without making records look future-dated
 _MAX_BACKOFF = 60.0
+_MAX_RETRY_AFTER = 86_400.0
 
 
 class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,10 +133,14 @@ class FreshnessConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CachedError(Struct, frozen=True):
-    """A failed request to a source: the name of the error class, and the message."""
+    """A failed request to a source: the name of the error class, and the message.
+
+    ``retry_at`` is when the source may be requested again, as it said itself; 0 if it did not.
+    """
 
     error_type: str
     message: str
+    retry_at: float = 0.0
 
 
 class OriginRecord(Struct, frozen=True):
@@ -259,6 +264,8 @@ def evaluate(
     is_plausible = record.last_attempt_at <= now + _CLOCK_SKEW
     last_attempt_at = record.last_attempt_at if is_plausible else 0.0
     retry_at = last_attempt_at + backoff(record.failures, config)
+    if record.failures and record.error is not None:
+        retry_at = max(retry_at, min(record.error.retry_at, last_attempt_at + _MAX_RETRY_AFTER))
     may_request = soft_purged_at > last_attempt_at or now >= retry_at
     if record.digest:
         digest = original_digest or record.digest

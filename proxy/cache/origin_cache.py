@@ -8,6 +8,7 @@ images are in `proxy.cache.negative`.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -39,6 +40,7 @@ from proxy.errors import (
     SourceError,
     SourceFailed,
     SourceTimedOut,
+    SourceUnavailable,
     StoreUnavailable,
 )
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
@@ -157,7 +159,7 @@ class OriginCache:
         if original is None and (original := await self._read(source, answer.record.digest)):
             record_cache("original", "hit")
         if original is None and answer.record.error is not None:
-            raise restore_error(answer.record.error)
+            raise restore_error(answer.record.error, self._clock())
         if original is None:
             # It was evicted before its record, or could not be stored by the process that fetched.
             answer = await self._single_flight.do(
@@ -226,7 +228,7 @@ class OriginCache:
             case Fresh() | Stale(revalidate=False):  # stale: the source failed a moment ago
                 return _OriginAnswer(state.record) if state.record else None
             case NegativeHit(error):
-                raise restore_error(error)
+                raise restore_error(error, self._clock())
             case _:
                 return None
 
@@ -283,7 +285,9 @@ class OriginCache:
                 _log.warning("purge of a private source failed: %s %s", error, error.detail)
 
     def _record_error(self, before: OriginRecord | None, error: SourceError) -> OriginRecord:
-        cached_error = CachedError(type(error).__name__, str(error))
+        retry_after = error.retry_after if isinstance(error, SourceUnavailable) else 0
+        retry_at = self._clock() + retry_after if retry_after else 0.0
+        cached_error = CachedError(type(error).__name__, str(error), retry_at)
         did_not_answer = isinstance(error, SourceFailed | SourceTimedOut)
         if did_not_answer and not isinstance(error, SourceDenied):
             return record_failure(before, cached_error, self._clock())
@@ -300,9 +304,11 @@ def _upload_record(upload: Upload, now: float) -> OriginRecord:
     return OriginRecord(upload.digest, OriginMetadata(), now, ttl=float("inf"))
 
 
-def restore_error(cached: CachedError) -> SourceError:
+def restore_error(cached: CachedError, now: float) -> SourceError:
     """Return the error that was cached, as a new exception."""
     error_type = getattr(errors, cached.error_type, SourceFailed)
+    if isinstance(error_type, type) and issubclass(error_type, SourceUnavailable):
+        return error_type(cached.message, retry_after=max(1, math.ceil(cached.retry_at - now)))
     if isinstance(error_type, type) and issubclass(error_type, SourceError):
         return error_type(cached.message)
     return SourceFailed(cached.message)

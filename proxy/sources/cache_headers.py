@@ -73,8 +73,8 @@ def _lifetime(
 def _expires(header: Callable[[str], str], now: datetime) -> float | None:
     if not (expires := header("Expires")):
         return None
-    until = _date(expires)
-    since = _date(header("Date")) or now
+    until = parse_date(expires)
+    since = parse_date(header("Date")) or now
     return 0.0 if until is None else _clamp((until - since).total_seconds() - _age(header))
 
 
@@ -102,7 +102,8 @@ def _clamp(seconds: float) -> float:
     return float(min(max(seconds, 0), MAX_TTL))
 
 
-def _date(text: str) -> datetime | None:
+def parse_date(text: str) -> datetime | None:
+    """Parse an HTTP date; None if it is none."""
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -112,7 +113,7 @@ def _date(text: str) -> datetime | None:
 
 def _valid_date(text: str) -> str:
     """The text if it is a date: clients get it as ``Last-Modified``."""
-    return text if text.isascii() and text.isprintable() and _date(text) else ""
+    return text if text.isascii() and text.isprintable() and parse_date(text) else ""
 
 
 def _tags(by_commas: str, by_spaces: str) -> tuple[str, ...]:

@@ -70,6 +70,18 @@ class SourceConfig(HttpClientConfig, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = 0.1
 
+    max_retry_after_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description=(
+                "Longest time in seconds for which a server is left alone that answers 429 or 503 "
+                "with `Retry-After`. 0 ignores it."
+            ),
+        ),
+    ] = 600.0
+
     max_inflight_bytes: Annotated[
         int,
         Meta(

@@ -21,8 +21,9 @@ from proxy.originals import (
     SourceRef,
     Validators,
 )
-from proxy.sources.cache_headers import parse_cache_headers
+from proxy.sources.cache_headers import parse_cache_headers, parse_date
 from proxy.sources.download import DownloadBudget
+from proxy.sources.host_pauses import HostPauses, make_unavailable, retry_after_seconds
 from proxy.sources.net.http_client import HttpClient, HttpResponse
 from proxy.sources.net.request_headers import forwardable_headers
 from proxy.sources.net.url import Url, parse_url, resolve_redirect
@@ -32,6 +33,7 @@ Headers = tuple[tuple[str, str], ...]
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _RETRIED = frozenset((502, 503, 504))
+_MAY_BE_UNAVAILABLE = frozenset((429, 503))
 _MAX_LENGTH_DIGITS = 18
 _NOT_ABOUT_THE_ORIGINAL = frozenset((408, 421, 425, 429))  # the only 4xx that are no denial
 
@@ -45,8 +47,13 @@ class HttpSource:
         max_retries: int = 2,
         retry_backoff_seconds: float = 0.1,
         downloads: DownloadBudget | None = None,
+        pauses: HostPauses | None = None,
+        max_retry_after_seconds: float = 600.0,
     ) -> None:
         """Retry transient failures up to ``max_retries`` times.
+
+        ``pauses`` keeps those of servers with a ``Retry-After``, of which at most
+        ``max_retry_after_seconds`` count.
 
         The first retry comes after at most ``retry_backoff_seconds``; each further one waits twice
         as long.
@@ -55,6 +62,8 @@ class HttpSource:
         self._limits = limits
         self._max_retries = max_retries
         self._retry_backoff_seconds = retry_backoff_seconds
+        self._pauses = pauses
+        self._max_retry_after_seconds = max_retry_after_seconds
         self._downloads = downloads or DownloadBudget(limits.max_source_bytes)
 
     async def fetch(
@@ -89,7 +98,9 @@ class HttpSource:
         visited = {url}
         while True:
             sent = (*headers, *_conditions(validators))
+            await self._check_pause(url)
             async with self._client.request("GET", url, sent) as response:
+                await self._obey_retry_after(url, response)
                 if response.status not in _REDIRECTS:
                     return await self._receive(response, url.host, validators)
                 location = response.location()
@@ -104,6 +115,27 @@ class HttpSource:
             visited.add(url)
             if url.origin != previous.origin:
                 headers = ()  # meant for the first server alone, also if a redirect leads back
+
+    async def _check_pause(self, url: Url) -> None:
+        """Raise the error of a server that asked for a pause, instead of a request."""
+        error = await self._pauses.get(url.server) if self._pauses is not None else None
+        if error is not None:
+            raise error
+
+    async def _obey_retry_after(self, url: Url, response: HttpResponse) -> None:
+        """Raise SourceUnavailable where the server says when to ask again."""
+        if response.status not in _MAY_BE_UNAVAILABLE:
+            return
+        sent_at = parse_date(response.header("Date")) or datetime.now(UTC)
+        seconds = retry_after_seconds(
+            response.header("Retry-After"), sent_at, self._max_retry_after_seconds
+        )
+        if not seconds:
+            return
+        error = make_unavailable(response.status, seconds, url.server)
+        if self._pauses is not None:
+            await self._pauses.put(url.server, error)
+        raise error
 
     async def _receive(
         self, response: HttpResponse, host: str, validators: Validators | None

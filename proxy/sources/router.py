@@ -11,6 +11,7 @@ from proxy.originals import NotModified, Original, OriginalRef, Validators
 from proxy.sources import SOURCES
 from proxy.sources.config import SourceConfig
 from proxy.sources.download import DownloadBudget
+from proxy.sources.host_pauses import HostPauses
 from proxy.sources.http import HttpSource
 from proxy.sources.net.dns import Resolver
 from proxy.sources.net.http_client import HttpClient
@@ -34,6 +35,7 @@ class SourceRouter:
         *,
         sources: Mapping[str, SourceFactory] = SOURCES,
         resolver: Resolver | None = None,
+        pauses: HostPauses | None = None,
     ) -> "SourceRouter":
         """Make the sources of the settings; ``sources`` are the schemes that an alias may have.
 
@@ -50,6 +52,8 @@ class SourceRouter:
             max_retries=config.max_retries,
             retry_backoff_seconds=config.retry_backoff_seconds,
             downloads=downloads,
+            pauses=pauses,
+            max_retry_after_seconds=config.max_retry_after_seconds,
         )
         context = SourceContext("", config, limits, downloads, http_client, http, exit_stack)
         by_scheme: dict[str, Source] = {

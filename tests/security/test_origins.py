@@ -153,8 +153,8 @@ FAULTS = {
     "status-304": (raw(b'ETag: "a"', status=b"304 Not Modified", body=b""), 502),
     "status-416": (raw(b"Content-Length: 0", status=b"416 Range", body=b""), 502),
     "partial-content": (complete(b"Content-Range: bytes 0-99/9999", status=b"206 Partial"), 502),
-    "later-429": (complete(b"Retry-After: 86400", status=b"429 Slow down"), 502),
-    "later-503": (complete(b"Retry-After: 86400", status=b"503 Later"), 502),
+    "later-429": (complete(b"Retry-After: 1", status=b"429 Slow down"), 429),
+    "later-503": (complete(b"Retry-After: 1", status=b"503 Later"), 503),
     "later-never": (complete(b"Retry-After: soon", status=b"503 Later"), 502),
     "switching": (raw(b"Upgrade: h2c", b"Connection: upgrade", status=b"101 Up", body=b""), 502),
     # redirects

@@ -18,6 +18,8 @@ STATUS: dict[type[errors.ProxyError], HTTPStatus] = {
     errors.SourceNotFound: HTTPStatus.NOT_FOUND,
     errors.SourceTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.SourceTimedOut: HTTPStatus.GATEWAY_TIMEOUT,
+    errors.SourceUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.SourceRateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ImageError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotAnImage: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.CapacityError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -47,7 +49,7 @@ def without_descriptors(error: Exception) -> Exception:
 
 def error_headers(error: Exception) -> dict[str, str]:
     """Return the headers that belong to an error in every API: Allow, Retry-After and so on."""
-    if isinstance(error, errors.Overloaded):
+    if isinstance(error, errors.Overloaded | errors.SourceUnavailable):
         return {"retry-after": str(error.retry_after)}
     if not isinstance(error, HTTPException) or not error.headers:
         return {}

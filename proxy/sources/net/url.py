@@ -45,6 +45,11 @@ class Url(Struct, frozen=True):
         return self.scheme, self.host, self.port
 
     @property
+    def server(self) -> str:
+        """The host with its port, also where it is the default."""
+        return f"{self.host}:{self.port}"
+
+    @property
     def text(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
