@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp
 
-from proxy.api import admin, docs, health, metrics
+from proxy.api import admin, health, metrics
 from proxy.api.azure import analysis, vision
 from proxy.api.context import Api, ApiContext
+from proxy.api.docs import endpoint as docs
 from proxy.api.pages import home
 from proxy.api.pages.home import ROOT_FILES
 from proxy.api.transform import endpoint as transform

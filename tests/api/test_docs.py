@@ -10,6 +10,7 @@ import pytest
 from live_server import KEY, LiveServer, live_server
 
 from proxy.api.azure import analysis, vision
+from proxy.api.docs.manual import find_manual, parse_page
 from proxy.api.health import LIVE, READY
 from proxy.api.http.problems import problem_json
 from proxy.api.openapi import openapi_document
@@ -65,28 +66,93 @@ def test_the_packaged_document_states_the_limits_of_the_code() -> None:
     assert {PATH, LIVE, READY[0]} <= set(DOCUMENT["paths"])
 
 
-def test_the_page_loads_nothing_else(server: LiveServer) -> None:
-    page = httpx.get(server.url + "/docs")
-    assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert not re.findall(r'(?:src|href|action)="(?![/#])[^"]*"', page.text)
-    assert "<script" not in page.text
-    assert "url(" not in page.text
+def pages(server: LiveServer) -> dict[str, str]:
+    """Every page of the manual that the contents name, by its path."""
+    contents = httpx.get(server.url + "/docs").text.partition('<nav id="contents"')[2]
+    paths = [path for path in re.findall(r'href="(/docs[^"#]*)"', contents) if path != "/docs"]
+    return {path: httpx.get(server.url + path).text for path in ["/docs", *paths]}
 
 
-def test_the_page_has_every_operation_and_problem(server: LiveServer) -> None:
-    page = httpx.get(server.url + "/docs").text
+def test_the_pages_run_no_script_and_load_from_nobody_else(server: LiveServer) -> None:
+    response = httpx.get(server.url + "/docs")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for path, page in pages(server).items():
+        loaded = re.findall(r'(?:src|action|rel="stylesheet" href)="([^"]*)"', page)
+        assert loaded
+        assert all(target.startswith("/docs") for target in loaded), path
+        assert "<script" not in page
+        assert "style=" not in page
+    assert "url(" not in httpx.get(server.url + "/docs/style.css").text
+
+
+def test_every_page_of_the_documentation_is_in_the_manual(server: LiveServer) -> None:
+    served = pages(server)
+    root = find_manual()
+    for path in [*(root / "docs").rglob("*.md"), root / "SECURITY.md"]:
+        name = path.relative_to(root).with_suffix("").as_posix().removeprefix("docs/").lower()
+        assert f"/docs/{name}" in served
+
+
+def test_every_link_and_picture_of_the_manual_leads_somewhere(server: LiveServer) -> None:
+    served = pages(server)
+    pictures: set[str] = set()
+    for path, page in served.items():
+        for target in re.findall(r'href="(/docs[^"]*|#[^"]*)"', page):
+            where, _, anchor = target.partition("#")
+            if where.endswith(".css"):
+                continue
+            assert not anchor or f'id="{anchor}"' in served[where or path], f"{path}: {target}"
+        pictures.update(re.findall(r'src="([^"]*)"', page))
+    assert pictures
+    for picture in pictures:
+        response = httpx.get(server.url + picture)
+        assert response.headers["content-type"].startswith("image/"), picture
+
+
+def test_html_in_the_manual_is_text_and_comments_are_left_out() -> None:
+    tokens = parse_page("# A <b>\n\n<!-- no -->\n\n<script>1</script>\n\n# A <b>\n")
+    assert [token.attrs["id"] for token in tokens if token.type == "heading_open"] == [
+        "a-b",
+        "a-b-1",
+    ]
+    assert "<!--" not in "".join(token.content for token in tokens)
+
+
+def test_the_search_finds_sections_by_words_in_any_case(server: LiveServer) -> None:
+    page = httpx.get(server.url + "/docs/search", params={"q": "STALE-while-revalidate"}).text
+    assert "<mark>stale-while-revalidate</mark>" in page
+    first = httpx.get(server.url + "/docs/search", params={"q": "smart_crop"}).text
+    assert re.search(r'<ol class="results"><li><a href="([^"]*)"', first)
+    assert "/docs/operations#smart_crop" in first
+    nothing = httpx.get(server.url + "/docs/search", params={"q": "<b>xyzzy"}).text
+    assert "Nothing found for “&lt;b&gt;xyzzy”" in nothing
+    assert httpx.get(server.url + "/docs/search").status_code == 200
+
+
+def test_the_manual_has_every_operation_and_problem(server: LiveServer) -> None:
+    operations = httpx.get(server.url + "/docs/operations").text
     for kind in OPERATIONS:
-        assert f'id="{operation_name(kind)}"' in page
+        assert f'id="{operation_name(kind)}"' in operations
+    start = httpx.get(server.url + "/docs").text
     body = problem_json(InvalidOperation("x"), "y")[2].decode()
     anchor = re.search(r"/docs#([\w-]+)", body)
     assert anchor
-    assert page.count(f'id="{anchor[1]}"') == 1
+    assert start.count(f'id="{anchor[1]}"') == 1
 
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/docs/", 200), ("/openapi.json/", 200), ("/docs/other", 404), ("/openapi.json/x", 404)],
+    [
+        ("/docs/", 200),
+        ("/openapi.json/", 200),
+        ("/docs/links/", 200),
+        ("/docs/other", 404),
+        ("/docs/%2e%2e/README.md", 404),
+        ("/openapi.json/x", 404),
+    ],
 )
 def test_paths(server: LiveServer, path: str, status: int) -> None:
     response = httpx.get(server.url + path)

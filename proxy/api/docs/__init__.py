@@ -1,0 +1,1 @@
+"""The documentation API: the manual under ``/docs``, and ``/openapi.json``."""
