@@ -28,6 +28,7 @@ from proxy.limits import Limits
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.links.imgproxy.config import ImgproxyConfig
 from proxy.links.ipx.config import IpxConfig
+from proxy.links.thumbor.config import ImagorConfig, ThumborConfig
 from proxy.render.config import RenderConfig
 from proxy.runtime.config import RuntimeConfig
 from proxy.runtime.service_links import is_service_link
@@ -48,6 +49,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     links: LinksConfig = field(default_factory=LinksConfig)
     imgproxy: ImgproxyConfig = field(default_factory=ImgproxyConfig)
     ipx: IpxConfig = field(default_factory=IpxConfig)
+    thumbor: ThumborConfig = field(default_factory=ThumborConfig)
+    imagor: ImagorConfig = field(default_factory=ImagorConfig)
     sources: SourceConfig = field(default_factory=SourceConfig)
     cache: CacheConfig = field(default_factory=CacheConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)

@@ -21,7 +21,8 @@ class ResponseOptions(Struct, frozen=True):
     ``expires`` is in Unix seconds; a purge can name any of ``tags``; ``debug`` asks for the
     duration of each stage in the response; ``fallback`` names the image that replaces an original
     that cannot be used. ``dialect`` is that of the link, for the access log and metrics. With
-    ``is_attachment`` browsers save the image.
+    ``is_attachment`` browsers save the image. ``max_age`` is in seconds, and bounds how long caches
+    may keep the response.
     """
 
     expires: int | None = None
@@ -31,6 +32,7 @@ class ResponseOptions(Struct, frozen=True):
     fallback: str = ""
     dialect: str = "native"
     is_attachment: bool = False
+    max_age: int | None = None
 
 
 class InfoRequest(Struct, frozen=True):

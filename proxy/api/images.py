@@ -352,6 +352,8 @@ class ImagesEndpoint:
         expires_in = None
         if options.expires is not None:
             expires_in = max(0, int(age) + int(options.expires - self._now()))
+        if options.max_age is not None:
+            ttl = min(ttl, age + options.max_age)
         return cache_control(directives, ttl, stale or self._stale, expires_in)
 
 

@@ -36,7 +36,13 @@ The environment overrides the file. In the environment, lists are separated by c
 JSON objects. An unknown name or an invalid value stops the start, with one line for each mistake.
 `framekeep config` prints the active values and where they come from."""
 
-_ACRONYMS = {"cdn": "CDN", "api": "API", "imgproxy": "imgproxy"}
+_ACRONYMS = {
+    "cdn": "CDN",
+    "api": "API",
+    "imgproxy": "imgproxy",
+    "imagor": "imagor",
+    "thumbor": "thumbor",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

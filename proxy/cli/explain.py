@@ -26,7 +26,7 @@ from proxy.links.config import DEFAULT_DIALECT
 from proxy.links.ipx.config import IpxConfig
 from proxy.links.ipx.modifiers import MODIFIERS
 from proxy.links.mounts import MountedDialects
-from proxy.links.recognition import find_usual_prefix, recognize
+from proxy.links.recognition import find_usual_prefix, has_grammar, recognize
 from proxy.operations.operation import format_operation
 from proxy.operations.pipeline import detect
 from proxy.originals import SourceRef
@@ -115,7 +115,9 @@ def _open_unmounted(
 ) -> MountedDialects | None:
     """Open the dialect that a path looks like, if it is not mounted; signatures do not count."""
     name = recognize(path)
-    section = getattr(settings, name, None) if name in DIALECTS and name not in mounted else None
+    if name not in DIALECTS or any(has_grammar(other, name) for other in mounted):
+        return None
+    section = getattr(settings, name, None)
     if section is None:
         return None
     unsigned = {name: _accept_all(section)}

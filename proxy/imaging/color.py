@@ -5,12 +5,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
-_HEX = r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})"
+HEX_COLOR = r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})"
+"""As a regular expression."""
 
-HexColor = Annotated[str, Meta(pattern=f"^{_HEX}$", title="a color such as `#ff8800`")]
+HexColor = Annotated[str, Meta(pattern=f"^{HEX_COLOR}$", title="a color such as `#ff8800`")]
 BackgroundColor = Annotated[
     str,
-    Meta(pattern=f"^(?:transparent|{_HEX})$", title="a color such as `#ff8800`, or `transparent`"),
+    Meta(
+        pattern=f"^(?:transparent|{HEX_COLOR})$",
+        title="a color such as `#ff8800`, or `transparent`",
+    ),
 ]
 
 
@@ -19,7 +23,7 @@ def parse_color(color: str) -> list[float]:
 
     Raises ValueError for what is not a color in hexadecimal.
     """
-    if re.fullmatch(_HEX, color) is None:
+    if re.fullmatch(HEX_COLOR, color) is None:
         raise ValueError(f"{color!r} is not a color like #RRGGBB or #RGB")
     digits = color.removeprefix("#")
     if len(digits) == 3:

@@ -10,9 +10,12 @@ from proxy.links.dialect import DialectFactory
 from proxy.links.imgproxy import ImgproxyDialect
 from proxy.links.ipx import IpxDialect
 from proxy.links.native import NativeDialect
+from proxy.links.thumbor import ImagorDialect, ThumborDialect
 
 DIALECTS: Mapping[str, DialectFactory] = {
     "native": NativeDialect,
     "imgproxy": ImgproxyDialect,
     "ipx": IpxDialect,
+    "thumbor": ThumborDialect,
+    "imagor": ImagorDialect,
 }

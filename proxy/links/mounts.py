@@ -12,7 +12,7 @@ from proxy.links import DIALECTS
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.links.dialect import BoundedDialect, Dialect, DialectContext, DialectFactory
 from proxy.links.fallback import Fallbacks
-from proxy.links.recognition import find_usual_prefix, recognize
+from proxy.links.recognition import find_usual_prefix, has_grammar, recognize
 from proxy.operations.registry import OperationRegistry
 from proxy.telemetry.request_context import set_dialect
 
@@ -174,7 +174,7 @@ class MountedDialects:
     def _hint(self, name: str, path: bytes) -> str:
         """Say where a path belongs that looks like another dialect; empty if it does not."""
         dialect = recognize(path)
-        if not dialect or dialect == name:
+        if not dialect or has_grammar(name, dialect):
             return ""
         if paths := sorted(self._paths_of(dialect)):
             return f"it looks like the dialect {dialect}, whose links begin with {paths[0]} here"
@@ -187,7 +187,9 @@ class MountedDialects:
 
     def _paths_of(self, name: str) -> Iterator[str]:
         return (
-            self._path_of(prefix) for prefix, mount in self._mounts.items() if mount.name == name
+            self._path_of(prefix)
+            for prefix, mount in self._mounts.items()
+            if has_grammar(mount.name, name)
         )
 
     def _path_of(self, prefix: str) -> str:

@@ -33,6 +33,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ),
 )
 _USUAL_PREFIXES = {"ipx": "_ipx"}
+_GRAMMARS = {"imagor": "thumbor"}
 _MAX_BYTES = 512
 
 
@@ -46,3 +47,8 @@ def find_usual_prefix(name: str, path: bytes) -> str:
     """The prefix that a recognized path has from the dialect's own server, such as ``_ipx``."""
     prefix = _USUAL_PREFIXES.get(name, "")
     return prefix if path.startswith(b"/%b/" % prefix.encode()) else ""
+
+
+def has_grammar(name: str, recognized: str) -> bool:
+    """Whether the dialect of this name has the grammar of the recognized one."""
+    return recognized in (name, _GRAMMARS.get(name))

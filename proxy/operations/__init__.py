@@ -8,9 +8,11 @@ from proxy.operations.compress_to_size import CompressToSize
 from proxy.operations.contrast import Contrast
 from proxy.operations.convert import Convert
 from proxy.operations.crop import Crop
+from proxy.operations.crop_region import CropRegion
 from proxy.operations.crop_to import CropTo
 from proxy.operations.denoise import Denoise
 from proxy.operations.extend import Extend
+from proxy.operations.fit_box import FitBox
 from proxy.operations.flip import Flip
 from proxy.operations.flop import Flop
 from proxy.operations.frames import Frames
@@ -35,6 +37,7 @@ from proxy.operations.rotate import Rotate
 from proxy.operations.round_corners import RoundCorners
 from proxy.operations.scale_to_box import ScaleToBox
 from proxy.operations.sharpen import Sharpen
+from proxy.operations.shift_colors import ShiftColors
 from proxy.operations.smart_crop import SmartCrop
 from proxy.operations.strip import Strip
 from proxy.operations.text import Text
@@ -49,8 +52,10 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Resize,
     Thumbnail,
     ScaleToBox,
+    FitBox,
     Crop,
     CropTo,
+    CropRegion,
     SmartCrop,
     Extend,
     Pad,
@@ -67,6 +72,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Pixelate,
     Modulate,
     Contrast,
+    ShiftColors,
     AutoContrast,
     Gamma,
     Grayscale,

@@ -16,6 +16,11 @@ class Sharpen(Operation, frozen=True):
     sigma: Annotated[
         float, Meta(gt=0, le=10, description="Width of the sharpened edges, in pixels.")
     ] = 0.5
+    strength: Annotated[
+        float, Meta(gt=0, le=10, description="Factor by which the detail at edges is added.")
+    ] = 3.0
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.with_pixels(picture.map_frames(lambda frame: sharpen(frame, self.sigma)))
+        return picture.with_pixels(
+            picture.map_frames(lambda frame: sharpen(frame, self.sigma, strength=self.strength))
+        )

@@ -1,4 +1,4 @@
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pyvips
 from msgspec import Meta
@@ -13,7 +13,7 @@ _TRANSPARENT = [255.0, 0.0, 255.0]
 
 
 class Trim(Operation, frozen=True):
-    """Remove borders of one color: that of the top left pixel, or `hex_color`.
+    """Remove borders of one color: that of the pixel in a corner, or `hex_color`.
 
     A picture of one color stays as it is. An animation loses only the border that all its frames
     have.
@@ -25,8 +25,8 @@ class Trim(Operation, frozen=True):
         float,
         Meta(
             ge=0,
-            le=255,
-            description="How far red, green or blue of a border pixel may differ from that color.",
+            le=442,
+            description="How far a border pixel may differ from that color, as `metric` says.",
         ),
     ] = 10.0
     hex_color: Annotated[
@@ -39,6 +39,18 @@ class Trim(Operation, frozen=True):
     is_equal_vertically: Annotated[
         bool, Meta(description="Whether as much is removed above as below.")
     ] = False
+
+    corner: Annotated[
+        Literal["northwest", "southeast"],
+        Meta(description="The corner whose pixel has the color of the border."),
+    ] = "northwest"
+    metric: Annotated[
+        Literal["channel", "euclidean"],
+        Meta(
+            description="Whether red, green and blue are compared one by one, or by the distance "
+            "of the colors, which is at most 442."
+        ),
+    ] = "channel"
 
     def apply(self, picture: Picture) -> Picture:
         picture = picture.materialize()  # the border is known only after all pixels were read
@@ -67,12 +79,19 @@ class Trim(Operation, frozen=True):
         else:
             # Colors of invisible pixels must not count, so colors are premultiplied.
             visible = to_8_bit(image.premultiply()) if image.hasalpha() else image
-            color = visible(0, 0)
-        differs = (visible.cast("short") - color).abs() > self.threshold
-        columns, rows = differs.bandor().project()
+            is_first = self.corner == "northwest"
+            color = visible(0, 0) if is_first else visible(image.width - 1, image.height - 1)
+        columns, rows = self._differs(visible, color).project()
         left, width = _extent(columns)
         top, height = _extent(rows.rot90().fliphor())
         return Box(left, top, width, height) if width and height else None
+
+    def _differs(self, image: pyvips.Image, color: list[float]) -> pyvips.Image:
+        """255 where a pixel is no border."""
+        if self.metric == "channel":
+            return ((image.cast("short") - color).abs() > self.threshold).bandor()
+        squares = (image - color) ** 2
+        return squares.bandmean() * squares.bands > self.threshold**2
 
 
 def _extent(counts: pyvips.Image) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pyvips
 from msgspec import Meta
@@ -69,14 +69,25 @@ class Watermark(Operation, frozen=True):
         ),
     ] = None
     tile: Annotated[bool, Meta(description="Whether to repeat it over the whole picture.")] = False
+    tile_direction: Annotated[
+        Literal["both", "horizontal", "vertical"],
+        Meta(
+            description="Whether `tile` repeats it in rows and columns, in one row, or in one "
+            "column, which is placed by `position`."
+        ),
+    ] = "both"
 
     def extra_sources(self) -> tuple[SourceRef, ...]:
         return (SourceRef(self.source),)
 
     def apply(self, picture: Picture) -> Picture:
         mark = self._prepare_mark(picture)
-        if self.tile:
+        if self.tile and self.tile_direction == "both":
             mark, left, top = self._tile(mark, picture), 0, 0
+        elif self.tile:
+            mark = self._line(mark, picture.frame_size)
+            left, top = self._place(Size(mark.width, mark.height), picture)
+            left, top = (0, top) if self.tile_direction == "horizontal" else (left, 0)
         else:
             left, top = self._place(Size(mark.width, mark.height), picture)
         return picture.with_pixels(
@@ -110,6 +121,13 @@ class Watermark(Operation, frozen=True):
         tile = mark.embed(0, 0, mark.width + gap_x, mark.height + gap_y)
         columns, rows = -(-size.width // tile.width), -(-size.height // tile.height)
         return tile.replicate(columns, rows).crop(0, 0, size.width, size.height)
+
+    def _line(self, mark: pyvips.Image, size: Size) -> pyvips.Image:
+        if self.tile_direction == "horizontal":
+            row = mark.replicate(-(-size.width // mark.width), 1)
+            return row.crop(0, 0, size.width, mark.height)
+        column = mark.replicate(1, -(-size.height // mark.height))
+        return column.crop(0, 0, mark.width, size.height)
 
     def _place(self, mark: Size, picture: Picture) -> tuple[int, int]:
         size, ratio = picture.frame_size, picture.pixel_ratio

@@ -33,6 +33,22 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "enlarged": {"width": 250, "height": 200, "fit": "inside", "enlarge": True},
         "smart": {"width": 40, "height": 90, "position": "smart"},
     },
+    "fit_box": {
+        "focal": {"width": 60, "height": 120, "focal": ["90x40x110x60"]},
+        "original": {"width": 60, "height": "original", "enlarge": False},
+        "inside": {"width": 90, "height": 120, "fit": "inside", "adaptive": True, "enlarge": True},
+        "outside": {"width": 60, "height": 120, "fit": "outside", "scale": 0.5},
+        "smart": {"width": 60, "height": 120, "position": "smart"},
+        "stretched": {"width": 60, "height": 120, "fit": "fill"},
+    },
+    "crop_region": {
+        "pixels": {"left": 40, "top": 30, "right": 4000, "bottom": 60},
+        "fractions": {"left": 0.1, "top": 0, "right": 0.5, "bottom": 1, "is_fraction": True},
+    },
+    "shift_colors": {
+        "brighter": {"red": 20, "green": 20, "blue": 20},
+        "warmer": {"red": 10, "blue": -30},
+    },
     "crop_to": {
         "fraction": {"width": 0.5, "height": 60, "gravity": "west", "x_offset": 10},
         "smart": {"width": 50, "height": 50, "gravity": "smart"},
@@ -40,6 +56,8 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "canvas": {
         "size": {"width": 200, "height": 130, "gravity": "southeast", "x_offset": 5},
         "ratio": {"width": 1, "height": 1, "is_ratio": True, "background": "#336699"},
+        "auto": {"width": 200, "height": 130, "background": "auto"},
+        "blur": {"width": 90, "height": 200, "background": "blur", "adaptive": True},
     },
     "crop": {"disc": {"left_in_px": 40, "top_in_px": 30, "width_in_px": 30, "height_in_px": 25}},
     "smart_crop": {
@@ -51,7 +69,11 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "transparent": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "transparent"},
     },
     "pad": {"white": {"width": 200, "height": 200, "position": "north"}},
-    "trim": {"default": {}, "color": {"threshold": 5, "hex_color": "#ff00ff"}},
+    "trim": {
+        "default": {},
+        "distance": {"threshold": 20, "corner": "southeast", "metric": "euclidean"},
+        "color": {"threshold": 5, "hex_color": "#ff00ff"},
+    },
     "rotate": {
         "quarter": {"angle": 90},
         "slanted": {"angle": 30.5, "hex_color": "#ffffff"},
@@ -63,10 +85,11 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "radius": {"radius": 20},
         "circle": {"radius": "circle"},
         "filled": {"radius": 20, "hex_color": "#00f"},
+        "elliptic": {"radius": 30, "vertical_radius": 10},
     },
     "blur": {"light": {"sigma": 1.5}, "strong": {"sigma": 30}},
     "blur_detections": {"none": {"sigma": 5}, "object": {"sigma": 8, "kind": "object"}},
-    "sharpen": {"default": {}, "strong": {"sigma": 4}},
+    "sharpen": {"default": {}, "strong": {"sigma": 4}, "slight": {"sigma": 1, "strength": 0.5}},
     "denoise": {"three": {"size": 3}, "even": {"size": 4}},
     "pixelate": {"eight": {"size": 8}},
     "modulate": {
@@ -93,6 +116,13 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "fitted": {"source": "logos:mark.png", "scale": 0.5, "height_scale": 0.1, "x_offset": 0.1},
         "corner": {"source": "logos:mark.png", "x_offset": 5, "y_offset": 5},
         "tiled": {"source": "logos:mark.png", "scale": 0.2, "opacity": 50, "tile": True},
+        "row": {
+            "source": "logos:mark.png",
+            "scale": 0.3,
+            "position": "south",
+            "tile": True,
+            "tile_direction": "horizontal",
+        },
     },
     "text": {
         "south": {"text": "Grüße <b>&", "size": 24},

@@ -1,0 +1,23 @@
+"""Colors as thumbor's filters name them: names of CSS, or hexadecimal digits without a sign."""
+
+import re
+
+from PIL.ImageColor import colormap
+
+from proxy.errors import InvalidLink
+from proxy.links.percent_encoding import safe_excerpt
+
+_HEX = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
+
+
+def parse_color(name: str, text: str) -> str:
+    """Six digits in lower case. Raises InvalidLink, naming the filter."""
+    known = colormap.get(text.lower())
+    found = _HEX.fullmatch(known if isinstance(known, str) else text)
+    if found is None:
+        raise InvalidLink(
+            f"{name}: {safe_excerpt(text)} is not a color; write a name of CSS, such as navy, or "
+            "3 or 6 hexadecimal digits"
+        )
+    digits = found[1].lower()
+    return digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
