@@ -17,6 +17,8 @@ EXAMPLES = """\
 examples:
   framekeep migrate imgproxy --env imgproxy.env >framekeep.toml
   docker exec imgproxy env | framekeep migrate imgproxy --env -
+  framekeep migrate thumbor --config thumbor.conf >framekeep.toml
+  docker exec imagor env | framekeep migrate imagor --env -
 """
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from proxy.cli.migrations import imgproxy
+from proxy.cli.migrations import imagor, imgproxy, thumbor
 from proxy.cli.migrations.migration import Migration
 
 
@@ -18,5 +18,11 @@ class MigrationCommand(NamedTuple):
 MIGRATIONS: Mapping[str, MigrationCommand] = {
     "imgproxy": MigrationCommand(
         "--env", "file with imgproxy's environment, a NAME=value in each line", imgproxy.migrate
+    ),
+    "thumbor": MigrationCommand(
+        "--config", "thumbor.conf, which is read and never executed", thumbor.migrate
+    ),
+    "imagor": MigrationCommand(
+        "--env", "file with imagor's environment, a NAME=value in each line", imagor.migrate
     ),
 }
