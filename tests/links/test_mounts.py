@@ -155,8 +155,8 @@ def test_links_are_built_in_the_dialect_of_the_root_or_of_the_first_prefix() -> 
 
 
 def test_an_unknown_dialect_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"LINKS_MOUNTS: unknown dialect 'thumbor'.*native, sour"):
-        mounted({"": "thumbor"})
+    with pytest.raises(ConfigError, match=r"LINKS_MOUNTS: unknown dialect 'weserv'.*native, sour"):
+        mounted({"": "weserv"})
 
 
 def test_an_invalid_preset_is_an_error_that_names_the_setting() -> None:
