@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from proxy.geometry import Size, contain, cover
+from proxy.geometry import Box, Size, contain, cover
 from proxy.imaging.color import BackgroundColor
 from proxy.imaging.picture import Picture, detection_size
 from proxy.imaging.resize import embed, resize, resize_and_crop
-from proxy.operations.gravity import SMART_POSITIONS, Position, place
+from proxy.operations.gravity import SMART_POSITIONS, Position, to_fractions
 from proxy.operations.operation import Operation
 from proxy.operations.params import Side
 from proxy.smartcrop.placement import place_crop
@@ -61,7 +61,14 @@ class ScaleToBox(Operation, frozen=True):
             placed = place_crop(subject, size, box)
             cropped = resize_and_crop(picture, size, placed.box)
             return cropped.with_crop_reason(placed.reason)
-        return resize_and_crop(picture, size, place(box, size, self.position))
+        x, y = to_fractions(self.position)
+        window = Box(
+            _offset(size.width - box.width + 1, x),
+            _offset(size.height - box.height + 1, y),
+            box.width,
+            box.height,
+        )
+        return resize_and_crop(picture, size, window)
 
     def required_size(self, natural: Size) -> Size:
         size = self._scaled_size(natural)
@@ -92,10 +99,24 @@ class ScaleToBox(Operation, frozen=True):
 
     def _embed(self, picture: Picture, canvas: Size) -> Picture:
         position = "center" if self.position in SMART_POSITIONS else self.position
-        box = place(picture.natural_size, canvas, position)
+        size, (x, y) = picture.natural_size, to_fractions(position)
+        box = Box(
+            _offset(canvas.width - size.width, x),
+            _offset(canvas.height - size.height, y),
+            size.width,
+            size.height,
+        )
         return picture.with_frame(
             picture.map_frames(lambda frame: embed(frame, canvas, box, self.background))
         )
+
+
+def _offset(excess: int, fraction: float) -> int:
+    """Where a window begins, rounded down as sharp does it; ``excess`` is what is left beside it.
+
+    For the middle of a picture, sharp adds a pixel to the excess; at its end it does not count.
+    """
+    return int(excess * fraction)
 
 
 def _round(number: float) -> int:
