@@ -70,3 +70,30 @@ def test_an_imgproxy_link_alone_is_explained_where_no_native_link_is_served(
         FRAMEKEEP_IMGPROXY_ALLOW_UNSIGNED="true",
     )
     assert lines["native"] == f"/_/resize:300:200:inside/convert:webp:70/{URL}"
+
+
+def test_an_ipx_link_is_explained_with_what_the_lists_allow(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    environment = {
+        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
+        "FRAMEKEEP_LINKS_MOUNTS": '{"": "native", "_ipx": "ipx"}',
+        "FRAMEKEEP_IPX_ALLOW_SOURCES": "https://cdn.example.com/",
+        "FRAMEKEEP_IPX_ALLOW_WIDTHS": "300",
+        "FRAMEKEEP_IPX_ALLOW_QUALITIES": "80",
+    }
+    link = f"/_ipx/s_300x200&q_80/{URL}"
+    assert explain.run(Namespace(link=link, fetch=False), environment) == 0
+    printed = capsys.readouterr().out
+    assert f"/_/scale_to_box:300:200/quality:80/{URL}" in printed
+    assert "allowed      widths: 300\n" in printed
+    assert "renditions of one source: at most " in printed
+
+
+def test_an_ipx_link_is_explained_where_it_is_not_mounted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, lines = explained(capsys, f"/_ipx/blur_5,w_300/{URL}")
+    assert status == 0
+    assert lines["mounted"].startswith("no (FRAMEKEEP_LINKS_MOUNTS)")
+    assert lines["native"] == f"/_/resize:300::inside/blur:5/{URL}"
