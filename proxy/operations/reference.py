@@ -1,9 +1,12 @@
 """The operation reference of docs/operations.md and `/docs`, generated from the registry."""
 
 import inspect
+from pathlib import Path
 
 from msgspec import NODEFAULT, structs
 
+from proxy.imaging.headers import probe
+from proxy.operations.examples import EXAMPLES, PICTURE_FORMATS, Example
 from proxy.operations.fields import allowed_values, field_aliases
 from proxy.operations.operation import Operation, operation_name
 from proxy.operations.registry import OperationRegistry
@@ -30,18 +33,29 @@ In JSON, a step is an object:
 ```
 
 You may use a field's short name in both. Colors are `#RRGGBB` or `#RGB`; in a link, leave out the
-`#`. A value that is not allowed is an error that names the operation, the field and the bound."""
+`#`. A value that is not allowed is an error that names the operation, the field and the bound.
+
+The examples are unsigned links to pictures that come with Framekeep. A server in development mode
+(`framekeep serve --dev`) answers them; try other values."""
+
+EXAMPLE_BASE = "http://127.0.0.1:8080"
+"""Where `framekeep serve --dev` answers the links of the examples."""
 
 COLUMNS = ("field", "short name", "values", "default", "meaning")
 
 
-def render_markdown(registry: OperationRegistry) -> str:
-    """The page with every operation, its fields, their bounds and meanings."""
+def render_markdown(registry: OperationRegistry, pictures: Path) -> str:
+    """The page with every operation, its fields, their bounds and meanings.
+
+    ``pictures`` is the folder docs/operations, which has those of the examples.
+    """
     parts = ["# Operations", _INTRODUCTION, _index(registry)]
     for kind in registry.operations.values():
         parts += [f"## {operation_name(kind)}", inspect.cleandoc(kind.__doc__ or "")]
         if kind.__struct_fields__:
             parts.append(_field_table(kind))
+        if example := EXAMPLES.get(operation_name(kind)):
+            parts.append(_example(operation_name(kind), example, pictures))
     return "\n\n".join(parts) + "\n"
 
 
@@ -56,6 +70,36 @@ def link_syntax(kind: type[Operation]) -> str:
     aliases = _shortest_names(kind)
     names = (aliases.get(field, field) for field in kind.__struct_fields__)
     return ":".join((operation_name(kind), *names))
+
+
+def _example(name: str, example: Example, pictures: Path) -> str:
+    before = _find_picture(pictures, example.before_name)
+    after = _find_picture(pictures, name)
+    cells = (
+        f"![before {name}](operations/{before.name})",
+        f"![after {name}](operations/{after.name})",
+    )
+    # A server of your own in development mode answers it.
+    return "\n".join(
+        (
+            f"Example: [`{example.path}`]({EXAMPLE_BASE}{example.path})",
+            "",
+            f"| before | after: {_describe(after.read_bytes())} |",
+            "| --- | --- |",
+            f"| {' | '.join(cells)} |",
+        )
+    )
+
+
+def _find_picture(folder: Path, name: str) -> Path:
+    paths = (folder / f"{name}.{suffix}" for suffix in PICTURE_FORMATS.values())
+    return next(path for path in paths if path.is_file())
+
+
+def _describe(body: bytes) -> str:
+    header = probe(body)
+    frames = f", {header.frames} frames" if header.frames > 1 else ""
+    return f"{header.format}, {header.width}x{header.height}{frames}, {len(body) / 1000:.0f} kB"
 
 
 def _field_table(kind: type[Operation]) -> str:

@@ -10,7 +10,8 @@ import pytest
 from live_server import KEY, LiveServer, live_server
 
 from proxy.api.azure import analysis, vision
-from proxy.api.docs.manual import find_manual, parse_page
+from proxy.api.docs.html import Layout
+from proxy.api.docs.manual import Manual, find_manual, parse_page
 from proxy.api.health import LIVE, READY
 from proxy.api.http.problems import problem_json
 from proxy.api.openapi import openapi_document
@@ -141,6 +142,16 @@ def test_the_manual_has_every_operation_and_problem(server: LiveServer) -> None:
     anchor = re.search(r"/docs#([\w-]+)", body)
     assert anchor
     assert start.count(f'id="{anchor[1]}"') == 1
+
+
+def test_links_to_examples_are_where_this_server_answers_them() -> None:
+    manual = Manual(find_manual(), {})
+    example = 'href="/img/_/smart_crop:'
+    with_examples = Layout(manual, "/img", has_examples=True).manual_page("operations")
+    assert example in with_examples.decode()
+    without = Layout(manual, "/img", has_examples=False).manual_page("operations").decode()
+    assert example not in without
+    assert "<code>/_/smart_crop:" in without
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,9 @@ class _Pages:
 
     @cached_property
     def _manual(self) -> Manual:
-        return Manual(find_manual(), {"operations": render_markdown(self._registry)})
+        root = find_manual()
+        reference = render_markdown(self._registry, root / "docs" / "operations")
+        return Manual(root, {"operations": reference})
 
     @cached_property
     def _layout(self) -> Layout:

@@ -10,12 +10,11 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from proxy.api.docs.manual import PARSER, START, Manual
+from proxy.operations.reference import EXAMPLE_BASE
 
 DOCS = "/docs"
 STYLESHEET = f"{DOCS}/style.css"
 SEARCH = f"{DOCS}/search"
-EXAMPLE_BASE = "http://127.0.0.1:8080"
-"""Where the examples of the manual are served: by `framekeep serve --dev`."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; "
