@@ -1,6 +1,6 @@
 """Render the same links with another image server and with Framekeep, and compare the results.
 
-    python bench/dialects ipx [--markdown] [--folder FOLDER]
+    python bench/dialects ipx|thumbor|imagor [--markdown] [--folder FOLDER]
 
 Sizes must be equal. The window is what part of the original is shown: the difference of its middle
 in pixels of the result, measured with an original whose colors are coordinates. The look is the
@@ -12,10 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from compare import Comparison, compare, format_markdown, write_originals
+from compare import Comparison, Rival, compare, format_markdown, write_originals
 from ipx import IpxRival
+from thumbor import ImagorRival, ThumborRival
 
-RIVALS = {"ipx": IpxRival}
+RIVALS: dict[str, type[Rival]] = {
+    "ipx": IpxRival,
+    "thumbor": ThumborRival,
+    "imagor": ImagorRival,
+}
 """One line for each server: its links, and how both sides render them."""
 
 
