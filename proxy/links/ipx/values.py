@@ -4,9 +4,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from PIL.ImageColor import colormap
-
 from proxy.errors import InvalidLink
+from proxy.links.css_colors import CSS_COLORS
 from proxy.links.percent_encoding import safe_excerpt
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
@@ -83,8 +82,7 @@ def parse_color(name: str, text: str) -> str:
     """Six digits in lower case, or ``transparent``."""
     if text.lower() == "transparent":
         return "transparent"
-    known = colormap.get(text.lower())
-    found = _HEX.fullmatch(known if isinstance(known, str) else text)
+    found = _HEX.fullmatch(CSS_COLORS.get(text.lower(), text))
     if found is None:
         raise InvalidLink(
             f"{name}: {safe_excerpt(text)} is not a color; write 3 or 6 hexadecimal digits, a name "

@@ -2,9 +2,8 @@
 
 import re
 
-from PIL.ImageColor import colormap
-
 from proxy.errors import InvalidLink
+from proxy.links.css_colors import CSS_COLORS
 from proxy.links.percent_encoding import safe_excerpt
 
 _HEX = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
@@ -12,8 +11,7 @@ _HEX = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
 
 def parse_color(name: str, text: str) -> str:
     """Six digits in lower case. Raises InvalidLink, naming the filter."""
-    known = colormap.get(text.lower())
-    found = _HEX.fullmatch(known if isinstance(known, str) else text)
+    found = _HEX.fullmatch(CSS_COLORS.get(text.lower(), text))
     if found is None:
         raise InvalidLink(
             f"{name}: {safe_excerpt(text)} is not a color; write a name of CSS, such as navy, or "
