@@ -13,9 +13,10 @@ _HTTP_URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
 _PLAIN_URL = re.compile(r"https?:/", re.IGNORECASE)
 
 # A plain URL survives browsers, proxies and CDNs only without dot segments, which clients resolve,
-# empty segments, which proxies merge, and an empty query, whose question mark gets lost.
+# empty segments, which proxies merge, an empty query, whose question mark gets lost, and a comma at
+# the end, which belongs to the list where the link stands in a srcset.
 _SAFE_CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
-_FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|\?$", re.IGNORECASE)
+_FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|[?,]$", re.IGNORECASE)
 
 
 class SourceEncoder:

@@ -1,0 +1,326 @@
+// Package framekeep builds signed links for a Framekeep server.
+//
+//	links, err := framekeep.NewSigner("https://img.example.com", os.Getenv("FRAMEKEEP_KEY"))
+//	url, err := links.URL("https://cdn.example.com/u/42.jpg", "resize:800:600", "convert:auto")
+//
+// Steps are as in a link; Step writes one and encodes its values. Only their form is checked here: the
+// server checks operations, fields and bounds.
+package framekeep
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// MaxSide is the longest side that the server's operations take, in pixels.
+const MaxSide = 16384
+
+const maxNumber = 1_000_000
+
+// DefaultWidths are the widths of a srcset, in pixels, where SrcsetOptions has none.
+var DefaultWidths = []int{320, 640, 960, 1280, 1920, 2560, 3840}
+
+// The steps after which a picture has the size that it had before.
+var sameSizeSteps = strings.Fields(`
+	attachment auto_contrast blur blur_detections contrast convert debug denoise expires fallback
+	filename flip flop gamma gradient grayscale invert_colors keep modulate opacity pixelate quality
+	remove_background remove_transparency sharpen strip tag text threshold tint v watermark`)
+
+var (
+	basePattern    = regexp.MustCompile(`^(?i:https?)://[^/]`)
+	keyPattern     = regexp.MustCompile(`^(?:[0-9A-Fa-f]{2})+$`)
+	namePattern    = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	stepPattern    = regexp.MustCompile(`^([a-z][a-z0-9_]*)(?::(?:[A-Za-z0-9._~!$&'()*+,;=@:-]|%[0-9A-Fa-f]{2})*)?$`)
+	urlPattern     = regexp.MustCompile(`(?s)^((?i:https?))://([^/?]+)(.*)$`)
+	aliasPattern   = regexp.MustCompile(`(?s)^([a-z][a-z0-9_-]{0,31}):(.+)$`)
+	controlPattern = regexp.MustCompile(`[\x00-\x1f\x7f]`)
+	// A percent sign with two digits is an escape and stays.
+	unsafePattern = regexp.MustCompile(`%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~:/?@!$&'()*+,;=-]`)
+	// What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
+	fragilePattern = regexp.MustCompile(`(?i)//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|[?,]$`)
+	reserved       = []string{"b64", "data", "http", "https", "upload"}
+)
+
+// Signer builds links that are signed with a key of the server. It is safe for concurrent use.
+type Signer struct {
+	base string
+	key  []byte
+}
+
+// NewSigner makes a signer. The base is the server's URL, with path prefix and mount point if it has
+// them; the key has 16 to 128 bytes in hexadecimal.
+func NewSigner(base, key string) (*Signer, error) {
+	signer, err := NewUnsigned(base)
+	if err != nil {
+		return nil, err
+	}
+	if !keyPattern.MatchString(key) || len(key) < 32 || len(key) > 256 {
+		return nil, errors.New("key must be 16 to 128 bytes in hexadecimal")
+	}
+	signer.key, err = hex.DecodeString(key)
+	return signer, err
+}
+
+// NewUnsigned makes a signer whose links are unsigned; servers take them only with
+// FRAMEKEEP_LINKS_ALLOW_UNSIGNED.
+func NewUnsigned(base string) (*Signer, error) {
+	if !basePattern.MatchString(base) {
+		return nil, errors.New("base must be an http:// or https:// URL")
+	}
+	return &Signer{base: strings.TrimRight(base, "/")}, nil
+}
+
+// String is the server's URL, without the key.
+func (s *Signer) String() string { return s.base }
+
+// URL builds the link of a source: an http(s) URL, or ALIAS:path.
+func (s *Signer) URL(source string, steps ...string) (string, error) {
+	for _, step := range steps {
+		if _, err := stepName(step); err != nil {
+			return "", err
+		}
+	}
+	encoded, err := encodeSource(source)
+	if err != nil {
+		return "", err
+	}
+	path := "/" + strings.Join(append(slices.Clone(steps), encoded), "/")
+	return s.base + "/" + s.sign(path) + path, nil
+}
+
+// Candidate is one image of a srcset, with its true size in pixels.
+type Candidate struct {
+	URL           string
+	Width, Height int
+}
+
+// SrcsetOptions say which images a srcset has.
+type SrcsetOptions struct {
+	// The size of the original as it is shown, as info links tell. Required.
+	OriginalWidth, OriginalHeight int
+	// In pixels; DefaultWidths if there are none.
+	Widths []int
+	// The aspect ratio to crop to, such as 16 and 9; without one nothing is cropped.
+	RatioWidth, RatioHeight int
+	// Whether a crop keeps the center instead of the subject.
+	CropCenter bool
+	// The box in pixels; zero is MaxSide.
+	MaxWidth, MaxHeight int
+}
+
+// Candidates builds one link for each width that the original and the box allow, smallest first. Each
+// link resizes first; the steps come after that and may not change the size.
+func (s *Signer) Candidates(source string, options SrcsetOptions, steps ...string) ([]Candidate, error) {
+	for _, step := range steps {
+		name, err := stepName(step)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(sameSizeSteps, name) {
+			return nil, fmt.Errorf("srcset: %s may change the size; use SrcsetOptions instead", name)
+		}
+	}
+	across, down := options.RatioWidth, options.RatioHeight
+	isCropped := across != 0 || down != 0
+	if !isCropped {
+		across, down = options.OriginalWidth, options.OriginalHeight
+	}
+	widths, err := trueWidths(options, across, down)
+	if err != nil {
+		return nil, err
+	}
+	operation := "smart_crop"
+	if options.CropCenter {
+		operation = "resize"
+	}
+	candidates := make([]Candidate, 0, len(widths))
+	for _, width := range widths {
+		height := max(1, (2*width*down+across)/(2*across))
+		resize := fmt.Sprintf("resize:%d", width)
+		if isCropped {
+			resize = fmt.Sprintf("%s:%d:%d", operation, width, height)
+		}
+		url, err := s.URL(source, append([]string{resize}, steps...)...)
+		if err != nil {
+			return nil, err
+		}
+		candidates = append(candidates, Candidate{url, width, height})
+	}
+	return candidates, nil
+}
+
+// Srcset builds a srcset attribute of Candidates. Escape it for HTML, as html/template does.
+func (s *Signer) Srcset(source string, options SrcsetOptions, steps ...string) (string, error) {
+	candidates, err := s.Candidates(source, options, steps...)
+	texts := make([]string, 0, len(candidates))
+	for _, candidate := range candidates {
+		texts = append(texts, fmt.Sprintf("%s %dw", candidate.URL, candidate.Width))
+	}
+	return strings.Join(texts, ", "), err
+}
+
+// Field is a value by the name of its field, for Step.
+type Field struct {
+	Name  string
+	Value any
+}
+
+// Step writes a step, with its values percent-encoded: Step("text", "50 % off", Field{"size", 40}).
+//
+// A value is a string, a number, a bool, nil to leave it out, or a []any of strings and numbers.
+func Step(name string, values ...any) (string, error) {
+	if !namePattern.MatchString(name) {
+		return "", fmt.Errorf("step: %q is not a name of a step", name)
+	}
+	parts := []string{name}
+	for _, value := range values {
+		prefix := ""
+		if field, ok := value.(Field); ok {
+			prefix, value = field.Name+"=", field.Value
+		}
+		text, err := formatValue(value)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, prefix+text)
+	}
+	return strings.Join(parts, ":"), nil
+}
+
+func (s *Signer) sign(path string) string {
+	if s.key == nil {
+		return "_"
+	}
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write([]byte(path))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}
+
+func formatValue(value any) (string, error) {
+	switch value := value.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return percentEncode(value), nil
+	case bool, int, int64:
+		return fmt.Sprint(value), nil
+	case float64:
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			return "", fmt.Errorf("step: the number %v cannot be written in a link", value)
+		}
+		return strconv.FormatFloat(value, 'f', -1, 64), nil
+	case []any:
+		texts := make([]string, 0, len(value))
+		for _, one := range value {
+			text, err := formatValue(one)
+			if err != nil {
+				return "", err
+			}
+			texts = append(texts, text)
+		}
+		return strings.Join(texts, ","), nil
+	}
+	return "", fmt.Errorf("step: a value must be a string, an int, a float64 or a bool, not %T", value)
+}
+
+func stepName(step string) (string, error) {
+	match := stepPattern.FindStringSubmatch(step)
+	if match == nil || slices.Contains(reserved, match[1]) {
+		return "", fmt.Errorf("step %.60q is not written as in a link, such as resize:800:600; use Step", step)
+	}
+	return match[1], nil
+}
+
+// The widths, and the largest width that original and box allow in that shape.
+func trueWidths(options SrcsetOptions, across, down int) ([]int, error) {
+	widths := options.Widths
+	if len(widths) == 0 {
+		widths = DefaultWidths
+	}
+	maxWidth, maxHeight := options.MaxWidth, options.MaxHeight
+	if maxWidth == 0 {
+		maxWidth = MaxSide
+	}
+	if maxHeight == 0 {
+		maxHeight = MaxSide
+	}
+	numbers := append([]int{
+		options.OriginalWidth, options.OriginalHeight, across, down, maxWidth, maxHeight,
+	}, widths...)
+	if slices.Min(numbers) < 1 || slices.Max(numbers) > maxNumber {
+		return nil, fmt.Errorf("srcset: sizes, widths and ratio must be from 1 to %d", maxNumber)
+	}
+	boxWidth := min(options.OriginalWidth, maxWidth, MaxSide)
+	boxHeight := min(options.OriginalHeight, maxHeight, MaxSide)
+	largest := min(boxWidth, boxHeight*across/down)
+	if largest == 0 {
+		return nil, errors.New("srcset: not one pixel of that shape fits into the original and the box")
+	}
+	smaller := slices.DeleteFunc(slices.Clone(widths), func(width int) bool { return width >= largest })
+	slices.Sort(smaller)
+	return append(slices.Compact(smaller), largest), nil
+}
+
+func encodeSource(source string) (string, error) {
+	if controlPattern.MatchString(source) {
+		return "", errors.New("source contains a control character")
+	}
+	if match := urlPattern.FindStringSubmatch(source); match != nil {
+		return encodeURL(strings.ToLower(match[1]), match[2], match[3])
+	}
+	match := aliasPattern.FindStringSubmatch(source)
+	if match == nil || slices.Contains(reserved, match[1]) {
+		return "", errors.New("source must be an http:// or https:// URL, or ALIAS:path")
+	}
+	if fragilePattern.MatchString(match[2]) {
+		return "b64:" + base64.RawURLEncoding.EncodeToString([]byte(source)), nil
+	}
+	return match[1] + ":" + strings.ReplaceAll(percentEncode(match[2]), "%2F", "/"), nil
+}
+
+func encodeURL(scheme, host, target string) (string, error) {
+	if strings.Contains(host+target, "#") {
+		return "", errors.New("source has a fragment; remove it, or write # as %23")
+	}
+	if strings.Contains(host+target, `\`) || strings.ContainsAny(host, " @") {
+		return "", errors.New("source has a backslash, a user name or a space in its host")
+	}
+	target = escapeUnsafe(target)
+	text := scheme + "://" + host + target
+	if escapeUnsafe(host) == host && !fragilePattern.MatchString(host+target) {
+		return text, nil
+	}
+	return "b64:" + base64.RawURLEncoding.EncodeToString([]byte(text)), nil
+}
+
+func escapeUnsafe(text string) string {
+	return unsafePattern.ReplaceAllStringFunc(text, func(found string) string {
+		if len(found) == 3 && found[0] == '%' {
+			return found
+		}
+		return percentEncode(found)
+	})
+}
+
+func percentEncode(text string) string {
+	var encoded strings.Builder
+	for _, character := range []byte(text) {
+		isLetter := character|0x20 >= 'a' && character|0x20 <= 'z'
+		isDigit := character >= '0' && character <= '9'
+		if isLetter || isDigit || strings.IndexByte("-._~", character) >= 0 {
+			encoded.WriteByte(character)
+		} else {
+			fmt.Fprintf(&encoded, "%%%02X", character)
+		}
+	}
+	return encoded.String()
+}

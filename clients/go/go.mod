@@ -1,0 +1,3 @@
+module framekeep
+
+go 1.21

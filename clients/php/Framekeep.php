@@ -1,0 +1,243 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Framekeep;
+
+use InvalidArgumentException;
+
+/**
+ * Signed links for a Framekeep server.
+ *
+ *     $links = new Signer('https://img.example.com', getenv('FRAMEKEEP_KEY'));
+ *     $links->url('https://cdn.example.com/u/42.jpg', 'resize:800:600', 'convert:auto');
+ *
+ * Steps are as in a link; `step` writes one and encodes its values. Only their form is checked here: the
+ * server checks operations, fields and bounds. Whatever no server takes is an InvalidArgumentException.
+ */
+final class Signer
+{
+    public const DEFAULT_WIDTHS = [320, 640, 960, 1280, 1920, 2560, 3840];
+
+    /** The longest side that the server's operations take, in pixels. */
+    public const MAX_SIDE = 16384;
+
+    /** The steps after which a picture has the size that it had before. */
+    public const SAME_SIZE_STEPS = [
+        'attachment', 'auto_contrast', 'blur', 'blur_detections', 'contrast', 'convert', 'debug', 'denoise',
+        'expires', 'fallback', 'filename', 'flip', 'flop', 'gamma', 'gradient', 'grayscale', 'invert_colors',
+        'keep', 'modulate', 'opacity', 'pixelate', 'quality', 'remove_background', 'remove_transparency',
+        'sharpen', 'strip', 'tag', 'text', 'threshold', 'tint', 'v', 'watermark',
+    ];
+
+    private const NAME = '/\A[a-z][a-z0-9_]*\z/';
+    private const STEP = '/\A([a-z][a-z0-9_]*)(?::(?:[A-Za-z0-9._~!$&\'()*+,;=@:-]|%[0-9A-Fa-f]{2})*)?\z/';
+    private const RESERVED = ['b64', 'data', 'http', 'https', 'upload'];
+    private const UNSAFE = '/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~:\/?@!$&\'()*+,;=%-]/';
+    // What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
+    private const FRAGILE = '/\/\/|\/(?:\.|%2e){1,2}(?:[\/?]|\z)|\/https?:\/|\A\/|\A\z|[?,]\z/i';
+
+    private readonly string $base;
+    private readonly ?string $key;
+
+    /**
+     * @param string $base the server's URL, with path prefix and mount point if it has them
+     * @param ?string $key 16 to 128 bytes in hexadecimal; with null, links are unsigned, and servers take
+     *     them only with FRAMEKEEP_LINKS_ALLOW_UNSIGNED
+     */
+    public function __construct(string $base, #[\SensitiveParameter] ?string $key)
+    {
+        if (!preg_match('/\Ahttps?:\/\/[^\/]/i', $base)) {
+            throw new InvalidArgumentException('base must be an http:// or https:// URL');
+        }
+        if ($key !== null && !preg_match('/\A(?:[0-9A-Fa-f]{2}){16,128}\z/', $key)) {
+            throw new InvalidArgumentException('key must be 16 to 128 bytes in hexadecimal');
+        }
+        $this->base = rtrim($base, '/');
+        $this->key = $key === null ? null : hex2bin($key);
+    }
+
+    /** Write a step, with its values percent-encoded: step('text', ['50 % off'], ['size' => 40]). */
+    public static function step(string $name, array $values = [], array $fields = []): string
+    {
+        if (!preg_match(self::NAME, $name)) {
+            throw new InvalidArgumentException("step: '$name' is not a name of a step");
+        }
+        $parts = [$name, ...array_map(self::formatValue(...), array_values($values))];
+        foreach ($fields as $field => $value) {
+            $parts[] = $field . '=' . self::formatValue($value);
+        }
+        return implode(':', $parts);
+    }
+
+    /** Build the link of a source: an http(s) URL, or ALIAS:path. */
+    public function url(string $source, string ...$steps): string
+    {
+        foreach ($steps as $step) {
+            self::stepName($step);
+        }
+        $path = '/' . implode('/', [...array_values($steps), self::encodeSource($source)]);
+        return $this->base . '/' . $this->sign($path) . $path;
+    }
+
+    /**
+     * Build one link for each width that the original and the box allow, smallest first.
+     *
+     * Each link resizes first; the steps come after that and may not change the size.
+     *
+     * @param list<string> $steps
+     * @param array{int, int} $original width and height of the original as it is shown, as `info` tells
+     * @param list<int> $widths in pixels
+     * @param ?array{int, int} $ratio aspect ratio to crop to, such as [16, 9]
+     * @param string $crop what to keep with a ratio: the subject ('smart') or the 'center'
+     * @return list<array{url: string, width: int, height: int}>
+     */
+    public function candidates(
+        string $source,
+        array $steps,
+        array $original,
+        array $widths = self::DEFAULT_WIDTHS,
+        ?array $ratio = null,
+        string $crop = 'smart',
+        int $maxWidth = self::MAX_SIDE,
+        int $maxHeight = self::MAX_SIDE,
+    ): array {
+        foreach ($steps as $step) {
+            if (!in_array(self::stepName($step), self::SAME_SIZE_STEPS, true)) {
+                throw new InvalidArgumentException(
+                    'srcset: ' . self::stepName($step)
+                    . ' may change the size; use widths, ratio, maxWidth and maxHeight instead'
+                );
+            }
+        }
+        if (!in_array($crop, ['smart', 'center'], true)) {
+            throw new InvalidArgumentException('crop must be smart or center');
+        }
+        [$across, $down] = $ratio ?? $original;
+        $candidates = [];
+        foreach (self::trueWidths($original, $widths, $across, $down, $maxWidth, $maxHeight) as $width) {
+            $height = max(1, intdiv(2 * $width * $down + $across, 2 * $across));
+            $operation = $crop === 'smart' ? 'smart_crop' : 'resize';
+            $resize = $ratio === null ? "resize:$width" : "$operation:$width:$height";
+            $url = $this->url($source, $resize, ...$steps);
+            $candidates[] = ['url' => $url, 'width' => $width, 'height' => $height];
+        }
+        return $candidates;
+    }
+
+    /** Build a srcset attribute; the arguments are those of candidates(). Escape it for HTML. */
+    public function srcset(string $source, array $steps, array $original, mixed ...$options): string
+    {
+        $candidates = $this->candidates($source, $steps, $original, ...$options);
+        return implode(', ', array_map(static fn($one) => "{$one['url']} {$one['width']}w", $candidates));
+    }
+
+    private function sign(string $path): string
+    {
+        if ($this->key === null) {
+            return '_';
+        }
+        return self::base64Url(substr(hash_hmac('sha256', $path, $this->key, true), 0, 16));
+    }
+
+    private static function stepName(string $step): string
+    {
+        if (!preg_match(self::STEP, $step, $match) || in_array($match[1], self::RESERVED, true)) {
+            throw new InvalidArgumentException(
+                "step '" . substr($step, 0, 60) . "' is not written as in a link, such as resize:800:600; "
+                . 'use step() to encode its values'
+            );
+        }
+        return $match[1];
+    }
+
+    private static function formatValue(mixed $value): string
+    {
+        if (is_array($value)) {
+            return implode(',', array_map(self::formatValue(...), $value));
+        }
+        if (is_bool($value)) {
+            return $value ? 'true' : 'false';
+        }
+        if (is_float($value)) {
+            $text = floor($value) === $value ? number_format($value, 0, '.', '') : var_export($value, true);
+            if (!preg_match('/\A-?[0-9]+(\.[0-9]+)?\z/', $text)) {
+                throw new InvalidArgumentException("step: the number $value cannot be written in a link");
+            }
+            return $text;
+        }
+        return rawurlencode((string) $value);
+    }
+
+    /** The widths, and the largest width that original and box allow in that shape. */
+    private static function trueWidths(
+        array $original,
+        array $widths,
+        mixed $across,
+        mixed $down,
+        int $maxWidth,
+        int $maxHeight,
+    ): array {
+        $groups = [
+            'original' => $original, 'ratio' => [$across, $down], 'widths' => $widths,
+            'maxWidth' => [$maxWidth], 'maxHeight' => [$maxHeight],
+        ];
+        foreach ($groups as $name => $values) {
+            foreach ($values as $value) {
+                if (!is_int($value) || $value < 1 || $value > 1_000_000) {
+                    throw new InvalidArgumentException("srcset: $name must be whole numbers from 1 to 1000000");
+                }
+            }
+        }
+        $boxWidth = min($original[0], $maxWidth, self::MAX_SIDE);
+        $boxHeight = min($original[1], $maxHeight, self::MAX_SIDE);
+        $largest = min($boxWidth, intdiv($boxHeight * $across, $down));
+        if ($largest === 0) {
+            throw new InvalidArgumentException(
+                'srcset: not one pixel of that shape fits into the original and the box'
+            );
+        }
+        $smaller = array_unique(array_filter($widths, static fn($width) => $width < $largest));
+        sort($smaller);
+        return [...$smaller, $largest];
+    }
+
+    private static function encodeSource(string $source): string
+    {
+        if (preg_match('/[\x00-\x1f\x7f]/', $source)) {
+            throw new InvalidArgumentException('source contains a control character');
+        }
+        if (preg_match('/\A(https?):\/\/([^\/?]+)(.*)\z/is', $source, $url)) {
+            return self::encodeUrl(strtolower($url[1]), $url[2], $url[3]);
+        }
+        if (
+            !preg_match('/\A([a-z][a-z0-9_-]{0,31}):(.+)\z/s', $source, $alias)
+            || in_array($alias[1], self::RESERVED, true)
+        ) {
+            throw new InvalidArgumentException('source must be an http:// or https:// URL, or ALIAS:path');
+        }
+        if (preg_match(self::FRAGILE, $alias[2])) {
+            return 'b64:' . self::base64Url($source);
+        }
+        return $alias[1] . ':' . str_replace('%2F', '/', rawurlencode($alias[2]));
+    }
+
+    private static function encodeUrl(string $scheme, string $host, string $target): string
+    {
+        if (str_contains($host . $target, '#')) {
+            throw new InvalidArgumentException('source has a fragment; remove it, or write # as %23');
+        }
+        if (str_contains($host . $target, '\\') || strpbrk($host, ' @') !== false) {
+            throw new InvalidArgumentException('source has a backslash, a user name or a space in its host');
+        }
+        $target = preg_replace_callback(self::UNSAFE, static fn($found) => rawurlencode($found[0]), $target);
+        $text = "$scheme://$host$target";
+        $isSafe = !preg_match(self::UNSAFE, $host) && !preg_match(self::FRAGILE, $host . $target);
+        return $isSafe ? $text : 'b64:' . self::base64Url($text);
+    }
+
+    private static function base64Url(string $bytes): string
+    {
+        return rtrim(strtr(base64_encode($bytes), '+/', '-_'), '=');
+    }
+}

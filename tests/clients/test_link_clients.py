@@ -1,0 +1,209 @@
+"""The clients under clients/ build the links of their vectors, and the server answers them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import framekeep_links
+import httpx2 as httpx
+import photos
+import pytest
+import vectors
+from live_server import live_server
+
+from proxy import Signer as ServerSigner
+from proxy.operations import OPERATIONS
+from proxy.operations.operation import operation_name
+
+CLIENTS = Path(__file__).parents[2] / "clients"
+LANGUAGES = Path(__file__).parent / "languages"
+VECTORS = json.loads(vectors.VECTORS.read_text("utf-8"))
+KEPT_SIZE = {"convert", "keep", "quality", "strip"}
+LINK_OPTIONS = {"attachment", "debug", "expires", "fallback", "filename", "tag", "v"}
+CLIENT = framekeep_links.Signer(VECTORS["base"], VECTORS["key"])
+
+
+def arguments(case):
+    names = ("original", "widths", "ratio", "crop", "max_width", "max_height", "formats", "sizes")
+    return vectors.light_arguments({name: case[name] for name in names if name in case})
+
+
+def call(case):
+    match case["call"]:
+        case "url":
+            return CLIENT.url(case["source"], *case["steps"])
+        case "step":
+            return framekeep_links.step(case["name"], *case["values"], **case["fields"])
+        case _:
+            return CLIENT.srcset(case["source"], *case["steps"], **arguments(case))
+
+
+def run(*command):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not on this machine")
+    ran = subprocess.run(
+        [*map(str, command)], check=False, capture_output=True, text=True, timeout=300
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def check(found):
+    assert found["links"] == [case["url"] for case in VECTORS["links"]]
+    assert found["unsigned"] == [case["unsigned_url"] for case in VECTORS["links"]]
+    assert found["steps"] == [case["step"] for case in VECTORS["steps"]]
+    assert found["srcsets"] == [case["srcset"] for case in VECTORS["srcsets"]]
+    assert found["candidates"] == [case["candidates"] for case in VECTORS["srcsets"]]
+    assert all(found["refused"])
+    assert all(found["bad_keys"])
+    assert sorted(found["same_size_steps"]) == VECTORS["same_size_steps"]
+
+
+def test_the_vectors_are_those_that_the_server_signs():
+    assert vectors.as_json() == vectors.VECTORS.read_text("utf-8")
+
+
+def test_the_steps_that_may_stand_in_a_srcset_are_those_that_keep_the_size():
+    kept = {operation_name(kind) for kind in OPERATIONS if kind.changes_size is False}
+    assert set(VECTORS["same_size_steps"]) == kept | KEPT_SIZE | LINK_OPTIONS
+
+
+def test_the_signer_of_the_server_builds_the_same_links():
+    signer = ServerSigner(
+        VECTORS["base"], [VECTORS["key"]], aliases=["media"], presets={"card": "smart_crop:400:300"}
+    )
+    cases = [case for case in VECTORS["links"] if "preset:card" not in case["steps"]]
+    built = [signer.url(case["parsed_source"], *case["steps"]) for case in cases]
+    assert built == [case["url"] for case in cases]
+
+
+def test_the_client_for_python_builds_the_links_of_the_vectors():
+    unsigned = framekeep_links.Signer(VECTORS["base"] + "/", None)
+    found = {
+        "links": [CLIENT.url(case["source"], *case["steps"]) for case in VECTORS["links"]],
+        "unsigned": [unsigned.url(case["source"], *case["steps"]) for case in VECTORS["links"]],
+        "steps": [call({"call": "step", **case}) for case in VECTORS["steps"]],
+        "srcsets": [call({"call": "srcset", **case}) for case in VECTORS["srcsets"]],
+        "candidates": [
+            [
+                candidate._asdict()
+                for candidate in CLIENT.candidates(
+                    case["source"], *case["steps"], **arguments(case)
+                )
+            ]
+            for case in VECTORS["srcsets"]
+        ],
+        "refused": [True],
+        "bad_keys": [True],
+        "same_size_steps": framekeep_links.SAME_SIZE_STEPS,
+    }
+    check(found)
+
+
+@pytest.mark.parametrize("case", VECTORS["refused"], ids=lambda case: f"{case['call']}")
+def test_the_client_for_python_refuses_what_no_server_takes(case):
+    with pytest.raises(ValueError, match=r"source|step|srcset"):
+        call(case)
+
+
+@pytest.mark.parametrize("key", VECTORS["bad_keys"])
+def test_a_bad_key_is_refused_and_not_repeated(key):
+    with pytest.raises(ValueError, match="16 to 128 bytes") as refused:
+        framekeep_links.Signer(VECTORS["base"], key)
+    assert not key.strip() or key.strip() not in str(refused.value)
+
+
+def test_the_client_for_python_imports_nothing_but_the_standard_library():
+    code = (
+        f"import sys; sys.path.insert(0, {str(CLIENTS / 'python')!r}); import framekeep_links; "
+        "names = {name.partition('.')[0] for name in sys.modules}; "
+        "print(*(names - set(sys.stdlib_module_names) - {'__main__'}))"
+    )
+    assert run(sys.executable, "-S", "-c", code).split() == ["framekeep_links"]
+
+
+@pytest.mark.parametrize("module", ["index", "node"])
+def test_the_client_for_javascript_builds_the_links_of_the_vectors(module):
+    script = LANGUAGES / "links.mjs"
+    found = json.loads(run("node", script, CLIENTS / "javascript", module, vectors.VECTORS))
+    check(found)
+    for picture, case in zip(found["pictures"], VECTORS["pictures"], strict=True):
+        expected = case["picture"]
+        assert picture["sources"] == expected["sources"]
+        assert picture["img"] == {name: expected[name] for name in picture["img"]}
+
+
+def test_the_client_for_php_builds_the_links_of_the_vectors():
+    script = LANGUAGES / "links.php"
+    check(json.loads(run("php", script, CLIENTS / "php" / "Framekeep.php", vectors.VECTORS)))
+
+
+def test_the_client_for_ruby_builds_the_links_of_the_vectors():
+    script = LANGUAGES / "links.rb"
+    check(json.loads(run("ruby", script, CLIENTS / "ruby" / "framekeep.rb", vectors.VECTORS)))
+
+
+def test_the_client_for_go_builds_the_links_of_the_vectors():
+    assert "ok" in run("go", "test", "-C", CLIENTS / "go", "-count=1", "./...")
+
+
+@pytest.fixture(scope="module")
+def signing_server(tmp_path_factory):
+    settings = {"FRAMEKEEP_LINKS_KEYS": VECTORS["key"], "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "false"}
+    with live_server(tmp_path_factory.mktemp("cache"), settings) as served:
+        yield served
+
+
+def get(url):
+    answer = httpx.get(url, trust_env=False, timeout=120)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_width": 301},
+        {"max_height": 77},
+        {"ratio": (16, 9)},
+        {"ratio": (1, 3), "crop": "center"},
+        {"ratio": (1200, 630), "max_height": 111},
+    ],
+    ids=str,
+)
+def test_the_images_of_a_srcset_have_the_sizes_that_it_says(signing_server, options):
+    source = signing_server.origin.serve("/photo.png", photos.encode_scene("PNG", 401, 299))
+    client = framekeep_links.Signer(signing_server.url, VECTORS["key"])
+    candidates = client.candidates(
+        source, "sharpen:0.5", "convert:png", original=(401, 299), widths=(100, 333, 800), **options
+    )
+    for candidate in candidates:
+        image = photos.decode(get(candidate.url).content)
+        assert image.size == (candidate.width, candidate.height)
+        assert candidate.width <= min(401, options.get("max_width", 401))
+        assert candidate.height <= min(299, options.get("max_height", 299))
+
+
+def test_the_images_of_a_picture_have_the_types_that_it_says(signing_server):
+    source = signing_server.origin.serve("/photo.png", photos.encode_scene("PNG", 80, 60))
+    client = framekeep_links.Signer(signing_server.url, VECTORS["key"])
+    picture = client.picture(source, original=(80, 60), widths=(40,))
+    for item in picture.sources:
+        assert get(item.srcset.split(" ")[0]).headers["content-type"] == item.type
+    largest = photos.decode(get(picture.src).content)
+    assert largest.size == (picture.width, picture.height) == (80, 60)
+
+
+@pytest.mark.parametrize(
+    "name", ["/a b.png", "/ü.png", "/100%.png", "/a,.png,", "//a.png", '/"<>.png']
+)
+def test_a_source_that_needs_encoding_is_fetched(signing_server, name):
+    client = framekeep_links.Signer(signing_server.url, VECTORS["key"])
+    plain = signing_server.origin.serve("/plain.png", photos.encode_scene("PNG", 40, 30))
+    base = plain.removesuffix("/plain.png")
+    signing_server.origin.serve(quote(name, safe="/,"), photos.encode_scene("PNG", 40, 30))
+    assert photos.decode(get(client.url(f"{base}{name}", "resize:20")).content).size == (20, 15)
