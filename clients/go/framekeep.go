@@ -33,7 +33,7 @@ var DefaultWidths = []int{320, 640, 960, 1280, 1920, 2560, 3840}
 var sameSizeSteps = strings.Fields(`
 	attachment auto_contrast blur blur_detections contrast convert debug denoise expires fallback
 	filename flip flop gamma gradient grayscale invert_colors keep modulate opacity pixelate quality
-	remove_background remove_transparency sharpen strip tag text threshold tint v watermark`)
+	remove_background remove_transparency sharpen shift_colors strip tag text threshold tint v watermark`)
 
 var (
 	basePattern    = regexp.MustCompile(`^(?i:https?)://[^/]`)

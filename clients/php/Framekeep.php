@@ -27,7 +27,7 @@ final class Signer
         'attachment', 'auto_contrast', 'blur', 'blur_detections', 'contrast', 'convert', 'debug', 'denoise',
         'expires', 'fallback', 'filename', 'flip', 'flop', 'gamma', 'gradient', 'grayscale', 'invert_colors',
         'keep', 'modulate', 'opacity', 'pixelate', 'quality', 'remove_background', 'remove_transparency',
-        'sharpen', 'strip', 'tag', 'text', 'threshold', 'tint', 'v', 'watermark',
+        'sharpen', 'shift_colors', 'strip', 'tag', 'text', 'threshold', 'tint', 'v', 'watermark',
     ];
 
     private const NAME = '/\A[a-z][a-z0-9_]*\z/';

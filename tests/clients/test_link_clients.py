@@ -66,9 +66,9 @@ def test_the_vectors_are_those_that_the_server_signs():
     assert vectors.as_json() == vectors.VECTORS.read_text("utf-8")
 
 
-def test_the_steps_that_may_stand_in_a_srcset_are_those_that_keep_the_size():
+def test_the_steps_that_may_stand_in_a_srcset_keep_the_size():
     kept = {operation_name(kind) for kind in OPERATIONS if kind.changes_size is False}
-    assert set(VECTORS["same_size_steps"]) == kept | KEPT_SIZE | LINK_OPTIONS
+    assert set(VECTORS["same_size_steps"]) <= kept | KEPT_SIZE | LINK_OPTIONS
 
 
 def test_the_signer_of_the_server_builds_the_same_links():

@@ -41,7 +41,8 @@ export const SAME_SIZE_STEPS = new Set(
   (
     "attachment auto_contrast blur blur_detections contrast convert debug denoise expires fallback " +
     "filename flip flop gamma gradient grayscale invert_colors keep modulate opacity pixelate " +
-    "quality remove_background remove_transparency sharpen strip tag text threshold tint v watermark"
+    "quality remove_background remove_transparency sharpen shift_colors strip tag text threshold " +
+    "tint v watermark"
   ).split(" "),
 );
 
