@@ -1,6 +1,7 @@
-"""aiohttp's connections, corrected where they misjudge the end of a body."""
+"""aiohttp's connections, corrected where they misjudge the length or the end of a body."""
 
 import inspect
+import re
 from functools import partial
 from typing import Any, cast
 
@@ -13,7 +14,14 @@ check(
     "aiohttp",
     {
         "ResponseHandler has the methods that are used": has_all(
-            ResponseHandler, ("connection_lost", "resume_reading", "_drop_timeout")
+            ResponseHandler,
+            (
+                "connection_lost",
+                "data_received",
+                "resume_reading",
+                "set_response_params",
+                "_drop_timeout",
+            ),
         ),
         "ResponseHandler keeps the body in _payload": sets_all(
             ResponseHandler.__init__, ("_payload",)
@@ -27,8 +35,93 @@ check(
 )
 
 
+_MAX_HELD_BYTES = 1024
+_MAX_LINES = 256  # more than the parser takes
+_LENGTH = b"content-length:"
+_LENGTHS = re.compile(rb"[ \t]*([0-9]+)[ \t]*(?:,[ \t]*\1[ \t]*)*", re.ASCII)
+_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})", re.ASCII | re.IGNORECASE)
+
+
+class LengthFilter:
+    """Drops repeated equal lengths from the head of a response (RFC 9110 section 8.6).
+
+    The parser rejects what is left, such as unequal ones. Everything else goes on at once.
+    """
+
+    def __init__(self) -> None:
+        self._line = b""  # the beginning of the current line
+        self._passed = 0  # how much of it went on
+        self._lines = 0
+        self._is_interim = False
+        self._length = b""
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """Return what goes on to the parser, and whether the head has ended."""
+        passed = bytearray()
+        start = 0
+        while start < len(data):
+            end = data.find(b"\n", start) + 1
+            part = data[start : end or len(data)]
+            start += len(part)
+            if len(self._line) < _MAX_HELD_BYTES:
+                self._line += part
+            else:  # of a line that is too long to be held, the beginning is enough
+                passed += part
+            if not end:
+                if not self._may_be_length():
+                    passed += self._line[self._passed :]
+                    self._passed = len(self._line)
+                break
+            has_ended = self._line in (b"\r\n", b"\n") and self._lines > 0
+            passed += self._filtered_line()
+            if (has_ended and not self._is_interim) or self._lines > _MAX_LINES:
+                return bytes(passed) + data[start:], True
+            if has_ended:  # of an interim response, before the one that counts
+                self._lines, self._length = 0, b""
+        return bytes(passed), False
+
+    def _may_be_length(self) -> bool:
+        start = self._line[: len(_LENGTH)].lower()
+        return not self._passed and len(self._line) < _MAX_HELD_BYTES and _LENGTH.startswith(start)
+
+    def _filtered_line(self) -> bytes:
+        line, passed = self._line, self._passed
+        self._line, self._passed = b"", 0
+        self._lines += 1
+        if self._lines == 1:
+            status = _STATUS.match(line)
+            code = status[1] if status else b""
+            self._is_interim = code.startswith(b"1") and code != b"101"
+        if passed or not line.lower().startswith(_LENGTH):
+            return line[passed:]
+        lengths = _LENGTHS.fullmatch(line[len(_LENGTH) :].rstrip(b"\r\n"))
+        if lengths is None or self._length not in (b"", lengths[1]):
+            return line
+        if self._length:
+            return b""
+        self._length = lengths[1]
+        return b"Content-Length: " + lengths[1] + b"\r\n"
+
+
 class BodyCheckingHandler(ResponseHandler):
-    """aiohttp's protocol, corrected where it misjudges the end of a body."""
+    """aiohttp's protocol, corrected where it misjudges the length or the end of a body."""
+
+    _head: LengthFilter | None = None
+
+    def set_response_params(self, **options: Any) -> None:
+        """Expect the head of a response."""
+        self._head = LengthFilter()
+        super().set_response_params(**options)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, with one length in the head where equal ones are repeated."""
+        if self._head is not None and data:
+            data, has_ended = self._head.feed(data)
+            if has_ended:
+                self._head = None
+            if not data:
+                return
+        super().data_received(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Resume after a pause, and leave no read timeout running on an idle connection.

@@ -22,7 +22,8 @@ from proxy.originals import (
     Validators,
 )
 from proxy.sources.cache_headers import parse_cache_headers, parse_date
-from proxy.sources.download import DownloadBudget
+from proxy.sources.content_encoding import BodyDecoder, open_decoder
+from proxy.sources.download import Download, DownloadBudget
 from proxy.sources.host_pauses import HostPauses, make_unavailable, retry_after_seconds
 from proxy.sources.net.http_client import HttpClient, HttpResponse
 from proxy.sources.net.request_headers import forwardable_headers
@@ -143,16 +144,35 @@ class HttpSource:
         if response.status == HTTPStatus.NOT_MODIFIED and _conditions(validators):
             return NotModified(_metadata(response, validators))
         _require_success(response)
-        for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
-            if response.header(name).strip().lower() not in ("", plain):
-                raise SourceFailed("source sent an encoded body, which the request ruled out")
+        if response.header("Transfer-Encoding").strip().lower() not in ("", "chunked"):
+            raise SourceFailed("source sent an encoded body, which the request ruled out")
+        decoder = open_decoder(response.header("Content-Encoding"))
         with self._downloads.start(host) as download:
             length = response.header("Content-Length")
             is_number = length.isdigit() and len(length) <= _MAX_LENGTH_DIGITS
-            await download.expect(int(length) if is_number else 0)
-            async for chunk in response.chunks():
-                download.write(chunk)
+            announced = int(length) if is_number else 0
+            if decoder is None:
+                await download.expect(announced)
+                async for chunk in response.chunks():
+                    download.write(chunk)
+            else:
+                self._downloads.check_size(announced)
+                await self._decode(response, decoder, download)
             return download.finish(_metadata(response, None))
+
+    async def _decode(
+        self, response: HttpResponse, decoder: BodyDecoder, download: Download
+    ) -> None:
+        """Write the decoded body. Both it and what arrives may have the size of one original."""
+        received = 0
+        async for chunk in response.chunks():
+            received += len(chunk)
+            self._downloads.check_size(received)
+            for piece in decoder.decode(chunk):
+                download.write(piece)
+                await asyncio.sleep(0)  # a few bytes may become many pieces
+        for piece in decoder.finish():
+            download.write(piece)
 
 
 def _conditions(validators: Validators | None) -> Headers:

@@ -111,6 +111,11 @@ UNUSUAL = {
     "chunks-with-words": chunked(CHUNK.replace(b"\r\n", b";a=b\r\n", 1) + b"0\r\nX: y\r\n\r\n"),
     "until-the-end": raw(b"Connection: close"),
     "upgrade-offered": complete(b"Upgrade: h2c, websocket"),
+    "gzip": complete(b"Content-Encoding: gzip", body=gzip.compress(PICTURE)),
+    "gzip-that-is-none": complete(b"Content-Encoding: gzip"),
+    "unknown-encoding": complete(b"Content-Encoding: x-nothing"),
+    "lengths": complete(LENGTH),
+    "long-line": complete(b"Content-Security-Policy: " + b"a" * 65_000),
     "alternative": complete(b'Alt-Svc: h3=":443"', b"Strict-Transport-Security: max-age=1"),
 }  # fmt: skip
 
@@ -194,7 +199,6 @@ FAULTS = {
     "length-in-hex": (raw(b"Content-Length: 0x10"), 502),
     "length-of-words": (raw(b"Content-Length: many"), 502),
     "length-beyond-all": (raw(b"Content-Length: " + b"9" * 50), 502),
-    "twice-the-same-length": (raw(LENGTH, LENGTH), 502),
     "two-lengths": (raw(LENGTH, b"Content-Length: 5"), 502),
     "length-and-chunks": (chunked(CHUNK + b"0\r\n\r\n", LENGTH), 502),
     "less-than-declared": (raw(b"Content-Length: %d" % (len(PICTURE) + 1)), 502),
@@ -211,10 +215,10 @@ FAULTS = {
     "chunks-of-nothing": (chunked(b"0\r\n\r\n"), 415),
     "chunks-twice": (raw(b"Transfer-Encoding: chunked, chunked", body=CHUNK), 502),
     # encodings that were not requested
-    "gzip": (complete(b"Content-Encoding: gzip", body=gzip.compress(PICTURE)), 502),
-    "bomb": (complete(b"Content-Encoding: gzip", body=gzip.compress(bytes(50_000_000))), 502),
+    "bomb": (complete(b"Content-Encoding: gzip", body=gzip.compress(bytes(50_000_000))), 413),
+    "cut-gzip": (complete(b"Content-Encoding: gzip", body=gzip.compress(PICTURE)[:-9]), 502),
     "br": (complete(b"Content-Encoding: br"), 502),
-    "unknown-encoding": (complete(b"Content-Encoding: x-nothing"), 502),
+    "compress": (complete(b"Content-Encoding: compress"), 502),
     "gzip-on-the-way": (raw(b"Transfer-Encoding: gzip, chunked", body=CHUNK), 502),
 }  # fmt: skip
 

@@ -22,6 +22,15 @@ from proxy.sources.net.url import Url, parse_url, redact_queries, resolve_redire
             Url("https", "xn--bcher-kva.example", 443, "/%C3%A9?%C3%BC"),
         ),
         ("https://xn--bcher-kva.example/", Url("https", "xn--bcher-kva.example", 443, "/")),
+        ("http://B\xdcCHER.example/", Url("http", "xn--bcher-kva.example", 80, "/")),
+        ("http://b%C3%BCcher.example/", Url("http", "xn--bcher-kva.example", 80, "/")),
+        ("http://bu%cc%88cher.example:81/", Url("http", "xn--bcher-kva.example", 81, "/")),
+        ("http://stra\xdfe.example/", Url("http", "xn--strae-oqa.example", 80, "/")),
+        ("http://\u65e5\u672c\u3002jp/", Url("http", "xn--wgv71a.jp", 80, "/")),
+        ("http://\uff76\uff9e.jp/", Url("http", "xn--mck.jp", 80, "/")),
+        ("http://\u2615.example/", Url("http", "xn--53h.example", 80, "/")),
+        ("http://i\u2764\ufe0f.example/", Url("http", "xn--i-7iq.example", 80, "/")),
+        ("http://xn--i-7iq.example/", Url("http", "xn--i-7iq.example", 80, "/")),
         ("http://192.0.2.7:81/", Url("http", "192.0.2.7", 81, "/")),
         ("http://[2001:DB8:0::1]:81/", Url("http", "2001:db8::1", 81, "/")),
         ("http://7.example/", Url("http", "7.example", 80, "/")),
@@ -41,6 +50,8 @@ AMBIGUOUS_HOSTS = (
     # characters that some parsers turn into others
     *("127%2e0%2e0%2e1", "%6cocalhost", "example.com%00", "①②⑦.⓪.⓪.①", "127。0。0。1"),
     *("\uff11\uff12\uff17.0.0.1", "1\u200d27.0.0.1", "local\xadhost", "exa\u2028mple.com"),
+    *("%E2%91%A0.0.0.1", "%FC.com", "%ff%fe", "\u2100.com", "\U0001f469\u200d\U0001f4bb.com"),
+    *("xn--53h-a", "xn--a-ecp", "\ufdfa\ufdfa\ufdfa\ufdfa.com", "%C2%AD.com", "\u2615+.com"),
     *("ⓔxample.com", "\u017f.example", "xn--a", "xn--", "a_\u0301.com"),
     # invalid names
     *("example.com.", "127.0.0.1.", ".example.com", "a..b", ".", "-a.com", "a-.com"),
@@ -125,6 +136,9 @@ def test_a_parsed_url_is_requested_as_it_was_parsed(text: str, start: str) -> No
         ("//other.example/b", "https://other.example/b"),
         ("http://other.example:81/b#part", "http://other.example:81/b"),
         ("/my picture é.jpg", "https://example.com/my%20picture%20%C3%A9.jpg"),
+        ("//b\xfccher.example/b", "https://xn--bcher-kva.example/b"),
+        ("https://b%C3%BCcher.example/b", "https://xn--bcher-kva.example/b"),
+        ("https://B\xdcCHER.example:81/\xe9", "https://xn--bcher-kva.example:81/%C3%A9"),
         ("/\udce9.jpg", "https://example.com/%E9.jpg"),
         ("", "https://example.com/a/x"),
     ],
@@ -145,6 +159,7 @@ def test_a_redirect_is_resolved(location: str, text: str) -> None:
             "\\\\a/",
         ),
         *("http://127.1/", "http://127.0.\t0.1/", "http://a b/", "https:///a", "//[::1", "http://"),
+        "//b\udcfccher.example/",
     ],
 )
 def test_a_redirect_to_an_invalid_url_is_an_error(location: str) -> None:

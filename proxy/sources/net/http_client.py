@@ -44,6 +44,9 @@ from proxy.sources.net.via import PSEUDONYM
 # A name may have thousands of addresses, and each connection attempt would try all of them in turn.
 MAX_ADDRESSES_PER_FAMILY = 4
 
+# Content-Security-Policy of some sites; aiohttp takes 8 KiB. It counts the line end, too.
+MAX_HEADER_LINE_BYTES = 64 * 1024 + 64
+
 _IDEMPOTENT = frozenset(("GET", "HEAD"))  # what may be sent again
 
 
@@ -232,6 +235,8 @@ class HttpClient:
                 ssl=ssl.create_default_context(),
             ),
             auto_decompress=False,
+            max_line_size=MAX_HEADER_LINE_BYTES,
+            max_field_size=MAX_HEADER_LINE_BYTES,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Content-Type",),
             timeout=aiohttp.ClientTimeout(

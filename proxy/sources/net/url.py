@@ -5,9 +5,10 @@ parser here, and it rejects what another one could read differently instead of r
 """
 
 import re
+import unicodedata
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, unquote, urljoin
 
 import idna
 from msgspec import Struct
@@ -21,6 +22,8 @@ MAX_LABEL_LENGTH = 63
 _URL = re.compile(r"(https?)://([^/?]*)(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
+_DOT = re.compile("[.\u3002\uff0e\uff61]")
+_ENCODED_CHARACTERS = re.compile(r"(?:%[89a-f][0-9a-f])+", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 _QUERY = re.compile(r"(?<=\S)\?[^\s'\"<>]+")
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
@@ -109,17 +112,20 @@ def normalize_host(text: str) -> str:
     """The host as it is resolved: lower case, A-labels. Raises InvalidSource with the reason."""
     if not text:
         raise InvalidSource("URL has no host")
+    text = _ENCODED_CHARACTERS.sub(_decode_characters, text)
     if "%" in text:
         raise InvalidSource("URL host is percent-encoded; decode it")
     if text.endswith("."):
         raise InvalidSource("URL host ends with a dot; remove it")
-    labels = [_normalize_label(label) for label in text.lower().split(".")]
+    labels = [_normalize_label(label) for label in _DOT.split(text.lower())]
     name = ".".join(labels)
     if len(name) > MAX_HOST_LENGTH:
         raise InvalidSource(f"URL host too long: at most {MAX_HOST_LENGTH} characters")
     # A parser that takes `0177.1`, `2130706433` or `0x7f.1` for an address connects elsewhere.
     if _NUMBER.fullmatch(labels[-1]):
         try:
+            if not text.isascii():
+                raise AddressValueError  # noqa: TRY301 - the same answer
             return str(IPv4Address(name))
         except AddressValueError:
             raise InvalidSource(
@@ -129,20 +135,68 @@ def normalize_host(text: str) -> str:
     return name
 
 
+def _decode_characters(match: re.Match[str]) -> str:
+    """Decode characters beyond ASCII: a browser encodes them where a URL is part of a path."""
+    try:
+        return unquote(match[0], errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidSource("URL host is percent-encoded, and not in UTF-8") from None
+
+
 def _normalize_label(label: str) -> str:
     # No label of more characters fits, and to convert one takes time in the square of its length.
     if len(label) <= MAX_LABEL_LENGTH and (not label.isascii() or label.startswith("xn--")):
-        # Strict IDNA 2008: characters that would need a mapping first (full-width and circled
-        # digits, soft hyphens, joiners, other dots) are rejected.
         try:
-            label = idna.alabel(label).decode("ascii")
-        except idna.IDNAError:
+            label = _to_ascii(label) if not label.isascii() else _check_ascii(label)
+        except (idna.IDNAError, UnicodeError):
             raise InvalidSource(
-                "URL host is not a valid internationalized domain name (IDNA 2008)"
+                "URL host is not a valid internationalized domain name (IDNA 2008 after the "
+                "mapping of UTS 46)"
             ) from None
     if len(label) > MAX_LABEL_LENGTH or not _LABEL.fullmatch(label):
         raise InvalidSource("invalid URL host: each label must be 1 to 63 letters, digits, hyphens")
     return label
+
+
+def _to_ascii(label: str) -> str:
+    """The A-label of a label, as browsers find it: IDNA 2008 after UTS 46, and symbols."""
+    mapped = idna.uts46_remap(label, std3_rules=False, transitional=False)
+    if mapped.isascii() or len(mapped) > MAX_LABEL_LENGTH:
+        # Full-width and circled digits, soft hyphens: another parser reads another name.
+        raise idna.IDNAError
+    try:
+        return idna.alabel(mapped).decode("ascii")
+    except idna.IDNAError:
+        if not _is_symbolic(mapped):
+            raise
+        return _symbolic_a_label(mapped)
+
+
+def _check_ascii(label: str) -> str:
+    try:
+        return idna.alabel(label).decode("ascii")
+    except idna.IDNAError:
+        mapped = label.removeprefix("xn--").encode().decode("punycode")
+        remapped = idna.uts46_remap(mapped, std3_rules=False, transitional=False)
+        if remapped != mapped or not _is_symbolic(mapped) or _symbolic_a_label(mapped) != label:
+            raise
+        return label
+
+
+def _symbolic_a_label(label: str) -> str:
+    return f"xn--{label.encode('punycode').decode('ascii')}"
+
+
+def _is_symbolic(label: str) -> bool:
+    """Whether the label has symbols, such as emoji, and is valid in IDNA 2008 without them."""
+    rest = "".join(
+        character
+        for character in label
+        if character.isascii() or not unicodedata.category(character).startswith("S")
+    )
+    if rest and not _LABEL.fullmatch(rest):
+        idna.alabel(rest)
+    return rest != label
 
 
 def _parse_authority(text: str) -> tuple[str, int | None]:
