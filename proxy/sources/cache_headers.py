@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from msgspec.structs import replace
+
 from proxy.originals import CacheDirectives, OriginMetadata, Validators
 
 MAX_TTL = 2**31
@@ -56,6 +58,13 @@ def parse_cache_headers(header: Callable[[str], str], now: datetime) -> OriginMe
         tags=_tags(header("Cache-Tag"), header("Surrogate-Key")),
         directives=directives,
     )
+
+
+def override_cache_control(metadata: OriginMetadata, cache_control: str) -> OriginMetadata:
+    """Return the metadata as if the source had sent this ``Cache-Control``, and no other limit."""
+    header = {"Cache-Control": cache_control}
+    given = parse_cache_headers(lambda name: header.get(name, ""), datetime.now(UTC))
+    return replace(metadata, ttl=given.ttl, directives=given.directives)
 
 
 def _lifetime(

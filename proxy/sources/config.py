@@ -8,6 +8,7 @@ from msgspec import Meta, field
 from proxy.sources.download import MAX_INFLIGHT_BYTES
 from proxy.sources.net.config import HttpClientConfig
 from proxy.sources.net.ssrf_policy import DEFAULT_PORTS, SsrfPolicy
+from proxy.sources.options import OriginKey, SourceOptions
 
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _RESERVED = frozenset(("http", "https", "upload", "b64", "data"))
@@ -104,6 +105,29 @@ class SourceConfig(HttpClientConfig, frozen=True, kw_only=True, forbid_unknown_f
         ),
     ] = field(default_factory=dict)
 
+    alias_options: Annotated[
+        dict[str, SourceOptions],
+        Meta(
+            extra_json_schema={"writeOnly": True},
+            description=(
+                "Options of sources by alias: `headers`, `bearer`, `basic`, `bearer_file`, "
+                "`basic_file`, `user_agent`, `referer` and `cache_control`. Only `cache_control` "
+                "is for buckets, and none for folders."
+            ),
+        ),
+    ] = field(default_factory=dict)
+
+    origin_options: Annotated[
+        dict[str, SourceOptions],
+        Meta(
+            extra_json_schema={"writeOnly": True},
+            description=(
+                "The same options for URLs, by origin: `https://cdn.example.com`, "
+                "`https://*.example.com`, `http://10.0.0.3:8080`."
+            ),
+        ),
+    ] = field(default_factory=dict)
+
     def __post_init__(self) -> None:
         for name in ("allow_nets", "allow_hosts", "allow_ports"):
             try:
@@ -112,6 +136,14 @@ class SourceConfig(HttpClientConfig, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError(f"{name}: {error}") from error
         for alias in self.aliases:
             _check_alias(alias)
+        for alias in self.alias_options:
+            if alias not in self.aliases:
+                raise ValueError(f"alias_options: {alias!r} is not in FRAMEKEEP_SOURCES_ALIASES")
+        for origin in self.origin_options:
+            try:
+                OriginKey.parse(origin)
+            except ValueError as error:
+                raise ValueError(f"origin_options: {error}") from error
 
     def ssrf_policy(self) -> SsrfPolicy:
         return SsrfPolicy(

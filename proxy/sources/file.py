@@ -22,6 +22,7 @@ from proxy.errors import SourceFailed, SourceForbidden, SourceNotFound
 from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, Validators
 from proxy.sources.download import DownloadBudget
+from proxy.sources.options import SourceOptions
 from proxy.sources.paths import require_alias, split_path
 from proxy.sources.source import SourceContext, fetch_timeout
 
@@ -53,6 +54,8 @@ class FileSource:
 
     @classmethod
     def from_context(cls, context: SourceContext) -> Self:
+        if context.options != SourceOptions():
+            raise ValueError("alias_options are not for folders")
         root = Path(context.location.removeprefix("file://"))
         if not root.is_absolute():
             raise ValueError("a folder is written file:///absolute/path")

@@ -5,7 +5,9 @@ the SSRF policy checks each hop again. The result is the complete original or an
 """
 
 import asyncio
+import copy
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -21,13 +23,14 @@ from proxy.originals import (
     SourceRef,
     Validators,
 )
-from proxy.sources.cache_headers import parse_cache_headers, parse_date
+from proxy.sources.cache_headers import override_cache_control, parse_cache_headers, parse_date
 from proxy.sources.content_encoding import BodyDecoder, open_decoder
 from proxy.sources.download import Download, DownloadBudget
 from proxy.sources.host_pauses import HostPauses, make_unavailable, retry_after_seconds
 from proxy.sources.net.http_client import HttpClient, HttpResponse
 from proxy.sources.net.request_headers import forwardable_headers
 from proxy.sources.net.url import Url, parse_url, resolve_redirect
+from proxy.sources.options import RequestSettings
 from proxy.sources.source import fetch_timeout
 
 Headers = tuple[tuple[str, str], ...]
@@ -50,11 +53,12 @@ class HttpSource:
         downloads: DownloadBudget | None = None,
         pauses: HostPauses | None = None,
         max_retry_after_seconds: float = 600.0,
+        find_settings: Callable[[Url], RequestSettings] = lambda _: RequestSettings(),
     ) -> None:
         """Retry transient failures up to ``max_retries`` times.
 
         ``pauses`` keeps those of servers with a ``Retry-After``, of which at most
-        ``max_retry_after_seconds`` count.
+        ``max_retry_after_seconds`` count. ``find_settings`` returns the operator's for a URL.
 
         The first retry comes after at most ``retry_backoff_seconds``; each further one waits twice
         as long.
@@ -64,8 +68,15 @@ class HttpSource:
         self._max_retries = max_retries
         self._retry_backoff_seconds = retry_backoff_seconds
         self._pauses = pauses
+        self.find_settings = find_settings
         self._max_retry_after_seconds = max_retry_after_seconds
         self._downloads = downloads or DownloadBudget(limits.max_source_bytes)
+
+    def with_settings(self, settings: RequestSettings) -> "HttpSource":
+        """Return a source with these settings for all URLs, which shares everything else."""
+        other = copy.copy(self)
+        other.find_settings = lambda _: settings
+        return other
 
     async def fetch(
         self, ref: OriginalRef, validators: Validators | None = None
@@ -73,11 +84,17 @@ class HttpSource:
         if not isinstance(ref, SourceRef):
             raise InvalidSource("an uploaded original has no URL")
         url = parse_url(ref.text)
-        headers = forwardable_headers(ref.headers)
+        settings = self.find_settings(url)
+        # Those of the operator go first, and are for this server alone.
+        headers = tuple((dict(forwardable_headers(ref.headers)) | dict(settings.headers)).items())
         timeout_seconds = self._limits.fetch_timeout_seconds
         await self._downloads.wait_for_room(url.host)
         async with fetch_timeout(min(ref.timeout_seconds or timeout_seconds, timeout_seconds)):
-            return await self._fetch_with_retries(url, headers, validators)
+            answer = await self._fetch_with_retries(url, headers, validators)
+        if not settings.cache_control:
+            return answer
+        caching = override_cache_control(answer.metadata, settings.cache_control)
+        return replace(answer, metadata=caching)
 
     async def _fetch_with_retries(
         self, url: Url, headers: Headers, validators: Validators | None

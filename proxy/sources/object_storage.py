@@ -7,13 +7,16 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Self
 
+from msgspec.structs import replace
+
 from proxy.errors import SourceFailed, SourceNotFound
 from proxy.limits import Limits
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, Validators
-from proxy.sources.cache_headers import parse_cache_headers
+from proxy.sources.cache_headers import override_cache_control, parse_cache_headers
 from proxy.sources.download import DownloadBudget
 from proxy.sources.net.object_store import check_location, open_bucket
 from proxy.sources.net.url import redact_queries
+from proxy.sources.options import SourceOptions
 from proxy.sources.paths import require_alias, split_path
 from proxy.sources.source import SourceContext, fetch_timeout
 
@@ -33,8 +36,13 @@ class ObjectStorageSource:
         *,
         connect_timeout_seconds: float,
         downloads: DownloadBudget | None = None,
+        cache_control: str = "",
     ) -> None:
-        """``location`` as in `net.object_store`; raises ValueError if it cannot be opened."""
+        """``location`` as in `net.object_store`; raises ValueError if it cannot be opened.
+
+        ``cache_control`` is used instead of that of the objects.
+        """
+        self._cache_control = cache_control
         self._timeout_seconds = limits.fetch_timeout_seconds
         self._downloads = downloads or DownloadBudget(limits.max_source_bytes)
         self._bucket = open_bucket(
@@ -46,11 +54,14 @@ class ObjectStorageSource:
     @classmethod
     def from_context(cls, context: SourceContext) -> Self:
         check_location(context.location)
+        if replace(context.options, cache_control="") != SourceOptions():
+            raise ValueError("of alias_options only cache_control is for buckets")
         return cls(
             context.location,
             context.limits,
             connect_timeout_seconds=context.config.connect_timeout_seconds,
             downloads=context.downloads,
+            cache_control=context.options.cache_control,
         )
 
     async def fetch(
@@ -71,7 +82,7 @@ class ObjectStorageSource:
             )
             return await self._download(result)
         except exceptions.NotModifiedError:
-            return NotModified(OriginMetadata(known))
+            return NotModified(self._with_caching(OriginMetadata(known)))
         except FileNotFoundError as error:
             raise SourceNotFound("object not found in the bucket", detail=_detail(error)) from error
         except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
@@ -88,7 +99,12 @@ class ObjectStorageSource:
                 raise SourceFailed(
                     "bucket connection closed in the middle of the object", transient=True
                 )
-            return download.finish(_metadata(result))
+            return download.finish(self._with_caching(_metadata(result)))
+
+    def _with_caching(self, metadata: OriginMetadata) -> OriginMetadata:
+        if not self._cache_control:
+            return metadata
+        return override_cache_control(metadata, self._cache_control)
 
 
 def _metadata(result: "GetResult") -> OriginMetadata:

@@ -15,6 +15,7 @@ from proxy.sources.host_pauses import HostPauses
 from proxy.sources.http import HttpSource
 from proxy.sources.net.dns import Resolver
 from proxy.sources.net.http_client import HttpClient
+from proxy.sources.options import OptionsByOrigin, RequestSettings
 from proxy.sources.source import Source, SourceContext, SourceFactory
 from proxy.sources.upload import UploadSource
 
@@ -46,6 +47,12 @@ class SourceRouter:
         exit_stack.push_async_callback(http_client.close)
         max_inflight_bytes = max(config.max_inflight_bytes, limits.max_source_bytes)
         downloads = DownloadBudget(limits.max_source_bytes, max_inflight_bytes)
+        errors: list[str] = []
+        try:
+            by_origin = OptionsByOrigin(config.origin_options)
+        except ValueError as error:
+            errors.append(f"FRAMEKEEP_SOURCES_ORIGIN_OPTIONS: {error}")
+            by_origin = OptionsByOrigin({})
         http = HttpSource(
             http_client,
             limits,
@@ -54,6 +61,7 @@ class SourceRouter:
             downloads=downloads,
             pauses=pauses,
             max_retry_after_seconds=config.max_retry_after_seconds,
+            find_settings=by_origin.find,
         )
         context = SourceContext("", config, limits, downloads, http_client, http, exit_stack)
         by_scheme: dict[str, Source] = {
@@ -61,10 +69,13 @@ class SourceRouter:
             "https": http,
             "upload": UploadSource(downloads),
         }
-        errors: list[str] = []
         for alias, location in config.aliases.items():
             try:
-                by_scheme[alias] = _open(replace(context, location=location), sources)
+                own = context
+                if options := config.alias_options.get(alias):
+                    settings = RequestSettings.from_options(options)
+                    own = replace(context, options=options, http=http.with_settings(settings))
+                by_scheme[alias] = _open(replace(own, location=location), sources)
             except ValueError as error:
                 errors.append(f"FRAMEKEEP_SOURCES_ALIASES: {alias}: {error}")
         if errors:

@@ -13,6 +13,7 @@ from proxy.originals import NotModified, Original, OriginalRef, Validators
 from proxy.sources.config import SourceConfig
 from proxy.sources.download import DownloadBudget
 from proxy.sources.net.http_client import HttpClient
+from proxy.sources.options import SourceOptions
 
 
 class Source(Protocol):
@@ -31,8 +32,9 @@ class Source(Protocol):
 class SourceContext(Struct, frozen=True):
     """What the source of an alias is made from.
 
-    ``location`` is what the operator set for the alias, such as ``file:///srv/media``. ``http``
-    fetches http(s) URLs. A source adds what it has to close to ``exit_stack``.
+    ``location`` is what the operator set for the alias, such as ``file:///srv/media``, and
+    ``options`` too. ``http`` fetches http(s) URLs with them. A source adds what it has to close to
+    ``exit_stack``.
     """
 
     location: str
@@ -42,6 +44,7 @@ class SourceContext(Struct, frozen=True):
     http_client: HttpClient
     http: Source
     exit_stack: AsyncExitStack
+    options: SourceOptions = SourceOptions()
 
 
 SourceFactory = Callable[[SourceContext], Source]

@@ -6,7 +6,7 @@ line.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from proxy.errors import InvalidSource
 
@@ -56,6 +56,32 @@ _RESERVED = frozenset(
         "referer",
     )
 )
+_FRAMING = frozenset(
+    (
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "http2-settings",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "keep-alive",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    )
+)
+"""What no operator may set either: the request would be another one, or none."""
+
 _RESERVED_PREFIXES = ("proxy-", "sec-", "x-forwarded-", "x-http-method", "x-method-override")
 
 
@@ -65,12 +91,23 @@ def forwardable_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, 
     Raises InvalidSource for a reserved name, a name given twice, more than 32 headers, more than
     8192 characters in all, and anything but printable ASCII.
     """
+    return _canonical(headers, _RESERVED, _RESERVED_PREFIXES)
+
+
+def operator_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Check headers that the operator sets, in the same way, but for fewer reserved names."""
+    return _canonical(headers, _FRAMING, ("proxy-",))
+
+
+def _canonical(
+    headers: Iterable[tuple[str, str]], reserved: Collection[str], prefixes: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
     canonical: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()
         if not _NAME.fullmatch(lower):
             raise InvalidSource(f"invalid header name: {name[:64]!r}")
-        if lower in _RESERVED or lower.startswith(_RESERVED_PREFIXES):
+        if lower in reserved or lower.startswith(prefixes):
             raise InvalidSource(f"header {lower} is not allowed in requests to a source")
         if lower in canonical:
             raise InvalidSource(f"header {lower} is given twice")
