@@ -244,6 +244,7 @@ def create_app(
     context = ApiContext(
         service=ApiImageService(service, ApiSourcePolicy(settings.api.allow_aliases)),
         operations=operations,
+        dialects=dialects,
         cache=cache,
         purging=PurgeService(cache, (*open_cdns(settings.cdn, cdn_client), *extensions.cdns)),
         metrics=metrics,

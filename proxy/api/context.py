@@ -13,6 +13,7 @@ from proxy.api.http.source_policy import ApiImageService
 from proxy.api.http.uploads import Uploads
 from proxy.cache.purge import PurgeService
 from proxy.cache.store import Cache
+from proxy.links.mounts import MountedDialects
 from proxy.operations.registry import OperationRegistry
 from proxy.runtime.background import BackgroundTasks
 from proxy.runtime.components import Components
@@ -31,6 +32,7 @@ class ApiContext(NamedTuple):
 
     service: ApiImageService
     operations: OperationRegistry
+    dialects: MountedDialects
     cache: Cache
     purging: PurgeService
     metrics: Metrics

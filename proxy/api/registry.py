@@ -13,6 +13,7 @@ from proxy.api.context import Api, ApiContext
 from proxy.api.docs import endpoint as docs
 from proxy.api.pages import home
 from proxy.api.pages.home import ROOT_FILES
+from proxy.api.playground import endpoint as playground
 from proxy.api.transform import endpoint as transform
 
 HEALTH_SEGMENTS = ("health", "healthz", "healthcheck")
@@ -54,6 +55,7 @@ APIS = (
     Api("health", HEALTH_SEGMENTS, health.create_api, observed=False, cross_origin=False),
     Api("metrics", ("metrics",), metrics.create_api, observed=False, cross_origin=False),
     Api("docs", ("docs", "openapi.json"), docs.create_api, observed=False),
+    Api("playground", ("playground",), playground.create_api, cross_origin=False),
     Api("admin", ("admin",), admin.create_api, cross_origin=False),
     Api("vision", ("vision", *AZURE_SERVICES), vision.create_api),
     Api("analysis", ("computervision",), analysis.create_api),

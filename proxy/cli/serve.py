@@ -132,5 +132,6 @@ def _set_dev_defaults(environment: MutableMapping[str, str]) -> None:
     environment.setdefault("FRAMEKEEP_TRACING_SERVER_TIMING", "true")
     if not environment.get("FRAMEKEEP_API_KEYS"):
         environment.setdefault("FRAMEKEEP_API_ALLOW_ANONYMOUS", "true")
+    environment.setdefault("FRAMEKEEP_PAGES_PLAYGROUND", "open")
     demo = {"demo": f"file://{files('proxy') / 'data' / 'demo'}"}
     environment.setdefault("FRAMEKEEP_SOURCES_ALIASES", msgspec.json.encode(demo).decode())

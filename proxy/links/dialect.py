@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.image_request import ImageRequest
 from proxy.limits import Limits
@@ -70,6 +71,16 @@ class DialectContext:
     def section(self, kind: type[C]) -> C:
         """Return the section of the settings that has this type, or its defaults."""
         return next((found for found in self._sections if isinstance(found, kind)), kind())
+
+    def without_keys(self) -> "DialectContext":
+        """Return the same without signing keys."""
+        return DialectContext(
+            self.operations,
+            replace(self.config, keys=()),
+            aliases=self.aliases,
+            limits=self.limits,
+            sections=self._sections,
+        )
 
     def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """Make a request from a source and from steps as in a native link; any dialect builds it.

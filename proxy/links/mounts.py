@@ -24,6 +24,24 @@ class Mount(Struct, frozen=True):
     dialect: Dialect
 
 
+class UnsignedLinks:
+    """Builds unsigned links, whatever keys the server has."""
+
+    def __init__(self, base: str, dialect: Dialect | None) -> None:
+        """``dialect`` has no keys; None where the native dialect is not mounted."""
+        self._base = base
+        self._dialect = dialect
+
+    def build(self, request: ImageRequest) -> str:
+        """Build the path of a request. Raises InvalidLink where there is no such link."""
+        if self._dialect is None:
+            raise InvalidLink(
+                "unsigned links need the native dialect, which is not mounted "
+                "(FRAMEKEEP_LINKS_MOUNTS)"
+            )
+        return self._base + self._dialect.build(request)
+
+
 class MountedDialects:
     """A dialect that hands each path to the one that is mounted at its first segment.
 
@@ -137,6 +155,13 @@ class MountedDialects:
         """
         prefix, mount = self._builder
         return self._path_of(prefix).rstrip("/") + mount.dialect.build(request)
+
+    def without_keys(self) -> UnsignedLinks:
+        """Return what builds unsigned links: in the native dialect, wherever it is mounted."""
+        prefix, mount = self._builder
+        is_native = mount.name == DEFAULT_DIALECT
+        dialect = DIALECTS[DEFAULT_DIALECT](self._context.without_keys()) if is_native else None
+        return UnsignedLinks(self._path_of(prefix).rstrip("/"), dialect)
 
     def native_link(self, request: ImageRequest) -> str:
         """Build the native link that means the same, at the root where none is mounted.

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from proxy.errors import SourceForbidden
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
-from proxy.imaging.results import Detection
+from proxy.imaging.results import Detection, ImageInfo
 from proxy.originals import OriginalRef, Upload
 from proxy.render.inspector import ProbeResult
 from proxy.service import ImageResult, ImageService
@@ -53,6 +53,10 @@ class ApiImageService:
     async def get_or_render(self, request: ImageRequest) -> ImageResult:
         self._check(request.sources)
         return await self._service.get_or_render(request)
+
+    async def info(self, source: OriginalRef, aspect_ratios: tuple[Size, ...] = ()) -> ImageInfo:
+        self._check((source,))
+        return (await self._service.info(source, aspect_ratios))[0]
 
     async def probe(self, source: OriginalRef) -> ProbeResult:
         self._check((source,))

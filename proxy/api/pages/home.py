@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from proxy.api.admin import AdminConfig
 from proxy.api.context import ApiContext
 from proxy.api.health import readiness
 from proxy.api.http.error_page import page_or_problem
@@ -24,16 +25,23 @@ from proxy.server.config import ServerConfig
 ROOT_FILES = ("favicon.ico", "robots.txt")
 """Also served at the root where the server has a path prefix: nobody asks for them elsewhere."""
 
-_LINKS = (
+_PLAYGROUND = ("/playground", "Playground")
+_PAGES = (
     ("/docs", "Documentation"),
     ("/openapi.json", "OpenAPI"),
     ("/health", "Health"),
 )
+
+Pages = tuple[tuple[str, str], ...]
+
 _DAY = "public, max-age=86400"
 
 
 def create_api(context: ApiContext) -> ASGIApp:
     path_prefix = context.section(ServerConfig).path_prefix
+    config = context.section(PagesConfig)
+    has_playground = config.has_playground(context.section(AdminConfig).keys)
+    pages = (_PLAYGROUND, *_PAGES) if has_playground else _PAGES
     icon = files("proxy").joinpath("data", "pages", "favicon.ico").read_bytes()
     robots = (
         "User-agent: *\n"
@@ -43,13 +51,13 @@ def create_api(context: ApiContext) -> ASGIApp:
     ).encode()
 
     async def home(_: Request) -> Response:
-        if not context.section(PagesConfig).home:
+        if not config.home:
             raise HTTPException(
                 HTTPStatus.NOT_FOUND, "the home page is switched off (FRAMEKEEP_PAGES_HOME)"
             )
         state, _components = readiness(context.not_ready, context.components)
         return Response(
-            html_page("Framekeep", _body(state, path_prefix)),
+            html_page("Framekeep", _body(state, path_prefix, pages)),
             headers={
                 "content-type": HTML,
                 "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -69,8 +77,8 @@ def create_api(context: ApiContext) -> ASGIApp:
     )
 
 
-def _body(state: str, path_prefix: str) -> str:
-    links = "".join(f'<li><a href="{path_prefix}{path}">{name}</a></li>' for path, name in _LINKS)
+def _body(state: str, path_prefix: str, pages: Pages) -> str:
+    links = "".join(f'<li><a href="{path_prefix}{path}">{name}</a></li>' for path, name in pages)
     return (
         "<h1>Framekeep</h1><p>An on-the-fly image origin for CDNs. A link names a picture and "
         f"what to do with it:</p><pre>{path_prefix}/{{signature}}/smart_crop:800:600/"

@@ -1,0 +1,144 @@
+// What is copied into a page or a program.
+
+import { html, useEffect, useState } from "./preact-htm.js";
+import { makeLinks } from "./api.js";
+import { candidateOperations, candidateWidths } from "./variants.js";
+
+const escapeHtml = (text) =>
+  text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
+const quoteShell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+const TABS = ["URL", "img", "picture", "srcset", "curl", "Python", "JavaScript"];
+const PICTURE_FORMATS = ["avif", "webp"];
+
+function build(tab, { url, size, source, steps, candidates, formats, signs }) {
+  const [width, height] = size ?? [0, 0];
+  const text = (value) => JSON.stringify(value);
+  const img = (more = "") =>
+    `<img src="${escapeHtml(url)}"${more} width="${width}" height="${height}" alt="">`;
+  const srcset = candidates.map(([path, w]) => `${path} ${w}w`).join(",\n  ");
+  switch (tab) {
+    case "img":
+      return img();
+    case "picture":
+      return [
+        "<picture>",
+        ...formats.map(([path, format]) => `  <source type="image/${format}" srcset="${escapeHtml(path)}">`),
+        `  ${img()}`,
+        "</picture>",
+      ].join("\n");
+    case "srcset":
+      return img(`\n  srcset="${escapeHtml(srcset)}"\n  sizes="(max-width: ${width}px) 100vw, ${width}px"`);
+    case "curl":
+      return `curl --output picture ${quoteShell(url)}`;
+    case "Python":
+      return signs
+        ? [
+            "import os",
+            "",
+            "from proxy import Signer",
+            "",
+            `signer = Signer(${text(location.origin)}, keys=[os.environ["FRAMEKEEP_LINKS_KEYS"].split(",")[0]])`,
+            `url = signer.url(${[source, ...steps].map(text).join(", ")})`,
+          ].join("\n")
+        : ["from urllib.request import urlopen", "", `picture = urlopen(${text(url)}).read()`].join("\n");
+    case "JavaScript":
+      return [
+        `const response = await fetch(${text(url)});`,
+        "if (!response.ok) throw new Error((await response.json()).detail);",
+        "const picture = await response.blob();",
+      ].join("\n");
+    default:
+      return url;
+  }
+}
+
+// Links are made for all snippets in one call, after the chain was rendered.
+function useLinks(source, operations, size, widths, result) {
+  const [links, setLinks] = useState(null);
+  useEffect(() => {
+    if (source.file || !result?.link || !size) {
+      setLinks(null);
+      return undefined;
+    }
+    const stop = new AbortController();
+    const candidates = candidateWidths(widths, size[0]);
+    const rest = operations.filter(({ type }) => type !== "convert");
+    const variants = [
+      ...candidates.map((width) => candidateOperations(operations, width, size[0])),
+      ...PICTURE_FORMATS.map((format) => [...rest, { type: "convert", format }]),
+    ];
+    const items = variants.map((chain) => ({ source: source.text, operations: chain }));
+    makeLinks(items, stop.signal).then(
+      (made) => {
+        const urls = made.map((link) => (link.path ? location.origin + link.path : ""));
+        setLinks({
+          candidates: candidates.map((width, index) => [urls[index], width]).filter(([url]) => url),
+          formats: PICTURE_FORMATS.map((format, index) => [urls[candidates.length + index], format]).filter(([url]) => url),
+        });
+      },
+      () => setLinks(null),
+    );
+    return () => stop.abort();
+  }, [source, result, size, widths]);
+  return links;
+}
+
+export function Snippets({ source, operations, result, size, widths, signs, announce }) {
+  const [tab, setTab] = useState("URL");
+  const links = useLinks(source, operations, size, widths, result);
+  if (source.file) {
+    return html`<section class="panel" aria-labelledby="copy-title">
+      <h2 id="copy-title">Copy</h2>
+      <p>An uploaded picture has no link. Put it where the server can fetch it, and paste that source.</p>
+    </section>`;
+  }
+  const url = result?.link ? location.origin + result.link.path : "";
+  const text = url && build(tab, {
+    url, size, signs,
+    source: source.text,
+    steps: result.link.steps,
+    candidates: links?.candidates ?? [],
+    formats: links?.formats ?? [],
+  });
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      announce("Copied");
+    } catch {
+      getSelection().selectAllChildren(document.getElementById("snippet"));
+      announce("The browser does not allow copying here; the text is selected");
+    }
+  };
+  const choose = (event) => {
+    const at = TABS.indexOf(tab) + { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (Number.isNaN(at)) return;
+    const next = TABS[(at + TABS.length) % TABS.length];
+    setTab(next);
+    document.getElementById(`tab-${next}`).focus();
+  };
+  return html`<section class="panel" aria-labelledby="copy-title">
+    <h2 id="copy-title">Copy</h2>
+    <div role="tablist" aria-label="Kind of snippet" class="tabs" onKeyDown=${choose}>
+      ${TABS.map(
+        (name) => html`<button
+          type="button"
+          role="tab"
+          id=${`tab-${name}`}
+          aria-selected=${name === tab}
+          aria-controls="snippet-panel"
+          tabindex=${name === tab ? 0 : -1}
+          onClick=${() => setTab(name)}
+        >
+          ${name}
+        </button>`,
+      )}
+    </div>
+    <div role="tabpanel" id="snippet-panel" aria-labelledby=${`tab-${tab}`}>
+      <pre tabindex="0" aria-label="Snippet"><code id="snippet">${text}</code></pre>
+      <button type="button" class="main" id="copy" disabled=${!text} onClick=${copy}>Copy</button>
+      ${url && html` <a href=${url} target="_blank" rel="noopener">Open the link</a>`}
+    </div>
+    ${url && !signs && html`<p class="quiet">This link is unsigned. It works where the server accepts unsigned links; enter an admin key to get signed ones.</p>`}
+  </section>`;
+}

@@ -1,0 +1,269 @@
+"""The playground in a real browser: Chromium, driven by Playwright."""
+
+import io
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2 as httpx
+import pytest
+from live_server import LiveServer, live_server
+from PIL import Image
+
+from proxy.api.playground.assets import SAMPLES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+AXE = Path(sys.prefix) / "clients" / "node" / "node_modules" / "axe-core" / "axe.min.js"
+DEMO = Path(__file__).parents[2] / "proxy" / "data" / "demo"
+ADMIN_KEY = "playground-admin"
+SIGNING_KEY = "0f" * 32
+
+
+def lacking(what: str) -> None:
+    """Skip the test with the reason; where tests decide about a change, fail instead."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lacking("the Python package playwright is not installed")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if found is None:
+        lacking("no Chromium is installed; `apt-get install chromium` does it")
+    with sync_playwright() as playwright:
+        # Its own sandbox does not start as root, or without user namespaces.
+        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    environment = {
+        "FRAMEKEEP_PAGES_PLAYGROUND": "open",
+        "FRAMEKEEP_API_ALLOW_ANONYMOUS": "true",
+        "FRAMEKEEP_SOURCES_ALIASES": f'{{"demo": "file://{DEMO}"}}',
+    }
+    with live_server(tmp_path_factory.mktemp("cache"), environment) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def closed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server as in production: signed links, no alias of the samples, an admin key."""
+    environment = {
+        "FRAMEKEEP_ADMIN_KEYS": ADMIN_KEY,
+        "FRAMEKEEP_LINKS_KEYS": SIGNING_KEY,
+        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "false",
+        "FRAMEKEEP_SERVER_PATH_PREFIX": "/img",
+    }
+    with live_server(tmp_path_factory.mktemp("cache"), environment) as served:
+        yield served
+
+
+@contextmanager
+def opened(
+    browser: "Browser", url: str, *, width: int = 1300, dark: bool = False
+) -> Iterator["Page"]:
+    """Open a page; at the end nothing was logged and nobody else was asked."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+    )
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    messages: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(url)
+    yield page
+    origin = re.match(r"https?://[^/]+/", url)
+    assert origin is not None
+    assert not [
+        asked for asked in requests if not asked.startswith((origin[0], f"blob:{origin[0]}"))
+    ]
+    # A refused request is logged by the browser itself.
+    assert not [text for text in messages if "Failed to load resource" not in text]
+    context.close()
+
+
+def wait_for_fact(page: "Page", text: str) -> None:
+    page.wait_for_selector(f"#facts dd:text-is('{text}')")
+
+
+def wait_for_size(page: "Page", width: int, height: int) -> None:
+    wait_for_fact(page, f"{width} \N{MULTIPLICATION SIGN} {height}")
+
+
+def wait_for_snippet(page: "Page", pattern: str) -> str:
+    snippet = page.locator("#snippet", has_text=re.compile(pattern))
+    snippet.wait_for()
+    return snippet.inner_text()
+
+
+def test_a_chain_is_built_and_its_copied_url_answers_the_same_bytes(
+    browser: "Browser", server: LiveServer
+) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        page.select_option("#add-operation", "grayscale")
+        page.get_by_role("button", name="Add operation").click()
+        page.get_by_role("group", name=re.compile("^smart_crop")).get_by_label("width").fill("320")
+        wait_for_size(page, 320, 600)
+        url = page.inner_text("#snippet")
+        assert url == f"{server.url}/_/smart_crop:320:600/convert:webp/grayscale/demo:beach.jpg"
+        shown = page.evaluate(
+            """async () => {
+                const answer = await fetch(document.querySelector("#result").src);
+                return [...new Uint8Array(await answer.arrayBuffer())];
+            }"""
+        )
+        assert bytes(shown) == httpx.get(url).content
+
+
+def test_operations_move_by_button_and_by_dragging(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        names = page.locator(".step-head .name")
+        page.get_by_role("button", name="Move convert up").click()
+        assert [name.strip() for name in names.all_inner_texts()] == ["convert", "smart_crop"]
+        page.drag_and_drop(".step:nth-child(2) .handle", ".step:nth-child(1)")
+        assert [name.strip() for name in names.all_inner_texts()] == ["smart_crop", "convert"]
+        assert "operation 1 of 2" in page.inner_text("[role=status]")
+        page.get_by_role("button", name="Remove convert").click()
+        wait_for_fact(page, "jpeg")
+
+
+def test_dragging_moves_the_focal_point(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        point = page.locator("#focal-point")
+        point.wait_for()
+        box = page.locator(".original").bounding_box()
+        start = point.bounding_box()
+        assert box is not None
+        assert start is not None
+        page.mouse.move(start["x"] + 16, start["y"] + 16)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2, steps=4)
+        page.mouse.up()
+        wait_for_snippet(page, "/resize:600:600:cover:0(,|%2C)")
+        point.press("Shift+ArrowRight")
+        wait_for_snippet(page, r"cover:0\.[1-9]")
+
+
+def test_an_error_names_the_field(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        width = page.get_by_role("group", name=re.compile("^smart_crop")).get_by_label("width")
+        width.fill("99999")
+        assert "<= 16384" in page.locator("#error").inner_text()
+        assert width.get_attribute("aria-invalid") == "true"
+        width.fill("100")
+        wait_for_size(page, 100, 600)
+
+
+def test_formats_and_widths_are_compared(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        page.locator("#formats summary").click()
+        page.locator("#formats meter").nth(6).wait_for()
+        page.locator("#widths summary").click()
+        page.locator("#widths img").nth(1).wait_for()
+        assert page.locator("#widths strong").all_inner_texts() == ["320w", "600w"]
+        page.get_by_role("tab", name="srcset").click()
+        snippet = wait_for_snippet(page, " 600w")
+        for candidate, width in re.findall(r"(http\S+) (\d+)w", snippet):
+            assert Image.open(io.BytesIO(httpx.get(candidate).content)).width == int(width)
+
+
+def test_a_file_is_uploaded(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        picture = io.BytesIO()
+        Image.new("RGB", (64, 48), "red").save(picture, "PNG")
+        page.set_input_files(
+            "#file", {"name": "a.png", "mimeType": "image/png", "buffer": picture.getvalue()}
+        )
+        page.get_by_text("Uploaded: a.png").wait_for()
+        page.get_by_text(re.compile(r"^\s*64 \S 48 png")).wait_for()
+        page.get_by_text("An uploaded picture has no link").wait_for()
+
+
+def test_every_sample_is_shown(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        for name, title in SAMPLES.items():
+            page.get_by_role("button", name=title).click()
+            wait_for_snippet(page, f"demo:{name}$")
+
+
+def test_links_are_signed_with_the_admin_key_only(
+    browser: "Browser", closed_server: LiveServer
+) -> None:
+    with opened(browser, closed_server.url + "/img/playground") as page:
+        page.get_by_text("the playground needs an admin key").wait_for()
+        page.get_by_label("Admin key").fill("wrong")
+        page.get_by_role("button", name="Use the key").click()
+        page.get_by_text("the admin key is wrong").wait_for()
+        page.get_by_label("Admin key").fill(ADMIN_KEY)
+        page.get_by_role("button", name="Use the key").click()
+        wait_for_size(page, 600, 600)
+        picture = io.BytesIO()
+        Image.new("RGB", (900, 700), "red").save(picture, "PNG")
+        source = closed_server.origin.serve("/a.png", picture.getvalue())
+        page.fill("#source", source)
+        page.get_by_role("button", name="Use", exact=True).click()
+        answer = httpx.get(wait_for_snippet(page, "/img/"))
+        assert answer.status_code == 200
+        assert Image.open(io.BytesIO(answer.content)).size == (600, 600)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1300, 380])
+def test_axe_finds_no_serious_fault(
+    browser: "Browser", server: LiveServer, width: int, *, dark: bool
+) -> None:
+    if not AXE.exists():
+        lacking("axe-core is not installed; scripts/install-node-clients does it")
+    with opened(browser, server.url + "/playground", width=width, dark=dark) as page:
+        wait_for_size(page, 600, 600)
+        page.locator("#focal-point").wait_for()
+        for section in ("#formats", "#widths"):
+            page.locator(f"{section} summary").click()
+            page.locator(f"{section} img").first.wait_for()
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run()")
+        faults = [
+            (fault["id"], [node["html"] for node in fault["nodes"]])
+            for fault in found["violations"]
+            if fault["impact"] in {"serious", "critical"}
+        ]
+        assert not faults
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_page_works_with_the_keyboard_alone(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        page.focus("#add-operation")
+        page.keyboard.type("flop")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.get_by_role("group", name=re.compile("^flop")).wait_for()
+        page.focus("#tab-URL")
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#tab-img").get_attribute("aria-selected") == "true"
+        assert page.evaluate("document.activeElement.id") == "tab-img"
