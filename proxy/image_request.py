@@ -36,9 +36,13 @@ class ResponseOptions(Struct, frozen=True):
 
 
 class InfoRequest(Struct, frozen=True):
-    """A request for information about an original, with its best crop for each aspect ratio."""
+    """A request for information about an original, with its best crop for each aspect ratio.
+
+    With ``plan`` the response has the form of thumbor's ``meta``, and says what the plan would do.
+    """
 
     aspect_ratios: tuple[Size, ...] = ()
+    plan: Plan | None = None
 
 
 class ImageRequest(Struct, frozen=True, dict=True):

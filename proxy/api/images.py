@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from proxy.api import info
+from proxy.api import info, thumbor_meta
 from proxy.api.http.accept import accepted_formats
 from proxy.api.http.cache_control import StaleConfig, cache_control
 from proxy.api.http.conditional import byte_range, not_modified
@@ -32,7 +32,7 @@ from proxy.cache.origin_cache import url_tags
 from proxy.errors import ImageError, InvalidLink, ProxyError, SourceError
 from proxy.formats import FORMATS
 from proxy.geometry import Size
-from proxy.image_request import ImageRequest
+from proxy.image_request import ImageRequest, InfoRequest
 from proxy.imaging.results import ImageInfo
 from proxy.links.dialect import Dialect
 from proxy.links.fallback import Fallbacks
@@ -320,7 +320,11 @@ class ImagesEndpoint:
         image_info: ImageInfo,
         record: OriginRecord,
     ) -> tuple[int, Headers, bytes]:
-        body = info.body(image_info, request.info.aspect_ratios if request.info else ())
+        asked = request.info or InfoRequest()
+        if asked.plan is not None and isinstance(request.source, SourceRef):
+            body = thumbor_meta.body(image_info, request.source.text, asked.plan)
+        else:
+            body = info.body(image_info, asked.aspect_ratios)
         etag = f'"{digest(body)[:32]}"'
         age = max(0.0, self._now() - record.validated_at)
         control = self._cache_control(request, record.metadata.directives, record.ttl, age)

@@ -108,6 +108,10 @@ class PlanEstimate:
         output = self._output_format(self._plan.format or decoded.format, 1, "jpeg")
         return self._seconds(decoded.natural_size, decoded.size.pixels, 1, output)
 
+    def sizes_after(self, natural: Size) -> Sequence[tuple[Operation, Size]]:
+        """Each operation with the size after it, as if a `trim` removed nothing."""
+        return [(step.operation, step.size) for step in self._trace(natural)]
+
     def _output_format(self, format: str, frames: int, fallback: FormatName) -> FormatName:
         if format != "auto":
             return FORMATS[format].name

@@ -84,6 +84,23 @@ def test_every_link_is_served_and_shares_its_result_with_the_native_link(server)
     assert served >= 80
 
 
+def test_meta_says_what_would_be_done_in_the_words_of_thumbor(server):
+    picture = server.origin.serve("/photo.jpg", photos.encode_scene("JPEG", 480, 360))
+    url = f"{server.url}/thumbor/unsafe/meta/10x20:250x200/-120x0/{picture}"
+    described = httpx.get(url, timeout=120).json()["thumbor"]
+    assert described == {
+        "source": {"url": picture, "width": 480, "height": 360, "frameCount": 1},
+        "operations": [
+            {"type": "crop", "left": 10, "top": 20, "right": 250, "bottom": 200},
+            {"type": "resize", "width": 120, "height": 90},
+            {"type": "flip_horizontally"},
+        ],
+        "target": {"width": 120, "height": 90},
+    }
+    smart = f"{server.url}/thumbor/unsafe/meta/100x300/smart/{picture}"
+    assert httpx.get(smart, timeout=120).json()["thumbor"]["focal_points"]
+
+
 def test_links_of_imagor_are_served(server):
     picture = server.origin.serve("/photo.jpg", photos.encode_scene("JPEG", 480, 360))
     with httpx.Client(base_url=server.url, timeout=120) as client:

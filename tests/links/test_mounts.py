@@ -8,6 +8,7 @@ from proxy.links import DIALECTS
 from proxy.links.config import LinksConfig
 from proxy.links.dialect import DialectContext
 from proxy.links.mounts import Mount, MountedDialects
+from proxy.links.thumbor.config import ImagorConfig
 from proxy.operations import OPERATIONS
 from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
@@ -106,6 +107,19 @@ def test_an_error_names_the_dialect_that_a_path_looks_like(path: bytes, dialect:
 def test_a_native_path_is_not_taken_for_another_dialect(path: str) -> None:
     with pytest.raises(InvalidSignature) as raised:
         mounted({"": "native"}).parse(path.encode())
+    assert "looks like" not in str(raised.value)
+
+
+def test_a_link_of_thumbor_belongs_to_imagor_where_only_that_is_mounted() -> None:
+    dialects = MountedDialects.from_config(
+        LinksConfig(allow_unsigned=True, mounts={"": "native", "old": "imagor"}),
+        OperationRegistry(OPERATIONS),
+        sections=[ImagorConfig(keys=("key",))],
+    )
+    with pytest.raises(InvalidSignature, match="whose links begin with /old/"):
+        dialects.parse(b"/unsafe/300x200/images.example/a.jpg")
+    with pytest.raises(InvalidSignature) as raised:
+        dialects.parse(b"/old/unsafe/300x200/images.example/a.jpg")
     assert "looks like" not in str(raised.value)
 
 

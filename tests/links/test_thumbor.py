@@ -148,7 +148,9 @@ def test_a_value_in_quotes_may_have_commas() -> None:
 
 
 def test_meta_asks_for_a_description() -> None:
-    assert parse_unsigned(f"meta/300x200/{URL}").info == InfoRequest()
+    request = parse_unsigned(f"meta/300x200/{URL}")
+    assert request.info == InfoRequest(plan=parse_unsigned(f"300x200/{URL}").plan)
+    assert parse_unsigned(f"meta/300x200/{URL}", is_imagor=True).info == InfoRequest()
 
 
 def test_max_age_bounds_the_time_in_caches_and_not_the_key() -> None:

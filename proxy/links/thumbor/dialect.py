@@ -83,7 +83,8 @@ class _LinkDialect:
         source = SourceRef(self._resolve(self._decode_image(parts.image)))
         if parts.is_meta:
             options = ResponseOptions(state.expires or None)
-            return ImageRequest(source, response_options=options, info=InfoRequest())
+            plan = None if self._is_imagor else self._plan(parts, state)
+            return ImageRequest(source, response_options=options, info=InfoRequest(plan=plan))
         options = ResponseOptions(
             state.expires or None,
             state.filename or ("image" if state.attachment else ""),

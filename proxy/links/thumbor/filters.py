@@ -138,6 +138,8 @@ def _proportion(state: LinkState, name: str, args: Sequence[str]) -> None:
 
 def fill(state: LinkState, color: str, *, flatten: str = "") -> None:
     """Pad to the requested size, and by the padding part of the link."""
+    if state.padding is not None and color in ("auto", "blur"):
+        raise InvalidLink(f"fill: {color} is not possible with padding; give a color")
     if flatten:
         step(state, "remove_transparency", hex_color=flatten)
     width, height = state.box
@@ -147,8 +149,6 @@ def fill(state: LinkState, color: str, *, flatten: str = "") -> None:
     if state.padding is not None:
         left, top, right, bottom = state.padding
         state.padding = None
-        if color in ("auto", "blur"):
-            raise InvalidLink(f"fill: {color} is not possible with padding; give a color")
         step(
             state,
             "extend",
