@@ -35,7 +35,11 @@ def links_target() -> Target:
         "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
         "FRAMEKEEP_LINKS_MOUNTS": json.dumps({"": "native"} | {name: name for name in others}),
     }
-    environment |= {f"FRAMEKEEP_{name.upper()}_ALLOW_UNSIGNED": "true" for name in others}
+    environment |= {
+        f"FRAMEKEEP_{name.upper()}_ALLOW_UNSIGNED": "true" for name in others if name != "ipx"
+    }
+    environment["FRAMEKEEP_IPX_ALLOW_SOURCES"] = "https://a.example/"
+    environment["FRAMEKEEP_IPX_MAX_RENDITIONS"] = "0"
     links = open_dialects(load(environment).settings)
 
     def fuzz(data: bytes) -> None:

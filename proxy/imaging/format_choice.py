@@ -70,7 +70,8 @@ class Encoding(Struct, frozen=True):
 def choose_encoding(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
     """The encoding, and the picture as it is encoded: in memory where it had to be looked at."""
     was_lossless = picture.source is not None and picture.source.lossless
-    if not picture.output.negotiates or not was_lossless:
+    may_be_lossless = picture.output.negotiates and picture.output.keep_lossless
+    if not may_be_lossless or not was_lossless:
         return picture, lossy_encoding(picture, limits)
     if picture.image.width * picture.image.height > MAX_IN_MEMORY_PIXELS:
         return picture, lossy_encoding(picture, limits)

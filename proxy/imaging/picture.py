@@ -43,7 +43,8 @@ class OutputOptions(Struct, frozen=True):
     png and gif). ``quality`` is 1 to 100, None for the format's default. ``max_bytes`` bounds the
     file. ``keep_metadata`` names the metadata that is not removed. ``format_qualities`` are for
     single formats, and count before ``quality``. ``negotiates`` is set where the plan asks for
-    "auto", and not only the original's format cannot be shown.
+    "auto", and not only the original's format cannot be shown. ``keep_lossless``: "auto" may choose
+    a lossless encoding for an original that was lossless.
     """
 
     format: FormatName | Literal["auto"]
@@ -53,6 +54,7 @@ class OutputOptions(Struct, frozen=True):
     keep_metadata: tuple[Literal["copyright"], ...] = ()
     format_qualities: Mapping[FormatName, int] = field(default_factory=dict)
     negotiates: bool = False
+    keep_lossless: bool = True
 
 
 class Animation(Struct, frozen=True):

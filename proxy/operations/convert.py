@@ -29,7 +29,17 @@ class Convert(Operation, frozen=True):
         ),
     ] = None
 
+    keep_lossless: Annotated[
+        bool,
+        Meta(
+            description="With `auto`, keep a lossless original lossless where that takes fewer "
+            "bytes, or where the client accepts neither avif nor webp."
+        ),
+    ] = True
+
     def apply(self, picture: Picture) -> Picture:
         if self.quality is not None:
             picture = picture.with_output(format_qualities={})
-        return picture.with_output(format=self.format, quality=self.quality)
+        return picture.with_output(
+            format=self.format, quality=self.quality, keep_lossless=self.keep_lossless
+        )

@@ -1,7 +1,6 @@
 """The file in a form."""
 
 import contextlib
-import time
 
 import pytest
 from hypothesis import given
@@ -69,7 +68,7 @@ def test_a_boundary_that_is_not_declared_is_read_from_the_first_line(content_typ
         (WITH_FILENAME, "Unexpected end"),
         (form(WITH_FILENAME)[:-20], "Unexpected end"),
         (form(*[FIELD] * 33), "over a limit of 32 parts"),
-        (form(part("x: " + "y" * 8192, b"")), "8192 bytes a header"),
+        (form(part("x: " + "y" * 4096, b"")), "4096 bytes a header"),
         (form(part("\r\n".join(["x: y"] * 9), b"")), "8 headers each"),
         (form(part("content-type: image/png", IMAGE)), "Missing Content-Disposition"),
         (form(part("content-disposition: form-data", IMAGE)), "Missing name"),
@@ -93,25 +92,6 @@ def test_malformed_forms_are_rejected(body: bytes, reason: str) -> None:
 def test_invalid_boundaries_are_rejected(content_type: str, body: bytes) -> None:
     with pytest.raises(InvalidUpload, match="boundary"):
         extract_file(body, content_type)
-
-
-SEMICOLONS = {
-    "in a quote": 'a="' + ";" * 40_000 + '"',
-    "after an open quote": 'a="' + ";" * 40_000,
-    "between open quotes": ';a="' * 10_000,
-    "between backslashes": 'a="' + "\\;" * 20_000,
-    "between escaped quotes": ';a="\\"' * 10_000,
-}
-
-
-@pytest.mark.parametrize("parameters", SEMICOLONS.values(), ids=SEMICOLONS)
-def test_parsing_takes_linear_time(parameters: str) -> None:
-    """Quadratic parsing, as in `email.message`, blocks the event loop for seconds."""
-    head = f"content-disposition: form-data; name=img; filename=a; {parameters[:8000]}"
-    body = form(*[part(head, IMAGE)] * 32)
-    start = time.process_time()
-    assert extract_file(body, f"multipart/form-data; boundary=xyz; {parameters}") == IMAGE
-    assert time.process_time() - start < 0.3
 
 
 @given(st.binary(max_size=200).filter(lambda data: b"\r\n--xyz" not in b"\r\n" + data))

@@ -158,7 +158,8 @@ class _VisionEndpoints:
             media_type = preferred_media_type(
                 list_header(request, "accept"), tuple(_OUTPUT_FORMATS)
             )
-            convert = Convert(_OUTPUT_FORMATS.get(media_type, "auto"), QUALITY)
+            # PNG where there is transparency, else JPEG, as clients of Azure expect it.
+            convert = Convert(_OUTPUT_FORMATS.get(media_type, "auto"), QUALITY, keep_lossless=False)
             first_frame = (Page(1),) if header.frames > 1 else ()
             image_request = ImageRequest(source, Plan((*first_frame, crop, convert)))
             result = await cancel_on_disconnect(

@@ -35,6 +35,9 @@ _MAX_FETCH_OPTIONS_BYTES = 65_536
 _MIN_TIMEOUT_MS, _MAX_TIMEOUT_MS = 1000, 60_000
 _MAX_USER_AGENT_LENGTH = 500
 
+_DEFAULTS: Mapping[str, Mapping[str, str]] = {"remove_background": {"if_unclear": "keep"}}
+"""What this API has instead of the defaults of operations: the vendor's refuses no picture."""
+
 # Fields that the API's own description requires, though our operations could do without them.
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "resize": ("width_in_px", "height_in_px", "fit"),
@@ -144,6 +147,7 @@ class TransformRequestParser:
                     if key in known and member is not None
                 }
                 given = {aliases.get(key, key) for key in value}
+                value = {**_DEFAULTS.get(str(name), {}), **value}
                 _check_required(index, str(name), given)
         try:
             operation = self._operations.plan([value]).operations[0]

@@ -64,7 +64,8 @@ def _estimate_quality(view: memoryview, offset: int) -> int | None:
     """The quality by which libjpeg would make this table for brightness; None for another table."""
     length = read_int(view, ">H", offset + 2)
     precision, table = divmod(view[offset + 4], 16)
-    if table != 0 or length < 67 + 64 * (precision > 0):
+    size = 67 + 64 * (precision > 0)
+    if table != 0 or length < size or offset + 2 + size > len(view):
         return None
     steps = struct.unpack_from(">64H" if precision else "64B", view, offset + 5)
     # Steps for high frequencies end at 255 in poor pictures; then the first ones tell more.
