@@ -103,6 +103,12 @@ async def test_response_headers_become_metadata(source: HttpSource, origin: Orig
     assert original.metadata == OriginMetadata(validators, ttl=60, tags=("a", "b"))
 
 
+async def test_private_counts_also_beside_unprintable_characters(source: HttpSource) -> None:
+    head = b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: x="\xe4", private\r\n\r\n'
+    async with FaultyOrigin.sending(head + b"hi") as origin:
+        assert (await fetch(source, origin.url())).metadata.directives.is_private
+
+
 async def test_a_304_is_not_modified(source: HttpSource, origin: OriginServer) -> None:
     url = origin.serve("/a.jpg", status=304, headers={"Cache-Control": "max-age=60"})
     known = Validators('W/"1"', "Thu, 01 Jan 2026 11:00:00 GMT")

@@ -11,6 +11,7 @@ Rule 4  Every aiohttp exception ends here, as a SourceError.
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -47,6 +48,8 @@ MAX_ADDRESSES_PER_FAMILY = 4
 # Content-Security-Policy of some sites; aiohttp takes 8 KiB. It counts the line end, too.
 MAX_HEADER_LINE_BYTES = 64 * 1024 + 64
 
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+
 _IDEMPOTENT = frozenset(("GET", "HEAD"))  # what may be sent again
 
 
@@ -63,9 +66,13 @@ class HttpResponse:
         """The values of a header, joined by commas; an empty text if it is missing.
 
         Also if it is not printable ASCII: such a value could not be stored or sent on unchanged.
+        In `Cache-Control` these characters become question marks, so that a `private` beside them
+        counts.
         """
         joined = ", ".join(self._response.headers.getall(name, ())).replace("\t", " ")
-        return joined if joined.isascii() and joined.isprintable() else ""
+        if joined.isascii() and joined.isprintable():
+            return joined
+        return _UNPRINTABLE.sub("?", joined) if name == "Cache-Control" else ""
 
     def location(self) -> str:
         """The target of a redirect, verbatim."""
