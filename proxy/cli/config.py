@@ -19,8 +19,9 @@ examples:
 _INTRODUCTION = """\
 Set these in the environment, or in a TOML file:
 
+<!-- not run by the tests: needs your folders and your file -->
 ```sh
-FRAMEKEEP_LINKS_KEYS=... FRAMEKEEP_CACHE_DIR=/var/cache/framekeep framekeep serve
+FRAMEKEEP_LINKS_KEYS=$(openssl rand -hex 32) framekeep serve
 FRAMEKEEP_CONFIG=/etc/framekeep.toml framekeep serve
 ```
 
