@@ -36,7 +36,14 @@ from proxy.server.config import ServerConfig
 from proxy.smartcrop.models import ModelsConfig
 from proxy.sources.config import SourceConfig
 from proxy.telemetry.config import LogConfig, TracingConfig
-from proxy.validation import ValidationError, convert, field_schemas, is_secret, parse_text
+from proxy.validation import (
+    ValidationError,
+    convert,
+    field_schemas,
+    is_secret,
+    parse_file_value,
+    parse_text,
+)
 
 PREFIX = "FRAMEKEEP_"
 CONFIG_VARIABLE = "FRAMEKEEP_CONFIG"
@@ -152,16 +159,9 @@ def load(environment: Mapping[str, str], kind: type[Settings] = Settings) -> Loa
         _variable(section, name): (section, name, struct) for section, name, struct in _fields(kind)
     }
 
-    file = environment.get(CONFIG_VARIABLE)
-    if file:
-        for section, name, value in _read_file(Path(file), mistakes):
-            variable = _variable(section, name)
-            if variable not in known:
-                hint = _suggestion(variable, known)
-                mistakes.append(f"{file}: [{section}] {name} is not a setting; {hint}")
-            else:
-                values[section][name] = value
-                origins[variable] = file
+    if file := environment.get(CONFIG_VARIABLE):
+        _load_file(file, known, values, mistakes)
+        origins = {_variable(section, name): file for section in values for name in values[section]}
     for variable, text in environment.items():
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
             continue
@@ -187,6 +187,25 @@ def load(environment: Mapping[str, str], kind: type[Settings] = Settings) -> Loa
     return LoadedConfig(
         msgspec.convert(sections, kind), origins, service_links=tuple(sorted(service_links))
     )
+
+
+def _load_file(
+    file: str,
+    known: Mapping[str, tuple[str, str, type[Struct]]],
+    values: dict[str, dict[str, Any]],
+    mistakes: list[str],
+) -> None:
+    """Read the values of the TOML file."""
+    for section, name, value in _read_file(Path(file), mistakes):
+        variable = _variable(section, name)
+        if variable not in known:
+            hint = _suggestion(variable, known)
+            mistakes.append(f"{file}: [{section}] {name} is not a setting; {hint}")
+            continue
+        try:
+            values[section][name] = parse_file_value(known[variable][2], name, value)
+        except ValidationError as error:
+            mistakes.append(f"{file}: [{section}] {name}: {error.reason}")
 
 
 def describe_settings(loaded: LoadedConfig) -> list[SettingInfo]:
@@ -251,6 +270,7 @@ def _convert_section(
         except ValidationError as error:
             variable = _variable(section, error.field) if error.field else f"[{section}]"
             shown = error.field in values and not is_secret(kind, error.field)
+            shown &= not error.names_value
             given = f"={values[error.field]!r}" if shown else ""
             mistakes.append(f"{variable}{given}: {error.reason}")
             if error.field not in values:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from proxy.imaging.results import Rendition
 from proxy.limits import Limits
-from proxy.links import DIALECTS
-from proxy.links.config import DEFAULT_DIALECT, LinksConfig
+from proxy.links.config import LinksConfig
 from proxy.links.dialect import DialectContext
+from proxy.links.native import NativeDialect
 from proxy.links.parser import StepParser
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
@@ -39,16 +39,18 @@ class Signer:
             keys=tuple(keys), presets=dict(presets or {}), fallbacks=dict(fallbacks or {})
         )
         self._base = base.rstrip("/")
-        self._context = DialectContext(OperationRegistry(OPERATIONS), config, aliases=aliases)
-        self._dialect = DIALECTS[DEFAULT_DIALECT](self._context)
+        context = DialectContext(OperationRegistry(OPERATIONS), config, aliases=aliases)
+        self._dialect = NativeDialect(context)
 
     def url(self, source: str, *steps: str) -> str:
         """Build the link of a source and its steps, each written as in a link.
 
+        Presets stay in the link by their names, so a changed preset reaches it.
+
         Raises:
             InvalidLink, InvalidOperation, InvalidSource: naming the step, the reason and the limit.
         """
-        return self._base + self._dialect.build(self._context.make_request(source, steps))
+        return self._base + self._dialect.build_link(source, steps)
 
 
 class Framekeep:

@@ -4,7 +4,7 @@ Links, JSON bodies and settings share these rules.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, TypeVar
@@ -14,6 +14,17 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from proxy.compat.msgspec import DECODE_ERRORS, missing_field, parse_message
+from proxy.text_values import (
+    BOOLEANS,
+    EXAMPLES_OF_BYTES,
+    EXAMPLES_OF_SECONDS,
+    FORMAT_ALIASES,
+    did_you_mean,
+    is_bytes,
+    is_seconds,
+    parse_color_name,
+    parse_quantity,
+)
 
 S = TypeVar("S", bound=Struct)
 
@@ -22,16 +33,22 @@ _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _MAX_DIGITS = 18
 """Digits of an integer: more than any bound has. Python refuses to convert 4,301 of them."""
 
-_EMPTY_LIST = "expected `array` of length >= 1"
+_MAX_EXCERPT = 60
+"""Characters of a wrong text that an error repeats."""
+
 _FIELD_AND_REASON = re.compile(r"(?P<field>\w+): (?P<reason>.*)", re.DOTALL)
 
 
 class ValidationError(Exception):
-    """A value does not fit its field; ``field`` is empty where the whole struct is wrong."""
+    """A value does not fit its field; ``field`` is empty where the whole struct is wrong.
 
-    def __init__(self, message: str, field: str = "") -> None:
+    With ``names_value`` the message says which value it was.
+    """
+
+    def __init__(self, message: str, field: str = "", *, names_value: bool = False) -> None:
         super().__init__(message)
         self.field = field
+        self.names_value = names_value
 
     @property
     def reason(self) -> str:
@@ -42,24 +59,40 @@ class ValidationError(Exception):
 def parse_text(kind: type[Struct], field: str, text: str) -> object:
     """Read the text as the JSON type of the field; text that does not fit stays text.
 
-    Numbers are plain decimals, booleans are ``true`` and ``false``, lists are separated by commas,
-    tables are JSON objects. msgspec's lax mode is not used: it would read "2e2" as 200.
-    Raises ValidationError for an integer of more than 18 digits.
+    Numbers are plain decimals, lists are separated by commas, tables are JSON objects; what else is
+    understood is in `proxy.text_values`. msgspec's lax mode is not used: it would read "2e2" as
+    200. Raises ValidationError for an integer of more than 18 digits.
     """
     try:
-        return _parse(field_schemas(kind)[field], text)
+        return _parse(field_schemas(kind)[field], field, text)
     except ValidationError as error:
         raise ValidationError(f"{field}: {error}", field) from None
 
 
-def _parse(schemas: Iterable[Mapping[str, Any]], text: str) -> object:
+def parse_file_value(kind: type[Struct], field: str, value: object) -> object:
+    """Read a value of a TOML file: text may stand for a number or a boolean, as ``"10GB"`` does.
+
+    Raises ValidationError as `parse_text` does.
+    """
+    types = {schema.get("type", "string") for schema in field_schemas(kind)[field]}
+    if isinstance(value, str) and types <= {"integer", "number", "boolean", "null"}:
+        return parse_text(kind, field, value)
+    return value
+
+
+def _parse(schemas: Iterable[Mapping[str, Any]], field: str, text: str) -> object:
     for schema in schemas:
         if schema.get("type") == "array":
             types = _item_types(schema)
             return [_parse_scalar(part.strip(), types) for part in text.split(",")] if text else []
         if schema.get("type") == "object":
             return _parse_table(text)
-    return _parse_scalar(text, {schema.get("type", "string") for schema in schemas})
+    types = {schema.get("type", "string") for schema in schemas}
+    if types & {"integer", "number"}:
+        quantity = parse_quantity(field, text)
+        if quantity is not None:
+            return int(quantity) if quantity.denominator == 1 else float(quantity)
+    return _parse_scalar(text, types)
 
 
 def _parse_table(text: str) -> object:
@@ -76,8 +109,8 @@ def _parse_scalar(text: str, types: AbstractSet[str]) -> object:
         if len(text.removeprefix("-")) > _MAX_DIGITS:
             raise ValidationError(f"number has more than {_MAX_DIGITS} digits")
         return int(text)
-    if "boolean" in types and text in ("true", "false"):
-        return text == "true"
+    if "boolean" in types:
+        return BOOLEANS.get(text.lower(), text)
     return text
 
 
@@ -88,19 +121,53 @@ def _item_types(schema: Mapping[str, Any]) -> AbstractSet[str]:
 
 def convert(kind: type[S], values: Mapping[str, Any]) -> S:
     """Make the struct of these values. Raises ValidationError, naming the field and the bound."""
+    schemas = field_schemas(kind)
+    known = {name: _normalize(value, schemas.get(name, ())) for name, value in values.items()}
     try:
-        return msgspec.convert(_with_integers(values, kind), kind)
+        return msgspec.convert(known, kind)
     except msgspec.ValidationError as error:
-        raise _explain(error, kind) from error
+        raise _explain(error, kind, values) from error
 
 
-def _explain(error: msgspec.ValidationError, kind: type[Struct]) -> ValidationError:
-    if missing := missing_field(error):
-        return ValidationError(f"{missing} is missing", missing)
+def _normalize(value: object, schemas: Sequence[Mapping[str, Any]]) -> object:
+    """Write the value as its type has it: formats and colors by one name, whole numbers as such.
+
+    JSON has one type for integers and floats.
+    """
+    match value:
+        case float() if value.is_integer():
+            return int(value) if any(one.get("type") == "integer" for one in schemas) else value
+        case str():
+            return next((found for one in schemas if (found := _find_alias(value, one))), value)
+        case list():
+            items = [one["items"] for one in schemas if isinstance(one.get("items"), dict)]
+            return [_normalize(item, items) for item in value] if items else value
+        case _:
+            return value
+
+
+def _find_alias(text: str, schema: Mapping[str, Any]) -> str | None:
+    """Return what a name of a format or a color stands for; None where it is no such name."""
+    if schema.get("format") == "color":
+        return parse_color_name(text)
+    name = FORMAT_ALIASES.get(text.lower())
+    return name if name in schema.get("enum", ()) else None
+
+
+def _explain(
+    error: msgspec.ValidationError, kind: type[Struct], values: Mapping[str, Any]
+) -> ValidationError:
     reason, path = parse_message(error)
-    if reason == _EMPTY_LIST:
-        reason = "the list is empty: name at least one value, or leave it out"
+    missing = missing_field(error)
+    if missing and not path:
+        return ValidationError(f"{missing} is missing: {describe_field(kind, missing)}", missing)
     field = path.partition(".")[0].partition("[")[0]
+    if field and values[field] == []:
+        reason = "the list is empty: name at least one value, or leave it out"
+    elif field and "." not in path and not isinstance(values[field], dict):
+        value = "" if is_secret(kind, field) else _wrong_value(kind, field, values[field])
+        reason = f"{describe_field(kind, field)}{value}"
+        return ValidationError(f"{field}: {reason}", field, names_value=value != "")
     # msgspec gives no path for what `__post_init__` raises, so that begins with the field's name.
     named = _FIELD_AND_REASON.fullmatch(reason)
     if not field and named and named["field"] in {info.name for info in fields(kind)}:
@@ -108,17 +175,83 @@ def _explain(error: msgspec.ValidationError, kind: type[Struct]) -> ValidationEr
     return ValidationError(f"{field}: {reason}" if field else reason, field)
 
 
-def _with_integers(values: Mapping[str, Any], kind: type[Struct]) -> dict[str, Any]:
-    """Turn whole floats into integers for integer fields: JSON has one type for both."""
-    schemas = field_schemas(kind)
-    return {
-        name: int(value)
-        if isinstance(value, float)
-        and value.is_integer()
-        and any(schema.get("type") == "integer" for schema in schemas.get(name, ()))
-        else value
-        for name, value in values.items()
-    }
+def _wrong_value(kind: type[Struct], field: str, value: object) -> str:
+    """Name the value that a field got, and the nearest that it takes; empty if it is unknown."""
+    words = [word for schema in field_schemas(kind)[field] for word in _words(schema)]
+    if isinstance(value, list):
+        # Where only some words are allowed, the wrong one is known.
+        value = next((item for item in value if words and item not in words), None)
+        if value is None:
+            return ""
+    value = int(value) if isinstance(value, float) and value.is_integer() else value
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    excerpt = text if len(text) <= _MAX_EXCERPT else f"{text[:_MAX_EXCERPT]}…"
+    return f", not {excerpt!r}{did_you_mean(text, words)}"
+
+
+def describe_field(kind: type[Struct], field: str) -> str:
+    """Say which values a field takes, such as ``must be a whole number from 1 to 512``."""
+    texts = [_describe(schema, field) for schema in field_schemas(kind)[field]]
+    return f"must be {' or '.join(dict.fromkeys(text for text in texts if text))}"
+
+
+def _describe(schema: Mapping[str, Any], field: str) -> str:
+    if "title" in schema:  # of a string with a pattern: the pattern in words
+        return str(schema["title"])
+    if words := _words(schema):
+        return f"one of {', '.join(map(str, words))}"
+    match schema.get("type"):
+        case "integer" | "number" as number:
+            whole = "whole " if number == "integer" else ""
+            return f"a {whole}number{_bounds(schema)}{_units(field)}"
+        case "array":
+            items = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
+            least = schema.get("minItems", 0)
+            return f"a list{f' of at least {least}' if least else ''}, each {_describe(items, '')}"
+        case "string":
+            return f"text{_lengths(schema)}"
+        case kind:
+            return _DESCRIPTIONS.get(str(kind), "")
+
+
+_DESCRIPTIONS = {
+    "boolean": "true or false (also yes, no, on, off)",
+    "object": "a table (a JSON object)",
+}
+
+
+def _lengths(schema: Mapping[str, Any]) -> str:
+    low, high = schema.get("minLength", 0), schema.get("maxLength")
+    if high is not None:
+        return f" of {low} to {high} characters"
+    return f" of at least {low} characters" if low else ""
+
+
+def _words(schema: Mapping[str, Any]) -> Sequence[str]:
+    """The only values of a field or of the items of a list, where there is such a list."""
+    items = schema.get("items") or {}  # it is false where each item has a type of its own
+    return schema.get("enum") or items.get("enum") or ()
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    low = schema.get("minimum", schema.get("exclusiveMinimum"))
+    high = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if low is None and high is None:
+        return ""
+    is_open = "exclusiveMinimum" in schema
+    below = f"below {high:g}" if "exclusiveMaximum" in schema else f"to {high}"
+    if low is None:
+        return f" {below}"
+    above = f"above {low:g}" if is_open else f"from {low}"
+    if high is None:
+        return f" {above}{'' if is_open else ' on'}"
+    return f" {above}{', up ' if is_open else ' '}{below}"
+
+
+def _units(field: str) -> str:
+    if is_bytes(field):
+        return f", or with a unit, such as {EXAMPLES_OF_BYTES}"
+    return f", or with a unit, such as {EXAMPLES_OF_SECONDS}" if is_seconds(field) else ""
 
 
 def is_secret(kind: type[Struct], field: str) -> bool:

@@ -79,7 +79,7 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
         lamp(
             FRAMEKEEP_CONFIG=str(file),
             FRAMEKEEP_LAMP_WATTS="bright",
-            FRAMEKEEP_LAMP_DIMMED="yes",
+            FRAMEKEEP_LAMP_DIMMED="rather",
             FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES="0",
             FRAMEKEEP_LAMPS="1",
         )
@@ -88,9 +88,12 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
             f"{file}: 'colour' must be inside a [section]",
             f"{file}: [lamp] height is not a setting; `framekeep config` lists all settings",
             "FRAMEKEEP_LAMPS is not a setting; `framekeep config` lists all settings",
-            "FRAMEKEEP_LAMP_WATTS='bright': expected `int`, got `str`",
-            "FRAMEKEEP_LAMP_DIMMED='yes': expected `bool`, got `str`",
-            "FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES=0: expected `int` >= 1",
+            "FRAMEKEEP_LAMP_WATTS: must be a whole number from 1 to 100, not 'bright'",
+            "FRAMEKEEP_LAMP_DIMMED: must be true or false (also yes, no, on, off), not 'rather'",
+            (
+                "FRAMEKEEP_LIMITS_MAX_SOURCE_BYTES: must be a whole number from 1 on, or with a "
+                "unit, such as `10MB`, `512MiB`, not '0'"
+            ),
         ]
     )
 
@@ -151,7 +154,9 @@ def test_settings_are_described_and_secrets_are_counted() -> None:
 def test_a_bad_secret_is_not_shown() -> None:
     with pytest.raises(ConfigError) as caught:
         lamp(FRAMEKEEP_LAMP_CODES="1234,xyz")
-    assert str(caught.value) == "FRAMEKEEP_LAMP_CODES: expected `str` of length >= 4"
+    assert str(caught.value) == (
+        "FRAMEKEEP_LAMP_CODES: must be a list, each text of at least 4 characters"
+    )
 
 
 @pytest.mark.parametrize("section", structs.fields(Settings), ids=lambda one: one.name)

@@ -92,5 +92,5 @@ class FastPath:
         own = (cached.age(self._now()), _SECURITY_LINES, context.request_id.encode())
         header_lines = b"%bage: %b\r\n%bx-request-id: %b\r\n" % (head.encoded, *own)
         context.record_cache("rendition", "hit")
-        self._access_log.finish_request(context, method.decode())
+        self._access_log.finish_request(context, method.decode(), target)
         return FastPathResponse(context.status, header_lines, body)

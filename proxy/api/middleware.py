@@ -65,18 +65,29 @@ class AccessLogMiddleware:
         finally:
             self._metrics.requests_in_progress -= 1
             current_request.reset(token)
-            self.finish_request(request, scope["method"])
+            self.finish_request(request, scope["method"], self._target(scope))
         if request.error is not None:
             release_tracebacks(request.error)
+
+    def _target(self, scope: Scope) -> bytes:
+        """Return the raw path with the query, where it is logged."""
+        if self._access_log is None or not self._access_log.has_urls:
+            return b""
+        path: bytes = scope["raw_path"]
+        query: bytes = scope["query_string"]
+        return path + b"?" + query if query else path
 
     def start_request(self) -> RequestContext:
         return RequestContext(self._metrics, self._handler)
 
-    def finish_request(self, request: RequestContext, method: str) -> None:
-        """Count the request and log it: the whole response was sent, or the client has gone."""
+    def finish_request(self, request: RequestContext, method: str, target: bytes) -> None:
+        """Count the request and log it: the whole response was sent, or the client has gone.
+
+        ``target`` is the raw path with the query.
+        """
         request.finish()
         if self._access_log is not None:
-            _log(self._access_log, request, method)
+            _log(self._access_log, request, method, target)
         request.source = None  # timers may hold the context for minutes, and this can be an upload
 
 
@@ -87,7 +98,7 @@ def server_timing_header(request: RequestContext) -> tuple[bytes, bytes]:
     return b"server-timing", f'{timings}, cache;desc="{request.cache_result}"'.encode()
 
 
-def _log(access_log: AccessLog, request: RequestContext, method: str) -> None:
+def _log(access_log: AccessLog, request: RequestContext, method: str, target: bytes) -> None:
     level = _level(request)
     if level < access_log.level or not _is_logged(access_log.access, request):
         return
@@ -99,6 +110,8 @@ def _log(access_log: AccessLog, request: RequestContext, method: str) -> None:
         "duration_ms": round(request.duration * 1000, 2),
         "bytes": request.response_bytes,
     }
+    if access_log.has_urls:
+        entry["url"] = target.decode("latin-1")
     if request.dialect:
         entry["dialect"] = request.dialect
     if request.cache_result != "none":

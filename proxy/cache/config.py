@@ -12,7 +12,9 @@ from proxy.runtime.private_folder import locate_private_folder
 from proxy.sources.net.object_store import check_location
 from proxy.validation import HidesSecrets
 
-HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
+HexKey = Annotated[
+    str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$", title="16 to 128 bytes in hexadecimal")
+]
 Bytes = Annotated[int, Meta(ge=1024 * 1024, le=2**60)]
 
 

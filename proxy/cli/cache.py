@@ -3,7 +3,7 @@
 import asyncio
 import os
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from proxy.cache.cdn import open_cdns
 from proxy.cache.cdn.config import CdnConfig
@@ -19,8 +19,8 @@ from proxy.cache.store import (
     Selector,
     VerifyReport,
 )
-from proxy.config import load
-from proxy.errors import InvalidPurge
+from proxy.cli.development import add_dev_argument, load_settings
+from proxy.errors import ConfigError, InvalidPurge
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 
@@ -52,13 +52,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def add_action(name: str, summary: str, examples: str) -> ArgumentParser:
-        return actions.add_parser(
+        action = actions.add_parser(
             name,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
             epilog=examples,
             formatter_class=RawDescriptionHelpFormatter,
         )
+        add_dev_argument(action)
+        return action
 
     add_action("stats", "print size and hit rate of each kind of entry", _STATS_EXAMPLE)
     add_action("verify", "read every entry and remove what is damaged or lost", _VERIFY_EXAMPLE)
@@ -72,11 +74,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    settings = load(environment).settings
-    return asyncio.run(_run(args, open_cache(settings.cache, settings.shared_cache), settings.cdn))
+    settings = load_settings(args, environment)
+    selectors = _selectors(args) if args.action == "purge" else ()
+    directory = settings.cache.directory()
+    if not directory.exists() and not settings.shared_cache.url:
+        raise ConfigError(
+            f"there is no cache in {directory}: name the folder of the server with "
+            "FRAMEKEEP_CACHE_DIR, or use --dev for that of `framekeep serve --dev`"
+        )
+    cache = open_cache(settings.cache, settings.shared_cache)
+    if args.action == "purge":
+        print(f"{'folder':10} {directory}")
+    return asyncio.run(_run(args, cache, selectors, settings.cdn))
 
 
-async def _run(args: Namespace, cache: Cache, cdn: CdnConfig) -> int:
+async def _run(args: Namespace, cache: Cache, selectors: Sequence[Selector], cdn: CdnConfig) -> int:
     try:
         match args.action:
             case "stats":
@@ -84,12 +96,13 @@ async def _run(args: Namespace, cache: Cache, cdn: CdnConfig) -> int:
             case "verify":
                 return _print_reports(await cache.verify())
             case _:
-                return _print_purge(await _purge(args, cache, cdn))
+                return _print_purge(await _purge(cache, selectors, cdn, soft=args.soft))
     finally:
         await cache.close()
 
 
-async def _purge(args: Namespace, cache: Cache, cdn: CdnConfig) -> PurgeResult:
+def _selectors(args: Namespace) -> Sequence[Selector]:
+    """What to purge. Raises InvalidPurge where it is nothing."""
     selectors: list[Selector] = [
         *(ByTag(f"source:{text}") for text in args.source),
         *(ByTagPrefix(f"source:{text}") for text in args.prefix),
@@ -98,15 +111,21 @@ async def _purge(args: Namespace, cache: Cache, cdn: CdnConfig) -> PurgeResult:
         *(ByTag(f"dialect:{text}") for text in args.dialect),
     ]
     if args.everything:
-        selectors = [All()]
+        return [All()]
     if not selectors:
         raise InvalidPurge(
             "nothing is selected: use --source, --prefix, --tag, --preset, --dialect or "
             "--everything"
         )
+    return selectors
+
+
+async def _purge(
+    cache: Cache, selectors: Sequence[Selector], cdn: CdnConfig, *, soft: bool
+) -> PurgeResult:
     client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))
     try:
-        return await PurgeService(cache, open_cdns(cdn, client)).purge(selectors, soft=args.soft)
+        return await PurgeService(cache, open_cdns(cdn, client)).purge(selectors, soft=soft)
     finally:
         await client.close()
 

@@ -1,6 +1,7 @@
 """Print every setting: its value, type, default and meaning, and who set it."""
 
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from itertools import groupby
@@ -8,11 +9,14 @@ from itertools import groupby
 import msgspec
 from msgspec import structs
 
-from proxy.config import SettingInfo, Settings, describe_settings, load
+from proxy.cli.startup_checks import run_startup_checks
+from proxy.config import LoadedConfig, SettingInfo, Settings, describe_settings, load
 
 EXAMPLES = """\
 examples:
   framekeep config
+  framekeep config --changed
+  framekeep config --check
   framekeep config --json
 """
 
@@ -35,6 +39,12 @@ dir = "/var/cache/framekeep"
 
 The environment overrides the file. In the environment, lists are separated by commas and tables are
 JSON objects. An unknown name or an invalid value stops the start, with one line for each mistake.
+
+`yes`, `on`, `no` and `off` are `true` and `false`. A number of bytes may have a unit: `B`, `kB`,
+`MB`, `GB`, `TB`, or `KiB`, `MiB`, `GiB`, `TiB`. A time may have one, too: `ms`, `s`, `m`, `h`, `d`,
+`w`. Examples are `10GB`, `512MiB`, `30s` and `1d`; a number alone is bytes or seconds. In the file,
+put such values in quotes.
+
 `framekeep config` prints the active values and where they come from."""
 
 _ACRONYMS = {
@@ -52,13 +62,26 @@ def add_arguments(parser: ArgumentParser) -> None:
     formats.add_argument(
         "--markdown", action="store_true", help="print the reference page, with the defaults"
     )
+    formats.add_argument(
+        "--check",
+        action="store_true",
+        help="print nothing but what is wrong; the exit status is 0 where a server would start",
+    )
+    parser.add_argument(
+        "--changed", action="store_true", help="only settings that are not left at their default"
+    )
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     if args.markdown:
         print(reference(), end="")
         return 0
-    rows = describe_settings(load(environment))
+    loaded = load(environment)
+    if args.check:
+        return _check(loaded)
+    rows = describe_settings(loaded)
+    if args.changed:
+        rows = [row for row in rows if row.origin != "default"]
     if args.json:
         print(msgspec.json.format(msgspec.json.encode(rows)).decode())
         return 0
@@ -69,6 +92,15 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
             f"{row.variable}={row.value}\n    {row.description}\n    {row.type}; {default}{origin}"
         )
     return 0
+
+
+def _check(loaded: LoadedConfig) -> int:
+    """Run the checks that `serve` runs before it starts. Raises ConfigError."""
+    loaded.settings.validate()
+    results = [result for result in run_startup_checks(loaded.settings) if result.state != "ok"]
+    for result in results:
+        print("; ".join(filter(None, (result.message, result.advice))), file=sys.stderr)
+    return 2 if any(result.state == "bad" for result in results) else 0
 
 
 def reference() -> str:

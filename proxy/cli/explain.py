@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from proxy.app import open_dialects
-from proxy.config import Settings, load
+from proxy.cli.development import add_dev_argument, load_settings
+from proxy.config import Settings
 from proxy.errors import ProxyError
 from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.imaging.cost_model import EXPENSIVE_SECONDS, decode_cost
@@ -39,6 +40,7 @@ examples:
   framekeep explain /SIGNATURE/resize:800:600/https://cdn.example.com/u/42.jpg
   framekeep explain /insecure/rs:fit:300:200/plain/https://cdn.example.com/u/42.jpg
   framekeep explain /_ipx/w_300,f_webp/https://cdn.example.com/u/42.jpg
+  framekeep explain --dev /_/smart_crop:200:200/demo:beach.jpg
   framekeep explain --fetch https://img.example.com/SIGNATURE/info/media:users/42.jpg
 """
 
@@ -50,10 +52,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="fetch the original, and print its size, decode cost and subject",
     )
+    add_dev_argument(parser)
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    settings = load(environment).settings
+    settings = load_settings(args, environment)
     links = open_dialects(settings)
     try:
         request = _parse(settings, links, _path(args.link).encode())

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 
+from proxy.cli.parser import whole_number
 from proxy.config import load
 from proxy.server.config import ServerConfig
 
@@ -22,7 +23,11 @@ _READY = "/health/ready"
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--timeout", type=float, default=5.0, help="seconds to wait for the answer (default: 5)"
+        "--timeout",
+        type=whole_number(1, 3600),
+        default=5,
+        metavar="SECONDS",
+        help="seconds to wait for the answer; default 5",
     )
 
 

@@ -5,13 +5,11 @@ that has no counterpart has a line with the reason.
 """
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Mapping
-from pathlib import Path
 
+from proxy.cli.files import read_text
 from proxy.cli.migrations import MIGRATIONS
-from proxy.errors import ConfigError
 
 EXAMPLES = """\
 examples:
@@ -33,14 +31,15 @@ def add_arguments(parser: ArgumentParser) -> None:
             formatter_class=RawDescriptionHelpFormatter,
         )
         server.add_argument(
-            command.option, dest="file", required=True, help=f"{command.help}; - reads from stdin"
+            command.option,
+            dest="file",
+            required=True,
+            metavar="FILE",
+            help=f"{command.help}; - reads from stdin",
         )
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    try:
-        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{args.file}: {error}") from error
+    text = read_text(args.file)
     print(MIGRATIONS[args.server].migrate(text).text(), end="")
     return 0

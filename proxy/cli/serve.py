@@ -1,7 +1,8 @@
 """Start the server.
 
 With --dev it listens on loopback, accepts unsigned links, has a sample source
-and prints three links to try.
+named `demo` beside your own, fetches from servers on this machine, has a cache
+of its own, logs requests in a readable form, and prints three links to try.
 """
 
 import logging
@@ -10,11 +11,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import MutableMapping
 from functools import partial
-from importlib.resources import files
-
-import msgspec
 
 from proxy.app import from_environment
+from proxy.cli.development import set_dev_defaults
+from proxy.cli.parser import whole_number
 from proxy.cli.startup_checks import run_startup_checks
 from proxy.config import Settings, load
 from proxy.render.child_process import ForkedProcess
@@ -41,8 +41,10 @@ _SAMPLE_LINKS = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on")
-    parser.add_argument("--port", type=int, help="port to listen on")
-    parser.add_argument("--workers", type=int, help="number of HTTP workers")
+    parser.add_argument(
+        "--port", type=whole_number(0, 65_535), help="port to listen on; 0 is any free one"
+    )
+    parser.add_argument("--workers", type=whole_number(0, 512), help="number of HTTP workers")
     parser.add_argument(
         "--dev", action="store_true", help="development mode, for this machine only"
     )
@@ -54,7 +56,7 @@ def run(args: Namespace, environment: MutableMapping[str, str] = os.environ) -> 
         if value is not None:
             environment[f"FRAMEKEEP_SERVER_{name.upper()}"] = str(value)
     if args.dev:
-        _set_dev_defaults(environment)
+        set_dev_defaults(environment)
     loaded = load(environment)
     settings = loaded.settings
     configure(settings.log)
@@ -124,14 +126,3 @@ def _print_dev_links(exposure: str, address: str) -> None:
     for name, steps in _SAMPLE_LINKS:
         print(f"  {name:<7} {address}/_/{steps}/demo:beach.jpg")
     print("\nCtrl-C stops the server.", flush=True)
-
-
-def _set_dev_defaults(environment: MutableMapping[str, str]) -> None:
-    environment.setdefault("FRAMEKEEP_SERVER_HOST", "127.0.0.1")
-    environment.setdefault("FRAMEKEEP_LINKS_ALLOW_UNSIGNED", "true")
-    environment.setdefault("FRAMEKEEP_TRACING_SERVER_TIMING", "true")
-    if not environment.get("FRAMEKEEP_API_KEYS"):
-        environment.setdefault("FRAMEKEEP_API_ALLOW_ANONYMOUS", "true")
-    environment.setdefault("FRAMEKEEP_PAGES_PLAYGROUND", "open")
-    demo = {"demo": f"file://{files('proxy') / 'data' / 'demo'}"}
-    environment.setdefault("FRAMEKEEP_SOURCES_ALIASES", msgspec.json.encode(demo).decode())

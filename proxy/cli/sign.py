@@ -1,18 +1,27 @@
-"""Print the signed link of a source and its steps."""
+"""Print the signed link of a source and its steps.
+
+What a link cannot contain as it is, is percent-encoded; write a `%` or a `:`
+inside a value as `%25` and `%3A`. A preset stays in the link by its name.
+"""
 
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from proxy.app import open_dialects
-from proxy.config import load
-from proxy.errors import InvalidLink
+from proxy.cli.development import add_dev_argument, load_settings
+from proxy.config import Settings
+from proxy.errors import ConfigError, InvalidLink
+from proxy.links.config import DEFAULT_DIALECT
 from proxy.links.mounts import MountedDialects
 
 EXAMPLES = """\
 examples:
   framekeep sign https://cdn.example.com/u/42.jpg resize:800:600 convert:auto
   framekeep sign media:users/42.jpg convert:webp --srcset 320,640,1280
+  framekeep sign --dev demo:beach.jpg smart_crop:200:200
 """
 
 MAX_WIDTH = 16_384
@@ -25,21 +34,39 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--srcset", metavar="WIDTHS", help="print a srcset attribute with these widths, in pixels"
     )
+    parser.add_argument(
+        "--unsigned",
+        action="store_true",
+        help="print a link without a signature, for a server that allows unsigned links",
+    )
+    add_dev_argument(parser)
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    links = open_dialects(load(environment).settings)
+    settings = load_settings(args, environment)
+    links = open_links(settings, sign=not (args.unsigned or args.dev), unsigned=args.unsigned)
     base = args.base.rstrip("/")
     if args.srcset is None:
-        print(base + signed_path(links, args.source, args.steps))
+        print(base + links.build_link(args.source, args.steps))
     else:
         print(srcset(links, base, args.source, args.steps, _parse_widths(args.srcset)))
     return 0
 
 
-def signed_path(links: MountedDialects, source: str, steps: Sequence[str]) -> str:
-    """Build the path of a link. Raises InvalidLink, InvalidOperation or InvalidSource."""
-    return links.build(links.make_request(source, steps))
+def open_links(settings: Settings, *, sign: bool, unsigned: bool = False) -> MountedDialects:
+    """Open the dialects that build links.
+
+    With ``sign``, raise ConfigError where there is no key; with ``unsigned``, use none.
+    """
+    links = settings.links
+    if unsigned:
+        settings = replace(settings, links=replace(links, keys=()))
+    elif sign and not links.keys and DEFAULT_DIALECT in links.mounts.values():
+        raise ConfigError(
+            "FRAMEKEEP_LINKS_KEYS is not set, so the link cannot be signed: set it to the keys of "
+            "the server, or use --unsigned for a server with FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
+        )
+    return open_dialects(settings)
 
 
 def srcset(
@@ -48,8 +75,7 @@ def srcset(
     """Build the attribute: for each width the steps, with a resize to it before the format."""
     at = next((at for at, step in enumerate(steps) if step.startswith("convert")), len(steps))
     candidates = (
-        f"{base}{signed_path(links, source, [*steps[:at], f'resize:{width}', *steps[at:]])}"
-        f" {width}w"
+        f"{base}{links.build_link(source, [*steps[:at], f'resize:{width}', *steps[at:]])} {width}w"
         for width in widths
     )
     return f'srcset="{", ".join(candidates)}"'
@@ -63,4 +89,4 @@ def _parse_widths(text: str) -> list[int]:
 
 
 def _is_width(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_WIDTH
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= MAX_WIDTH

@@ -12,10 +12,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from proxy.app import open_dialects
-from proxy.cli.sign import signed_path
+from proxy.cli.files import read_text
+from proxy.cli.parser import whole_number
+from proxy.cli.sign import open_links
 from proxy.config import load
-from proxy.errors import InvalidSource, ProxyError
+from proxy.errors import ProxyError
 from proxy.sources.net.config import HttpClientConfig
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
@@ -53,7 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--concurrency",
-        type=int,
+        type=whole_number(1, MAX_CONCURRENCY),
         default=4,
         metavar="NUMBER",
         help=f"requests at the same time, 1 to {MAX_CONCURRENCY}; default 4",
@@ -67,16 +68,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
-    if not 1 <= args.concurrency <= MAX_CONCURRENCY:
-        raise InvalidSource(f"--concurrency takes a number from 1 to {MAX_CONCURRENCY}")
-    text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text()
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(args.file).splitlines() if line.strip()]
     if args.preset:
-        links = open_dialects(load(environment).settings)
+        settings = load(environment).settings
+        links = open_links(settings, sign=not settings.links.allow_unsigned)
         lines = [
-            signed_path(links, line, [f"preset:{name}"]) for line in lines for name in args.preset
+            links.build_link(line, [f"preset:{name}"]) for line in lines for name in args.preset
         ]
-    done = set(args.done.read_text().splitlines()) if args.done and args.done.exists() else set()
+    is_resumed = args.done and args.done.exists()
+    done = set(read_text(str(args.done)).splitlines()) if is_resumed else set()
     missing = [link for link in dict.fromkeys(lines) if link not in done]
     failures = asyncio.run(
         CacheWarmer(args.base.rstrip("/"), missing, args.done).run(concurrency=args.concurrency)

@@ -10,6 +10,10 @@ from proxy.compat import check
 _PATH_START = " - at `$"
 _LONG_VALUE = re.compile(r"'(?P<start>.{60}).+'", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_PATTERN = re.compile(r" matching regex '.*'", re.DOTALL)
+_TYPES = re.compile(r"`[a-z]+(?: \| [a-z]+)*`")
+_TYPE = re.compile(r"\b(?:int|float|bool|str)\b")
+_JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
 
 
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -17,7 +21,10 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class ValidationMessage(NamedTuple):
-    """``path`` leads to the value, such as ``file.url`` or ``sizes[...]``; empty for the whole."""
+    """``reason`` has the names that JSON has for types.
+
+    ``path`` leads to the value, such as ``file.url`` or ``sizes[...]``; empty for the whole.
+    """
 
     reason: str
     path: str
@@ -28,8 +35,15 @@ def parse_message(error: msgspec.ValidationError) -> ValidationMessage:
     text = str(error)
     reason, _, path = text.rpartition(_PATH_START) if _PATH_START in text else (text, "", "")
     path = path.removeprefix(".").removesuffix("`")
-    reason = _LONG_VALUE.sub(r"'\g<start>…'", reason)
+    if missing := missing_field(error):
+        return ValidationMessage(f"{missing} is missing", path)
+    reason = _LONG_VALUE.sub(r"'\g<start>…'", _PATTERN.sub(" in another form", reason))
+    reason = _TYPES.sub(lambda types: _TYPE.sub(_json_type, types[0]), reason)
     return ValidationMessage(reason[:1].lower() + reason[1:], path)
+
+
+def _json_type(name: re.Match[str]) -> str:
+    return _JSON_TYPES[name[0]]
 
 
 def missing_field(error: msgspec.ValidationError) -> str:
@@ -62,7 +76,7 @@ check(
     "msgspec",
     {
         "messages end with the path of the value": parse_message(_error({"field": ""}))
-        == ("expected `int`, got `str`", "field"),
+        == ("expected `integer`, got `string`", "field"),
         "what cannot be decoded raises one of these": all(
             map(_is_decode_error, (b"\x92", b"\xa1\xff", b"\x91" * 100_000))
         ),

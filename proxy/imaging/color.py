@@ -1,4 +1,7 @@
-"""Colors in hexadecimal, ``#RRGGBB`` or ``#RGB``; links leave the sign out."""
+"""Colors in hexadecimal, ``#RRGGBB`` or ``#RGB``; links leave the sign out.
+
+`proxy.validation` replaces the names of CSS by them before a field sees them.
+"""
 
 import re
 from typing import Annotated
@@ -8,12 +11,20 @@ from msgspec import Meta
 HEX_COLOR = r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})"
 """As a regular expression."""
 
-HexColor = Annotated[str, Meta(pattern=f"^{HEX_COLOR}$", title="a color such as `#ff8800`")]
+HexColor = Annotated[
+    str,
+    Meta(
+        pattern=f"^{HEX_COLOR}$",
+        title="a color such as `#ff8800` or `tomato`",
+        extra_json_schema={"format": "color"},
+    ),
+]
 BackgroundColor = Annotated[
     str,
     Meta(
         pattern=f"^(?:transparent|{HEX_COLOR})$",
-        title="a color such as `#ff8800`, or `transparent`",
+        title="a color such as `#ff8800` or `tomato`, or `transparent`",
+        extra_json_schema={"format": "color"},
     ),
 ]
 

@@ -10,7 +10,9 @@ from proxy.validation import HidesSecrets
 DEFAULT_DIALECT = "native"
 """The dialect at the root of the path, unless the operator mounts another one there."""
 
-HexKey = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$")]
+HexKey = Annotated[
+    str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$", title="16 to 128 bytes in hexadecimal")
+]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 # Shorter than any signature of a native link, so that no mount can hide one. `_` alone is the

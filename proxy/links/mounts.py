@@ -12,6 +12,7 @@ from proxy.links import DIALECTS
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.links.dialect import BoundedDialect, Dialect, DialectContext, DialectFactory
 from proxy.links.fallback import Fallbacks
+from proxy.links.native import NativeDialect
 from proxy.links.recognition import find_usual_prefix, has_grammar, recognize
 from proxy.operations.registry import OperationRegistry
 from proxy.telemetry.request_context import set_dialect
@@ -162,6 +163,17 @@ class MountedDialects:
         is_native = mount.name == DEFAULT_DIALECT
         dialect = DIALECTS[DEFAULT_DIALECT](self._context.without_keys()) if is_native else None
         return UnsignedLinks(self._path_of(prefix).rstrip("/"), dialect)
+
+    def build_link(self, source: str, steps: Sequence[str]) -> str:
+        """Build the path of a source and steps as in a native link, as `build` does.
+
+        A native link keeps the names of presets. Raises InvalidLink, InvalidOperation or
+        InvalidSource, naming the step.
+        """
+        prefix, mount = self._builder
+        if not isinstance(mount.dialect, NativeDialect):
+            return self.build(self.make_request(source, steps))
+        return self._path_of(prefix).rstrip("/") + mount.dialect.build_link(source, steps)
 
     def native_link(self, request: ImageRequest) -> str:
         """Build the native link that means the same, at the root where none is mounted.

@@ -14,16 +14,15 @@ The rules, in the order in which they are applied:
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
-from urllib.parse import quote
 
 from proxy.errors import InvalidLink, InvalidSignature, InvalidSource, LinkExpired
-from proxy.image_request import ImageRequest, InfoRequest
+from proxy.image_request import ImageRequest
 from proxy.links.dialect import DialectContext
+from proxy.links.native_steps import format_steps
 from proxy.links.parser import LINK_OPTIONS, ParsedLink, error_location
 from proxy.links.repair import repaired_paths, restore_merged_slashes
-from proxy.operations.operation import format_operation
 from proxy.originals import SourceRef
 
 UNSIGNED = "_"
@@ -80,23 +79,26 @@ class NativeDialect:
         """
         if not isinstance(request.source, SourceRef):
             raise InvalidSource("an uploaded original has no link")
-        options = request.response_options
-        steps = [
-            *([f"v:{quote(request.source.version, safe='')}"] if request.source.version else ()),
-            *([f"expires:{options.expires}"] if options.expires is not None else ()),
-            *([f"filename:{quote(options.filename, safe='')}"] if options.filename else ()),
-            *(
-                f"tag:{quote(tag.removeprefix('tag:'), safe='')}"
-                for tag in options.tags
-                if tag.startswith("tag:")
-            ),
-            *(["attachment"] if options.is_attachment else ()),
-            *(["debug"] if options.debug else ()),
-            *([f"fallback:{options.fallback}"] if options.fallback else ()),
-            *([_format_info(request.info)] if request.info is not None else ()),
-            *(format_operation(operation) for operation in request.plan),
-        ]
-        rest = "/" + "/".join((*steps, self._sources.encode(request.source.text)))
+        steps = list(
+            format_steps(
+                request.plan, request.response_options, request.info, request.source.version
+            )
+        )
+        if self._steps.has_default and request.info is None and not request.plan.operations:
+            steps.insert(0, "preset")
+        return self._sign(steps, request.source.text)
+
+    def build_link(self, source: str, steps: Sequence[str]) -> str:
+        """Build the link of a source and steps as `build` does, but with presets by their names.
+
+        Raises InvalidLink, InvalidOperation or InvalidSource, naming the step.
+        """
+        source = self._sources.normalize(source)
+        self._steps.parse(steps).to_request(source)
+        return self._sign(self._steps.canonical(steps), source)
+
+    def _sign(self, steps: Sequence[str], source: str) -> str:
+        rest = "/" + "/".join((*steps, self._sources.encode(source)))
         signature = self._keyring.sign(rest.encode()) if len(self._keyring) else UNSIGNED
         return f"/{signature}{rest}"
 
@@ -130,15 +132,12 @@ class NativeDialect:
             segment = path[start:] if end < 0 else path[start:end]
             with error_location(f"segment {number}", segment, link):
                 if source := self._sources.decode(segment, path[start:]):
+                    self._steps.apply_default(link)
                     return link, source
                 self._steps.parse_step(link, segment)
             start = end + 1
             number += 1
         raise InvalidLink(f"segment {number}: source missing: a link ends with its source")
-
-
-def _format_info(info: InfoRequest) -> str:
-    return ":".join(("info", *map(str, info.aspect_ratios)))
 
 
 def _format_time(seconds: int) -> str:

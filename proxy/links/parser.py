@@ -3,18 +3,19 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 
 from msgspec import Struct, field
 
 from proxy.errors import InvalidLink, InvalidOperation, InvalidSource, ProxyError
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest, InfoRequest, ResponseOptions
+from proxy.links.native_steps import format_steps
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
+from proxy.text_values import did_you_mean
 
 LINK_OPTIONS = (
     "preset",
@@ -27,6 +28,7 @@ LINK_OPTIONS = (
     "fallback",
     "attachment",
 )
+DEFAULT_PRESET = "default"
 MAX_ASPECT_RATIOS = 16
 MAX_TAGS = 16
 MAX_VALUE_LENGTH = 64
@@ -51,6 +53,8 @@ class ParsedLink(Struct):
     debug: bool = False
     fallback: str = ""
     attachment: bool = False
+    preset: str | None = None
+    """The last preset that was named; empty where the link asks for none."""
 
     @property
     def plan(self) -> Plan:
@@ -106,13 +110,36 @@ class StepParser:
     def parse(self, steps: Sequence[str]) -> ParsedLink:
         """Parse steps as they are written in a link, such as ``resize:800:600``.
 
-        Raises InvalidLink or InvalidOperation, naming the step.
+        Question marks need no encoding. Raises InvalidLink or InvalidOperation, naming the step.
         """
         link = ParsedLink()
         for number, step in enumerate(steps, 1):
             with error_location(f"step {number}", step, link):
-                self.parse_step(link, step)
+                self.parse_step(link, step.replace("?", "%3F"))
+        self.apply_default(link)
         return link
+
+    def canonical(self, steps: Sequence[str]) -> list[str]:
+        """Write each of the steps, which must be valid, in its canonical form, presets by name."""
+        return [self._canonical_step(step.replace("?", "%3F")) for step in steps]
+
+    def _canonical_step(self, step: str) -> str:
+        link = ParsedLink()
+        self.parse_step(link, step)
+        if link.preset is not None:
+            return f"preset:{link.preset}" if link.preset else "preset"
+        return next(format_steps(link.plan, link.response_options, link.info, link.version))
+
+    @property
+    def has_default(self) -> bool:
+        """Whether there is a preset for links without steps of their own."""
+        return DEFAULT_PRESET in self._preset_texts
+
+    def apply_default(self, link: ParsedLink) -> None:
+        """Apply the preset `default` to a link with no operation, no `info` and no preset."""
+        is_plain = not link.operations and link.info is None and link.preset is None
+        if is_plain and self.has_default:
+            self._apply_preset(link, DEFAULT_PRESET)
 
     def parse_step(self, link: ParsedLink, segment: str) -> None:
         """Parse one step into the link. Raises InvalidLink or InvalidOperation."""
@@ -130,10 +157,9 @@ class StepParser:
             self._parse_option(link, name, percent_decode(rest))
         else:
             names = [*self._operations.operations, *LINK_OPTIONS]
-            close = get_close_matches(name[:MAX_VALUE_LENGTH], names, 1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
             raise InvalidLink(
-                f"unknown operation, link option or source alias {safe_excerpt(name)}{hint}"
+                f"unknown operation, link option or source alias {safe_excerpt(name)}"
+                f"{did_you_mean(name, names)}"
             )
 
     def _parse_option(self, link: ParsedLink, name: str, value: str) -> None:
@@ -167,15 +193,24 @@ class StepParser:
     def _parse_fallback(self, value: str) -> str:
         if value not in self._fallbacks:
             raise InvalidLink(
-                f"fallback: unknown name {safe_excerpt(value)}; the fallback images of this "
+                f"fallback: unknown name {safe_excerpt(value)}"
+                f"{did_you_mean(value, self._fallbacks)}; the fallback images of this "
                 f"server are: {', '.join(sorted(self._fallbacks)) or 'none'} "
                 "(FRAMEKEEP_LINKS_FALLBACKS)"
             )
         return value
 
     def _apply_preset(self, link: ParsedLink, name: str) -> None:
+        link.preset = name
+        if not name:
+            return
         if name not in self._preset_texts:
-            raise InvalidLink(f"preset: unknown preset {safe_excerpt(name)}")
+            known = ", ".join(sorted(self._preset_texts)) or "none"
+            raise InvalidLink(
+                f"preset: unknown name {safe_excerpt(name)}"
+                f"{did_you_mean(name, self._preset_texts)}; the presets of this server are: "
+                f"{known} (FRAMEKEEP_LINKS_PRESETS)"
+            )
         preset = self._load_preset(name)
         self._operations.check_count(len(link.operations) + len(preset.operations))
         if preset.expires is not None:

@@ -20,7 +20,8 @@ CanvasBackground = Annotated[
     str,
     Meta(
         pattern=f"^(?:transparent|auto|blur|{HEX_COLOR})$",
-        title="a color such as `#ff8800`, `transparent`, `auto`, or `blur`",
+        title="a color such as `#ff8800` or `tomato`, `transparent`, `auto`, or `blur`",
+        extra_json_schema={"format": "color"},
     ),
 ]
 

@@ -1,4 +1,5 @@
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -15,6 +16,7 @@ class Quality(Operation, frozen=True):
     Each number is on the scale of its format. At least one is required.
     """
 
+    aliases: ClassVar[Mapping[str, str]] = {"jpg": "jpeg", "heic": "heif"}
     changes_pixels = False
 
     quality: Annotated[

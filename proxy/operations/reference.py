@@ -32,8 +32,11 @@ In JSON, a step is an object:
 [{"type": "resize", "width": 800, "height": 600}, {"type": "convert", "format": "webp"}]
 ```
 
-You may use a field's short name in both. Colors are `#RRGGBB` or `#RGB`; in a link, leave out the
-`#`. A value that is not allowed is an error that names the operation, the field and the bound.
+You may use a field's short name in both. Colors are `#RRGGBB` or `#RGB`, or a name of CSS such as
+`tomato`; in a link, leave out the `#`. `jpg` is `jpeg` and `heic` is `heif`. In a link, `yes`,
+`on`, `no` and `off` are `true` and `false`, and a number of bytes may have a unit, such as `200kB`
+or `1MiB`. A value that is not allowed is an error that names the operation, the field and the
+bound.
 
 The examples are unsigned links to pictures that come with Framekeep. A server in development mode
 (`framekeep serve --dev`) answers them; try other values."""

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 
 from proxy.errors import InvalidOperation
-from proxy.operations.fields import allowed_values, field_aliases
+from proxy.operations.fields import field_aliases
 from proxy.operations.operation import Operation, operation_name
 from proxy.operations.plan import Plan
+from proxy.text_values import did_you_mean
 from proxy.validation import ValidationError, convert, parse_text
 
 _MAX_EXCERPT = 60
@@ -32,7 +33,7 @@ class OperationRegistry:
         kind = self.operations.get(name)
         if kind is None:
             raise InvalidOperation(
-                f"there is no operation {_excerpt(name)!r}; "
+                f"there is no operation {_excerpt(name)!r}{did_you_mean(name, self.operations)}; "
                 f"operations: {', '.join(self.operations)}"
             )
         return kind
@@ -81,8 +82,10 @@ class OperationRegistry:
                     f"{name}: {_excerpt(text)!r} follows a named value and has no name"
                 )
             elif index >= len(fields):
+                known = ", ".join(fields) or "none"
                 raise InvalidOperation(
-                    f"{name} takes at most {len(fields)} values, not {len(args)}"
+                    f"{name} takes at most {len(fields)} values, not {len(args)}; "
+                    f"its fields: {known}"
                 )
             elif text:
                 texts[fields[index]] = text
@@ -137,8 +140,10 @@ def _resolve_field(kind: type[Operation], name: str) -> str:
     field = field_aliases(kind).get(name, name)
     if field not in kind.__struct_fields__:
         known = ", ".join(kind.__struct_fields__) or "none"
+        names = (*kind.__struct_fields__, *field_aliases(kind))
         raise InvalidOperation(
-            f"{operation_name(kind)} has no field {_excerpt(name)!r}; its fields: {known}",
+            f"{operation_name(kind)} has no field {_excerpt(name)!r}{did_you_mean(name, names)}; "
+            f"its fields: {known}",
             field=_excerpt(name),
         )
     return field
@@ -149,15 +154,4 @@ def _build(kind: type[Operation], values: Mapping[str, Any]) -> Operation:
     try:
         return convert(kind, {"type": name, **values})
     except ValidationError as error:
-        raise InvalidOperation(
-            f"{name}: {_explain(kind, error)}", field=error.field or None
-        ) from error
-
-
-def _explain(kind: type[Operation], error: ValidationError) -> str:
-    """The error with the allowed words and formats, which msgspec does not name."""
-    if "matching regex" in error.reason:
-        return f"{error.field}: expected {allowed_values(kind, error.field)}"
-    if "enum value" in error.reason:
-        return f"{error}; expected {allowed_values(kind, error.field)}"
-    return str(error)
+        raise InvalidOperation(f"{name}: {error}", field=error.field or None) from error

@@ -9,7 +9,13 @@ from msgspec import Meta, Struct
 from proxy.errors import ConfigError
 from proxy.runtime.private_folder import expand_home
 
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+FileName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        title="a file name of at most 100 of A-Z a-z 0-9 . _ -",
+    ),
+]
 
 
 class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,18 @@ from msgspec import Meta, Struct
 
 
 class LogConfig(Struct, frozen=True, forbid_unknown_fields=True):
-    """Log lines on standard error, one JSON object each."""
+    """Log lines on standard error."""
+
+    format: Annotated[
+        Literal["json", "text"],
+        Meta(
+            description=(
+                "`json`: one object for each line. `text`: a short line for people, as in "
+                "development; that of a request has its URL, so with the signature. Whoever "
+                "reads it can use the link."
+            )
+        ),
+    ] = "json"
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"],

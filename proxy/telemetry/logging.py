@@ -1,9 +1,9 @@
-"""Write logs to standard error, one JSON object per line, in the same form from every process.
+"""Write logs to standard error, one JSON object or text per line, alike in every process.
 
 Rule 1  One entry is one line of printable ASCII: control characters and everything else are
         escaped, so that nobody can forge an entry or send sequences to a terminal.
 Rule 2  No secrets: queries and user info of URLs are removed wherever they occur in a text. Paths
-        of requests, which contain signatures, must not be logged at all.
+        of requests, which contain signatures, are logged only as text, which is for development.
 
 `proxy.api.middleware` makes the entries of the access log.
 """
@@ -46,6 +46,16 @@ def redact(text: str) -> str:
     return _URL.sub(lambda url: f"{url[1]}{url[3]}{'?…' if url[4] else ''}", text)
 
 
+class TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = redact(record.getMessage())
+        if record.exc_info:
+            text += f"\n{redact(self.formatException(record.exc_info))}"
+        # JSON's escapes, without its quotes: rule 1. The lines of a traceback stay lines.
+        lines = "\n    ".join(to_ascii_json(line)[1:-1] for line in text.split("\n"))
+        return f"{record.levelname.lower()}: {lines}"
+
+
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = {"logger": record.name, "message": redact(record.getMessage())}
@@ -63,6 +73,7 @@ class AccessLogEntry(TypedDict):
     status: int
     duration_ms: float
     bytes: int
+    url: NotRequired[str]
     dialect: NotRequired[str]
     cache: NotRequired[str]
     source: NotRequired[str]
@@ -88,6 +99,19 @@ class AccessLogFormatter(logging.Formatter):
         return _line(record, record.entry)
 
 
+class AccessLogTextFormatter(logging.Formatter):
+    """``200 hit      1.2 ms     45,678 B  GET /_/resize:800/demo:beach.jpg``."""
+
+    def format(self, record: AccessLogRecord) -> str:  # type: ignore[override]
+        entry = record.entry
+        line = (
+            f"{entry['status']} {entry.get('cache', '-'):<6} {entry['duration_ms']:>8.1f} ms "
+            f"{entry['bytes']:>11,} B  {entry['method']} {entry.get('url', '')}"
+        )
+        reason = entry.get("message") or entry.get("error", "")
+        return to_ascii_json(f"{line}  {reason}" if reason else line)[1:-1]
+
+
 class AccessLog(MemoryHandler):
     """Buffers entries and writes them together: a system call for each would slow cache hits."""
 
@@ -95,7 +119,8 @@ class AccessLog(MemoryHandler):
         """``descriptor`` is the file to write to: standard error, unless a test says otherwise."""
         super().__init__(_MAX_BUFFERED_ENTRIES)
         self.setLevel(config.level.upper())
-        self.setFormatter(AccessLogFormatter())
+        self.has_urls = config.format == "text"
+        self.setFormatter(AccessLogTextFormatter() if self.has_urls else AccessLogFormatter())
         self.access = config.access
         self._descriptor = descriptor
 
@@ -123,7 +148,7 @@ class AccessLog(MemoryHandler):
 def configure(config: LogConfig) -> None:
     """Set up the logging of this process, including warnings and uncaught exceptions of Python."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(TextFormatter() if config.format == "text" else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=config.level.upper(), force=True)
     logging.captureWarnings(True)
     for name in ("asyncio", "uvicorn"):  # too much detail below this level
@@ -152,7 +177,7 @@ def _format_milliseconds(milliseconds: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03}Z"
 
 
-def to_ascii_json(fields: Mapping[str, Any]) -> str:
+def to_ascii_json(fields: object) -> str:
     try:
         encoded = _encode(fields)
         if encoded.isascii() and b"\x7f" not in encoded:

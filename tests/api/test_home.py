@@ -82,7 +82,7 @@ def test_a_browser_gets_a_page_with_the_faulty_segment_marked(server: LiveServer
     assert page.status_code == 400
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "<pre>/_/flip/<mark>blur:3000</mark>/demo:a.jpg" in page.text
-    assert "expected `float` &lt;= 100.0" in page.text
+    assert "blur: sigma: must be a number above 0, up to 100" in page.text
     assert "What to do" in page.text
     assert "/docs#problem-bad-plan" in page.text
     assert page.headers["x-request-id"] in page.text

@@ -10,7 +10,6 @@ from live_server import KEY, LiveServer, live_server
 from pictures import encode, scene
 
 from proxy.app import create_app, open_dialects
-from proxy.cli.sign import signed_path
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, InvalidLink
 
@@ -42,13 +41,12 @@ def settings(**changes: str) -> Settings:
 
 
 def link(server: LiveServer, **changes: str) -> str:
-    return signed_path(
-        open_dialects(settings(**changes)), server.origin.url("/a.png"), ["resize:8"]
-    )
+    links = open_dialects(settings(**changes))
+    return links.build_link(server.origin.url("/a.png"), ["resize:8"])
 
 
 def test_links_are_served_below_the_prefix(client: httpx.Client, server: LiveServer) -> None:
-    path = signed_path(open_dialects(settings()), server.origin.url("/a.png"), ["resize:9"])
+    path = open_dialects(settings()).build_link(server.origin.url("/a.png"), ["resize:9"])
     assert path.startswith("/media/img/")
     answers = [client.get(path) for _ in range(3)]  # the last by the fast path
     assert [answer.status_code for answer in answers] == [200, 200, 200]

@@ -106,7 +106,7 @@ def test_each_link_has_its_own_error(both: LiveServer) -> None:
     ).json()["links"]
     assert good["steps"] == ["resize:20"]
     assert (bad["operation"], bad["field"]) == (1, "sigma")
-    assert "expected `float` <= 100.0" in bad["error"]
+    assert "must be a number above 0, up to 100" in bad["error"]
     assert "invalid source" in strange["error"]
     assert described["path"].startswith("/_/info:16x9/")
 

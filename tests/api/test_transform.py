@@ -145,7 +145,7 @@ def test_the_position_of_a_cover_may_be_smart_crop(server: LiveServer) -> None:
         ({"file": {"type": "base64"}, "operations": FLIP}, "file.base64", "file.base64"),
         ({"file": {"base64": 7}, "operations": FLIP}, "must be a string", "file.base64"),
         ({"file": {"base64": "*"}, "operations": FLIP}, "is not base64", "file.base64"),
-        ({"file": {"url": 7}, "operations": FLIP}, "file: url: expected `str", "file"),
+        ({"file": {"url": 7}, "operations": FLIP}, "file: url: expected `string", "file"),
         ({"file": {"url": "nonsense"}, "operations": FLIP}, "file.url: ", "file.url"),
         ({"file": INLINE, "operations": {}}, "operations must be a list", "operations"),
         ({"file": INLINE, "operations": []}, "operations must be a list of 1", "operations"),

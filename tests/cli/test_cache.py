@@ -59,7 +59,7 @@ async def test_a_purge_of_one_source_removes_its_original_and_all_results_in_all
         assert origin.count("/u/1.png") == 2
 
         status, output = await framekeep(cache, "cache", "purge", "--prefix", origin.url("/u/"))
-        assert (status, output.split()[:2]) == (0, ["rendition", "13"])
+        assert (status, output.split()[:4]) == (0, ["folder", str(cache), "rendition", "13"])
         assert (await server.get(links[0])).headers["x-cache"] == "miss"
 
         status, output = await framekeep(cache, "cache", "purge", "--everything", "--soft")
@@ -78,6 +78,14 @@ async def test_a_purge_without_a_selector_is_an_error(tmp_path: Path) -> None:
     status, output = await framekeep(tmp_path / "cache", "cache", "purge", "--soft")
     assert status == 1
     assert "nothing is selected" in output
+
+
+async def test_a_cache_that_is_not_there_is_named(tmp_path: Path) -> None:
+    for action in (["stats"], ["verify"], ["purge", "--everything"]):
+        status, output = await framekeep(tmp_path / "gone", "cache", *action)
+        assert status == 2
+        assert f"there is no cache in {tmp_path / 'gone'}" in output
+    assert not (tmp_path / "gone").exists()
 
 
 async def test_a_cache_that_cannot_be_used_is_reported(tmp_path: Path) -> None:

@@ -1,17 +1,20 @@
 """The commands, run as a shell would run them."""
 
 import json
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 import proxy
 from proxy import Framekeep, Signer
-from proxy.__main__ import COMMANDS
+from proxy.cli.parser import COMMANDS
 from proxy.errors import InvalidOperation
 from proxy.formats import sniff
 
@@ -128,7 +131,9 @@ def test_settings_are_printed_without_secrets() -> None:
 def test_a_bad_setting_stops_every_command() -> None:
     printed = framekeep("config", FRAMEKEEP_SERVER_PORT="http")
     assert printed.returncode == 2
-    assert printed.stderr.startswith(b"FRAMEKEEP_SERVER_PORT='http': expected `int`")
+    assert printed.stderr.startswith(
+        b"FRAMEKEEP_SERVER_PORT: must be a whole number from 0 to 65535, not 'http'"
+    )
 
 
 def test_a_port_that_is_in_use_is_reported() -> None:
@@ -183,3 +188,151 @@ def test_links_are_signed_in_python_as_on_the_command_line() -> None:
 def test_images_are_rendered_in_python() -> None:
     rendition = Framekeep().render(BEACH.read_bytes(), "smart_crop:120:63", "convert:jpeg")
     assert (rendition.format, str(rendition.size)) == ("jpeg", "120x63")
+
+
+def test_the_versions_are_printed() -> None:
+    printed = framekeep("--version")
+    pattern = rb"framekeep [\d.]+, libvips 8\.\d+\.\d+, Python 3\.\d+\.\d+\S*\n"
+    assert re.fullmatch(pattern, printed.stdout)
+
+
+def test_a_command_that_is_nearly_right_is_corrected() -> None:
+    printed = framekeep("sgin", SOURCE)
+    assert printed.returncode == 2
+    assert (
+        b"there is no command 'sgin'; did you mean sign? commands: serve, sign," in printed.stderr
+    )
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_commands_and_options(shell: str) -> None:
+    printed = framekeep("completion", shell)
+    assert printed.returncode == 0
+    for word in (*COMMANDS, "--srcset", "--everything", "imgproxy"):
+        assert word in printed.stdout.decode()
+    if found := shutil.which(shell):
+        subprocess.run([found, "-n"], input=printed.stdout, check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("render", "{folder}", "flip", "-"), 1, "{folder}: Is a directory"),
+        (("render", "{beach}", "resize:9", "{folder}/no/out.png"), 1, "No such file or directory"),
+        (("render", "{beach}", "resize:9", "{folder}"), 1, "{folder}: Is a directory"),
+        (("warm", "{folder}/none.txt"), 1, "none.txt: No such file or directory"),
+        (("warm", "{beach}"), 2, "not a text file"),
+        (("warm", "-", "--concurrency", "65"), 2, "whole number from 1 to 64, got '65'"),
+        (("migrate", "imgproxy", "--env", "{beach}"), 2, "not a text file"),
+        (("models", "list", "--dir", "{beach}/x"), 0, ""),
+        (("models", "install", "--dir", "{beach}/x", "--from", "{folder}"), 1, "Not a directory"),
+        (("serve", "--port", "http"), 2, "whole number from 0 to 65535, got 'http'"),
+        ((), 2, "usage: framekeep"),
+    ],
+)
+def test_no_failure_is_a_traceback(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
+    names = {"folder": str(tmp_path), "beach": str(BEACH)}
+    failed = framekeep(*(argument.format(**names) for argument in arguments))
+    assert failed.returncode == status
+    assert sentence.format(**names) in failed.stderr.decode()
+    assert b"Traceback" not in failed.stderr
+
+
+def test_an_argument_that_is_not_text_is_refused() -> None:
+    failed = framekeep("sign", SOURCE, os.fsdecode(b"text:\xff"), FRAMEKEEP_LINKS_KEYS=KEY)
+    assert failed.returncode == 1
+    assert b"Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["render", str(BEACH), "resize:9", "-"]])
+def test_a_full_disk_is_an_error_and_a_closed_pipe_ends_the_command(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "proxy", *arguments]
+        failed = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, env={"PATH": ""}, check=False
+        )
+    assert failed.returncode == 1
+    assert failed.stderr == b"framekeep: No space left on device\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    closed = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, env={"PATH": ""}, check=False
+    )
+    os.close(writer)
+    assert (closed.returncode, closed.stderr) == (141, b"")
+
+
+def test_a_link_without_a_key_is_refused_unless_it_is_asked_for() -> None:
+    refused = framekeep("sign", SOURCE, "flip")
+    assert refused.returncode == 2
+    assert b"FRAMEKEEP_LINKS_KEYS is not set" in refused.stderr
+    assert b"--unsigned" in refused.stderr
+    for keys in ("", KEY):
+        unsigned = framekeep("sign", "--unsigned", SOURCE, "flip", FRAMEKEEP_LINKS_KEYS=keys)
+        assert unsigned.stdout.decode() == f"/_/flip/{SOURCE}\n"
+
+
+def test_what_a_link_cannot_contain_is_encoded() -> None:
+    printed = framekeep("sign", "--unsigned", SOURCE, "text:Größe 1/2?#", "v:a b")
+    assert printed.stdout.decode() == f"/_/text:Gr%C3%B6%C3%9Fe%201%2F2%3F%23/v:a%20b/{SOURCE}\n"
+
+
+def test_a_preset_stays_in_a_signed_link() -> None:
+    presets = '{"card": "resize:400:300"}'
+    printed = framekeep(
+        *("sign", "--unsigned", SOURCE, "preset:card", "tint:red"), FRAMEKEEP_LINKS_PRESETS=presets
+    )
+    assert printed.stdout.decode() == f"/_/preset:card/tint:%23FF0000/{SOURCE}\n"
+    unknown = framekeep(
+        *("sign", "--unsigned", SOURCE, "preset:crad"), FRAMEKEEP_LINKS_PRESETS=presets
+    )
+    assert unknown.returncode == 1
+    assert b"did you mean 'card'?" in unknown.stderr
+
+
+def test_links_of_development_mode_are_signed_and_explained() -> None:
+    link = framekeep("sign", "--dev", "demo:beach.jpg", "flip").stdout.decode().strip()
+    assert link == "/_/flip/demo:beach.jpg"
+    assert b"operation    flip" in framekeep("explain", "--dev", link).stdout
+
+
+def test_the_suffix_of_the_output_chooses_the_format(tmp_path: Path) -> None:
+    out = tmp_path / "small.webp"
+    rendered = framekeep("render", str(BEACH), "resize:40", str(out))
+    assert b"webp, 40x30" in rendered.stdout
+    rendered = framekeep("render", str(BEACH), "resize:40/convert:png", str(out))
+    assert b"png, 40x30" in rendered.stdout
+    refused = framekeep("render", str(BEACH), "resize:40", str(tmp_path / "small.doc"))
+    assert b"no format has the suffix '.doc'; use one of .jpg, .jpeg," in refused.stderr
+
+
+def test_info_is_rendered_as_json() -> None:
+    rendered = framekeep("render", str(BEACH), "info:1x1", "-")
+    info = json.loads(rendered.stdout)
+    assert (info["width"], info["windows"][0]["ratio"]) == (4000, "1x1")
+
+
+def test_a_watermark_is_read_from_a_file(tmp_path: Path) -> None:
+    plain, marked = tmp_path / "plain.png", tmp_path / "marked.png"
+    assert framekeep("render", str(BEACH), "resize:80", str(plain)).returncode == 0
+    source = quote(f"file:{plain}", safe="")
+    rendered = framekeep(
+        "render", str(BEACH), f"resize:90/invert_colors/watermark:{source}", str(marked)
+    )
+    assert rendered.returncode == 0, rendered.stderr
+    missing = framekeep("render", str(BEACH), "watermark:file%3Anone.png", str(marked))
+    assert b"none.png: No such file or directory" in missing.stderr
+
+
+def test_changed_settings_are_printed_and_all_are_checked() -> None:
+    printed = framekeep("config", "--changed", FRAMEKEEP_SERVER_PORT="80")
+    settings = [line for line in printed.stdout.decode().splitlines() if line[0] != " "]
+    assert settings == ["FRAMEKEEP_SERVER_PORT=80"]
+    bad = framekeep("config", "--check")
+    assert bad.returncode == 2
+    assert b"FRAMEKEEP_LINKS_KEYS is not set" in bad.stderr
+    good = framekeep("config", "--check", FRAMEKEEP_LINKS_KEYS=KEY)
+    assert good.returncode == 0, good.stderr
+    assert good.stdout == b""

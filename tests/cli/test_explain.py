@@ -13,7 +13,7 @@ IMGPROXY_LINK = f"/insecure/rs:fit:300:200/q:70/plain/{URL}@webp"
 def explained(
     capsys: pytest.CaptureFixture[str], link: str, **environment: str
 ) -> tuple[int, dict[str, str]]:
-    status = explain.run(Namespace(link=link, fetch=False), environment)
+    status = explain.run(Namespace(link=link, fetch=False, dev=False), environment)
     lines = capsys.readouterr().out.splitlines()
     return status, {line[:13].strip(): line[13:] for line in lines}
 

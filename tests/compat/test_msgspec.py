@@ -27,10 +27,10 @@ def error_of(value: Any) -> msgspec.ValidationError:
 @pytest.mark.parametrize(
     ("value", "reason", "path"),
     [
-        ({"name": 1}, "expected `str`, got `int`", "name"),
+        ({"name": 1}, "expected `string`, got `integer`", "name"),
         (
             {"name": "a", "inner": {"sizes": [1, "b"]}},
-            "expected `int`, got `str`",
+            "expected `integer`, got `string`",
             "inner.sizes[1]",
         ),
         ([], "expected `object`, got `array`", ""),

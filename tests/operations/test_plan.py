@@ -62,10 +62,10 @@ def test_a_float_without_fraction_is_an_integer_in_json() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("11", "soften: size_in_px: expected `int` <= 10"),
+        ("11", "soften: size_in_px: must be a whole number from 1 to 10, not '11'"),
         ("", "soften: size_in_px is missing"),
-        ("2e0", "soften: size_in_px: expected `int`, got `str`"),
-        ("3:1:round:yes", "soften: twice: expected `bool`, got `str`"),
+        ("2e0", "soften: size_in_px: must be a whole number from 1 to 10, not '2e0'"),
+        ("3:1:round:so", "soften: twice: must be true or false (also yes, no, on, off), not 'so'"),
         ("3:size=4", "soften: size_in_px is given twice"),
         ("3:colour=red", "soften has no field 'colour'; its fields: size_in_px, strength"),
         ("size=3:4", "soften: '4' follows a named value and has no name"),
@@ -85,7 +85,7 @@ def test_a_wrong_argument_is_rejected_by_name(text: str, sentence: str) -> None:
         ([3], "operations[0] must be an object"),
         ([{"size": 3}], "operations[0].type must name an operation"),
         ([{"type": "harden"}], "operations[0] there is no operation 'harden'"),
-        ([{"type": "soften", "size": "3"}], "operations[0] soften: size_in_px: expected `int`"),
+        ([{"type": "soften", "size": "3"}], "operations[0] soften: size_in_px: must be a whole"),
         ([{"type": "convert", "format": "auto"}] * 4, "a plan has at most 3 operations, not 4"),
     ],
 )

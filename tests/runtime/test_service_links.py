@@ -110,7 +110,9 @@ def test_a_link_with_the_name_of_a_setting_is_told_from_it_by_its_value() -> Non
         "`enableServiceLinks: false` in the pod removes these variables"
     )
     assert load({"FRAMEKEEP_SERVER_PORT": "9000"}).settings.server.port == 9000
-    with pytest.raises(ConfigError, match="FRAMEKEEP_SERVER_PORT='tcp://nowhere': expected `int`"):
+    with pytest.raises(
+        ConfigError, match=r"FRAMEKEEP_SERVER_PORT: must be a whole .* not 'tcp://nowhere'"
+    ):
         load({"FRAMEKEEP_SERVER_PORT": "tcp://nowhere"})
 
 

@@ -9,7 +9,15 @@ from msgspec import Meta
 
 from proxy.validation import HidesSecrets
 
-ApiKey = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[\x21-\x7e]+$")]
+ApiKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^[\x21-\x7e]+$",
+        title="1 to 256 visible ASCII characters",
+    ),
+]
 
 
 class ApiConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ WebhookSecret = Annotated[
     str,
     Meta(
         pattern=r"^whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+        title="`whsec_` and 24 to 64 bytes in Base64",
     ),
 ]
 

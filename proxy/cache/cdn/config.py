@@ -6,10 +6,25 @@ from msgspec import Meta
 
 from proxy.validation import HidesSecrets
 
-HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+[^\s?#/]$", max_length=1024)]
-Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]*$", max_length=256)]
+HttpUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^https?://[^\s?#]+[^\s?#/]$",
+        max_length=1024,
+        title="at most 1024 characters of an http(s):// URL without a query and a last slash",
+    ),
+]
+Identifier = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_-]*$", max_length=256, title="at most 256 of A-Z a-z 0-9 _ -")
+]
 Token = Annotated[
-    str, Meta(pattern=r"^[\x21-\x7e]*$", max_length=1024, extra_json_schema={"writeOnly": True})
+    str,
+    Meta(
+        pattern=r"^[\x21-\x7e]*$",
+        max_length=1024,
+        title="at most 1024 visible ASCII characters",
+        extra_json_schema={"writeOnly": True},
+    ),
 ]
 
 

@@ -7,7 +7,9 @@ from msgspec import Meta, field
 from proxy.links.source_rules import SourceRulesConfig
 from proxy.validation import HidesSecrets
 
-HexBytes = Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}){1,128}$")]
+HexBytes = Annotated[
+    str, Meta(pattern="^([0-9A-Fa-f]{2}){1,128}$", title="1 to 128 bytes in hexadecimal")
+]
 QualityLevel = Annotated[int, Meta(ge=1, le=100)]
 QualityFormat = Literal["jpeg", "webp", "avif", "heif", "jxl"]
 

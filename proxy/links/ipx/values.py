@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 
 from proxy.errors import InvalidLink
-from proxy.links.css_colors import CSS_COLORS
 from proxy.links.percent_encoding import safe_excerpt
+from proxy.text_values import parse_color_name
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}\.?[0-9]{0,12}|\.[0-9]{1,12})(?:[eE][+-]?[0-9]{1,2})?")
@@ -82,7 +82,7 @@ def parse_color(name: str, text: str) -> str:
     """Six digits in lower case, or ``transparent``."""
     if text.lower() == "transparent":
         return "transparent"
-    found = _HEX.fullmatch(CSS_COLORS.get(text.lower(), text))
+    found = _HEX.fullmatch(parse_color_name(text) or text)
     if found is None:
         raise InvalidLink(
             f"{name}: {safe_excerpt(text)} is not a color; write 3 or 6 hexadecimal digits, a name "

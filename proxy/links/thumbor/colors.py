@@ -3,15 +3,15 @@
 import re
 
 from proxy.errors import InvalidLink
-from proxy.links.css_colors import CSS_COLORS
 from proxy.links.percent_encoding import safe_excerpt
+from proxy.text_values import parse_color_name
 
 _HEX = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
 
 
 def parse_color(name: str, text: str) -> str:
     """Six digits in lower case. Raises InvalidLink, naming the filter."""
-    found = _HEX.fullmatch(CSS_COLORS.get(text.lower(), text))
+    found = _HEX.fullmatch(parse_color_name(text) or text)
     if found is None:
         raise InvalidLink(
             f"{name}: {safe_excerpt(text)} is not a color; write a name of CSS, such as navy, or "

@@ -14,6 +14,7 @@ class HttpClientConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str,
         Meta(
             pattern=r"^[\x21-\x7e][\x20-\x7e]{0,254}$",
+            title="1 to 255 printable ASCII characters",
             description="`User-Agent` of requests to sources.",
         ),
     ] = "Framekeep"
