@@ -1,0 +1,22 @@
+/** @typedef {{ src: string, width: number, quality?: number }} LoaderProps */
+/**
+ * A loader that signs, for `getImageProps` in Server Components: the key stays on the server.
+ * @param {import("./sizing.js").SyncSigner} signer
+ * @param {{ origin?: string }} [options] `origin`: where paths such as `/a.jpg` are.
+ * @returns {(props: LoaderProps) => string}
+ */
+export function signingLoader(signer: import("./sizing.js").SyncSigner, { origin }?: {
+    origin?: string;
+}): (props: LoaderProps) => string;
+/**
+ * A loader for `images.loaderFile`, which runs in browsers too: it names a route of your site, whose
+ * handler (`redirectHandler` of `framekeep/redirect`) signs.
+ * @param {string} route
+ * @returns {(props: LoaderProps) => string}
+ */
+export function routeLoader(route: string): (props: LoaderProps) => string;
+export type LoaderProps = {
+    src: string;
+    width: number;
+    quality?: number;
+};
