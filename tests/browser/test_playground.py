@@ -161,6 +161,8 @@ def test_dragging_moves_the_focal_point(browser: "Browser", server: LiveServer) 
         page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2, steps=4)
         page.mouse.up()
         wait_for_snippet(page, "/resize:600:600:cover:0(,|%2C)")
+        resize = page.get_by_role("group", name=re.compile("^resize"))
+        assert resize.get_by_label("position").input_value().startswith("0,")
         point.press("Shift+ArrowRight")
         wait_for_snippet(page, r"cover:0\.[1-9]")
 

@@ -3,13 +3,14 @@
 import { html, render as mount, useEffect, useMemo, useRef, useState } from "./preact-htm.js";
 import { fetchConfig, fetchInfo, fetchSample, getKey, render, setKey } from "./api.js";
 import { Chain, newId } from "./chain.js";
-import { windowRatio } from "./crop-window.js";
+import { cropWindow, windowRatio } from "./crop-window.js";
 import { Compare, Facts, Original } from "./picture.js";
 import { readOperations, toOperations } from "./schema.js";
 import { Snippets } from "./snippets.js";
 import { Formats, Widths } from "./variants.js";
 
 const PAUSE_MS = 250; // typing renders once, not for each key
+const MESSAGE_MS = 8000;
 const START = [
   { type: "smart_crop", values: { width_in_px: 600, height_in_px: 600 } },
   { type: "convert", values: { format: "webp" } },
@@ -88,6 +89,10 @@ function Workbench({ config }) {
   const chain = useMemo(() => toOperations(steps), [steps]);
 
   useEffect(() => {
+    const timer = setTimeout(() => announce(""), MESSAGE_MS);
+    return () => clearTimeout(timer);
+  }, [message]);
+  useEffect(() => {
     if (source) return;
     chooseSample(config.samples[0]);
   }, []);
@@ -135,8 +140,8 @@ function Workbench({ config }) {
       <section class="panel" aria-labelledby="result-title">
         <h2 id="result-title">Result</h2>
         ${error && html`<p class="error" role="alert" id="error">${error.message}</p>`}
-        ${!error && html`<${Compare} original=${original} result=${result} size=${size} onSize=${setSize} isBusy=${isBusy} />`}
-        ${!error && html`<${Facts} result=${result} size=${size} original=${original} />`}
+        ${!error && html`<${Compare} original=${original} result=${result} shown=${cropWindow(steps[0], info)} onSize=${setSize} isBusy=${isBusy} />`}
+        ${!error && html`<${Facts} result=${result} size=${size} info=${info} />`}
       </section>
       ${source && html`<${Original} picture=${original} info=${info} step=${steps[0]} onStep=${setFirst} announce=${announce} />`}
       ${source && html`<${Snippets} source=${source} operations=${chain} result=${error ? null : result} size=${size} widths=${widths} signs=${config.signs} announce=${announce} />`}

@@ -3,6 +3,7 @@
 import { html, useState } from "./preact-htm.js";
 import { parseValue, startValues } from "./schema.js";
 
+const HEX = /^#[0-9a-fA-F]{6}$/;
 let nextId = 1;
 export const newId = () => nextId++;
 
@@ -47,6 +48,7 @@ export function Chain({ operations, steps, onChange, error, announce, maximum })
           }}
         >
           <${Step}
+            key=${step.type}
             step=${step}
             index=${index}
             count=${steps.length}
@@ -86,8 +88,23 @@ function Step({ step, index, count, operation, error, onMove, onRemove, onChange
     else values[name] = value;
     onChange(values);
   };
-  const required = operation.fields.filter((field) => field.isRequired || field.name in step.values);
-  const rest = operation.fields.filter((field) => !required.includes(field));
+  // Decided once: a field that gets a value stays where it is while you type.
+  const [first] = useState(() => {
+    const found = operation.fields.filter((field) => field.isRequired || field.name in step.values);
+    return found.length && operation.fields.length > found.length + 1 ? found : operation.fields;
+  });
+  const rest = operation.fields.filter((field) => !first.includes(field));
+  const show = (fields) => fields.map(
+    (field) => html`<${Field}
+      key=${field.name}
+      id=${`f-${step.id}-${field.name}`}
+      field=${field}
+      value=${step.values[field.name]}
+      isWrong=${error?.field === field.name}
+      errorId=${error ? `e-${step.id}` : undefined}
+      onChange=${(value) => set(field.name, value)}
+    />`,
+  );
   const name = `${step.type}, operation ${index + 1} of ${count}`;
   return html`<div role="group" aria-label=${name}>
     <div class="step-head">
@@ -119,17 +136,12 @@ function Step({ step, index, count, operation, error, onMove, onRemove, onChange
     </div>
     ${isOpen &&
     html`<div class="fields">
-      ${[...required, ...rest].map(
-        (field) => html`<${Field}
-          key=${field.name}
-          id=${`f-${step.id}-${field.name}`}
-          field=${field}
-          value=${step.values[field.name]}
-          isWrong=${error?.field === field.name}
-          errorId=${error ? `e-${step.id}` : undefined}
-          onChange=${(value) => set(field.name, value)}
-        />`,
-      )}
+      ${show(first)}
+      ${rest.length > 0 &&
+      html`<details class="more" open=${rest.some(({ name }) => name === error?.field) || undefined}>
+        <summary>More fields</summary>
+        <div class="fields">${show(rest)}</div>
+      </details>`}
     </div>`}
     ${error && html`<p class="error" id=${`e-${step.id}`}>${error.message}</p>`}
   </div>`;
@@ -153,9 +165,8 @@ function Field({ id, field, value, isWrong, errorId, onChange }) {
       ${words.map((word) => html`<option value=${word}>${word}</option>`)}
     </select>`;
   } else if (field.kind === "color") {
-    const isHex = /^#[0-9a-fA-F]{6}$/.test(shown);
     control = html`<span class="pair">
-      <input type="color" aria-label=${`${field.label}: pick`} value=${isHex ? shown : "#000000"} onInput=${changed} />
+      <input type="color" aria-label=${`${field.label}: pick`} value=${[shown, hint].find((color) => HEX.test(color)) ?? "#000000"} onInput=${changed} />
       <input type="text" ...${common} value=${shown} placeholder=${hint} onInput=${changed} />
     </span>`;
   } else if (field.kind === "number") {

@@ -26,7 +26,8 @@ export function formatBytes(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-export function Compare({ original, result, size, onSize, isBusy }) {
+// `shown` is the part of the original that the result shows, in fractions; null for the whole.
+export function Compare({ original, result, shown, onSize, isBusy }) {
   const [split, setSplit] = useState(50);
   const before = useObjectUrl(original?.blob);
   const after = useObjectUrl(result?.blob);
@@ -34,6 +35,11 @@ export function Compare({ original, result, size, onSize, isBusy }) {
   useEffect(() => {
     clip.current?.style.setProperty("--split", `${split}%`);
   });
+  const part = useBox(
+    ...(shown
+      ? [-shown.left / shown.width, -shown.top / shown.height, 1 / shown.width, 1 / shown.height]
+      : [0, 0, 1, 1]),
+  );
   if (!after) return html`<div class="stage empty" aria-busy="true">Rendering…</div>`;
   return html`<div class="compare" aria-busy=${isBusy}>
     <div class="stage" ref=${clip}>
@@ -44,7 +50,7 @@ export function Compare({ original, result, size, onSize, isBusy }) {
         alt="Result"
         onLoad=${(event) => onSize([event.target.naturalWidth, event.target.naturalHeight])}
       />
-      ${before && html`<div class="before"><img src=${before} alt="Original" /></div>`}
+      ${before && html`<div class="before"><img ref=${part} class=${shown ? "part" : ""} src=${before} alt="Original" /></div>`}
       <span class="divider" aria-hidden="true"></span>
     </div>
     <label class="slider">
@@ -62,13 +68,13 @@ export function Compare({ original, result, size, onSize, isBusy }) {
   </div>`;
 }
 
-export function Facts({ result, size, original }) {
+export function Facts({ result, size, info }) {
   if (!result) return null;
-  const saved = original ? Math.round(100 - (100 * result.bytes) / original.bytes) : 0;
+  const share = info ? Math.round((100 * result.bytes) / info.size_in_bytes) : 0;
   const rows = [
     ["Size", size ? `${size[0]} × ${size[1]}` : "…"],
     ["Bytes", formatBytes(result.bytes)],
-    ...(original ? [["Saved", `${saved} %`]] : []),
+    ...(info ? [["Of the original", `${share} %`]] : []),
     ["Format", result.format],
     ["Time", `${Math.round(result.milliseconds)} ms`],
     ["X-Cache", result.cache || "none"],
@@ -150,6 +156,7 @@ function describe(regions) {
 function useBox(left, top, width, height) {
   const element = useRef(null);
   useEffect(() => {
+    if (!element.current) return;
     const { style } = element.current;
     style.left = `${left * 100}%`;
     style.top = `${top * 100}%`;

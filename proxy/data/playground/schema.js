@@ -62,16 +62,20 @@ const STARTS = {
   source: "demo:logo.png",
   max_file_size_in_bytes: 100000,
   brightness: 1.1,
+  number: 1,
+  first: 1,
+  last: 1,
+  quality: 80,
 };
 const MIDDLE = 10;
+// Operations that need at least one of their fields, or do nothing without one.
+const NEEDED = { modulate: "brightness", quality: "quality", resize: "width_in_px", thumbnail: "width_in_px" };
 
 // Values that make a new operation valid at once, so that adding one shows something.
 export function startValues(operation) {
   const values = {};
   for (const field of operation.fields) {
-    const wanted = field.isRequired || (operation.name === "modulate" && field.name === "brightness");
-    const isBox = operation.name === "resize" && field.name === "width_in_px";
-    if (!wanted && !isBox) continue;
+    if (!field.isRequired && NEEDED[operation.name] !== field.name) continue;
     if (field.name in STARTS) values[field.name] = STARTS[field.name];
     else if (field.kind === "number") {
       values[field.name] = Math.min(field.maximum ?? MIDDLE, Math.max(field.minimum ?? 1, MIDDLE));
