@@ -125,4 +125,5 @@ def _print_dev_links(exposure: str, address: str) -> None:
     print(f"Framekeep on {address}; three links to try:\n")
     for name, steps in _SAMPLE_LINKS:
         print(f"  {name:<7} {address}/_/{steps}/demo:beach.jpg")
+    print(f"\nPlayground: {address}/playground")
     print("\nCtrl-C stops the server.", flush=True)

@@ -97,6 +97,12 @@ def test_a_wrong_signature_is_marked(server: LiveServer) -> None:
     assert "<pre>/<mark>AAAAAAAAAAAAAAAAAAAAAA</mark>/flip" in page.text
 
 
+def test_a_page_that_the_manual_lacks_is_a_page_too(server: LiveServer) -> None:
+    page = httpx.get(server.url + "/docs/nothing", headers=BROWSER)
+    assert page.status_code == 404
+    assert "The manual has no such page" in page.text
+
+
 def test_an_error_of_another_dialect_is_marked(tmp_path: Path) -> None:
     environment = {
         "FRAMEKEEP_LINKS_MOUNTS": '{"": "native", "imgproxy": "imgproxy"}',

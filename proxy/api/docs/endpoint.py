@@ -1,7 +1,7 @@
 """Serve the manual, its search, and the OpenAPI document."""
 
 import asyncio
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
 from threading import Lock
 from typing import Any
@@ -17,7 +17,8 @@ from proxy.api.docs.html import CONTENT_SECURITY_POLICY, DOCS, SEARCH, STYLESHEE
 from proxy.api.docs.http_reference import calls_html, problems_html
 from proxy.api.docs.manual import START, Manual, find_manual
 from proxy.api.docs.search import Search
-from proxy.api.http.problems import error_headers, html_safe_json
+from proxy.api.http.error_page import page_or_problem
+from proxy.api.http.problems import html_safe_json
 from proxy.api.http.routing import api_router
 from proxy.api.openapi import openapi_document
 from proxy.links.config import LinksConfig
@@ -72,7 +73,7 @@ def docs_api(
         name = request.path_params.get("name", START).rstrip("/")
         found = await asyncio.to_thread(pages.find, name)
         if found is None:
-            raise HTTPException(404)
+            raise HTTPException(404, "the manual has no such page; /docs lists all")
         body, headers = found
         return Response(body, headers=headers | _HEADERS)
 
@@ -85,7 +86,7 @@ def docs_api(
             Route(DOCS, respond_page),
             Route(f"{DOCS}/{{name:path}}", respond_page),
         ],
-        _error_response,
+        partial(_error_response, path_prefix),
     )
 
 
@@ -145,6 +146,7 @@ class _Pages:
         return self._layout.manual_page(name, below)
 
 
-def _error_response(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return Response(status_code=status, headers=error_headers(error) | _HEADERS)
+def _error_response(path_prefix: str, request: Request, error: Exception) -> Response:
+    response = page_or_problem(path_prefix, request, error)
+    response.headers.update(_HEADERS)
+    return response
