@@ -78,6 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """What a user has: the command on the path, a key, and the files of the examples."""
+    (tmp_path / "cache").mkdir(mode=0o700)
     commands = tmp_path / "bin"
     commands.mkdir()
     for command in ("framekeep", "python"):
