@@ -13,10 +13,12 @@ import tempfile
 from pathlib import Path
 
 from compare import Comparison, Rival, compare, format_markdown, write_originals
+from imgproxy import ImgproxyRival
 from ipx import IpxRival
 from thumbor import ImagorRival, ThumborRival
 
 RIVALS: dict[str, type[Rival]] = {
+    "imgproxy": ImgproxyRival,
     "ipx": IpxRival,
     "thumbor": ThumborRival,
     "imagor": ImagorRival,
