@@ -14,9 +14,9 @@ from proxy.links.imgproxy.config import ImgproxyConfig
 from proxy.links.imgproxy.output_options import parse_format
 from proxy.links.imgproxy.parser import OptionParser
 from proxy.links.imgproxy.plan import PlanTranslator
-from proxy.links.imgproxy.signature import SignatureVerifier
+from proxy.links.imgproxy.signature import ImgproxyVerifier
 from proxy.links.imgproxy.sources import SourceDecoder
-from proxy.links.imgproxy.state import LinkState
+from proxy.links.imgproxy.state import ImgproxyState
 from proxy.links.parser import MAX_VALUE_LENGTH
 from proxy.links.source_rules import SourceRules
 from proxy.operations.plan import Plan
@@ -26,7 +26,7 @@ _BASIC_FORM = frozenset(("fit", "fill", "fill-down", "force", "auto"))
 
 
 class _LinkParts(Struct, frozen=True):
-    state: LinkState
+    state: ImgproxyState
     source: str
     is_info: bool
 
@@ -42,7 +42,7 @@ class ImgproxyDialect:
         self._config = config
         self._operations = context.operations
         self._max_bytes = context.limits.max_url_bytes
-        self._signatures = SignatureVerifier(config)
+        self._signatures = ImgproxyVerifier(config)
         self._options = OptionParser(config)
         self._decoder = SourceDecoder(config)
         self._sources = SourceRules(config, "imgproxy", context.sources, context.aliases)
@@ -119,7 +119,7 @@ class ImgproxyDialect:
             raise InvalidSource("source: versions of objects (?…) cannot be chosen")
         return source
 
-    def _plan(self, state: LinkState) -> Plan:
+    def _plan(self, state: ImgproxyState) -> Plan:
         if self._config.keep_copyright:
             state.keep_copyright = True
         steps = self._plans.steps(state)
@@ -128,7 +128,7 @@ class ImgproxyDialect:
         except InvalidOperation as error:
             raise InvalidLink(f"options: {error}") from error
 
-    def _response_options(self, state: LinkState, source: SourceRef) -> ResponseOptions:
+    def _response_options(self, state: ImgproxyState, source: SourceRef) -> ResponseOptions:
         is_attachment = state.attachment or self._config.return_attachment
         filename = state.filename
         if is_attachment and not filename:

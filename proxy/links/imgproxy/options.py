@@ -8,7 +8,7 @@ from proxy.links.imgproxy.state import (
     CropOption,
     Extension,
     GradientOption,
-    LinkState,
+    ImgproxyState,
     ResizingType,
     TrimOption,
     WatermarkOption,
@@ -18,14 +18,13 @@ from proxy.links.imgproxy.values import (
     check_count,
     parse_base64,
     parse_bool,
-    parse_float,
     parse_gravity,
     parse_hex_color,
-    parse_int,
 )
+from proxy.links.numbers import parse_float, parse_int
 from proxy.links.percent_encoding import safe_excerpt
 
-Setter = Callable[[LinkState, str, Sequence[str]], None]
+Setter = Callable[[ImgproxyState, str, Sequence[str]], None]
 """Applies an option, by the name that the link gives it, with its values."""
 
 _RESIZING_TYPES = get_args(ResizingType)
@@ -34,7 +33,7 @@ _FOCUS = {"face": "face", "person": "person", "animal": "animal", "object": "obj
 
 
 def _integer(field: str, least: int = 0, most: int = 16_384) -> Setter:
-    def apply(state: LinkState, option: str, args: Sequence[str]) -> None:
+    def apply(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
         check_count(option, args, 1)
         setattr(state.pipeline, field, parse_int(option, args[0], least, most))
 
@@ -42,14 +41,14 @@ def _integer(field: str, least: int = 0, most: int = 16_384) -> Setter:
 
 
 def _number(field: str, least: float, most: float) -> Setter:
-    def apply(state: LinkState, option: str, args: Sequence[str]) -> None:
+    def apply(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
         check_count(option, args, 1)
         setattr(state.pipeline, field, parse_float(option, args[0], least, most))
 
     return apply
 
 
-def _resize(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _resize(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 8)
     if args[0]:
         _resizing_type(state, option, args[:1])
@@ -57,7 +56,7 @@ def _resize(state: LinkState, option: str, args: Sequence[str]) -> None:
         _size(state, option, args[1:])
 
 
-def _size(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _size(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 7)
     pipeline = state.pipeline
     width, height, enlarge = (*args, "", "", "")[:3]
@@ -71,7 +70,7 @@ def _size(state: LinkState, option: str, args: Sequence[str]) -> None:
         pipeline.extend = _extension(f"{option}: extend", args[3:], pipeline.extend)
 
 
-def _resizing_type(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _resizing_type(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     found = next((kind for kind in _RESIZING_TYPES if kind == args[0]), None)
     if found is None:
@@ -90,31 +89,31 @@ def _extension(option: str, args: Sequence[str], before: Extension) -> Extension
     return Extension(enabled, parse_gravity(option, gravity, smart=False, before=before.gravity))
 
 
-def _extend(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _extend(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     state.pipeline.extend = _extension(option, args, state.pipeline.extend)
 
 
-def _extend_aspect_ratio(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _extend_aspect_ratio(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     state.pipeline.extend_ratio = _extension(option, args, state.pipeline.extend_ratio)
 
 
-def _zoom(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _zoom(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 2)
     x_zoom, *rest = (parse_float(option, text, 0.01, 100) for text in args)
     state.pipeline.x_zoom = x_zoom
     state.pipeline.y_zoom = rest[0] if rest else x_zoom
 
 
-def _enlarge(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _enlarge(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.pipeline.enlarge = parse_bool(option, args[0])
 
 
-def _gravity(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _gravity(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     state.pipeline.gravity = parse_gravity(option, args)
 
 
-def _crop(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _crop(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 5 if args[2:3] != ["obj"] else 32)
     width, height = (
         parse_float(option, text, 0, 100_000) if text else 0.0 for text in (*args, "")[:2]
@@ -123,7 +122,7 @@ def _crop(state: LinkState, option: str, args: Sequence[str]) -> None:
     state.pipeline.crop = CropOption(width, height, gravity) if width or height else None
 
 
-def _trim(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _trim(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 4)
     before = state.pipeline.trim or TrimOption()
     threshold, color, horizontal, vertical = (*args, "", "", "")[:4]
@@ -135,7 +134,7 @@ def _trim(state: LinkState, option: str, args: Sequence[str]) -> None:
     )
 
 
-def _padding(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _padding(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 4)
     before = state.pipeline.padding
     top, right, bottom, left = (
@@ -152,7 +151,7 @@ def _padding(state: LinkState, option: str, args: Sequence[str]) -> None:
     state.pipeline.padding = before
 
 
-def _rotate(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _rotate(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     degrees = parse_int(option, args[0], -36_000, 36_000)
     if degrees % 90:
@@ -160,7 +159,7 @@ def _rotate(state: LinkState, option: str, args: Sequence[str]) -> None:
     state.pipeline.rotate = degrees % 360
 
 
-def _flip(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _flip(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 2)
     horizontal, vertical = (*args, "")[:2]
     if horizontal:
@@ -169,7 +168,7 @@ def _flip(state: LinkState, option: str, args: Sequence[str]) -> None:
         state.pipeline.flip_vertically = parse_bool(option, vertical)
 
 
-def _background(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _background(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     match args:
         case [""]:
             state.pipeline.background = None
@@ -182,7 +181,7 @@ def _background(state: LinkState, option: str, args: Sequence[str]) -> None:
             raise InvalidLink(f"{option}: takes a color or red, green and blue")
 
 
-def _monochrome(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _monochrome(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 2)
     intensity = parse_float(option, args[0], 0, 1)
     color = parse_hex_color(option, args[1]) if args[1:] and args[1] else "b3b3b3"
@@ -191,7 +190,7 @@ def _monochrome(state: LinkState, option: str, args: Sequence[str]) -> None:
     state.pipeline.monochrome = color if intensity else None
 
 
-def _gradient(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _gradient(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 5)
     opacity, color, direction, start, stop = (*args, "", "", "", "")[:5]
     strength = parse_float(option, opacity, 0, 1)
@@ -214,7 +213,7 @@ def _parse_direction(option: str, text: str) -> float:
     return parse_float(f"{option}: {', '.join(_DIRECTIONS)}, or an angle", text, -36_000, 36_000)
 
 
-def _blur_detections(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _blur_detections(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     sigma = parse_float(option, args[0], 0, 100)
     kinds = {name: _FOCUS.get(name) for name in args[1:] if name} or {"face": "face"}
     if len(kinds) > 1 or None in kinds.values():
@@ -223,7 +222,7 @@ def _blur_detections(state: LinkState, option: str, args: Sequence[str]) -> None
     state.pipeline.blur_detections = (sigma, kind) if sigma else None
 
 
-def _watermark(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _watermark(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 5)
     before = state.pipeline.watermark
     opacity, position, x_offset, y_offset, scale = (*args, "", "", "", "")[:5]
@@ -242,7 +241,7 @@ def _watermark(state: LinkState, option: str, args: Sequence[str]) -> None:
     )
 
 
-def _watermark_url(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _watermark_url(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.pipeline.watermark_source = parse_base64(option, args[0]) if args[0] else ""
 

@@ -5,14 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from proxy.errors import InvalidLink
 from proxy.links.imgproxy.options import Setter
-from proxy.links.imgproxy.state import LinkState
-from proxy.links.imgproxy.values import (
-    check_count,
-    parse_base64,
-    parse_bool,
-    parse_float,
-    parse_int,
-)
+from proxy.links.imgproxy.state import ImgproxyState
+from proxy.links.imgproxy.values import check_count, parse_base64, parse_bool
+from proxy.links.numbers import parse_float, parse_int
 from proxy.links.parser import MAX_EXPIRES, MAX_FILENAME_LENGTH, MAX_TAGS
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
 
@@ -43,62 +38,62 @@ def parse_format(option: str, name: str) -> str:
     )
 
 
-def _format(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _format(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.format = parse_format(option, args[0])
 
 
-def _quality(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _quality(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.quality = parse_int(option, args[0], 0, 100)
 
 
-def _format_quality(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _format_quality(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     if len(args) % 2:
         raise InvalidLink(f"{option}: takes pairs of a format and its quality")
     for name, quality in zip(args[::2], args[1::2], strict=True):
         state.format_quality[parse_format(option, name)] = parse_int(option, quality, 0, 100)
 
 
-def _max_bytes(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _max_bytes(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.max_bytes = parse_int(option, args[0], 0, _MAX_BYTES)
 
 
-def _skip_processing(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _skip_processing(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     state.skip_formats = tuple(dict.fromkeys(parse_format(option, name) for name in args if name))
 
 
-def _raw(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _raw(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.raw = parse_bool(option, args[0])
 
 
-def _page(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _page(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.page = parse_int(option, args[0], 0, 9999) + 1
 
 
-def _disable_animation(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _disable_animation(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.disable_animation = parse_bool(option, args[0])
 
 
-def _keep_copyright(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _keep_copyright(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.keep_copyright = parse_bool(option, args[0])
 
 
-def _cachebuster(state: LinkState, _option: str, args: Sequence[str]) -> None:
+def _cachebuster(state: ImgproxyState, _option: str, args: Sequence[str]) -> None:
     state.cachebuster = ":".join(args)
 
 
-def _expires(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _expires(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.expires = parse_int(option, args[0], 0, MAX_EXPIRES)
 
 
-def _filename(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _filename(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 2)
     encoded = args[1:] and args[1] and parse_bool(option, args[1])
     name = parse_base64(option, args[0]) if encoded else percent_decode(args[0])
@@ -109,12 +104,12 @@ def _filename(state: LinkState, option: str, args: Sequence[str]) -> None:
     state.filename = name
 
 
-def _return_attachment(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _return_attachment(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.attachment = parse_bool(option, args[0])
 
 
-def _cache_tags(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _cache_tags(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, MAX_TAGS)
     tags = [percent_decode(text) for text in args if text]
     for tag in tags:
@@ -126,27 +121,27 @@ def _cache_tags(state: LinkState, option: str, args: Sequence[str]) -> None:
     state.tags = [f"tag:{tag}" for tag in tags]
 
 
-def _max_src_resolution(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _max_src_resolution(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.max_megapixels = parse_float(option, args[0], 0, 10_000)
 
 
-def _max_src_file_size(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _max_src_file_size(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.max_source_bytes = parse_int(option, args[0], 0, _MAX_BYTES)
 
 
-def _max_animation_frames(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _max_animation_frames(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.max_frames = parse_int(option, args[0], 1, 10_000)
 
 
-def _max_animation_frame_resolution(state: LinkState, option: str, args: Sequence[str]) -> None:
+def _max_animation_frame_resolution(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     state.max_frame_megapixels = parse_float(option, args[0], 0, 10_000)
 
 
-def _resizing_algorithm(_state: LinkState, option: str, args: Sequence[str]) -> None:
+def _resizing_algorithm(_state: ImgproxyState, option: str, args: Sequence[str]) -> None:
     check_count(option, args, 1)
     if args[0] != "lanczos3":
         raise InvalidLink(f"{option}: only lanczos3 is possible here, not {safe_excerpt(args[0])}")
@@ -155,7 +150,7 @@ def _resizing_algorithm(_state: LinkState, option: str, args: Sequence[str]) -> 
 def _only(value: bool, reason: str) -> Setter:
     """An option that may only say what holds here anyway."""
 
-    def apply(_: LinkState, option: str, args: Sequence[str]) -> None:
+    def apply(_: ImgproxyState, option: str, args: Sequence[str]) -> None:
         check_count(option, args, 1)
         if parse_bool(option, args[0]) is not value:
             raise InvalidLink(f"{option}: {args[0]} is not possible here: {reason}")
@@ -164,7 +159,7 @@ def _only(value: bool, reason: str) -> Setter:
 
 
 def _unsupported(reason: str) -> Setter:
-    def apply(_: LinkState, option: str, _args: Sequence[str]) -> None:
+    def apply(_: ImgproxyState, option: str, _args: Sequence[str]) -> None:
         raise InvalidLink(f"{option}: is not possible here: {reason}")
 
     return apply

@@ -12,7 +12,7 @@ from proxy.links.imgproxy.output_options import (
     SECURITY_OPTIONS,
     UNSUPPORTED_OPTIONS,
 )
-from proxy.links.imgproxy.state import LinkState, Pipeline
+from proxy.links.imgproxy.state import ImgproxyState, Pipeline
 from proxy.links.percent_encoding import safe_excerpt
 
 MAX_PIPELINES = 8
@@ -60,7 +60,7 @@ class OptionParser:
             except InvalidLink as error:
                 raise ValueError(f"FRAMEKEEP_IMGPROXY_PRESETS: {name!r}: {error}") from error
 
-    def parse(self, segments: Sequence[str]) -> tuple[LinkState, Sequence[str]]:
+    def parse(self, segments: Sequence[str]) -> tuple[ImgproxyState, Sequence[str]]:
         """Parse the segments; return what they say, and those from the source on.
 
         Raises InvalidLink, naming the segment, the option and the values that it takes.
@@ -76,7 +76,7 @@ class OptionParser:
                 return state, segments[number - 2 :]
         raise InvalidLink(f"segment {len(segments) + 2}: source missing: a link ends with it")
 
-    def parse_presets(self, names: str) -> LinkState:
+    def parse_presets(self, names: str) -> ImgproxyState:
         """Parse the first segment of a link in which there are only presets."""
         state = self._start()
         with _error_location(2, names):
@@ -84,7 +84,7 @@ class OptionParser:
                 self._apply_preset(state, name, ())
         return state
 
-    def parse_info(self, segments: Sequence[str]) -> tuple[LinkState, Sequence[str]]:
+    def parse_info(self, segments: Sequence[str]) -> tuple[ImgproxyState, Sequence[str]]:
         """Parse the options of an info link; its answer has all that it can be asked for."""
         kept: list[str] = []
         for number, segment in enumerate(segments, 2):
@@ -100,19 +100,19 @@ class OptionParser:
                 )
         return self.parse(kept)
 
-    def _start(self) -> LinkState:
-        state = LinkState()
+    def _start(self) -> ImgproxyState:
+        state = ImgproxyState()
         if _DEFAULT_PRESET in self._presets:
             self._apply_preset(state, _DEFAULT_PRESET, ())
         return state
 
-    def _add_pipeline(self, state: LinkState) -> None:
+    def _add_pipeline(self, state: ImgproxyState) -> None:
         if len(state.pipelines) == MAX_PIPELINES:
             raise InvalidLink(f"at most {MAX_PIPELINES} pipelines are allowed in a link")
         state.pipelines.append(Pipeline())
 
     def _apply(
-        self, state: LinkState, segment: str, open_presets: tuple[str, ...], *, is_checked: bool
+        self, state: ImgproxyState, segment: str, open_presets: tuple[str, ...], *, is_checked: bool
     ) -> None:
         name, _, rest = segment.partition(self._separator)
         if is_checked:
@@ -137,7 +137,7 @@ class OptionParser:
                 f"{name}: is not allowed here (FRAMEKEEP_IMGPROXY_ALLOW_SECURITY_OPTIONS)"
             )
 
-    def _apply_preset(self, state: LinkState, name: str, open_presets: tuple[str, ...]) -> None:
+    def _apply_preset(self, state: ImgproxyState, name: str, open_presets: tuple[str, ...]) -> None:
         if name not in self._presets:
             raise InvalidLink(f"preset: unknown preset {safe_excerpt(name)}")
         if name in open_presets:

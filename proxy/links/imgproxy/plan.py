@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy.errors import InvalidLink
 from proxy.links.imgproxy.config import ImgproxyConfig
-from proxy.links.imgproxy.state import LinkState, Pipeline
+from proxy.links.imgproxy.state import ImgproxyState, Pipeline
 from proxy.links.source_rules import SourceRules
 
 Step = dict[str, Any]
@@ -25,7 +25,7 @@ class PlanTranslator:
         self._config = config
         self._sources = sources
 
-    def steps(self, state: LinkState) -> list[Step]:
+    def steps(self, state: ImgproxyState) -> list[Step]:
         """The steps of a plan. Raises InvalidLink for a watermark that is not set up."""
         limits = _limit(state, self._config.max_animation_frames)
         if state.raw:
@@ -92,7 +92,7 @@ class PlanTranslator:
             "tile": is_tiled,
         }
 
-    def _output(self, state: LinkState) -> Iterator[Step]:
+    def _output(self, state: ImgproxyState) -> Iterator[Step]:
         config = self._config
         qualities: dict[str, int] = {}
         if not state.quality:
@@ -120,7 +120,7 @@ class PlanTranslator:
             yield {"type": "compress_to_size", "max_file_size_in_bytes": state.max_bytes}
 
 
-def _limit(state: LinkState, max_frames: int) -> list[Step]:
+def _limit(state: ImgproxyState, max_frames: int) -> list[Step]:
     frames = 1 if state.disable_animation else state.max_frames or max_frames
     bounds: Step = {
         "megapixels": state.max_megapixels or None,

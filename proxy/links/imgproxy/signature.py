@@ -14,7 +14,7 @@ _BASE64 = re.compile(rb"[A-Za-z0-9_-]+")
 _MERGED_SLASHES = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*):/(?=[^/])")
 
 
-class SignatureVerifier:
+class ImgproxyVerifier:
     def __init__(self, config: ImgproxyConfig) -> None:
         """Raise ConfigError where the dialect would be open, or keys and salts do not match."""
         if len(config.keys) != len(config.salts):

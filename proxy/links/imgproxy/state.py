@@ -85,7 +85,7 @@ class Pipeline(Struct):
     max_result_dimension: int = 0
 
 
-class LinkState(Struct):
+class ImgproxyState(Struct):
     """Everything that the options of a link say: the pipelines, the output, and the response."""
 
     pipelines: list[Pipeline] = field(default_factory=lambda: [Pipeline()])

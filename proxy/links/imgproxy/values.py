@@ -1,6 +1,5 @@
 """Parse the values of imgproxy options. Every error names the option and what it takes."""
 
-import math
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
@@ -8,11 +7,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from proxy.errors import InvalidLink
+from proxy.links.numbers import parse_float
 from proxy.links.percent_encoding import safe_excerpt
 from proxy.smartcrop.regions import FocusOption
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}\.?[0-9]{0,12}|\.[0-9]{1,12})(?:[eE][+-]?[0-9]{1,2})?")
 _HEX_COLOR = re.compile(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*=*", re.ASCII)
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
@@ -56,24 +54,6 @@ def check_count(option: str, args: Sequence[str], most: int, least: int = 1) -> 
     if not least <= len(args) <= most:
         wanted = str(most) if least == most else f"{least} to {most}"
         raise InvalidLink(f"{option}: takes {wanted} values, not {len(args)}")
-
-
-def parse_int(option: str, text: str, least: int = 0, most: int = 16_384) -> int:
-    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise InvalidLink(
-            f"{option}: must be a whole number from {least} to {most}, not {safe_excerpt(text)}"
-        )
-    return int(text)
-
-
-def parse_float(option: str, text: str, least: float, most: float) -> float:
-    """Parse a number of at least ``least``; where that is 0 for "off", so is 0."""
-    number = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not least <= number <= most:
-        raise InvalidLink(
-            f"{option}: must be a number from {least:g} to {most:g}, not {safe_excerpt(text)}"
-        )
-    return number
 
 
 def parse_bool(option: str, text: str) -> bool:

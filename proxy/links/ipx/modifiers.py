@@ -5,13 +5,8 @@ from typing import get_args
 
 from proxy.errors import InvalidLink
 from proxy.links.ipx.state import Fit, LinkModifiers
-from proxy.links.ipx.values import (
-    check_count,
-    parse_color,
-    parse_float,
-    parse_int,
-    parse_position,
-)
+from proxy.links.ipx.values import check_count, parse_color, parse_position
+from proxy.links.numbers import parse_float, parse_int
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
 
 Setter = Callable[[LinkModifiers, str, Sequence[str]], None]

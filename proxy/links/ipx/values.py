@@ -1,6 +1,5 @@
 """Parse the values of IPX modifiers. Every error names the modifier and what it takes."""
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -8,8 +7,6 @@ from proxy.errors import InvalidLink
 from proxy.links.percent_encoding import safe_excerpt
 from proxy.text_values import parse_color_name
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}\.?[0-9]{0,12}|\.[0-9]{1,12})(?:[eE][+-]?[0-9]{1,2})?")
 _HEX = re.compile(r"#?([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})")
 
 MODIFIER_POSITIONS = {
@@ -51,23 +48,6 @@ MODIFIER_POSITIONS = {
 def check_count(name: str, args: Sequence[str], most: int) -> None:
     if len(args) > most:
         raise InvalidLink(f"{name}: takes {most} values at most, not {len(args)}")
-
-
-def parse_int(name: str, text: str, least: int, most: int) -> int:
-    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise InvalidLink(
-            f"{name}: must be a whole number from {least} to {most}, not {safe_excerpt(text)}"
-        )
-    return int(text)
-
-
-def parse_float(name: str, text: str, least: float, most: float) -> float:
-    number = float(text) if _NUMBER.fullmatch(text) else math.nan
-    if not least <= number <= most:
-        raise InvalidLink(
-            f"{name}: must be a number from {least:g} to {most:g}, not {safe_excerpt(text)}"
-        )
-    return number
 
 
 def parse_position(name: str, text: str) -> str:

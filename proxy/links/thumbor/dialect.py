@@ -18,8 +18,8 @@ from proxy.links.thumbor.filters import THUMBOR_FILTERS, Filter
 from proxy.links.thumbor.grammar import FilterCall, LinkParts, split_link
 from proxy.links.thumbor.imagor_filters import IMAGOR_FILTERS
 from proxy.links.thumbor.plan import steps
-from proxy.links.thumbor.signature import SignatureVerifier
-from proxy.links.thumbor.state import LinkState
+from proxy.links.thumbor.signature import ThumborVerifier
+from proxy.links.thumbor.state import ThumborState
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
 
@@ -45,7 +45,7 @@ class _LinkDialect:
         self._filters = filters
         self._operations = context.operations
         self._max_bytes = context.limits.max_url_bytes
-        self._signatures = SignatureVerifier(config, self._name)
+        self._signatures = ThumborVerifier(config, self._name)
         self._sources = SourceRules(config, self._name, context.sources, context.aliases)
         self._aliases = context.aliases
         self._now = now
@@ -99,8 +99,8 @@ class _LinkDialect:
             f"{self._name} links are built by its clients; mount the native dialect to sign links"
         )
 
-    def _apply_filters(self, parts: LinkParts) -> LinkState:
-        state = LinkState(
+    def _apply_filters(self, parts: LinkParts) -> ThumborState:
+        state = ThumborState(
             box=_box(parts),
             is_adaptive=parts.is_adaptive,
             padding=parts.padding,
@@ -114,7 +114,7 @@ class _LinkDialect:
                 logger.warning("filter skipped: %s", error)
         return state
 
-    def _apply_filter(self, state: LinkState, call: FilterCall) -> None:
+    def _apply_filter(self, state: ThumborState, call: FilterCall) -> None:
         apply = self._filters.get(call.name)
         if apply is None:
             close = get_close_matches(call.name, self._filters, 1)
@@ -152,7 +152,7 @@ class _LinkDialect:
             or text.startswith(tuple(self._config.source_prefixes))
         )
 
-    def _plan(self, parts: LinkParts, state: LinkState) -> Plan:
+    def _plan(self, parts: LinkParts, state: ThumborState) -> Plan:
         for name, side in (("width", parts.width), ("height", parts.height)):
             if isinstance(side, int) and side > _MAX_SIDE:
                 raise InvalidLink(f"size: {name} must be at most {_MAX_SIDE}, not {side}")

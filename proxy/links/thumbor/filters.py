@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from proxy.errors import InvalidLink
+from proxy.links.numbers import parse_float, parse_int
 from proxy.links.percent_encoding import safe_excerpt
 from proxy.links.thumbor.colors import parse_color
-from proxy.links.thumbor.state import LinkState
-from proxy.links.thumbor.values import check_count, parse_bool, parse_float, parse_int
+from proxy.links.thumbor.state import ThumborState
+from proxy.links.thumbor.values import check_count, parse_bool
 
-Filter = Callable[[LinkState, str, Sequence[str]], None]
+Filter = Callable[[ThumborState, str, Sequence[str]], None]
 """Applies a filter, by its name, with its values. Raises InvalidLink."""
 
 FORMATS: Mapping[str, str] = {
@@ -30,14 +31,14 @@ _FOCAL = re.compile(r"([0-9]{1,6})x([0-9]{1,6}):([0-9]{1,6})x([0-9]{1,6})")
 _WATERMARK_PLACE = re.compile(r"(-)?([0-9]{1,5})(p)?")
 
 
-def step(state: LinkState, kind: str, /, **fields: Any) -> None:
+def step(state: ThumborState, kind: str, /, **fields: Any) -> None:
     state.steps.append({"type": kind, **fields})
 
 
 def without_values(kind: str, **fields: Any) -> Filter:
     """A filter without values that is one step."""
 
-    def apply(state: LinkState, name: str, args: Sequence[str]) -> None:
+    def apply(state: ThumborState, name: str, args: Sequence[str]) -> None:
         check_count(name, [arg for arg in args if arg], 0, 0)
         step(state, kind, **fields)
 
@@ -47,21 +48,21 @@ def without_values(kind: str, **fields: Any) -> Filter:
 def flag(field: str) -> Filter:
     """A filter without values that sets a field."""
 
-    def apply(state: LinkState, name: str, args: Sequence[str]) -> None:
+    def apply(state: ThumborState, name: str, args: Sequence[str]) -> None:
         check_count(name, [arg for arg in args if arg], 0, 0)
         setattr(state, field, True)
 
     return apply
 
 
-def nothing(state: LinkState, name: str, args: Sequence[str]) -> None:
+def nothing(state: ThumborState, name: str, args: Sequence[str]) -> None:
     """For what is always so here."""
     del state
     check_count(name, [arg for arg in args if arg], 0, 0)
 
 
 def whole_number(field: str, least: int, most: int) -> Filter:
-    def apply(state: LinkState, name: str, args: Sequence[str]) -> None:
+    def apply(state: ThumborState, name: str, args: Sequence[str]) -> None:
         check_count(name, args, 1, 1)
         setattr(state, field, parse_int(name, args[0], least, most))
 
@@ -69,14 +70,14 @@ def whole_number(field: str, least: int, most: int) -> Filter:
 
 
 def unsupported(reason: str) -> Filter:
-    def apply(_state: LinkState, name: str, _args: Sequence[str]) -> None:
+    def apply(_state: ThumborState, name: str, _args: Sequence[str]) -> None:
         raise InvalidLink(f"{name}: {reason}")
 
     return apply
 
 
 def format_filter(formats: Mapping[str, str]) -> Filter:
-    def apply(state: LinkState, name: str, args: Sequence[str]) -> None:
+    def apply(state: ThumborState, name: str, args: Sequence[str]) -> None:
         check_count(name, args, 1, 1)
         if args[0].lower() not in formats:
             raise InvalidLink(
@@ -87,19 +88,19 @@ def format_filter(formats: Mapping[str, str]) -> Filter:
     return apply
 
 
-def _quality(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _quality(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     state.quality = max(1, parse_int(name, args[0], 0, 100))
 
 
-def _background_color(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _background_color(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     if args[0] == "auto":
         raise InvalidLink(f"{name}: auto is possible with fill only")
     step(state, "remove_transparency", hex_color=parse_color(name, args[0]))
 
 
-def _brightness(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _brightness(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     if percent := parse_float(name, args[0], -100, 100):
         step(
@@ -111,32 +112,32 @@ def _brightness(state: LinkState, name: str, args: Sequence[str]) -> None:
         )
 
 
-def _contrast(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _contrast(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     percent = parse_float(name, args[0], -100, 100)
     if percent:
         step(state, "contrast", factor=round(((100 + percent) / 100) ** 2, 4))
 
 
-def _rgb(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _rgb(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 3, 3)
     red, green, blue = (parse_float(name, text, -100, 100) for text in args)
     step(state, "shift_colors", red_in_percent=red, green_in_percent=green, blue_in_percent=blue)
 
 
-def _saturation(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _saturation(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     step(state, "modulate", saturation=parse_float(name, args[0], 0, 10))
 
 
-def _proportion(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _proportion(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     share = parse_float(name, args[0], 0.0001, 1)
     if share < 1:
         step(state, "fit_box", scale=share)
 
 
-def fill(state: LinkState, color: str, *, flatten: str = "") -> None:
+def fill(state: ThumborState, color: str, *, flatten: str = "") -> None:
     """Pad to the requested size, and by the padding part of the link."""
     if state.padding is not None and color in ("auto", "blur"):
         raise InvalidLink(f"fill: {color} is not possible with padding; give a color")
@@ -160,7 +161,7 @@ def fill(state: LinkState, color: str, *, flatten: str = "") -> None:
         )
 
 
-def _fill(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _fill(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 2)
     fills_transparent = bool(args[1:]) and parse_bool(name, args[1])
     if args[0] in ("auto", "blur", "transparent"):
@@ -172,7 +173,7 @@ def _fill(state: LinkState, name: str, args: Sequence[str]) -> None:
     fill(state, color, flatten=color if fills_transparent else "")
 
 
-def _focal(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _focal(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     found = _FOCAL.fullmatch(args[0])
     if found is None:
@@ -182,14 +183,14 @@ def _focal(state: LinkState, name: str, args: Sequence[str]) -> None:
     add_focal(state, name, [float(number) for number in found.groups()])
 
 
-def add_focal(state: LinkState, name: str, edges: Sequence[float]) -> None:
+def add_focal(state: ThumborState, name: str, edges: Sequence[float]) -> None:
     left, top, right, bottom = edges
     if left > right or top > bottom:
         raise InvalidLink(f"{name}: right and bottom must not be less than left and top")
     state.focal.append("x".join(f"{edge:.6f}".rstrip("0").rstrip(".") for edge in edges))
 
 
-def _blur(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _blur(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 2)
     radius = parse_int(f"{name}: radius", args[0], 0, 150)
     sigma = parse_float(f"{name}: sigma", args[1], 0, 150) if args[1:] and args[1] else 0.0
@@ -205,7 +206,7 @@ def _truncated_sigma(radius: int, sigma: float) -> float:
     return max(0.1, round(math.sqrt(variance), 2))
 
 
-def _sharpen(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _sharpen(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 3, 3)
     amount = parse_float(f"{name}: amount", args[0], 0, 10)
     radius = parse_float(f"{name}: radius", args[1], 0, 2)
@@ -214,12 +215,12 @@ def _sharpen(state: LinkState, name: str, args: Sequence[str]) -> None:
         step(state, "sharpen", sigma=max(0.1, radius), strength=amount)
 
 
-def _cover(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _cover(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, [arg for arg in args if arg], 0, 0)
     state.max_frames = 1
 
 
-def _rotate(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _rotate(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     degrees = parse_int(name, args[0], -36_000, 36_000)
     if degrees % 90:
@@ -228,7 +229,7 @@ def _rotate(state: LinkState, name: str, args: Sequence[str]) -> None:
         step(state, "rotate", angle_in_degrees=-degrees % 360)
 
 
-def _round_corner(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _round_corner(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 5)
     x_radius, _, y_radius = args[0].partition("|")
     color = args[1:4]
@@ -246,7 +247,7 @@ def _round_corner(state: LinkState, name: str, args: Sequence[str]) -> None:
 
 
 def add_round_corners(
-    state: LinkState, name: str, x_radius: str, y_radius: str, color: str | None
+    state: ThumborState, name: str, x_radius: str, y_radius: str, color: str | None
 ) -> None:
     x = parse_int(f"{name}: radius", x_radius, 0, 8192)
     y = parse_int(f"{name}: vertical radius", y_radius, 0, 8192) if y_radius else x
@@ -255,7 +256,7 @@ def add_round_corners(
         step(state, "round_corners", radius_in_px=x, hex_color=color, **vertical)
 
 
-def watermark(state: LinkState, name: str, args: Sequence[str]) -> None:
+def watermark(state: ThumborState, name: str, args: Sequence[str]) -> None:
     """Source, x, y, transparency in percent, and the most of width and height in percent."""
     check_count(name, args, 1, 6)
     source, x, y, transparency, width, height = (*args, *("0", "0", "0", "", "")[len(args) - 1 :])

@@ -6,6 +6,7 @@ from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 
 from proxy.errors import InvalidLink
+from proxy.links.numbers import parse_float, parse_int
 from proxy.links.parser import MAX_EXPIRES, MAX_FILENAME_LENGTH
 from proxy.links.percent_encoding import safe_excerpt
 from proxy.links.thumbor.colors import parse_color
@@ -26,8 +27,8 @@ from proxy.links.thumbor.filters import (
     whole_number,
     without_values,
 )
-from proxy.links.thumbor.state import LinkState
-from proxy.links.thumbor.values import check_count, parse_bool, parse_float, parse_int
+from proxy.links.thumbor.state import ThumborState
+from proxy.links.thumbor.values import check_count, parse_bool
 
 _FOCAL = re.compile(
     r"([0-9]{0,6}\.?[0-9]{1,6})x([0-9]{0,6}\.?[0-9]{1,6})"
@@ -40,14 +41,14 @@ _TRIM_TOLERANCE = 1.0
 _DEFAULT_TEXT_SIZE = 20
 
 
-def _fill(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _fill(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     color = "transparent" if args[0] in ("none", "transparent") else args[0]
     known = ("auto", "blur", "transparent")
     fill(state, color if color in known else parse_color(name, color))
 
 
-def _focal(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _focal(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 2)
     if len(args) == 2:
         x, y = (parse_float(name, text, 0, _MAX_EDGE) for text in args)
@@ -59,19 +60,19 @@ def _focal(state: LinkState, name: str, args: Sequence[str]) -> None:
     add_focal(state, name, [float(number) for number in found.groups()])
 
 
-def _blur(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _blur(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 2)
     if sigma := parse_float(f"{name}: sigma", args[-1] or args[0], 0, 100):
         step(state, "blur", sigma=sigma)
 
 
-def _sharpen(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _sharpen(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 3)
     if sigma := parse_float(f"{name}: sigma", args[0], 0, 10):
         step(state, "sharpen", sigma=sigma)
 
 
-def _rotate(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _rotate(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     degrees = parse_int(name, args[0], 0, 270)
     if degrees not in _QUARTERS:
@@ -80,29 +81,29 @@ def _rotate(state: LinkState, name: str, args: Sequence[str]) -> None:
         step(state, "rotate", angle_in_degrees=degrees)
 
 
-def _round_corner(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _round_corner(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 3)
     x, y, color = (*args, "", "")[:3]
     add_round_corners(state, name, x, y, parse_color(name, color) if color else None)
 
 
-def _hue(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _hue(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     if degrees := parse_float(name, args[0], -36_000, 36_000):
         step(state, "modulate", hue=degrees)
 
 
-def _saturation(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _saturation(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     step(state, "modulate", saturation=1 + parse_float(name, args[0], -100, 100) / 100)
 
 
-def _pixelate(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _pixelate(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 0, 1)
     step(state, "pixelate", size=parse_int(name, args[0] if args else "10", 2, 512))
 
 
-def _trim(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _trim(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 0, 2)
     tolerance, corner = (*args, "", "")[:2]
     state.trim = trim_step(
@@ -110,7 +111,7 @@ def _trim(state: LinkState, name: str, args: Sequence[str]) -> None:
     )
 
 
-def _crop(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _crop(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 4, 4)
     left, top, width, height = (parse_float(name, text, 0, _MAX_EDGE) for text in args)
     is_fraction = max(left, top) < 1 and max(width, height) <= 1
@@ -124,14 +125,14 @@ def _crop(state: LinkState, name: str, args: Sequence[str]) -> None:
     }
 
 
-def _orient(_state: LinkState, name: str, args: Sequence[str]) -> None:
+def _orient(_state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 1, 1)
     degrees = parse_int(name, args[0], 0, 270)
     if degrees:
         raise InvalidLink(f"{name}: originals are upright by their EXIF data; see rotate")
 
 
-def _label(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _label(state: ThumborState, name: str, args: Sequence[str]) -> None:
     """Text, x, y, size, color, transparency, font."""
     check_count(name, args, 1, 7)
     text, x, y, size, color, transparency, font = (*args, *("",) * 6)[:7]
@@ -168,7 +169,7 @@ def _parse_text(name: str, text: str) -> str:
     return text
 
 
-def _redact(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _redact(state: ThumborState, name: str, args: Sequence[str]) -> None:
     """Blur what is found; the mode, and its strength."""
     check_count(name, args, 0, 2)
     mode, strength = (*args, "", "")[:2]
@@ -178,7 +179,7 @@ def _redact(state: LinkState, name: str, args: Sequence[str]) -> None:
     step(state, "blur_detections", sigma=sigma, kind="face")
 
 
-def _attachment(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _attachment(state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 0, 1)
     filename = args[0] if args else ""
     if any(character in filename for character in '/\\":') or not filename.isprintable():
@@ -188,19 +189,19 @@ def _attachment(state: LinkState, name: str, args: Sequence[str]) -> None:
     state.attachment, state.filename = True, filename
 
 
-def _expire(state: LinkState, name: str, args: Sequence[str]) -> None:
+def _expire(state: ThumborState, name: str, args: Sequence[str]) -> None:
     """In milliseconds; it ends with the second that it lies in."""
     check_count(name, args, 1, 1)
     state.expires = -(-parse_int(name, args[0], 1, MAX_EXPIRES * 1000) // 1000)
 
 
-def _to_colorspace(_state: LinkState, name: str, args: Sequence[str]) -> None:
+def _to_colorspace(_state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 0, 1)
     if args and args[0] not in ("", "srgb"):
         raise InvalidLink(f"{name}: results are in srgb, not in {safe_excerpt(args[0])}")
 
 
-def _strip_metadata(_state: LinkState, name: str, args: Sequence[str]) -> None:
+def _strip_metadata(_state: ThumborState, name: str, args: Sequence[str]) -> None:
     check_count(name, args, 0, 1)
     if args and args[0] and not parse_bool(name, args[0]):
         raise InvalidLink(f"{name}: metadata is always removed here")

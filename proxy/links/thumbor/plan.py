@@ -9,7 +9,7 @@ from typing import Any
 from proxy.links.thumbor.config import ImagorConfig, ThumborConfig
 from proxy.links.thumbor.filters import trim_step
 from proxy.links.thumbor.grammar import LinkParts
-from proxy.links.thumbor.state import LinkState, Step
+from proxy.links.thumbor.state import Step, ThumborState
 
 _COLUMNS = {"left": "west", "right": "east"}
 _ROWS = {"top": "north", "bottom": "south"}
@@ -17,7 +17,7 @@ _ROWS = {"top": "north", "bottom": "south"}
 
 def steps(
     parts: LinkParts,
-    state: LinkState,
+    state: ThumborState,
     config: ThumborConfig | ImagorConfig,
     resolve: Callable[[str], str],
 ) -> list[Step]:
@@ -40,7 +40,7 @@ def steps(
 
 
 def _trim(
-    parts: LinkParts, state: LinkState, config: ThumborConfig | ImagorConfig
+    parts: LinkParts, state: ThumborState, config: ThumborConfig | ImagorConfig
 ) -> Iterator[Step]:
     if parts.trim is not None:
         is_imagor = isinstance(config, ImagorConfig)
@@ -52,7 +52,7 @@ def _trim(
         yield state.trim
 
 
-def _crop(parts: LinkParts, state: LinkState) -> Iterator[Step]:
+def _crop(parts: LinkParts, state: ThumborState) -> Iterator[Step]:
     if state.crop is not None:
         yield state.crop
     elif parts.crop is not None:
@@ -67,7 +67,7 @@ def _crop(parts: LinkParts, state: LinkState) -> Iterator[Step]:
         }
 
 
-def _resize(parts: LinkParts, state: LinkState) -> Iterator[Step]:
+def _resize(parts: LinkParts, state: ThumborState) -> Iterator[Step]:
     width, height = parts.width or None, parts.height or None
     if width is None and height is None:
         return
@@ -98,7 +98,7 @@ def _resize(parts: LinkParts, state: LinkState) -> Iterator[Step]:
         }
 
 
-def _fit_in(parts: LinkParts, state: LinkState, box: dict[str, Any], *, is_plain: bool) -> Step:
+def _fit_in(parts: LinkParts, state: ThumborState, box: dict[str, Any], *, is_plain: bool) -> Step:
     is_inside = parts.fit == "inside"
     if is_inside and is_plain and not parts.is_adaptive and not state.upscale:
         return {"type": "resize", **box, "fit": "inside"}
@@ -115,7 +115,7 @@ def _position(parts: LinkParts) -> str:
     return _ROWS.get(parts.valign, "") + _COLUMNS.get(parts.halign, "") or "center"
 
 
-def _shift_focal(parts: LinkParts, state: LinkState) -> list[str]:
+def _shift_focal(parts: LinkParts, state: ThumborState) -> list[str]:
     """Focal regions are in pixels of the original; those of a cropped one begin at its corner."""
     if parts.crop is None or not state.focal:
         return state.focal
@@ -135,7 +135,7 @@ def _with_source(step: Step, resolve: Callable[[str], str]) -> Step:
     return {**step, "source": resolve(step["source"])} if step["type"] == "watermark" else step
 
 
-def _padding(state: LinkState) -> Iterator[Step]:
+def _padding(state: ThumborState) -> Iterator[Step]:
     """The padding part of a link that no ``fill`` has added."""
     if state.padding is not None and any(state.padding):
         left, top, right, bottom = state.padding
@@ -149,7 +149,7 @@ def _padding(state: LinkState) -> Iterator[Step]:
         }
 
 
-def _output(state: LinkState, config: ThumborConfig | ImagorConfig) -> Iterator[Step]:
+def _output(state: ThumborState, config: ThumborConfig | ImagorConfig) -> Iterator[Step]:
     quality = state.quality or config.quality
     format = state.format or ("auto" if config.auto_format else "")
     if format and format != "auto":

@@ -13,7 +13,7 @@ _ENCODED_PADDING = re.compile(rb"%3d", re.IGNORECASE)
 _UNSIGNED = b"unsafe"
 
 
-class SignatureVerifier:
+class ThumborVerifier:
     def __init__(self, config: ThumborConfig | ImagorConfig, section: str) -> None:
         """Raise ConfigError where the dialect would be open without being meant to."""
         variable = f"FRAMEKEEP_{section.upper()}"

@@ -8,7 +8,7 @@ Step = dict[str, Any]
 """An operation as in JSON."""
 
 
-class LinkState(Struct):
+class ThumborState(Struct):
     """``box`` is the requested size, for ``fill``; ``steps`` are carried out in this order."""
 
     box: tuple[int, int] = (0, 0)
