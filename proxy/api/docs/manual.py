@@ -81,7 +81,8 @@ class Manual:
         return None if path is None else (path.read_bytes(), _PICTURES[path.suffix])
 
     def _order(self) -> Iterator[str]:
-        linked = re.findall(r"\]\(([^)#]+\.md)\)", self._texts[START])
+        rows = [row for row in self._texts[START].splitlines() if row.startswith("| [")]
+        linked = re.findall(r"\]\(([^)#]+\.md)\)", "\n".join(rows))
         names = [START, *(page_name(PurePosixPath(path)) for path in linked), *self._texts]
         return (name for name in dict.fromkeys(names) if name in self._texts)
 
