@@ -11,13 +11,8 @@ from proxy.errors import ImageTooLarge, OperationNotApplicable
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
 from proxy.imaging.encoders import encode_as
-from proxy.imaging.format_choice import (
-    MAX_SIDE,
-    can_hold,
-    check_encoder_memory,
-    choose_encoding,
-    lossy_encoding,
-)
+from proxy.imaging.format_choice import choose_encoding, lossy_encoding
+from proxy.imaging.format_limits import MAX_SIDE, can_hold, check_encoder_memory
 from proxy.imaging.picture import Picture
 from proxy.imaging.resize import resize
 from proxy.imaging.results import Rendition

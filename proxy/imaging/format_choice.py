@@ -7,7 +7,6 @@ a part of it is encoded both ways to find out. A lossy original is not coded bet
 """
 
 import io
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,23 +14,13 @@ import numpy.typing as npt
 from msgspec import Struct, structs
 from PIL import Image
 
-from proxy.errors import ImageTooLarge
 from proxy.formats import FORMATS, FormatName
-from proxy.geometry import Size, scale_length
+from proxy.geometry import scale_length
 from proxy.imaging.encoders import DEFAULT_QUALITY
+from proxy.imaging.format_limits import UNSTREAMED, can_hold
 from proxy.imaging.picture import Picture
 from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
 from proxy.limits import Limits
-
-MAX_SIDE: Mapping[FormatName, int] = {
-    "webp": 16_383,
-    "avif": 16_384,
-    "jpeg": 65_535,
-    "gif": 65_535,
-}
-
-_UNSTREAMED: frozenset[FormatName] = frozenset(("avif", "heif", "jxl"))
-"""Their encoders hold the whole picture, several times."""
 
 _MIN_AVIF_PIXELS = 2_500
 """Smaller pictures take fewer bytes as WebP."""
@@ -106,7 +95,7 @@ def likely_format(picture: Picture, limits: Limits) -> FormatName:
         for format in picture.output.accepted_formats
         if (FORMATS[format].animated or not is_animated)
         and can_hold(format, size)
-        and (format not in _UNSTREAMED or size.pixels <= limits.max_result_pixels_unstreamed)
+        and (format not in UNSTREAMED or size.pixels <= limits.max_result_pixels_unstreamed)
     ]
     if size.pixels < _MIN_AVIF_PIXELS and "webp" in formats:
         return "webp"
@@ -115,20 +104,6 @@ def likely_format(picture: Picture, limits: Limits) -> FormatName:
     if is_animated:
         return "gif"
     return "png" if picture.image.hasalpha() else "jpeg"
-
-
-def can_hold(format: FormatName, size: Size) -> bool:
-    """Whether the format can hold a picture of that size."""
-    return max(size.width, size.height) <= MAX_SIDE.get(format, math.inf)
-
-
-def check_encoder_memory(format: FormatName, size: Size, limits: Limits) -> None:
-    """Raise ImageTooLarge where an encoder would need more memory than there is."""
-    if format in _UNSTREAMED and size.pixels > limits.max_result_pixels_unstreamed:
-        raise ImageTooLarge(
-            f"the result is {size}, more than {limits.max_result_pixels_unstreamed} pixels for "
-            f"{format}, which is encoded as a whole (FRAMEKEEP_LIMITS_MAX_RESULT_PIXELS_UNSTREAMED)"
-        )
 
 
 def _choose_quality(picture: Picture, format: FormatName) -> int:

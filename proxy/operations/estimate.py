@@ -13,7 +13,7 @@ from proxy.errors import ImageError, ImageTooLarge
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
 from proxy.imaging.cost_model import decode_cost, encode_cost
-from proxy.imaging.format_choice import check_encoder_memory
+from proxy.imaging.format_limits import check_encoder_memory
 from proxy.imaging.frames import default_format
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.picture import OutputOptions, Picture, blank_image
