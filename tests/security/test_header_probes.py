@@ -14,7 +14,7 @@ import pytest
 from origin_server import OriginServer
 from service_fixture import ServiceHarness
 
-from proxy.errors import DeadlineExceeded, ImageTooLarge
+from proxy.errors import BrokenImage, DeadlineExceeded, ImageTooLarge
 from proxy.imaging.headers import ProbeBudget, probe
 from proxy.originals import SourceRef
 
@@ -97,6 +97,27 @@ def test_every_format_counts_the_parts_of_a_file(build: Callable[[int], bytes]) 
         probe(build(1001), ProbeBudget(0, max_steps=1000))
 
 
+def test_an_icon_has_at_most_256_pictures() -> None:
+    bitmap = struct.pack("<Iii", 40, 16, 32)
+
+    def icon(count: int) -> bytes:
+        entry = struct.pack("<12xI", 6 + 16 * count)
+        return struct.pack("<HHH", 0, 1, count) + entry * count + bitmap
+
+    assert probe(icon(256)).width == 16
+    with pytest.raises(BrokenImage) as caught:
+        probe(icon(257))
+    assert caught.value.detail == "257 entries"
+
+
+def test_an_svg_has_at_most_4_mib() -> None:
+    drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"/>'
+    assert probe(drawing.ljust(4 * 1024 * 1024)).width == 40
+    with pytest.raises(BrokenImage) as caught:
+        probe(drawing.ljust(4 * 1024 * 1024 + 1))
+    assert caught.value.detail == "more than 4194304 bytes"
+
+
 def test_megabytes_of_tiny_blocks_are_refused() -> None:
     with pytest.raises(ImageTooLarge, match="parts"):
         probe(gif_blocks(2_000_000))
@@ -123,6 +144,14 @@ def test_what_a_damaged_stream_inflated_before_its_damage_counts(name: bytes) ->
     assert probe(with_chunks(*[text(name, stream)] * 2)).width == 40
     with pytest.raises(ImageTooLarge, match="compressed texts and profiles"):
         probe(with_chunks(*[text(name, stream)] * 9))
+
+
+def test_what_came_out_of_a_stream_before_an_early_damage_counts() -> None:
+    """Nobody knows how much it was: a decompressor says only that the stream is damaged."""
+    stream = zlib.compress(bytes(60_000), 9)[:-4] + b"\0\0\0\0"
+    assert probe(with_chunks(*[text(b"zTXt", stream)] * 100)).width == 40
+    with pytest.raises(ImageTooLarge, match="compressed texts and profiles"):
+        probe(with_chunks(*[text(b"zTXt", stream)] * 130))
 
 
 def test_streams_that_yield_nothing_count_too() -> None:

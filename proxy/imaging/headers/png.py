@@ -73,7 +73,6 @@ def _inflate(stream: bytes, budget: ProbeBudget) -> None:
         rest = stream[start : start + _MAX_INPUT]
         budget.count_inflated(len(rest))
         while rest and not inflater.eof:
-            budget.count()
             try:
                 inflated = len(inflater.decompress(rest, _MAX_OUTPUT))
             except zlib.error:  # nobody knows how much came out before
