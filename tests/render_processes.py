@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -45,22 +46,36 @@ def closed_gate() -> SharedBuffer:
     return SharedBuffer(descriptor)
 
 
+MAX_WAIT_SECONDS = 100
+"""After that a test fails: what it waits for does not come any more."""
+
+
 async def wait_until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - no event exists for such conditions
-        await asyncio.sleep(0)
+    async with asyncio.timeout(MAX_WAIT_SECONDS):
+        while not condition():  # noqa: ASYNC110 - no event exists for such conditions
+            await asyncio.sleep(0)
 
 
 async def wait_exited(pid: int) -> None:
-    """Wait for the end of a process, also of one that is not a child of this one."""
+    """Wait for the end of a process, also of one that is not a child of this one.
+
+    One that does not end is killed, and fails the test.
+    """
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     exited = asyncio.Event()
     asyncio.get_running_loop().add_reader(pidfd, exited.set)
-    await exited.wait()
-    asyncio.get_running_loop().remove_reader(pidfd)
-    os.close(pidfd)
+    try:
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
+            await exited.wait()
+    except TimeoutError:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        raise AssertionError(f"process {pid} has not ended") from None
+    finally:
+        asyncio.get_running_loop().remove_reader(pidfd)
+        os.close(pidfd)
 
 
 async def next_pid(pool: RenderPool) -> int:

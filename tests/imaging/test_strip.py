@@ -172,3 +172,12 @@ def test_an_avif_with_bytes_that_no_item_uses_is_not_stripped() -> None:
     length = struct.unpack_from(">I", AVIF, at)[0]
     longer = AVIF[:at] + struct.pack(">I", length + len(SECRET)) + AVIF[at + 4 :] + SECRET
     assert strip_metadata(longer, "avif") is None
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_an_avif_whose_item_leaves_bytes_of_the_media_out_is_not_stripped(shift: int) -> None:
+    """As many bytes are used as there are, but not the same ones."""
+    start = AVIF.index(b"mdat") + 4
+    at = AVIF.index(struct.pack(">I", start), AVIF.index(b"iloc"))
+    moved = AVIF[:at] + struct.pack(">I", start + shift) + AVIF[at + 4 :]
+    assert strip_metadata(moved, "avif") is None

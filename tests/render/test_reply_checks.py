@@ -244,7 +244,7 @@ DECODED = DecodedInfo(SIZE, LoadScale(), 3, SIZE, "png", NOTICE)
         ({"copyright": CopyrightNotice(iptc=((90, b"city"),))}, "an unknown field of a copyright"),
         ({"copyright": CopyrightNotice(iptc=((80, b"A"),) * 33)}, "33 fields of a copyright"),
         ({"copyright": CopyrightNotice({0x8298: "A" * 4001})}, "a copyright of 4001 characters"),
-        ({"copyright": CopyrightNotice(iptc=((80, bytes(5000)),))}, "a copyright of 5000 characters"),
+        ({"copyright": CopyrightNotice(iptc=((80, bytes(5000)),))}, "a copyright of 5000 .*"),
         ({"copyright": CopyrightNotice(xmp="é" * 20_000)}, "XMP of 20000 characters"),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ from attack_tasks import (
 )
 from extension_examples import DictStore
 from live_server import GENEROUS_TIMEOUTS
-from render_processes import http_workers, wait_exited, wait_until
+from render_processes import MAX_WAIT_SECONDS, http_workers, wait_exited, wait_until
 
 from proxy.api.http.uploads import Uploads
 from proxy.app import Extensions, create_app
@@ -56,7 +56,7 @@ async def attacked(
     async with RenderProcessManager(
         config, handlers=handlers, task_seconds=task_seconds
     ) as manager:
-        pool = RenderPool(manager.directory, process_count=processes, wall_seconds=600)
+        pool = RenderPool(manager.directory, process_count=processes, wall_seconds=MAX_WAIT_SECONDS)
         yield pool, manager
 
 
