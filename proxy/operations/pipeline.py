@@ -204,14 +204,13 @@ def _send_original(
     """The original itself, within the limits for originals and for results, and not truncated."""
     frames = header.frames if header.animated else 1
     size = Size(header.width, header.height)
-    check_limits(header, len(original), limits, frames=frames)
     check_result_size(size, frames, limits)
     if len(original) > limits.max_result_bytes:
         raise ImageTooLarge(
             f"the original has {len(original)} bytes, more than {limits.max_result_bytes} "
             "(FRAMEKEEP_LIMITS_MAX_RESULT_BYTES)"
         )
-    decode(original, limits, detector=detector).image.avg()  # reads every pixel
+    decode(original, limits, detector=detector).image.avg()  # checks limits, reads every pixel
     return RenderResult(Rendition(bytes(original), header.format, size))
 
 

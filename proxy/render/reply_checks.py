@@ -6,7 +6,6 @@ spoils every other crop once it is cached. Each check raises ValueError with the
 process is killed and nothing of its reply is used. The pixels cannot be checked.
 """
 
-import math
 import re
 from collections.abc import Iterable
 from typing import get_args
@@ -189,7 +188,7 @@ def _check_region(region: Region) -> None:
 
 
 def _is_share(value: float) -> bool:
-    return math.isfinite(value) and -_TOLERANCE <= value <= 1 + _TOLERANCE
+    return -_TOLERANCE <= value <= 1 + _TOLERANCE
 
 
 def _size_in_header(body: bytes, format: FormatName) -> Size | None:

@@ -6,12 +6,14 @@ Most originals here have a whole header and no pixels: whoever decodes them find
 import malformed_images as malformed
 import pictures
 import pytest
+from msgspec import structs
 from operations.examples import CASES, EXAMPLES, MARK
 from photos import PORTRAIT
 from render_helper import DETECTOR, REGISTRY, step
 
 from proxy.buffers import SharedBuffer
 from proxy.errors import BrokenImage, ImageTooLarge, OperationNotApplicable
+from proxy.formats import FormatName
 from proxy.imaging.cost_model import EXPENSIVE_SECONDS
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.results import RenderResult
@@ -166,3 +168,47 @@ def test_an_original_that_is_sent_as_it_is_must_be_whole() -> None:
     assert run(whole, step("pass_through")).rendition.body == whole
     with pytest.raises(BrokenImage):
         run(whole[: len(whole) // 2], step("pass_through"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_source_dimension", 159),
+        ("max_source_pixels", 160 * 120 - 1),
+        ("max_result_dimension", 159),
+        ("max_result_pixels", 160 * 120 - 1),
+        ("max_result_bytes", 100),
+    ],
+)
+def test_an_original_that_is_sent_as_it_is_obeys_the_limits(name: str, value: int) -> None:
+    original = pictures.encode(pictures.scene(160, 120))
+    with pytest.raises(ImageTooLarge, match=f"FRAMEKEEP_LIMITS_{name.upper()}\\b"):
+        run(original, step("pass_through"), limits=structs.replace(Limits(), **{name: value}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_frames", 2),
+        ("max_source_pixels_all_frames", 3 * 80 * 60 - 1),
+        ("max_result_pixels", 3 * 80 * 60 - 1),
+    ],
+)
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_all_frames_of_an_original_that_is_sent_as_it_is_count(
+    format: FormatName, name: str, value: int
+) -> None:
+    """Also where another operation would show the first one only."""
+    original = pictures.encode_animation(pictures.moving_scene(3, 80, 60), format)
+    steps = (step("frames", first=1, last=1), step("pass_through"))
+    assert run(original, *steps).rendition.body == original
+    with pytest.raises(ImageTooLarge, match=f"FRAMEKEEP_LIMITS_{name.upper()}\\b"):
+        run(original, *steps, limits=structs.replace(Limits(), **{name: value}))
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+def test_an_animation_that_is_sent_as_it_is_must_be_whole(format: FormatName) -> None:
+    original = pictures.encode_animation(pictures.moving_scene(3, 80, 60), format)
+    assert run(original, step("pass_through")).rendition.body == original
+    with pytest.raises(BrokenImage):
+        run(original[: len(original) * 5 // 6], step("pass_through"))

@@ -49,6 +49,8 @@ def read_frames(view: memoryview) -> list[GifFrame]:
         elif view[offset] == _IMAGE:
             left, top, width, height = (read_int(view, "<H", offset + at) for at in (1, 3, 5, 7))
             end = skip_blocks(view, offset + 11 + palette_length(view[offset + 9]), budget)
+            if end > len(view) and frames:  # the decoder notices it in the first frame alone
+                raise ValueError(f"frame {len(frames) + 1} ends after the file")
             box = left, top, left + width, top + height
             disposal, has_transparency = flags >> 2 & 7, bool(flags & _TRANSPARENT_FLAG)
             frames.append(GifFrame(control, (offset, end), box, disposal, has_transparency))
