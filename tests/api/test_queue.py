@@ -167,6 +167,8 @@ def test_the_unfinished_file_of_a_killed_process_is_counted_and_swept(tmp_path: 
         open_queue(tmp_path, max_bytes=45).put(b"123456")
     assert open_queue(tmp_path).sweep() == 0  # it may be being written
     later = DurableQueue(tmp_path, max_items=9, max_bytes=45, clock=lambda: time.time() + 100)
+    with pytest.raises(DurableQueueFull, match="more than 45 bytes"):
+        later.put(b"123456")
     with unfinished.open() as writing:
         fcntl.flock(writing, fcntl.LOCK_EX)
         assert later.sweep() == 0

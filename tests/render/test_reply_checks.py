@@ -121,7 +121,7 @@ FORGED_SUBJECTS = [
     (Subject((structs.replace(REGION, top=0.9, bottom=0.1),)), "an empty region"),
     (Subject((structs.replace(REGION, weight=math.nan),)), "a weight of nan"),
     (Subject((structs.replace(REGION, weight=2.0),)), "a weight of 2.0"),
-    (Subject((structs.replace(REGION, kind="cat"),)), "an unknown kind of region"),  # type: ignore[arg-type]
+    (Subject((structs.replace(REGION, kind="cat"),)), "an unknown kind of region"),
     (Subject((REGION,) * 1001), "1001 regions"),
 ]
 
