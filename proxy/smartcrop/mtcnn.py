@@ -29,6 +29,7 @@ _MIN_FACE = 0.055  # of the mean side of the picture; smaller faces are rarely i
 _PYRAMID_STEP = 0.709  # scale from one level of the pyramid to the next: half the area
 _MIN_CONFIDENCE = (0.6, 0.6, 0.7)  # of P-Net, R-Net, O-Net
 _CONFIDENCE_EXPONENT = 2.0  # most false faces have 0.7 to 0.9, most real ones more than 0.93
+_HAIR = 0.03  # share of a box's height above the face, mostly hair, that is taken off
 _MAX_OVERLAP = (0.5, 0.7, 0.7)  # in a pyramid level and after R-Net; in the pyramid; after O-Net
 _MAX_CANDIDATES = (48, 80, 16)  # of a level, of the pyramid, of R-Net; the most confident
 _BATCH = 16  # crops for one call of R-Net or O-Net
@@ -75,6 +76,7 @@ class MtcnnFaceDetector:
             offsets, confidence = _run_on_crops(_run_o_net, self._o_net, inputs, boxes, _O_SIDE)
             boxes = _refine(boxes, offsets, confidence, _MIN_CONFIDENCE[2])
             boxes = boxes[non_max_suppression(boxes, _MAX_OVERLAP[2], over_minimum=True)]
+            boxes[:, 1] += _HAIR * (boxes[:, 3] - boxes[:, 1])
         return np.pad(boxes, ((0, 0), (0, 1)))  # class id 0
 
     def _propose(self, pixels: Pixels) -> Array:

@@ -22,7 +22,7 @@ with_models = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("models", "score", "faces_cut", "half_lost"),
     [
-        pytest.param("", 0.88, 0.055, 10, id="built-in"),
+        pytest.param("", 0.885, 0.05, 8, id="built-in"),
         pytest.param(str(MODELS), 0.918, 0.04, 6, id="models", marks=with_models),
     ],
 )

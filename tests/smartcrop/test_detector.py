@@ -44,6 +44,13 @@ def test_the_face_of_a_portrait_is_found(detector: SubjectDetector, portrait: py
     assert 0.3 < y < 0.6
 
 
+def test_a_face_under_a_hat_begins_in_the_fringe(
+    detector: SubjectDetector, portrait: pyvips.Image
+) -> None:
+    (top,) = (each.top for each in detector.detect(portrait).regions if each.kind == "face")
+    assert 0.27 < top < 0.35
+
+
 def test_the_face_of_a_dark_portrait_is_found(
     detector: SubjectDetector, portrait: pyvips.Image
 ) -> None:
