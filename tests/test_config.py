@@ -224,6 +224,7 @@ def test_every_setting_named_like_a_secret_is_a_secret() -> None:
         "FRAMEKEEP_SOURCES_ALLOW_HOSTS",
         "FRAMEKEEP_SOURCES_ALLOW_PORTS",
         "FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_HOSTS",
+        "FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_PORTS",
     ],
 )
 def test_a_list_of_what_is_allowed_may_not_be_empty(variable: str) -> None:

@@ -148,6 +148,14 @@ def test_a_result_that_its_encoder_cannot_hold_is_refused_first(format: str) -> 
         run(without_pixels(6000, 4000), convert)
 
 
+@pytest.mark.parametrize("format", ["avif", "heif", "jxl"])
+def test_a_size_that_pixels_decide_is_checked_before_the_encoder_begins(format: str) -> None:
+    convert = step("convert", format=format)
+    limits = Limits(max_result_pixels_unstreamed=160 * 120 - 1)
+    with pytest.raises(ImageTooLarge, match="MAX_RESULT_PIXELS_UNSTREAMED"):
+        run(SCENE, step("trim"), step("upscale", factor=2), convert, limits=limits)
+
+
 def test_auto_takes_a_format_whose_encoder_can_hold_the_result() -> None:
     # A photograph that is changed: nothing else is as small.
     steps = [step("resize", width=160, height=120), step("convert", format="auto")]

@@ -54,6 +54,8 @@ def test_networks_of_webhooks_are_not_open_to_sources() -> None:
         ("WEBHOOK_ALLOW_PORTS", "0"),
         ("WEBHOOK_SECRETS", "secret"),
         ("WEBHOOK_SECRETS", "whsec_" + "A" * 32 + "==="),
+        ("WEBHOOK_SECRETS", "whsec_" + "QUJD" * 7),
+        ("WEBHOOK_SECRETS", "whsec_" + "QUJD" * 22),
     ],
 )
 def test_a_wrong_setting_stops_the_start(name: str, value: str) -> None:

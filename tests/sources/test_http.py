@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -345,6 +345,19 @@ async def silent_servers(count: int) -> AsyncIterator[tuple[list[str], asyncio.S
         yield [server.handle("/a.jpg", never) for server in servers], arrived
 
 
+@asynccontextmanager
+async def fetching(source: HttpSource, urls: Iterable[str]) -> AsyncIterator[None]:
+    """Fetch from all of them meanwhile; the block must not wait for them."""
+    waiting = [asyncio.create_task(source.fetch(SourceRef(url))) for url in urls]
+    try:
+        async with asyncio.timeout(20):
+            yield
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
 @pytest.mark.parametrize(
     ("per_host", "per_address", "host"),
     [(2, 64, "127.0.0.1"), (16, 2, "h{number}.localhost")],
@@ -364,23 +377,17 @@ async def test_a_silent_origin_does_not_take_all_connections(
     client = HttpClient(policy, config)
     source = HttpSource(client, LIMITS)
     async with silent_servers(8) as (urls, arrived):
-        waiting = [
-            asyncio.create_task(
-                source.fetch(SourceRef(url.replace("127.0.0.1", host.format(number=number))))
-            )
-            for number, url in enumerate(urls)
+        silent = [
+            url.replace("127.0.0.1", host.format(number=number)) for number, url in enumerate(urls)
         ]
-        await arrived.acquire()
-        await arrived.acquire()
         other = FaultyOrigin.sending(OK_HELLO)
         other.host = "127.0.0.2"
-        async with other:
+        async with other, fetching(source, silent):
+            await arrived.acquire()
+            await arrived.acquire()
             original = await fetch(source, other.url())
-        assert original.body.read() == b"hello"
-        assert arrived.locked()
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+            assert original.body.read() == b"hello"
+            assert arrived.locked()
     await client.close()
 
 
@@ -392,14 +399,14 @@ async def test_hosts_that_wait_for_their_own_share_leave_that_of_their_address_t
         ),
     )
     source = HttpSource(client, LIMITS)
-    async with silent_servers(4) as (urls, arrived), FaultyOrigin.sending(OK_HELLO) as other:
-        waiting = [asyncio.create_task(source.fetch(SourceRef(url))) for url in urls]
+    async with (
+        silent_servers(4) as (urls, arrived),
+        FaultyOrigin.sending(OK_HELLO) as other,
+        fetching(source, urls),
+    ):
         await arrived.acquire()
         original = await fetch(source, other.url().replace("127.0.0.1", "other.localhost"))
         assert original.body.read() == b"hello"
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
     await client.close()
 
 
