@@ -1,11 +1,13 @@
 """Stored entries whose bytes are not what was put."""
 
+import os
 from typing import Any
 
 import msgspec
 import pytest
 from msgspec import structs
 
+from proxy.buffers import SharedBuffer
 from proxy.cache.entries import (
     CachedRendition,
     decode_detection,
@@ -64,9 +66,19 @@ def test_a_rendition_that_no_response_could_describe_is_a_miss(changes: dict[str
     assert decode_rendition(entry) is None
 
 
-def test_a_crop_reason_that_no_header_could_have_is_a_miss() -> None:
-    rendition = structs.replace(RENDITION.rendition, crop_reason="face\n")
+@pytest.mark.parametrize("crop_reason", ["face\n", "\u00e9", "a" * 65])
+def test_a_crop_reason_that_no_header_could_have_is_a_miss(crop_reason: str) -> None:
+    rendition = structs.replace(RENDITION.rendition, crop_reason=crop_reason)
     entry = encode_rendition(structs.replace(RENDITION, rendition=rendition), 0.1)
+    assert decode_rendition(entry) is None
+
+
+def test_a_rendition_whose_file_was_cut_while_it_was_open_is_a_miss() -> None:
+    descriptor = os.memfd_create("rendition")
+    os.write(descriptor, b"body")
+    entry = structs.replace(encode_rendition(RENDITION, 0.1), body=SharedBuffer(descriptor))
+    assert decode_rendition(entry) is not None
+    os.ftruncate(descriptor, 2)
     assert decode_rendition(entry) is None
 
 
