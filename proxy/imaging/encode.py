@@ -41,7 +41,6 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
         body = encode_as(picture, encoding.format, encoding.quality, lossless=encoding.lossless)
     if max_bytes is not None and not 0 < len(body) <= max_bytes:
         encoding = lossy_encoding(picture, limits)
-        check_encoder_memory(encoding.format, picture.frame_size, limits)
         picture = _adapt_to_format(picture, encoding.format)
         picture, body = _fit_bytes(max_bytes, picture, encoding.format, encoding.quality)
     if len(body) > limits.max_result_bytes:

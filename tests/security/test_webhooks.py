@@ -1,11 +1,13 @@
 """Webhooks go where their own policy allows it, whatever is allowed for sources."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
 from live_server import KEY, LiveServer, live_server
 
+from proxy.api.transform.webhook_signature import WebhookSigner
 from proxy.config import load
 from proxy.errors import ConfigError
 
@@ -56,12 +58,20 @@ def test_networks_of_webhooks_are_not_open_to_sources() -> None:
         ("WEBHOOK_SECRETS", "whsec_" + "A" * 32 + "==="),
         ("WEBHOOK_SECRETS", "whsec_" + "QUJD" * 7),
         ("WEBHOOK_SECRETS", "whsec_" + "QUJD" * 22),
+        ("WEBHOOK_SECRETS", "whsec_" + "QUJD" * 21 + "QUI="),
     ],
 )
 def test_a_wrong_setting_stops_the_start(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"FRAMEKEEP_TRANSFORM_{name}") as caught:
         load({f"FRAMEKEEP_TRANSFORM_{name}": value})
     assert "SECRET" not in name or value not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [0, 23, 65])
+def test_a_secret_is_long_enough_and_not_too_long(length: int) -> None:
+    WebhookSigner([f"whsec_{b64encode(bytes(bound)).decode()}" for bound in (24, 64)])
+    with pytest.raises(ValueError, match=f"secret 1 has {length} bytes"):
+        WebhookSigner([f"whsec_{b64encode(bytes(length)).decode()}"])
 
 
 def test_secrets_are_not_shown() -> None:
