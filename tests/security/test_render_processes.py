@@ -289,6 +289,7 @@ async def test_a_forged_reply_is_not_believed(tmp_path: Path, reply: str) -> Non
     async with (
         app.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60) as client,
+        asyncio.timeout(MAX_WAIT_SECONDS),
     ):
         step = f"forge:{[*REPLIES].index(reply)}"
         forged = await client.get(f"/_/{step}/convert:png/photos:portrait.jpg")
