@@ -119,7 +119,7 @@ def is_busy(pid: int) -> bool:
     return int(fields[11]) + int(fields[12]) > os.sysconf("SC_CLK_TCK") // 10
 
 
-async def test_an_https_source_is_fetched_where_private_networks_are_allowed(
+async def test_an_https_source_is_fetched_where_its_host_is_allowed(
     tmp_path: Path,
 ) -> None:
     certificate = Path(__file__).parent / "loopback.pem"
@@ -133,7 +133,8 @@ async def test_an_https_source_is_fetched_where_private_networks_are_allowed(
             response = await server.get(path)
             assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
             assert origin.count("/beach.jpg") == 1
-        async with dev_server(tmp_path / "other", environment=trust) as server:
+        elsewhere = {"FRAMEKEEP_SOURCES_ALLOW_HOSTS": "images.example"}
+        async with dev_server(tmp_path / "other", environment={**trust, **elsewhere}) as server:
             denied = await server.get(path)
             assert denied.status_code == 403
             assert denied.headers["content-type"] == "application/problem+json"

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from compare import Comparison, Rival, compare, format_markdown, write_originals
-from imgproxy import ImgproxyRival
+from imgproxy_rival import ImgproxyRival
 from ipx import IpxRival
 from thumbor import ImagorRival, ThumborRival
 

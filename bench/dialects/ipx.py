@@ -46,7 +46,7 @@ _COLORS = (
 
 class IpxRival:
     how_to_install = "scripts/install-node-clients does it"
-    links = tuple(
+    links: Sequence[Link] = tuple(
         starmap(Link, [*((text, True) for text in _GEOMETRY), *((text, False) for text in _COLORS)])
     )
 

@@ -63,8 +63,8 @@ class ScaleToBox(Operation, frozen=True):
             return cropped.with_crop_reason(placed.reason)
         x, y = to_fractions(self.position)
         window = Box(
-            _offset(size.width - box.width + 1, x),
-            _offset(size.height - box.height + 1, y),
+            _offset(size.width - box.width, x, 1),
+            _offset(size.height - box.height, y, 1),
             box.width,
             box.height,
         )
@@ -111,12 +111,12 @@ class ScaleToBox(Operation, frozen=True):
         )
 
 
-def _offset(excess: int, fraction: float) -> int:
-    """Where a window begins, rounded down as sharp does it; ``excess`` is what is left beside it.
+def _offset(excess: int, fraction: float, added: int = 0) -> int:
+    """Where a window begins, as sharp has it; ``excess`` is what is left beside it.
 
-    For the middle of a picture, sharp adds a pixel to the excess; at its end it does not count.
+    It rounds down, after it has added a pixel where a picture is cropped.
     """
-    return int(excess * fraction)
+    return min(excess, int((excess + added) * fraction))
 
 
 def _round(number: float) -> int:

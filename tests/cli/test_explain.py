@@ -83,7 +83,7 @@ def test_an_ipx_link_is_explained_with_what_the_lists_allow(
         "FRAMEKEEP_IPX_ALLOW_QUALITIES": "80",
     }
     link = f"/_ipx/s_300x200&q_80/{URL}"
-    assert explain.run(Namespace(link=link, fetch=False), environment) == 0
+    assert explain.run(Namespace(link=link, fetch=False, dev=False), environment) == 0
     printed = capsys.readouterr().out
     assert f"/_/scale_to_box:300:200/quality:80/{URL}" in printed
     assert "allowed      widths: 300\n" in printed

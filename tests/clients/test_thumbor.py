@@ -77,10 +77,12 @@ def test_every_link_is_served_and_shares_its_result_with_the_native_link(server)
                 assert response.status_code == 400, link
                 continue
             assert response.status_code == 200, (link, response.text)
+            served += 1
+            if "/meta/" in path:  # described in thumbor's words, not in those of `info`
+                continue
             native = client.get(meant["native"])
             assert native.content == response.content, link
             assert native.headers.get("x-cache", "hit") == "hit", link
-            served += 1
     assert served >= 80
 
 

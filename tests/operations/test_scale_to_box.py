@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pictures
 import pytest
 from hypothesis import given
@@ -35,6 +36,26 @@ def test_a_box_larger_than_the_picture_keeps_its_aspect_ratio(
 ) -> None:
     boxes = [(40, 40), (100, 100), (100, 30), (30, 90)]
     assert [size(*box, fit=fit) for box in boxes] == sizes
+
+
+@pytest.mark.parametrize(
+    ("position", "corner"),
+    [
+        ("northwest", (0, 0)),
+        ("center", (8, 6)),
+        ("southeast", (15, 11)),
+        ("0.25,1", (4, 11)),
+    ],
+)
+def test_cover_keeps_the_window_at_the_position(position: str, corner: tuple[int, int]) -> None:
+    natural = np.zeros((60, 80, 3), np.uint8)
+    natural[..., 0], natural[..., 1] = np.meshgrid(range(80), range(60))
+    for axis, box in enumerate([(65, 60), (80, 49)]):
+        width, height = box
+        fields = {"width": width, "height": height, "position": position}
+        pixels = render_pixels(pictures.encode(natural), step("scale_to_box", **fields))
+        assert pixels.shape[1::-1] == box
+        assert pixels[0, 0, axis] == corner[axis]
 
 
 def test_with_enlarge_the_box_stays_as_it_is() -> None:

@@ -87,7 +87,7 @@ def test_a_crop_outside_the_picture_is_an_error() -> None:
         (step("modulate"), "brightness, saturation or hue"),
         (step("frames", first=3, last=2), "last must not be less"),
         (step("convert", format="webp", quality=0), "quality"),
-        (step("rotate", angle=90, hex_color="red"), "hex_color"),
+        (step("rotate", angle=90, hex_color="reddish"), "hex_color"),
     ],
 )
 def test_invalid_fields_are_rejected_with_an_explanation(steps: Any, sentence: str) -> None:

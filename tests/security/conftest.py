@@ -7,8 +7,9 @@ from live_server import LiveServer, live_server
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server that may connect to any address of loopback."""
-    with live_server(tmp_path_factory.mktemp("cache")) as running:
+    """A server that may connect to loopback; every path that is not of an API is a link."""
+    settings = {"FRAMEKEEP_PAGES_HOME": "false"}
+    with live_server(tmp_path_factory.mktemp("cache"), settings) as running:
         yield running
 
 

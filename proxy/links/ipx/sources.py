@@ -12,13 +12,14 @@ from proxy.links.percent_encoding import percent_decode, safe_excerpt
 from proxy.links.source_encoding import SourceEncoder
 from proxy.links.source_rules import SourceRules
 
-_URL = re.compile(r"(https?):/{1,2}(?!/)([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
+_URL = re.compile(r"(https?):/{1,2}([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
 """nginx and the static provider of Nuxt Image merge the slashes of a URL."""
 
 _HOST = re.compile(r"[a-z0-9.-]+(?::[0-9]{1,5})?")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WHOLE_HOST = re.compile(r"https?://[^/]+/", re.IGNORECASE)
 _URL_CHARACTERS = "%/:?@!$&'()*+,;=~[]"
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class SourceResolver:
@@ -70,7 +71,7 @@ class SourceResolver:
             )
         source = self._rules.resolve(path)
         if url := _URL.fullmatch(source):
-            return f"{url[1]}://{url[2]}{quote(url[3], safe=_URL_CHARACTERS)}"
+            return f"{url[1]}://{url[2]}{_quote(url[3])}"
         return source
 
 
@@ -82,7 +83,12 @@ def _normalize_url(scheme: str, host: str, rest: str) -> str:
         )
     rest = rest.partition("#")[0]
     _check_path(rest.partition("?")[0])
-    return f"{scheme}://{host}{quote(rest, safe=_URL_CHARACTERS)}"
+    return f"{scheme}://{host}{_quote(rest)}"
+
+
+def _quote(text: str) -> str:
+    """Percent-encode what a URL must not have; what is encoded already stays as it is."""
+    return quote(_LONE_PERCENT.sub("%25", text), safe=_URL_CHARACTERS)
 
 
 def _check_path(path: str) -> None:
