@@ -470,8 +470,7 @@ async def test_a_receiver_that_cannot_be_reached_gets_a_pause_in_which_no_attemp
         await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
         assert len(list(tmp_path.glob("*.1"))) == 1
         deliveries._schedule.hold(ItemGroup("", "127.0.0.1").digests[1], 0)
-        await wait_until(lambda: not list(tmp_path.glob("*.1")))
-    assert len(receiver.bodies) >= 2
+        await wait_until(lambda: len(receiver.bodies) >= 2)
 
 
 async def test_deliveries_are_signed_as_standard_webhooks_says(
