@@ -1,5 +1,6 @@
 """Fixtures of many tests: an event loop, an origin server, and a service."""
 
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,6 +8,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from origin_server import OriginServer
 from service_fixture import ServiceHarness
+
+# Tests are client, server and origin in one process: 500 callers need more than the 1,024
+# descriptors that an ordinary user has at first.
+_, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_hard_limit, _hard_limit))
 
 # No deadline: the time of an example depends on the machine. The same code gets the same examples;
 # `--hypothesis-profile search` tries others, and more.
