@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import socket
 import ssl
 import struct
@@ -32,6 +33,7 @@ class OriginServer:
     requests: list[RecordedRequest] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
     _handlers: dict[str, Handler] = field(default_factory=dict)
+    _bodies: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     _port: int = 0
 
     def serve(
@@ -42,7 +44,16 @@ class OriginServer:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> str:
-        """Serve this response at the path from now on; returns the URL."""
+        """Serve this response at the path from now on; returns the URL.
+
+        Raises:
+            AssertionError: another test serves other bytes at this path; a server that both tests
+                share would still have the first in its cache.
+        """
+        test = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+        owner, earlier = self._bodies.setdefault(path, (test, body))
+        assert owner == test or earlier == body, f"{owner} serves other bytes at {path}"
+        self._bodies[path] = (owner, body)
 
         async def respond(_: web.BaseRequest) -> web.StreamResponse:
             return web.Response(status=status, body=body, headers=headers)

@@ -189,7 +189,7 @@ def test_the_images_of_a_srcset_have_the_sizes_that_it_says(signing_server, opti
 
 
 def test_the_images_of_a_picture_have_the_types_that_it_says(signing_server):
-    source = signing_server.origin.serve("/photo.png", photos.encode_scene("PNG", 80, 60))
+    source = signing_server.origin.serve("/small.png", photos.encode_scene("PNG", 80, 60))
     client = framekeep_links.Signer(signing_server.url, VECTORS["key"])
     picture = client.picture(source, original=(80, 60), widths=(40,))
     for item in picture.sources:
