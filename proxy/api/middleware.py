@@ -57,7 +57,7 @@ class AccessLogMiddleware:
                 await self._app(scope, receive, observe)
             else:
                 request.tracing = self._tracing
-                with self._tracing.trace_request(request, scope["method"]):
+                with self._tracing.trace_request(request, scope["method"], scope["headers"]):
                     await self._app(scope, receive, observe)
         except Exception as error:
             request.error = error

@@ -32,6 +32,7 @@ from proxy.sources.net.request_headers import forwardable_headers
 from proxy.sources.net.url import Url, parse_url, resolve_redirect
 from proxy.sources.options import RequestSettings
 from proxy.sources.source import fetch_timeout
+from proxy.telemetry.request_context import trace_headers
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -115,7 +116,7 @@ class HttpSource:
     ) -> Original | NotModified:
         visited = {url}
         while True:
-            sent = (*headers, *_conditions(validators))
+            sent = (*headers, *trace_headers(), *_conditions(validators))
             await self._check_pause(url)
             async with self._client.request("GET", url, sent) as response:
                 await self._obey_retry_after(url, response)

@@ -5,6 +5,7 @@ Any code records into the current request: ``with stage("fetch"): …``,
 """
 
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from types import TracebackType
@@ -14,16 +15,24 @@ from proxy.errors import ProxyError
 from proxy.originals import OriginalRef, SourceRef
 from proxy.telemetry.metrics import CLIENT_CLOSED_REQUEST, Metrics, Stage
 
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
 
 class Tracing(Protocol):
     """Sends spans to a tracing backend."""
 
-    def trace_request(self, request: "RequestContext", method: str) -> AbstractContextManager[None]:
-        """Open a span around a request."""
+    def trace_request(
+        self, request: "RequestContext", method: str, headers: RawHeaders
+    ) -> AbstractContextManager[None]:
+        """Open a span around a request, in the trace that its headers name."""
         ...
 
     def start_span(self, name: str) -> AbstractContextManager[Any]:
         """Open a span inside the one that is open."""
+        ...
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the headers that let another server continue the trace."""
         ...
 
     def shutdown(self) -> None:
@@ -128,6 +137,12 @@ def enable_timing() -> None:
     request = current_request.get()
     if request is not None:
         request.timing_enabled = True
+
+
+def trace_headers() -> tuple[tuple[str, str], ...]:
+    """Return the headers that let another server continue the trace of the current request."""
+    request = current_request.get()
+    return () if request is None or request.tracing is None else request.tracing.headers()
 
 
 def record_cache(kind: str, result: str) -> None:

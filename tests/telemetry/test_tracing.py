@@ -1,14 +1,21 @@
 """Traces: one span for a request, and one inside it for each stage."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from origin_server import OriginServer
 from starlette.types import Receive, Scope, Send
 
 from proxy.api.middleware import AccessLogMiddleware
 from proxy.app import open_tracing
 from proxy.errors import SourceFailed
+from proxy.limits import Limits
 from proxy.originals import SourceRef
+from proxy.sources.http import HttpSource
+from proxy.sources.net.http_client import HttpClient
+from proxy.sources.net.ssrf_policy import SsrfPolicy
 from proxy.telemetry.config import TracingConfig
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.request_context import set_error, set_request_id, set_source, stage
@@ -17,7 +24,9 @@ from proxy.telemetry.tracing import OpenTelemetryTracing
 pytestmark = pytest.mark.anyio
 
 
-async def spans_of_request(error: Exception | None) -> dict[str, ReadableSpan]:
+async def spans_of_request(
+    error: Exception | None, *headers: tuple[bytes, bytes]
+) -> dict[str, ReadableSpan]:
     async def app(_: Scope, __: Receive, send: Send) -> None:
         set_request_id("request-1")
         set_source(SourceRef("https://cdn.example.com/a?token=SECRET"))
@@ -31,7 +40,7 @@ async def spans_of_request(error: Exception | None) -> dict[str, ReadableSpan]:
     exporter = InMemorySpanExporter()
     tracing = OpenTelemetryTracing(exporter)
     middleware = AccessLogMiddleware(app, "images", Metrics(["images"]), tracing=tracing)
-    await middleware({"type": "http", "method": "GET"}, receive, send)
+    await middleware({"type": "http", "method": "GET", "headers": headers}, receive, send)
     tracing.shutdown()
     return {span.name: span for span in exporter.get_finished_spans()}
 
@@ -60,6 +69,77 @@ async def test_a_request_and_its_stages_are_one_trace() -> None:
         "framekeep.source_host": "cdn.example.com",
     }
     assert request.resource.attributes["service.name"] == "framekeep"
+
+
+PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_a_request_continues_the_trace_of_its_client() -> None:
+    spans = await spans_of_request(
+        None, (b"traceparent", PARENT), (b"tracestate", b"a=1"), (b"tracestate", b"b=2")
+    )
+    request = spans["GET images"]
+    assert request.parent is not None
+    assert request.parent.span_id == 0xB7AD6B7169203331
+    assert request.parent.trace_state == {"a": "1", "b": "2"}
+    for span in spans.values():
+        assert span.context is not None
+        assert span.context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [
+        [PARENT, PARENT],
+        [PARENT.replace(b"0af7", b"xyz\xff")],
+        [b"00-" + b"0" * 32 + PARENT[35:]],
+        [b""],
+        [PARENT * 100],
+    ],
+    ids=["twice", "no hexadecimal", "zero", "empty", "too long"],
+)
+async def test_a_malformed_traceparent_begins_a_new_trace(parents: list[bytes]) -> None:
+    headers = [(b"traceparent", parent) for parent in parents]
+    assert (await spans_of_request(None, *headers))["GET images"].parent is None
+
+
+async def test_a_long_tracestate_is_left_out() -> None:
+    state = b",".join(b"key%d=%d" % (number, number) for number in range(60))
+    spans = await spans_of_request(None, (b"traceparent", PARENT), (b"tracestate", state))
+    parent = spans["GET images"].parent
+    assert parent is not None
+    assert parent.trace_state == {}
+
+
+@pytest.fixture
+async def source() -> AsyncIterator[HttpSource]:
+    client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
+    yield HttpSource(client, Limits())
+    await client.close()
+
+
+async def test_a_source_is_asked_within_the_trace(source: HttpSource, origin: OriginServer) -> None:
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        with stage("fetch"):
+            await source.fetch(SourceRef(origin.serve("/traced", b"picture")))
+
+    exporter = InMemorySpanExporter()
+    tracing = OpenTelemetryTracing(exporter)
+    middleware = AccessLogMiddleware(app, "images", Metrics(["images"]), tracing=tracing)
+    await middleware({"type": "http", "method": "GET", "headers": []}, receive, send)
+    tracing.shutdown()
+    fetch = next(span for span in exporter.get_finished_spans() if span.name == "fetch")
+    context = fetch.context
+    assert context is not None
+    sent = origin.requests[-1].headers["traceparent"]
+    assert sent.startswith(f"00-{context.trace_id:032x}-{context.span_id:016x}-")
+
+
+async def test_without_tracing_a_source_gets_no_traceparent(
+    source: HttpSource, origin: OriginServer
+) -> None:
+    await source.fetch(SourceRef(origin.serve("/plain", b"picture")))
+    assert "traceparent" not in origin.requests[-1].headers
 
 
 async def test_a_failed_request_has_an_error_type_and_no_secrets() -> None:
