@@ -12,7 +12,15 @@ FOLDER = Path(__file__).parent
 VECTORS = FOLDER / "vectors.json"
 sys.path.insert(0, str(FOLDER / "python"))
 
-from framekeep_links import SAME_SIZE_STEPS, Picture, Signer, step  # noqa: E402 - from here
+from framekeep_links import (  # noqa: E402 - from here
+    DEFAULT_WIDTHS,
+    SAME_SIZE_STEPS,
+    Picture,
+    Signer,
+    choose,
+    step,
+    width_grid,
+)
 
 from proxy.links.config import LinksConfig  # noqa: E402 - the same
 from proxy.links.dialect import DialectContext  # noqa: E402
@@ -92,6 +100,11 @@ SRCSETS: list[Case] = [
     {"original": [3000, 500], "widths": [320, 640, 1280], "ratio": [1, 1]},
     {"original": [701, 333], "widths": [100, 301], "ratio": [1200, 630], "max_width": 350},
     {"original": [20000, 20000], "widths": [16000, 18000]},
+    {"original": [20000, 20000]},
+    {"original": [1109, 700]},
+    {"original": [1113, 700]},
+    {"original": [1109, 700], "widths": [1020, 1108]},
+    {"original": [4000, 3000], "ratio": [1, 1], "max_width": 350},
     {"original": [1, 1], "widths": [1, 2]},
 ]
 
@@ -100,7 +113,28 @@ PICTURES: list[Case] = [
      "sizes": "(min-width: 60em) 50vw, 100vw"},
     {"original": [1000, 700], "widths": [320], "ratio": [1, 1], "formats": ["png"],
      "sizes": "320px"},
+    {"original": [1000, 700], "widths": [320], "formats": ["webp", "jpeg"], "sizes": "50vw",
+     "art": [["(max-width: 30em)", [4, 5]], ["(max-width: 60em)", [1, 1], "100vw"]]},
+    {"original": [1000, 700], "widths": [320], "ratio": [16, 9], "crop": "center",
+     "formats": ["jpeg"], "sizes": "auto, 100vw", "art": [["(orientation: portrait)", [2, 3]]]},
 ]  # fmt: skip
+
+RULES: list[tuple[str, list[str], list[tuple[list[str | float], list[str]]]]] = [
+    (PHOTO, ["resize:{320,640,1280}"], [
+        ([320], ["320"]), ([321], ["640"]), ([1], ["320"]), ([5000], ["1280"]), (["640"], ["640"]),
+        ([320.5], ["640"]),
+    ]),
+    (PHOTO, ["smart_crop:{100..400..100}:{100,200}", "sharpen:0.8",
+             "convert:{avif,webp,jpeg}:quality={50..90..20}"], [
+        ([250, 100, "webp", 70], ["300", "100", "webp", "70"]),
+        ([1000, 1000, "jpeg", 1], ["400", "200", "jpeg", "50"]),
+    ]),
+    (PHOTO, ["resize:{1280,320,640}"], [([600], ["640"]), ([700], ["1280"])]),
+    (PHOTO, ["resize:{1..3}"], [([2], ["2"])]),
+    ("media:users/{42}, ü.jpg", ["resize:{80,160}"], [([100], ["160"])]),
+    ("https://cdn.example.com/{a}/%7Bb%7D.jpg", ["resize:{80,160}", "flip"], [([1], ["80"])]),
+]  # fmt: skip
+"""Rules, and what is chosen for wanted values."""
 
 REFUSED: list[Case] = [
     {"call": "url", "source": "", "steps": []},
@@ -129,7 +163,28 @@ REFUSED: list[Case] = [
     {"call": "srcset", "source": PHOTO, "steps": [], "original": [100, 100], "ratio": [0, 9]},
     {"call": "srcset", "source": PHOTO, "steps": [], "original": [100, 100], "max_width": 0},
     {"call": "srcset", "source": PHOTO, "steps": [], "original": [100, 1], "ratio": [1, 9]},
-]
+    {"call": "url", "source": PHOTO, "steps": ["resize:{80,160}"]},
+    {"call": "picture", "source": PHOTO, "steps": ["convert:webp"], "original": [100, 100]},
+    {"call": "picture", "source": PHOTO, "steps": [], "original": [100, 100], "formats": ["bmp"]},
+    {"call": "picture", "source": PHOTO, "steps": [], "original": [100, 100],
+     "art": [[" ", [4, 5]]]},
+    {"call": "picture", "source": PHOTO, "steps": [], "original": [100, 100],
+     "art": [["(max-width: 40em)", [0, 5]]]},
+    {"call": "rule", "source": PHOTO, "steps": ["resize:80"]},
+    {"call": "rule", "source": PHOTO, "steps": ["resize:{}"]},
+    {"call": "rule", "source": PHOTO, "steps": ["resize:{80,160"]},
+    {"call": "rule", "source": PHOTO, "steps": ["resize:{80,,160}"]},
+    {"call": "rule", "source": PHOTO, "steps": ["resize:1{80,160}"]},
+    {"call": "rule", "source": "users/42.jpg", "steps": ["resize:{80,160}"]},
+    {"call": "choose", "steps": ["resize:{80,160}"], "values": []},
+    {"call": "choose", "steps": ["resize:{80,160}"], "values": [80, 80]},
+    {"call": "choose", "steps": ["resize:{80,160}"], "values": ["wide"]},
+    {"call": "choose", "steps": ["resize:{80,160}"], "values": [-80]},
+    {"call": "choose", "steps": ["convert:{avif,webp}"], "values": ["png"]},
+    {"call": "choose", "steps": ["resize:{5..1}"], "values": [1]},
+    {"call": "choose", "steps": ["resize:{1..5..0}"], "values": [1]},
+    {"call": "choose", "steps": ["resize:{1..9999999}"], "values": [1]},
+]  # fmt: skip
 """Calls that raise an error."""
 
 BAD_KEYS = ["", "00", "0" * 31, "zz" * 16, " " + KEY, KEY + "\n"]
@@ -147,11 +202,33 @@ def server_url(source: str, steps: tuple[str, ...], key: str | None = KEY) -> st
     return BASE + path
 
 
+def rule_case(
+    source: str, steps: list[str], choices: list[tuple[list[str | float], list[str]]]
+) -> Case:
+    """A rule as the Python client signs it, and its choices as they are written in the path."""
+    rule = Signer(BASE, KEY).rule(source, *steps)
+    signature, _, rest = rule.removeprefix(f"{BASE}/").partition("/")
+    if not CONTEXT.keyring.verify(signature.encode(), f"/{rest}".encode()):
+        raise ValueError(f"the server does not verify {rule}")
+    chosen = []
+    for wanted, values in choices:
+        url = f"{BASE}/{signature}/choose:{':'.join(values)}/{rest}"
+        if choose(rule, *wanted) != url:
+            raise ValueError(f"{wanted} does not become {url}")
+        chosen.append({"values": wanted, "url": url})
+    return {"source": source, "steps": steps, "rule": rule, "choices": chosen}
+
+
 def light_arguments(case: Case) -> dict[str, Any]:
     """The arguments of the Python client: pairs are tuples."""
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in case.items()
     }
+
+
+def grid_of(case: Case) -> str:
+    names = ("original", "widths", "ratio", "max_width", "max_height")
+    return width_grid(**light_arguments({name: case[name] for name in names if name in case}))
 
 
 def picture_data(picture: Picture) -> Case:
@@ -177,13 +254,15 @@ def vectors() -> Case:
         srcsets.append(
             {"source": PHOTO, "steps": list(steps), **case,
              "candidates": [candidate._asdict() for candidate in candidates],
-             "srcset": signer.srcset(PHOTO, *steps, **light_arguments(case))}
+             "srcset": signer.srcset(PHOTO, *steps, **light_arguments(case)),
+             "width_grid": grid_of(case)}
         )  # fmt: skip
     return {
         "base": BASE,
         "key": KEY,
         "bad_keys": BAD_KEYS,
         "same_size_steps": sorted(SAME_SIZE_STEPS),
+        "default_widths": DEFAULT_WIDTHS,
         "links": links,
         "steps": [
             {**case, "step": step(case["name"], *case["values"], **case["fields"])}
@@ -195,6 +274,7 @@ def vectors() -> Case:
              "picture": picture_data(signer.picture(PHOTO, "sharpen:0.8", **light_arguments(case)))}
             for case in PICTURES
         ],
+        "rules": [rule_case(*case) for case in RULES],
         "refused": REFUSED,
     }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Framekeep as a library: sign links, and render images in the calling process."""
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from proxy.imaging.results import Rendition
 from proxy.limits import Limits
@@ -8,6 +9,15 @@ from proxy.links.config import LinksConfig
 from proxy.links.dialect import DialectContext
 from proxy.links.native import NativeDialect
 from proxy.links.parser import StepParser
+from proxy.links.responsive import (
+    PictureElement,
+    PictureOptions,
+    SrcsetCandidate,
+    SrcsetOptions,
+    join_candidates,
+    make_candidates,
+    make_picture,
+)
 from proxy.operations import OPERATIONS
 from proxy.operations.pipeline import render
 from proxy.operations.registry import OperationRegistry
@@ -51,6 +61,33 @@ class Signer:
             InvalidLink, InvalidOperation, InvalidSource: naming the step, the reason and the limit.
         """
         return self._base + self._dialect.build_link(source, steps)
+
+    def candidates(
+        self, source: str, *steps: str, **options: Unpack[SrcsetOptions]
+    ) -> tuple[SrcsetCandidate, ...]:
+        """Build one link for each width that the original and the box allow, smallest first.
+
+            signer.candidates("media:42.jpg", "convert:auto", original=(4000, 3000), ratio=(16, 9))
+
+        Each link resizes first; the steps come after that and may not change the size. `original`
+        is required; the options are those of `proxy.links.responsive.SrcsetOptions`. Raises
+        InvalidLink for one that is out of its bounds, and as `url` does.
+        """
+        return make_candidates(lambda sized: self.url(source, *sized), steps, options)
+
+    def srcset(self, source: str, *steps: str, **options: Unpack[SrcsetOptions]) -> str:
+        """Build a srcset attribute of `candidates`. Escape it for HTML, as templates do."""
+        return join_candidates(self.candidates(source, *steps, **options))
+
+    def picture(
+        self, source: str, *steps: str, **options: Unpack[PictureOptions]
+    ) -> PictureElement:
+        """Build the attributes of a ``<picture>``; its `html` method writes the element.
+
+        The options are those of `candidates`, `formats`, `sizes` and `art`: other aspect ratios
+        where media conditions hold, such as ``art=[("(max-width: 40em)", (4, 5))]``.
+        """
+        return make_picture(lambda sized: self.url(source, *sized), steps, options)
 
 
 class Framekeep:

@@ -15,9 +15,19 @@ type vector struct {
 	Fields                                      map[string]any
 	Original, Widths, Ratio                     []int
 	Candidates                                  []Candidate
-	UnsignedURL                                 string `json:"unsigned_url"`
-	MaxWidth                                    *int   `json:"max_width"`
-	MaxHeight                                   *int   `json:"max_height"`
+	Formats                                     []string
+	Sizes                                       string
+	Art                                         [][]any
+	Picture                                     Picture
+	Rule                                        string
+	Choices                                     []struct {
+		Values []any
+		URL    string
+	}
+	WidthGrid   string `json:"width_grid"`
+	UnsignedURL string `json:"unsigned_url"`
+	MaxWidth    *int   `json:"max_width"`
+	MaxHeight   *int   `json:"max_height"`
 }
 
 type vectors struct {
@@ -25,7 +35,8 @@ type vectors struct {
 	BadKeys                 []string `json:"bad_keys"`
 	SameSizeSteps           []string `json:"same_size_steps"`
 	Links, Srcsets, Refused []vector
-	Steps                   []vector
+	Steps, Pictures, Rules  []vector
+	DefaultWidths           []int `json:"default_widths"`
 }
 
 func load(t *testing.T) (vectors, *Signer) {
@@ -58,6 +69,19 @@ func (v vector) options() SrcsetOptions {
 	}
 	if v.MaxHeight != nil {
 		options.MaxHeight = *v.MaxHeight
+	}
+	return options
+}
+
+func (v vector) pictureOptions() PictureOptions {
+	options := PictureOptions{SrcsetOptions: v.options(), Formats: v.Formats, Sizes: v.Sizes}
+	for _, one := range v.Art {
+		ratio := one[1].([]any)
+		art := Art{Media: one[0].(string), RatioWidth: int(ratio[0].(float64)), RatioHeight: int(ratio[1].(float64))}
+		if len(one) == 3 {
+			art.Sizes = one[2].(string)
+		}
+		options.Art = append(options.Art, art)
 	}
 	return options
 }
@@ -111,6 +135,40 @@ func TestCandidatesAreNeverLargerThanTheOriginalOrTheBox(t *testing.T) {
 		if srcset, _ := signer.Srcset(row.Source, row.options(), row.Steps...); srcset != row.Srcset {
 			t.Errorf("got %s, want %s", srcset, row.Srcset)
 		}
+		if grid, _ := WidthGrid(row.options()); grid != row.WidthGrid {
+			t.Errorf("got %s, want %s", grid, row.WidthGrid)
+		}
+	}
+	if !slices.Equal(DefaultWidths, read.DefaultWidths) {
+		t.Errorf("got %v, want %v", DefaultWidths, read.DefaultWidths)
+	}
+}
+
+func TestPicturesHaveASourceForEachFormatAndShape(t *testing.T) {
+	read, signer := load(t)
+	for _, row := range read.Pictures {
+		picture, err := signer.Picture(row.Source, row.pictureOptions(), row.Steps...)
+		if !reflect.DeepEqual(picture, row.Picture) {
+			t.Errorf("got %v (%v), want %v", picture, err, row.Picture)
+		}
+	}
+}
+
+func TestValuesOfARuleAreChosenWithoutAKey(t *testing.T) {
+	read, signer := load(t)
+	for _, row := range read.Rules {
+		if rule, err := signer.Rule(row.Source, row.Steps...); rule != row.Rule {
+			t.Errorf("got %s (%v), want %s", rule, err, row.Rule)
+		}
+		for _, choice := range row.Choices {
+			url, err := Choose(row.Rule, choice.Values...)
+			if url != choice.URL {
+				t.Errorf("got %s (%v), want %s", url, err, choice.URL)
+			}
+			if again, err := Choose(url, choice.Values...); again != url {
+				t.Errorf("got %s (%v), want %s", again, err, url)
+			}
+		}
 	}
 }
 
@@ -120,6 +178,18 @@ func TestWhatNoServerTakesIsRefused(t *testing.T) {
 		"url":    func(v vector) (string, error) { return signer.URL(v.Source, v.Steps...) },
 		"step":   func(v vector) (string, error) { return v.step() },
 		"srcset": func(v vector) (string, error) { return signer.Srcset(v.Source, v.options(), v.Steps...) },
+		"rule":   func(v vector) (string, error) { return signer.Rule(v.Source, v.Steps...) },
+		"choose": func(v vector) (string, error) {
+			rule, err := signer.Rule("media:a.jpg", v.Steps...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return Choose(rule, v.Values...)
+		},
+		"picture": func(v vector) (string, error) {
+			picture, err := signer.Picture(v.Source, v.pictureOptions(), v.Steps...)
+			return picture.Src, err
+		},
 	}
 	for _, row := range read.Refused {
 		if row.MaxWidth != nil && *row.MaxWidth == 0 {

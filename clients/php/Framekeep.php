@@ -17,7 +17,12 @@ use InvalidArgumentException;
  */
 final class Signer
 {
-    public const DEFAULT_WIDTHS = [320, 640, 960, 1280, 1920, 2560, 3840];
+    /** Each has about 30 % more bytes than the one before: bytes grow with pixels to the power of 0.8. */
+    public const DEFAULT_WIDTHS = [
+        320, 380, 450, 530, 620, 730, 860, 1020, 1200, 1420, 1680, 1980, 2340, 2760, 3250, 3840,
+    ];
+
+    public const FORMATS = ['avif', 'gif', 'heif', 'jpeg', 'jxl', 'png', 'webp'];
 
     /** The longest side that the server's operations take, in pixels. */
     public const MAX_SIDE = 16384;
@@ -36,6 +41,11 @@ final class Signer
     private const UNSAFE = '/%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~:\/?@!$&\'()*+,;=%-]/';
     // What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
     private const FRAGILE = '/\/\/|\/(?:\.|%2e){1,2}(?:[\/?]|\z)|\/https?:\/|\A\/|\A\z|[?,]\z/i';
+
+    private const GRID = '[A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*';
+    private const NUMBER = '/\A[0-9]+(?:\.[0-9]+)?\z/';
+    private const SIGNATURE = '/\A(?:_|[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43})\z/';
+    private const MAX_GRID = 10_000;
 
     private readonly string $base;
     private readonly ?string $key;
@@ -87,7 +97,7 @@ final class Signer
      *
      * @param list<string> $steps
      * @param array{int, int} $original width and height of the original as it is shown, as `info` tells
-     * @param list<int> $widths in pixels
+     * @param ?list<int> $widths in pixels; DEFAULT_WIDTHS if they are null
      * @param ?array{int, int} $ratio aspect ratio to crop to, such as [16, 9]
      * @param string $crop what to keep with a ratio: the subject ('smart') or the 'center'
      * @return list<array{url: string, width: int, height: int}>
@@ -96,7 +106,7 @@ final class Signer
         string $source,
         array $steps,
         array $original,
-        array $widths = self::DEFAULT_WIDTHS,
+        ?array $widths = null,
         ?array $ratio = null,
         string $crop = 'smart',
         int $maxWidth = self::MAX_SIDE,
@@ -128,7 +138,188 @@ final class Signer
     /** Build a srcset attribute; the arguments are those of candidates(). Escape it for HTML. */
     public function srcset(string $source, array $steps, array $original, mixed ...$options): string
     {
-        $candidates = $this->candidates($source, $steps, $original, ...$options);
+        return self::join($this->candidates($source, $steps, $original, ...$options));
+    }
+
+    /**
+     * Build the attributes of a `<picture>`; the last format is that of its `<img>`. Escape them for HTML.
+     *
+     * With $art, the picture has another aspect ratio where a media condition holds; the first condition
+     * that holds counts. The other $options are those of candidates().
+     *
+     * @param list<string> $steps
+     * @param array{int, int} $original
+     * @param list<string> $formats
+     * @param list<array{media: string, ratio: array{int, int}, sizes?: string}> $art
+     * @return array{
+     *     sources: list<array{media: ?string, type: string, srcset: string, sizes: string, width: int, height: int}>,
+     *     src: string, srcset: string, sizes: string, width: int, height: int,
+     * }
+     */
+    public function picture(
+        string $source,
+        array $steps,
+        array $original,
+        array $formats = ['avif', 'webp', 'jpeg'],
+        string $sizes = '100vw',
+        array $art = [],
+        ?array $ratio = null,
+        mixed ...$options,
+    ): array {
+        if (in_array('convert', array_map(self::stepName(...), $steps), true)) {
+            throw new InvalidArgumentException('picture: name the formats in formats, not in a convert step');
+        }
+        if ($formats === [] || array_diff($formats, self::FORMATS) !== []) {
+            throw new InvalidArgumentException(
+                'picture: formats must be some of ' . implode(', ', self::FORMATS)
+            );
+        }
+        if (array_filter($art, static fn($one) => trim($one['media'] ?? '') === '') !== []) {
+            throw new InvalidArgumentException(
+                'picture: media must be a media condition, such as (max-width: 40em)'
+            );
+        }
+        $sources = [];
+        foreach ([...$art, ['media' => null, 'ratio' => $ratio]] as $one) {
+            foreach ($formats as $format) {
+                $all = [...$steps, "convert:$format"];
+                $candidates = $this->candidates($source, $all, $original, ...$options, ratio: $one['ratio']);
+                $largest = end($candidates);
+                $sources[] = [
+                    'media' => $one['media'],
+                    'type' => "image/$format",
+                    'srcset' => self::join($candidates),
+                    'sizes' => $one['sizes'] ?? $sizes,
+                    'width' => $largest['width'],
+                    'height' => $largest['height'],
+                ];
+            }
+        }
+        ['srcset' => $srcset, 'sizes' => $sizes, 'width' => $width, 'height' => $height] = array_pop($sources);
+        return [
+            'sources' => $sources, 'src' => $largest['url'], 'srcset' => $srcset, 'sizes' => $sizes,
+            'width' => $width, 'height' => $height,
+        ];
+    }
+
+    /**
+     * Build a rule link: some values are left open, and choose() fills them in, without a key.
+     *
+     *     $links->rule('media:users/42.jpg', 'resize:{320,640,1280}', 'convert:{avif,webp,jpeg}');
+     */
+    public function rule(string $source, string ...$steps): string
+    {
+        $open = '/(:(?:[a-z][a-z0-9_]*=)?)\{(' . self::GRID . ')\}(?=:|\z)/';
+        $written = preg_replace($open, '$1%7B$2%7D', $steps);
+        array_map(self::stepName(...), $written);
+        if ($written === $steps) {
+            throw new InvalidArgumentException(
+                'rule: no field is left open; write the values that it may have, such as resize:{320,640,1280}'
+            );
+        }
+        $encoded = self::encodeSource($source);
+        if (preg_match('/%7B|%7D|[{}]/i', $encoded) && !str_starts_with($encoded, 'b64:')) {
+            $isUrl = preg_match('/\Ahttps?:\/\//', $encoded);
+            $encoded = 'b64:' . self::base64Url($isUrl ? $encoded : $source);
+        }
+        $path = '/' . implode('/', [...$written, $encoded]);
+        return $this->base . '/' . $this->sign($path) . $path;
+    }
+
+    /**
+     * Choose the values of a rule link's open fields, in their order. This needs no key. Values that were
+     * chosen before are replaced.
+     *
+     * A number that is not among the values of its field becomes the next larger one, or the largest.
+     */
+    public static function choose(string $link, string|int|float ...$values): string
+    {
+        $segments = explode('/', $link);
+        $fields = array_map(
+            static fn($segment) => array_values(
+                array_filter(array_map(self::grid(...), array_slice(explode(':', $segment), 1)))
+            ),
+            $segments,
+        );
+        // The signature is the nearest segment before the first open field that looks like one.
+        $at = (int) array_key_first(array_filter($fields));
+        while ($at > 0 && !preg_match(self::SIGNATURE, $segments[$at])) {
+            $at--;
+        }
+        if ($at === 0) {
+            throw new InvalidArgumentException('choose: this is not a rule link');
+        }
+        $grids = array_merge(...array_slice($fields, $at));
+        if (count($grids) !== count($values)) {
+            throw new InvalidArgumentException(
+                'choose: the link has ' . count($grids) . ' open fields, and ' . count($values)
+                . ' values are given'
+            );
+        }
+        $after = array_slice($segments, $at + 1);
+        if (str_starts_with($after[0], 'choose:')) {
+            array_shift($after);
+        }
+        $chosen = implode(':', array_map(self::nearest(...), $grids, array_values($values)));
+        return implode('/', [...array_slice($segments, 0, $at + 1), "choose:$chosen", ...$after]);
+    }
+
+    /** Write the widths of a srcset as the open field of a rule: {320,640,1000}. */
+    public static function widthGrid(
+        array $original,
+        ?array $widths = null,
+        ?array $ratio = null,
+        int $maxWidth = self::MAX_SIDE,
+        int $maxHeight = self::MAX_SIDE,
+    ): string {
+        [$across, $down] = $ratio ?? $original;
+        $true = self::trueWidths($original, $widths, $across, $down, $maxWidth, $maxHeight);
+        return '{' . implode(',', $true) . '}';
+    }
+
+    /** The values of an open field; none if it is not one. */
+    private static function grid(string $value): array
+    {
+        $open = '/\A(?:[a-z][a-z0-9_]*=)?(?:%7B|\{)(' . self::GRID . ')(?:%7D|\})\z/i';
+        if (!preg_match($open, $value, $match)) {
+            return [];
+        }
+        if (!preg_match('/\A([0-9]+)\.\.([0-9]+)(?:\.\.([0-9]+))?\z/', $match[1], $range)) {
+            return explode(',', $match[1]);
+        }
+        [$start, $end, $step] = [(float) $range[1], (float) $range[2], (float) ($range[3] ?? 1)];
+        $count = $step > 0 ? floor(($end - $start) / $step) + 1 : 0;
+        if ($count < 1 || $count > self::MAX_GRID) {
+            throw new InvalidArgumentException(
+                "choose: $match[1] is not a range of 1 to " . self::MAX_GRID . ' values'
+            );
+        }
+        return array_map('strval', range((int) $start, (int) ($start + ($count - 1) * $step), (int) $step));
+    }
+
+    private static function nearest(array $grid, string|int|float $value): string
+    {
+        $text = (string) $value;
+        if (in_array($text, $grid, true)) {
+            return $text;
+        }
+        $numbers = array_values(array_filter($grid, static fn($one) => preg_match(self::NUMBER, $one)));
+        if ($numbers === [] || !preg_match(self::NUMBER, $text)) {
+            throw new InvalidArgumentException(
+                "choose: '" . substr($text, 0, 40) . "' is not one of " . implode(', ', $grid)
+            );
+        }
+        usort($numbers, static fn($a, $b) => (float) $a <=> (float) $b);
+        foreach ($numbers as $number) {
+            if ((float) $number >= (float) $text) {
+                return $number;
+            }
+        }
+        return end($numbers);
+    }
+
+    private static function join(array $candidates): string
+    {
         return implode(', ', array_map(static fn($one) => "{$one['url']} {$one['width']}w", $candidates));
     }
 
@@ -172,14 +363,14 @@ final class Signer
     /** The widths, and the largest width that original and box allow in that shape. */
     private static function trueWidths(
         array $original,
-        array $widths,
+        ?array $widths,
         mixed $across,
         mixed $down,
         int $maxWidth,
         int $maxHeight,
     ): array {
         $groups = [
-            'original' => $original, 'ratio' => [$across, $down], 'widths' => $widths,
+            'original' => $original, 'ratio' => [$across, $down], 'widths' => $widths ?? [],
             'maxWidth' => [$maxWidth], 'maxHeight' => [$maxHeight],
         ];
         foreach ($groups as $name => $values) {
@@ -197,7 +388,10 @@ final class Signer
                 'srcset: not one pixel of that shape fits into the original and the box'
             );
         }
-        $smaller = array_unique(array_filter($widths, static fn($width) => $width < $largest));
+        // Less than half a step below the largest is too near to be worth an image.
+        $margin = $widths === null ? 12 : 11;
+        $isSmaller = static fn($width) => $width * $margin < $largest * 11;
+        $smaller = array_unique(array_filter($widths ?? self::DEFAULT_WIDTHS, $isSmaller));
         sort($smaller);
         return [...$smaller, $largest];
     }

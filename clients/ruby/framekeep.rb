@@ -13,7 +13,18 @@ module Framekeep
   # One image of a srcset, with its true size in pixels.
   Candidate = Struct.new(:url, :width, :height, keyword_init: true)
 
-  DEFAULT_WIDTHS = [320, 640, 960, 1280, 1920, 2560, 3840].freeze
+  # The attributes of one <source> in a <picture>. Width and height are those of the largest image.
+  Source = Struct.new(:media, :type, :srcset, :sizes, :width, :height, keyword_init: true)
+
+  # The attributes of a <picture>: its sources, and its <img>.
+  Picture = Struct.new(:sources, :src, :srcset, :sizes, :width, :height, keyword_init: true)
+
+  # Each has about 30 % more bytes than the one before: bytes grow with pixels to the power of 0.8.
+  DEFAULT_WIDTHS = [
+    320, 380, 450, 530, 620, 730, 860, 1020, 1200, 1420, 1680, 1980, 2340, 2760, 3250, 3840
+  ].freeze
+
+  FORMATS = %w[avif gif heif jpeg jxl png webp].freeze
 
   # The longest side that the server's operations take, in pixels.
   MAX_SIDE = 16_384
@@ -31,6 +42,19 @@ module Framekeep
 
     named = fields.map { |field, value| "#{field}=#{Encoding.value(value)}" }
     [name, *values.map { |value| Encoding.value(value) }, *named].join(":")
+  end
+
+  # Choose the values of a rule link's open fields, in their order. This needs no key. Values that were
+  # chosen before are replaced.
+  #
+  # A number that is not among the values of its field becomes the next larger one, or the largest.
+  def self.choose(link, *values)
+    Rules.choose(link, values)
+  end
+
+  # Write the widths of a srcset as the open field of a rule: {320,640,1000}.
+  def self.width_grid(original:, widths: nil, ratio: nil, max_width: MAX_SIDE, max_height: MAX_SIDE)
+    "{#{Sizes.true_widths(original, widths, ratio || original, max_width, max_height).join(',')}}"
   end
 
   # Builds links that are signed with a key of the server.
@@ -56,8 +80,14 @@ module Framekeep
     # Build the link of a source: an http(s) URL, or ALIAS:path.
     def url(source, *steps)
       steps.each { |step| Encoding.step_name(step) }
-      path = "/#{[*steps, Encoding.source(source)].join('/')}"
-      "#{@base}/#{sign(path)}#{path}"
+      link("/#{[*steps, Encoding.source(source)].join('/')}")
+    end
+
+    # Build a rule link: some values are left open, and Framekeep.choose fills them in, without a key.
+    #
+    #   links.rule("media:users/42.jpg", "resize:{320,640,1280}", "convert:{avif,webp,jpeg}")
+    def rule(source, *steps)
+      link(Rules.path(source, steps))
     end
 
     # Build one link for each width that the original and the box allow, smallest first.
@@ -65,14 +95,14 @@ module Framekeep
     # Each link resizes first; the steps come after that and may not change the size. original is the
     # width and height of the original as it is shown, as `info` links tell; ratio is an aspect ratio to
     # crop to, such as [16, 9], and crop what to keep then: the subject (:smart) or the :center.
-    def candidates(source, *steps, original:, widths: DEFAULT_WIDTHS, ratio: nil, crop: :smart,
+    def candidates(source, *steps, original:, widths: nil, ratio: nil, crop: :smart,
                    max_width: MAX_SIDE, max_height: MAX_SIDE)
       steps.each { |step| check_same_size(step) }
       operation = { smart: "smart_crop", center: "resize" }[crop.to_sym]
       raise ArgumentError, "crop must be smart or center" unless operation
 
       across, down = ratio || original
-      true_widths(original, widths, [across, down], max_width, max_height).map do |width|
+      Sizes.true_widths(original, widths, [across, down], max_width, max_height).map do |width|
         height = [1, (2 * width * down + across) / (2 * across)].max
         resize = ratio ? "#{operation}:#{width}:#{height}" : "resize:#{width}"
         Candidate.new(url: url(source, resize, *steps), width: width, height: height)
@@ -81,10 +111,50 @@ module Framekeep
 
     # Build a srcset attribute; the arguments are those of candidates. Escape it for HTML.
     def srcset(source, *steps, **options)
-      candidates(source, *steps, **options).map { |one| "#{one.url} #{one.width}w" }.join(", ")
+      join(candidates(source, *steps, **options))
+    end
+
+    # Build the attributes of a <picture>; the last format is that of its <img>. Escape them for HTML.
+    #
+    # With art, such as [{ media: "(max-width: 40em)", ratio: [4, 5] }], the picture has another aspect
+    # ratio where a media condition holds; the first condition that holds counts. An entry may have sizes
+    # of its own. The other options are those of candidates.
+    def picture(source, *steps, formats: %w[avif webp jpeg], sizes: "100vw", art: [], ratio: nil, **options)
+      check_picture(steps, formats, art)
+      largest = nil
+      sources = [*art, { media: nil, ratio: ratio }].flat_map do |one|
+        formats.map do |format|
+          images = candidates(source, *steps, "convert:#{format}", ratio: one[:ratio], **options)
+          largest = images.last
+          Source.new(media: one[:media], type: "image/#{format}", srcset: join(images),
+                     sizes: one[:sizes] || sizes, width: largest.width, height: largest.height)
+        end
+      end
+      img = sources.pop.to_h.slice(:srcset, :sizes, :width, :height)
+      Picture.new(sources: sources, src: largest.url, **img)
     end
 
     private
+
+    def link(path)
+      "#{@base}/#{sign(path)}#{path}"
+    end
+
+    def join(images)
+      images.map { |one| "#{one.url} #{one.width}w" }.join(", ")
+    end
+
+    def check_picture(steps, formats, art)
+      if steps.any? { |step| Encoding.step_name(step) == "convert" }
+        raise ArgumentError, "picture: name the formats in formats, not in a convert step"
+      end
+      if formats.empty? || !(formats - FORMATS).empty?
+        raise ArgumentError, "picture: formats must be some of #{FORMATS.join(', ')}"
+      end
+      return if art.all? { |one| one[:media].is_a?(String) && !one[:media].strip.empty? }
+
+      raise ArgumentError, "picture: media must be a media condition, such as (max-width: 40em)"
+    end
 
     def sign(path)
       return "_" if @key.nil?
@@ -99,15 +169,14 @@ module Framekeep
       raise ArgumentError,
             "srcset: #{name} may change the size; use widths, ratio, max_width and max_height instead"
     end
+  end
 
+  # Which widths a srcset has.
+  module Sizes
     # The widths, and the largest width that original and box allow in that shape.
-    def true_widths(original, widths, shape, max_width, max_height)
-      { original: original, ratio: shape, widths: widths, max_width: [max_width], max_height: [max_height] }
-        .each do |name, values|
-          next if values.all? { |value| value.is_a?(Integer) && value.between?(1, 1_000_000) }
-
-          raise ArgumentError, "srcset: #{name} must be whole numbers from 1 to 1000000"
-        end
+    def self.true_widths(original, widths, shape, max_width, max_height)
+      check(original: original, ratio: shape, widths: widths || [], max_width: [max_width],
+            max_height: [max_height])
       box_width = [original[0], max_width, MAX_SIDE].min
       box_height = [original[1], max_height, MAX_SIDE].min
       largest = [box_width, box_height * shape[0] / shape[1]].min
@@ -115,9 +184,95 @@ module Framekeep
         raise ArgumentError, "srcset: not one pixel of that shape fits into the original and the box"
       end
 
-      [*widths.select { |width| width < largest }.uniq.sort, largest]
+      # Less than half a step below the largest is too near to be worth an image.
+      margin = widths ? 11 : 12
+      [*(widths || DEFAULT_WIDTHS).select { |width| width * margin < largest * 11 }.uniq.sort, largest]
+    end
+
+    def self.check(**numbers)
+      numbers.each do |name, values|
+        next if values.all? { |value| value.is_a?(Integer) && value.between?(1, 1_000_000) }
+
+        raise ArgumentError, "srcset: #{name} must be whole numbers from 1 to 1000000"
+      end
     end
   end
+  private_constant :Sizes
+
+  # Rule links: fields that are left open with the values that whoever opens the link may choose.
+  module Rules
+    GRID = /[A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*/
+    OPEN = /(:(?:[a-z][a-z0-9_]*=)?)\{(#{GRID})\}(?=:|\z)/
+    OPEN_IN_LINK = /\A(?:[a-z][a-z0-9_]*=)?(?:%7B|\{)(#{GRID})(?:%7D|\})\z/i
+    RANGE = /\A([0-9]+)\.\.([0-9]+)(?:\.\.([0-9]+))?\z/
+    NUMBER = /\A[0-9]+(?:\.[0-9]+)?\z/
+    SIGNATURE = /\A(?:_|[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43})\z/
+    MAX_GRID = 10_000
+
+    module_function
+
+    def path(source, steps)
+      written = steps.map { |step| step.gsub(OPEN, '\1%7B\2%7D') }
+      written.each { |step| Encoding.step_name(step) }
+      if written == steps
+        raise ArgumentError,
+              "rule: no field is left open; write the values that it may have, such as resize:{320,640,1280}"
+      end
+      encoded = Encoding.source(source)
+      if encoded.match?(/%7B|%7D|[{}]/i) && !encoded.start_with?("b64:")
+        encoded = "b64:#{Encoding.base64_url(encoded.match?(%r{\Ahttps?://}) ? encoded : source)}"
+      end
+      "/#{[*written, encoded].join('/')}"
+    end
+
+    def choose(link, values)
+      segments = link.split("/", -1)
+      fields = segments.map { |one| one.split(":", -1).drop(1).map { |value| grid(value) }.reject(&:empty?) }
+      # The signature is the nearest segment before the first open field that looks like one.
+      first = fields.index { |found| !found.empty? } || 0
+      at = first.downto(1).find { |index| segments[index].match?(SIGNATURE) }
+      raise ArgumentError, "choose: this is not a rule link" unless at
+
+      grids = fields.drop(at).flatten(1)
+      if grids.length != values.length
+        raise ArgumentError,
+              "choose: the link has #{grids.length} open fields, and #{values.length} values are given"
+      end
+      after = segments.drop(at + 1)
+      after.shift if after.first.start_with?("choose:")
+      chosen = grids.zip(values).map { |grid, value| nearest(grid, value) }
+      [*segments.take(at + 1), "choose:#{chosen.join(':')}", *after].join("/")
+    end
+
+    # The values of an open field; none if it is not one.
+    def grid(value)
+      match = OPEN_IN_LINK.match(value)
+      return [] unless match
+
+      range = RANGE.match(match[1])
+      return match[1].split(",") unless range
+
+      start, stop, step = range[1].to_i, range[2].to_i, (range[3] || 1).to_i
+      count = step.zero? ? 0 : (stop - start) / step + 1
+      unless count.between?(1, MAX_GRID)
+        raise ArgumentError, "choose: #{match[1]} is not a range of 1 to #{MAX_GRID} values"
+      end
+
+      start.step(stop, step).map(&:to_s)
+    end
+
+    def nearest(grid, value)
+      text = value.to_s
+      return text if grid.include?(text)
+
+      numbers = grid.grep(NUMBER).sort_by(&:to_f)
+      if numbers.empty? || !text.match?(NUMBER)
+        raise ArgumentError, "choose: #{text[0, 40].inspect} is not one of #{grid.join(', ')}"
+      end
+      numbers.find { |one| one.to_f >= text.to_f } || numbers.last
+    end
+  end
+  private_constant :Rules
 
   # How sources, steps and values are written in a link.
   module Encoding

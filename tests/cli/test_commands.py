@@ -69,21 +69,62 @@ def test_an_invalid_link_is_explained_too() -> None:
     assert explained.stdout.startswith(b"error        signature mismatch")
 
 
-def test_a_srcset_is_printed_with_a_resize_before_the_format() -> None:
+def test_a_srcset_is_printed_with_true_widths() -> None:
     printed = framekeep(
-        "sign", SOURCE, "convert:webp", "--srcset", "320,640", "--base", "https://img.example.com/",
-        FRAMEKEEP_LINKS_KEYS=KEY,
+        "sign", SOURCE, "convert:webp", "--srcset", "320,640,1280", "--original", "1000x750",
+        "--base", "https://img.example.com/", FRAMEKEEP_LINKS_KEYS=KEY,
     )  # fmt: skip
     widths = re.findall(
         rf"https://img\.example\.com/[\w-]{{22}}/resize:(\d+)/convert:webp/{SOURCE} (\d+)w",
         printed.stdout.decode(),
     )
-    assert widths == [("320", "320"), ("640", "640")]
+    assert widths == [("320", "320"), ("640", "640"), ("1000", "1000")]
+
+
+def test_a_picture_is_printed_with_other_ratios_for_other_screens() -> None:
+    printed = framekeep(
+        "sign", f"{SOURCE}?a=1&b=2", "--picture", "--srcset", "320", "--original", "1000x700",
+        "--ratio", "16x9", "--art", "(max-width: 40em)", "4x5", "--formats", "webp,jpeg",
+        "--sizes", "50vw", "--alt", 'A "b"', FRAMEKEEP_LINKS_KEYS=KEY,
+    )  # fmt: skip
+    lines = printed.stdout.decode().splitlines()
+    assert lines[0] == "<picture>"
+    assert lines[1].startswith('  <source media="(max-width: 40em)" type="image/webp" srcset="/')
+    assert "/smart_crop:320:400/convert:webp/" in lines[1]
+    assert lines[1].endswith('560w" sizes="50vw" width="560" height="700">')
+    assert lines[3].startswith('  <source type="image/webp" srcset="/')
+    assert "?a=1&amp;b=2 320w" in lines[4]
+    assert lines[4].endswith('1000w" sizes="50vw" width="1000" height="563" alt="A &quot;b&quot;">')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--srcset",), b"--original is missing"),
+        (("--picture", "--srcset", "320"), b"--original is missing"),
+        (("--max-width", "80"), b"--max-width needs --srcset or --picture"),
+        (("--srcset", "--original", "4x3", "--alt", "A"), b"--alt needs --picture"),
+        (("--picture", "--original", "4x3", "--art", "print", "4"), b"--art: expected two numbers"),
+        (("--picture", "--original", "4x3", "--art", " ", "4x3"), b"media must be a media cond"),
+        (("--picture", "--original", "4x3", "--formats", "bmp"), b"must be some of avif, gif"),
+        (("resize:80", "--srcset", "--original", "4x3"), b"resize may change the size"),
+        (("preset:a", "--srcset", "--original", "4x3"), b"preset may change the size"),
+    ],
+    ids=str,
+)
+def test_what_no_srcset_can_be_made_of_is_refused(
+    arguments: tuple[str, ...], sentence: bytes
+) -> None:
+    printed = framekeep("sign", SOURCE, *arguments, FRAMEKEEP_LINKS_KEYS=KEY)
+    assert printed.returncode == 1
+    assert sentence in printed.stderr
 
 
 @pytest.mark.parametrize("widths", ["0", "320,wide", "99999", "320,,640"])
 def test_widths_are_bounded(widths: str) -> None:
-    printed = framekeep("sign", SOURCE, "--srcset", widths, FRAMEKEEP_LINKS_KEYS=KEY)
+    printed = framekeep(
+        "sign", SOURCE, "--srcset", widths, "--original", "9x9", FRAMEKEEP_LINKS_KEYS=KEY
+    )
     assert printed.returncode == 1
     assert b"--srcset takes widths from 1 to 16384" in printed.stderr
 

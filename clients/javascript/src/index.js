@@ -10,8 +10,10 @@ import {
   planCandidates,
   planPicture,
 } from "./links.js";
+import { rulePath } from "./rules.js";
 
-export { step } from "./links.js";
+export { DEFAULT_WIDTHS, step, widthGrid } from "./links.js";
+export { choose, openFields } from "./rules.js";
 
 /** @typedef {import("./links.js").Candidate} Candidate */
 /** @typedef {import("./links.js").Picture} Picture */
@@ -51,6 +53,17 @@ export class Signer {
   }
 
   /**
+   * Build a rule link: some values are left open, and `choose` fills them in, without a key.
+   *
+   * `rule("media:users/42.jpg", "resize:{320,640,1280}", "convert:{avif,webp,jpeg}")`
+   * @param {string} source
+   * @param {...string} steps
+   */
+  async rule(source, ...steps) {
+    return this.#sign(rulePath(source, steps));
+  }
+
+  /**
    * Build one link for each width that the original and the box allow, smallest first.
    * @param {string} source
    * @param {readonly string[]} steps
@@ -79,11 +92,11 @@ export class Signer {
    * @returns {Promise<Picture>}
    */
   async picture(source, steps, options) {
-    const formats = planPicture(source, steps, options).map(async ({ format, plans }) => ({
-      format,
+    const kinds = planPicture(source, steps, options).map(async ({ plans, ...kind }) => ({
+      ...kind,
       candidates: await this.#signAll(plans),
     }));
-    return assemblePicture(await Promise.all(formats), options.sizes);
+    return assemblePicture(await Promise.all(kinds));
   }
 
   /** @param {string} path */

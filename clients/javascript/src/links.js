@@ -7,7 +7,7 @@
  * @typedef {object} SrcsetOptions
  * @property {{ width: number, height: number }} original The original's size as it is shown, as
  *   `info` links tell.
- * @property {readonly number[]} [widths] In pixels.
+ * @property {readonly number[]} [widths] In pixels; without them `DEFAULT_WIDTHS`.
  * @property {readonly [number, number]} [ratio] Aspect ratio to crop to, such as `[16, 9]`; without
  *   one nothing is cropped.
  * @property {"smart" | "center"} [crop] What to keep with a ratio: the subject (the default), or the
@@ -17,8 +17,25 @@
  */
 
 /**
- * @typedef {SrcsetOptions & { formats?: readonly string[], sizes?: string }} PictureOptions
- * The last of the formats is that of the `<img>`.
+ * @typedef {object} Art Art direction: the aspect ratio that a picture has where a media condition holds.
+ * @property {string} media Such as `(max-width: 40em)`.
+ * @property {readonly [number, number]} ratio
+ * @property {string} [sizes] Without it, that of the picture.
+ */
+
+/**
+ * @typedef {SrcsetOptions & { formats?: readonly string[], sizes?: string, art?: readonly Art[] }} PictureOptions
+ * The last of the formats is that of the `<img>`. The first condition of `art` that holds counts.
+ */
+
+/**
+ * @typedef {object} PictureSource The attributes of a `<source>`.
+ * @property {string} [media]
+ * @property {string} type
+ * @property {string} srcset
+ * @property {string} sizes
+ * @property {number} width That of the largest image, as the height.
+ * @property {number} height
  */
 
 /** @typedef {{ url: string, width: number, height: number }} Candidate An image of a srcset. */
@@ -26,12 +43,15 @@
 
 /**
  * @typedef {object} Picture
- * @property {{ type: string, srcset: string, sizes: string }[]} sources
+ * @property {PictureSource[]} sources
  * @property {{ src: string, srcset: string, sizes: string, width: number, height: number }} img
  *   Width and height are those of the largest image.
  */
 
-export const DEFAULT_WIDTHS = Object.freeze([320, 640, 960, 1280, 1920, 2560, 3840]);
+/** Each has about 30 % more bytes than the one before: bytes grow with pixels to the power of 0.8. */
+export const DEFAULT_WIDTHS = Object.freeze([
+  320, 380, 450, 530, 620, 730, 860, 1020, 1200, 1420, 1680, 1980, 2340, 2760, 3250, 3840,
+]);
 export const FORMATS = Object.freeze(["avif", "gif", "heif", "jpeg", "jxl", "png", "webp"]);
 /** The longest side that the server's operations take, in pixels. */
 export const MAX_SIDE = 16384;
@@ -49,10 +69,10 @@ export const SAME_SIZE_STEPS = new Set(
 const KEY = /^(?:[0-9A-Fa-f]{2}){16,128}$/;
 const BASE = /^https?:\/\/[^/]/i;
 const NAME = /^[a-z][a-z0-9_]*$/;
-const STEP = /^([a-z][a-z0-9_]*)(?::(?:[A-Za-z0-9._~!$&'()*+,;=@:-]|%[0-9A-Fa-f]{2})*)?$/;
+export const stepPattern = /^([a-z][a-z0-9_]*)(?::(?:[A-Za-z0-9._~!$&'()*+,;=@:-]|%[0-9A-Fa-f]{2})*)?$/;
 const HTTP_URL = /^(https?):\/\/([^/?]+)(.*)$/is;
 const ALIAS = /^([a-z][a-z0-9_-]{0,31}):(.+)$/s;
-const RESERVED = new Set(["b64", "data", "http", "https", "upload"]);
+export const RESERVED = new Set(["b64", "data", "http", "https", "upload"]);
 const CONTROL = /[\x00-\x1f\x7f]/;
 const UNSAFE = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~:/?@!$&'()*+,;=%-]/gu;
 // What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
@@ -139,48 +159,58 @@ export function planCandidates(source, steps, options) {
 }
 
 /**
- * Plan the candidates of each format of a picture.
+ * Write the widths of a srcset as the open field of a rule: `{320,640,1000}`.
+ * @param {SrcsetOptions} options
+ */
+export function widthGrid(options) {
+  const [across, down] = options.ratio ?? [options.original.width, options.original.height];
+  return `{${trueWidths(options, across, down).join(",")}}`;
+}
+
+/** @typedef {{ media?: string, format: string, sizes: string }} SourceKind */
+
+/**
+ * Plan the candidates of each source of a picture.
  * @param {string} source
  * @param {readonly string[]} steps
  * @param {PictureOptions} options
+ * @returns {(SourceKind & { plans: Plan[] })[]}
  */
 export function planPicture(source, steps, options) {
-  const formats = options.formats ?? ["avif", "webp", "jpeg"];
+  const { formats = ["avif", "webp", "jpeg"], sizes = "100vw", art = [] } = options;
   if (steps.some((one) => stepName(one) === "convert")) {
     throw new TypeError("picture: name the formats in formats, not in a convert step");
   }
   if (!formats.length || !formats.every((format) => FORMATS.includes(format))) {
     throw new TypeError(`picture: formats must be some of ${FORMATS.join(", ")}`);
   }
-  return formats.map((format) => ({
-    format,
-    plans: planCandidates(source, [...steps, `convert:${format}`], options),
-  }));
+  if (!art.every(({ media }) => typeof media === "string" && media.trim())) {
+    throw new TypeError("picture: media must be a media condition, such as (max-width: 40em)");
+  }
+  const shapes = [...art, { media: undefined, ratio: options.ratio, sizes }];
+  return shapes.flatMap(({ media, ratio, sizes: own = sizes }) =>
+    formats.map((format) => ({
+      media,
+      format,
+      sizes: own,
+      plans: planCandidates(source, [...steps, `convert:${format}`], { ...options, ratio }),
+    })),
+  );
 }
 
 /**
- * @param {{ format: string, candidates: Candidate[] }[]} formats
- * @param {string} [sizes]
+ * @param {(SourceKind & { candidates: Candidate[] })[]} kinds The last one is that of the `<img>`.
  * @returns {Picture}
  */
-export function assemblePicture(formats, sizes = "100vw") {
-  const images = [...formats];
-  const fallback = /** @type {Candidate[]} */ (images.pop()?.candidates);
-  const largest = /** @type {Candidate} */ (fallback.at(-1));
-  return {
-    sources: images.map(({ format, candidates }) => ({
-      type: `image/${format}`,
-      srcset: joinCandidates(candidates),
-      sizes,
-    })),
-    img: {
-      src: largest.url,
-      srcset: joinCandidates(fallback),
-      sizes,
-      width: largest.width,
-      height: largest.height,
-    },
-  };
+export function assemblePicture(kinds) {
+  const sources = kinds.map(({ media, format, sizes, candidates }) => {
+    const { width, height } = /** @type {Candidate} */ (candidates.at(-1));
+    const srcset = joinCandidates(candidates);
+    return { ...(media && { media }), type: `image/${format}`, srcset, sizes, width, height };
+  });
+  const { type, ...img } = /** @type {PictureSource} */ (sources.pop());
+  const src = /** @type {Candidate} */ (kinds.at(-1)?.candidates.at(-1)).url;
+  return { sources, img: { src, ...img } };
 }
 
 /** @param {readonly Candidate[]} candidates */
@@ -195,10 +225,10 @@ export function joinCandidates(candidates) {
  * @param {number} down
  */
 function trueWidths(options, across, down) {
-  const { original, widths = DEFAULT_WIDTHS, maxWidth = MAX_SIDE, maxHeight = MAX_SIDE } = options;
+  const { original, widths, maxWidth = MAX_SIDE, maxHeight = MAX_SIDE } = options;
   checkWhole("original", [original?.width, original?.height]);
   checkWhole("ratio", [across, down]);
-  checkWhole("widths", widths);
+  checkWhole("widths", widths ?? []);
   checkWhole("maxWidth", [maxWidth]);
   checkWhole("maxHeight", [maxHeight]);
   const boxWidth = Math.min(original.width, maxWidth, MAX_SIDE);
@@ -207,7 +237,9 @@ function trueWidths(options, across, down) {
   if (!largest) {
     throw new TypeError("srcset: not one pixel of that shape fits into the original and the box");
   }
-  const smaller = [...new Set(widths)].filter((width) => width < largest);
+  // Less than half a step below the largest is too near to be worth an image.
+  const margin = widths ? 11 : 12;
+  const smaller = [...new Set(widths ?? DEFAULT_WIDTHS)].filter((width) => width * margin < largest * 11);
   return [...smaller.sort((a, b) => a - b), largest];
 }
 
@@ -225,7 +257,7 @@ function checkWhole(name, values) {
 
 /** @param {string} text */
 function stepName(text) {
-  const match = STEP.exec(text);
+  const match = stepPattern.exec(text);
   if (!match?.[1] || RESERVED.has(match[1])) {
     throw new TypeError(
       `step ${JSON.stringify(String(text).slice(0, 60))} is not written as in a link, such as ` +
@@ -249,8 +281,11 @@ function formatValue(value) {
   return String(value);
 }
 
-/** @param {string} source */
-function encodeSource(source) {
+/**
+ * Write a source as the last part of a link.
+ * @param {string} source
+ */
+export function encodeSource(source) {
   if (CONTROL.test(source)) throw new TypeError("source contains a control character");
   const url = HTTP_URL.exec(source);
   if (url) return encodeUrl(String(url[1]).toLowerCase(), String(url[2]), String(url[3]));
@@ -289,7 +324,7 @@ function percentEncode(text) {
 }
 
 /** @param {Uint8Array} bytes */
-function toBase64Url(bytes) {
+export function toBase64Url(bytes) {
   const text = btoa(String.fromCharCode(...bytes));
   return text.replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 }

@@ -11,8 +11,10 @@ import {
   planCandidates,
   planPicture,
 } from "./links.js";
+import { rulePath } from "./rules.js";
 
-export { step } from "./links.js";
+export { DEFAULT_WIDTHS, step, widthGrid } from "./links.js";
+export { choose, openFields } from "./rules.js";
 
 /** @typedef {import("./links.js").Candidate} Candidate */
 /** @typedef {import("./links.js").Picture} Picture */
@@ -49,6 +51,17 @@ export class Signer {
   }
 
   /**
+   * Build a rule link: some values are left open, and `choose` fills them in, without a key.
+   *
+   * `rule("media:users/42.jpg", "resize:{320,640,1280}", "convert:{avif,webp,jpeg}")`
+   * @param {string} source
+   * @param {...string} steps
+   */
+  rule(source, ...steps) {
+    return this.#sign(rulePath(source, steps));
+  }
+
+  /**
    * Build one link for each width that the original and the box allow, smallest first.
    * @param {string} source
    * @param {readonly string[]} steps
@@ -77,11 +90,11 @@ export class Signer {
    * @returns {Picture}
    */
   picture(source, steps, options) {
-    const formats = planPicture(source, steps, options).map(({ format, plans }) => ({
-      format,
+    const kinds = planPicture(source, steps, options).map(({ plans, ...kind }) => ({
+      ...kind,
       candidates: this.#signAll(plans),
     }));
-    return assemblePicture(formats, options.sizes);
+    return assemblePicture(kinds);
   }
 
   /** @param {string} path */

@@ -35,33 +35,44 @@ export function step(name: string, ...values: (Value | Readonly<Record<string, V
  */
 export function planCandidates(source: string, steps: readonly string[], options: SrcsetOptions): Plan[];
 /**
- * Plan the candidates of each format of a picture.
+ * Write the widths of a srcset as the open field of a rule: `{320,640,1000}`.
+ * @param {SrcsetOptions} options
+ */
+export function widthGrid(options: SrcsetOptions): string;
+/** @typedef {{ media?: string, format: string, sizes: string }} SourceKind */
+/**
+ * Plan the candidates of each source of a picture.
  * @param {string} source
  * @param {readonly string[]} steps
  * @param {PictureOptions} options
+ * @returns {(SourceKind & { plans: Plan[] })[]}
  */
-export function planPicture(source: string, steps: readonly string[], options: PictureOptions): {
-    format: string;
+export function planPicture(source: string, steps: readonly string[], options: PictureOptions): (SourceKind & {
     plans: Plan[];
-}[];
+})[];
 /**
- * @param {{ format: string, candidates: Candidate[] }[]} formats
- * @param {string} [sizes]
+ * @param {(SourceKind & { candidates: Candidate[] })[]} kinds The last one is that of the `<img>`.
  * @returns {Picture}
  */
-export function assemblePicture(formats: {
-    format: string;
+export function assemblePicture(kinds: (SourceKind & {
     candidates: Candidate[];
-}[], sizes?: string): Picture;
+})[]): Picture;
 /** @param {readonly Candidate[]} candidates */
 export function joinCandidates(candidates: readonly Candidate[]): string;
+/**
+ * Write a source as the last part of a link.
+ * @param {string} source
+ */
+export function encodeSource(source: string): string;
+/** @param {Uint8Array} bytes */
+export function toBase64Url(bytes: Uint8Array): string;
 /** @typedef {string | number | boolean | null} Scalar */
 /** @typedef {Scalar | readonly (string | number)[]} Value */
 /**
  * @typedef {object} SrcsetOptions
  * @property {{ width: number, height: number }} original The original's size as it is shown, as
  *   `info` links tell.
- * @property {readonly number[]} [widths] In pixels.
+ * @property {readonly number[]} [widths] In pixels; without them `DEFAULT_WIDTHS`.
  * @property {readonly [number, number]} [ratio] Aspect ratio to crop to, such as `[16, 9]`; without
  *   one nothing is cropped.
  * @property {"smart" | "center"} [crop] What to keep with a ratio: the subject (the default), or the
@@ -70,23 +81,46 @@ export function joinCandidates(candidates: readonly Candidate[]): string;
  * @property {number} [maxHeight] The box' height in pixels.
  */
 /**
- * @typedef {SrcsetOptions & { formats?: readonly string[], sizes?: string }} PictureOptions
- * The last of the formats is that of the `<img>`.
+ * @typedef {object} Art Art direction: the aspect ratio that a picture has where a media condition holds.
+ * @property {string} media Such as `(max-width: 40em)`.
+ * @property {readonly [number, number]} ratio
+ * @property {string} [sizes] Without it, that of the picture.
+ */
+/**
+ * @typedef {SrcsetOptions & { formats?: readonly string[], sizes?: string, art?: readonly Art[] }} PictureOptions
+ * The last of the formats is that of the `<img>`. The first condition of `art` that holds counts.
+ */
+/**
+ * @typedef {object} PictureSource The attributes of a `<source>`.
+ * @property {string} [media]
+ * @property {string} type
+ * @property {string} srcset
+ * @property {string} sizes
+ * @property {number} width That of the largest image, as the height.
+ * @property {number} height
  */
 /** @typedef {{ url: string, width: number, height: number }} Candidate An image of a srcset. */
 /** @typedef {{ path: string, width: number, height: number }} Plan A candidate without signature. */
 /**
  * @typedef {object} Picture
- * @property {{ type: string, srcset: string, sizes: string }[]} sources
+ * @property {PictureSource[]} sources
  * @property {{ src: string, srcset: string, sizes: string, width: number, height: number }} img
  *   Width and height are those of the largest image.
  */
+/** Each has about 30 % more bytes than the one before: bytes grow with pixels to the power of 0.8. */
 export const DEFAULT_WIDTHS: readonly number[];
 export const FORMATS: readonly string[];
 /** The longest side that the server's operations take, in pixels. */
 export const MAX_SIDE: 16384;
 /** The steps after which a picture has the size that it had before. */
 export const SAME_SIZE_STEPS: Set<string>;
+export const stepPattern: RegExp;
+export const RESERVED: Set<string>;
+export type SourceKind = {
+    media?: string;
+    format: string;
+    sizes: string;
+};
 export type Scalar = string | number | boolean | null;
 export type Value = Scalar | readonly (string | number)[];
 export type SrcsetOptions = {
@@ -99,7 +133,7 @@ export type SrcsetOptions = {
         height: number;
     };
     /**
-     * In pixels.
+     * In pixels; without them `DEFAULT_WIDTHS`.
      */
     widths?: readonly number[] | undefined;
     /**
@@ -122,11 +156,40 @@ export type SrcsetOptions = {
     maxHeight?: number | undefined;
 };
 /**
- * The last of the formats is that of the `<img>`.
+ * Art direction: the aspect ratio that a picture has where a media condition holds.
+ */
+export type Art = {
+    /**
+     * Such as `(max-width: 40em)`.
+     */
+    media: string;
+    ratio: readonly [number, number];
+    /**
+     * Without it, that of the picture.
+     */
+    sizes?: string | undefined;
+};
+/**
+ * The last of the formats is that of the `<img>`. The first condition of `art` that holds counts.
  */
 export type PictureOptions = SrcsetOptions & {
     formats?: readonly string[];
     sizes?: string;
+    art?: readonly Art[];
+};
+/**
+ * The attributes of a `<source>`.
+ */
+export type PictureSource = {
+    media?: string | undefined;
+    type: string;
+    srcset: string;
+    sizes: string;
+    /**
+     * That of the largest image, as the height.
+     */
+    width: number;
+    height: number;
 };
 /**
  * An image of a srcset.
@@ -145,11 +208,7 @@ export type Plan = {
     height: number;
 };
 export type Picture = {
-    sources: {
-        type: string;
-        srcset: string;
-        sizes: string;
-    }[];
+    sources: PictureSource[];
     /**
      *   Width and height are those of the largest image.
      */

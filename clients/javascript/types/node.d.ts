@@ -1,4 +1,3 @@
-export { step } from "./links.js";
 /** @typedef {import("./links.js").Candidate} Candidate */
 /** @typedef {import("./links.js").Picture} Picture */
 /** @typedef {import("./links.js").PictureOptions} PictureOptions */
@@ -19,6 +18,14 @@ export class Signer {
      * @param {...string} steps
      */
     url(source: string, ...steps: string[]): string;
+    /**
+     * Build a rule link: some values are left open, and `choose` fills them in, without a key.
+     *
+     * `rule("media:users/42.jpg", "resize:{320,640,1280}", "convert:{avif,webp,jpeg}")`
+     * @param {string} source
+     * @param {...string} steps
+     */
+    rule(source: string, ...steps: string[]): string;
     /**
      * Build one link for each width that the original and the box allow, smallest first.
      * @param {string} source
@@ -48,3 +55,5 @@ export type Candidate = import("./links.js").Candidate;
 export type Picture = import("./links.js").Picture;
 export type PictureOptions = import("./links.js").PictureOptions;
 export type SrcsetOptions = import("./links.js").SrcsetOptions;
+export { DEFAULT_WIDTHS, step, widthGrid } from "./links.js";
+export { choose, openFields } from "./rules.js";
