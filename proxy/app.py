@@ -237,6 +237,7 @@ def create_app(
                 fallbacks=dialects.fallbacks,
                 cors=cors,
                 path_prefix=settings.server.path_prefix,
+                tag_headers=settings.cdn.tag_headers,
             )
         ),
         "images",

@@ -6,7 +6,7 @@ cost a hit more than everything else together.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from proxy.api.http.headers import combine_headers
 from proxy.api.http.problems import Headers, status_of, without_descriptors
 from proxy.api.http.request_id import request_id
 from proxy.api.response_cache import CachedResponse, ResponseCache, ResponseKey, response_head
-from proxy.cache.cache_tags import cdn_tags
+from proxy.cache.cache_tags import DEFAULT_TAG_HEADERS, TagHeader, tag_headers
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.origin_cache import url_tags
 from proxy.errors import ImageError, InvalidLink, ProxyError, SourceError
@@ -87,6 +87,7 @@ class ImagesEndpoint:
         fallbacks: Fallbacks | None = None,
         cors: CorsPolicy | None = None,
         path_prefix: str = "",
+        tag_headers: Sequence[TagHeader] = DEFAULT_TAG_HEADERS,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``path_prefix`` is that of the server; `CorsMiddleware` with ``cors`` is around this."""
@@ -98,6 +99,7 @@ class ImagesEndpoint:
         self._fallbacks = fallbacks
         self._cors = cors or CorsPolicy()
         self._path_prefix = path_prefix
+        self._tag_headers = tag_headers
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -278,11 +280,7 @@ class ImagesEndpoint:
             (b"etag", result.etag.encode()),
             (b"x-cache", result.state.encode()),
         ]
-        tags = cdn_tags(result.tags)
-        response_headers += (
-            (b"cache-tag", ",".join(tags).encode()),
-            (b"surrogate-key", " ".join(tags).encode()),
-        )
+        response_headers += tag_headers(self._tag_headers, result.tags)
         if result.last_modified:
             response_headers.append((b"last-modified", result.last_modified.encode("latin-1")))
         if request.plan.negotiates_format:

@@ -1,22 +1,29 @@
 """A fake of each CDN on loopback accepts only requests as in the CDN's documentation."""
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from xml.sax.saxutils import unescape
 
 import pytest
 from aiohttp import web
 from origin_server import OriginServer
 
 from proxy.cache.cdn import open_cdns
+from proxy.cache.cdn.aws_signature import AwsCredentials, sign_post
+from proxy.cache.cdn.bunny import BunnyCdn
 from proxy.cache.cdn.cloudflare import CloudflareCdn
+from proxy.cache.cdn.cloudfront import CloudFrontCdn
 from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.cdn.fastly import FastlyCdn
 from proxy.cache.cdn.http_purge import HttpPurgeCdn
 from proxy.cache.cdn.protocol import CdnError
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
+from proxy.sources.net.url import parse_url
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +103,68 @@ async def test_fastly_is_purged_by_surrogate_key(client: HttpClient, origin: Ori
     assert soft == [None, "1", "1"]
 
 
+async def test_cloudfront_is_purged_by_cache_tag(client: HttpClient, origin: OriginServer) -> None:
+    bodies: list[str] = []
+
+    async def create_invalidation(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.method == "POST"
+        body = await request.read()
+        assert request.headers["X-Amz-Content-Sha256"] == hashlib.sha256(body).hexdigest()
+        assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=key/")
+        bodies.append(body.decode())
+        return web.Response(status=201)
+
+    origin.handle("/2020-05-31/distribution/E1/invalidation", create_invalidation)
+    credentials = AwsCredentials("key", "secret")
+    cdn = CloudFrontCdn(
+        client, distribution_id="E1", credentials=credentials, api_url=origin.url("")
+    )
+    await cdn.purge(["a&b", "<c"], soft=True)
+    await cdn.purge(MANY, soft=False)
+    paths = [[*map(unescape, re.findall("<Path>(.*?)</Path>", body))] for body in bodies]
+    assert paths[0] == ["#a&b", "#<c"]
+    assert [path for some in paths[1:] for path in some] == [f"#{tag}" for tag in MANY]
+    counts = [re.findall("<Quantity>(.*?)</Quantity>", body) for body in bodies]
+    assert counts == [[str(len(some))] for some in paths]
+    references = {re.findall("<CallerReference>.*?<", body)[0] for body in bodies}
+    assert len(references) == len(bodies)
+
+
+SIGNATURES = {
+    "": "d530a8124e4a752fb98522b5a89627cd8cdf3b609eac9b8230b99fd750261591",
+    "session/token=": "f3ac15c28730959aff12e3dc79ae6332412639b8d58b3d6416bf649039fc9534",
+}
+"""What botocore 1.44.8 (SigV4Auth) computes for the same request, by session token."""
+
+
+@pytest.mark.parametrize("token", SIGNATURES)
+def test_requests_to_aws_have_the_signature_that_its_own_library_computes(token: str) -> None:
+    headers = sign_post(
+        parse_url("https://cloudfront.amazonaws.com/2020-05-31/distribution/E1/invalidation"),
+        b"<x/>",
+        AwsCredentials("AKIDEXAMPLE", "secret/key+1", token),
+        region="us-east-1",
+        service="cloudfront",
+        now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    )
+    assert dict(headers)["authorization"].endswith(f"Signature={SIGNATURES[token]}")
+
+
+async def test_bunny_is_purged_by_tag(client: HttpClient, origin: OriginServer) -> None:
+    purges = Purges()
+
+    async def purge_cache(request: web.BaseRequest) -> web.StreamResponse:
+        assert (request.method, request.headers["AccessKey"]) == ("POST", "secret")
+        assert request.headers["Content-Type"] == "application/json"
+        purges.append([json.loads(await request.read())["CacheTag"]])
+        return web.Response(status=204)
+
+    origin.handle("/pullzone/7/purgeCache", purge_cache)
+    cdn = BunnyCdn(client, pull_zone_id="7", api_key="secret", api_url=origin.url(""))
+    await cdn.purge(["a", "b"], soft=True)
+    assert purges == [["*a*"], ["*b*"]]
+
+
 async def test_a_caching_proxy_gets_purges(client: HttpClient, origin: OriginServer) -> None:
     url = origin.serve("/purge", b"Invalidated 2 objects")
     cdn = HttpPurgeCdn(client, url, "PURGE")
@@ -143,11 +212,23 @@ async def test_the_settings_name_the_cdns(client: HttpClient) -> None:
         cloudflare_api_token="t",
         fastly_service_id="s",
         fastly_api_token="t",
+        cloudfront_distribution_id="e",
+        cloudfront_access_key_id="k",
+        cloudfront_secret_access_key="s",
+        bunny_pull_zone_id="1",
+        bunny_api_key="k",
+        tag_headers=("Cache-Tag", "Surrogate-Key", "CDN-Tag"),
     )
     assert [cdn.name for cdn in open_cdns(config, client)] == [
         "front http://a:6081/x",
         "cloudflare",
         "fastly",
+        "cloudfront",
+        "bunny",
     ]
     with pytest.raises(ValueError, match="fastly_api_token"):
         CdnConfig(fastly_service_id="s")
+    with pytest.raises(ValueError, match="cloudfront_secret_access_key"):
+        CdnConfig(cloudfront_distribution_id="e", cloudfront_access_key_id="k")
+    with pytest.raises(ValueError, match=r"tag_headers: bunny_pull_zone_id needs CDN-Tag"):
+        CdnConfig(bunny_pull_zone_id="1", bunny_api_key="k")

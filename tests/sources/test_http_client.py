@@ -233,6 +233,12 @@ async def test_a_redirect_from_https_to_http_is_denied(
         assert isinstance(await source.fetch(SourceRef(up)), Original)
 
 
+async def test_a_response_that_cannot_have_a_body_has_ended(origin: OriginServer) -> None:
+    url = origin.serve("/no-content", status=204)
+    async with open_client() as client:
+        assert await get(client, url) == b""
+
+
 async def test_a_body_is_sent(origin: OriginServer) -> None:
     got: list[bytes] = []
 

@@ -6,7 +6,9 @@ gets its settings from its maker.
 
 from collections.abc import Callable, Sequence
 
+from proxy.cache.cdn.bunny import BunnyCdn
 from proxy.cache.cdn.cloudflare import CloudflareCdn
+from proxy.cache.cdn.cloudfront import CloudFrontCdn
 from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.cdn.fastly import FastlyCdn
 from proxy.cache.cdn.http_purge import HttpPurgeCdn
@@ -17,6 +19,8 @@ CDNS: tuple[Callable[[CdnConfig, HttpClient], Sequence[CDN]], ...] = (
     HttpPurgeCdn.from_config,
     CloudflareCdn.from_config,
     FastlyCdn.from_config,
+    CloudFrontCdn.from_config,
+    BunnyCdn.from_config,
 )
 """Each returns the CDNs of its kind that the settings name."""
 

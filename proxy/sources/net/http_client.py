@@ -83,7 +83,8 @@ class HttpResponse:
         now = asyncio.get_running_loop().time
         period_start, size = now(), 0
         # `iter_any` would join the chunks that are waiting, and copy every byte once more.
-        async for chunk, _ in self._response.content.iter_chunks():
+        content = self._response.content
+        async for chunk, _ in content.iter_chunks():
             size += len(chunk)
             seconds = now() - period_start
             if seconds >= self._period_seconds:
@@ -95,6 +96,8 @@ class HttpResponse:
                 period_start, size = now(), 0
             if chunk:
                 yield chunk
+            elif content.at_eof():  # for a response without a body, aiohttp never ends
+                break
 
 
 class HttpClient:

@@ -53,10 +53,14 @@ class Url(Struct, frozen=True):
         return f"{self.host}:{self.port}"
 
     @property
-    def text(self) -> str:
+    def authority(self) -> str:
+        """What the header ``Host`` says."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.target}"
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def text(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.target}"
 
 
 def parse_url(text: str) -> Url:
