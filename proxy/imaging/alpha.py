@@ -3,11 +3,31 @@
 All images are 8-bit sRGB with three bands, or four with straight alpha.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import pyvips
 
 ImageFunction = Callable[[pyvips.Image], pyvips.Image]
+
+BlendMode = Literal[
+    "normal",
+    "multiply",
+    "screen",
+    "overlay",
+    "darken",
+    "lighten",
+    "color-dodge",
+    "color-burn",
+    "hard-light",
+    "soft-light",
+    "difference",
+    "exclusion",
+]
+"""The separable blend modes of W3C Compositing and Blending."""
+
+_FIXED_COLORS: Mapping[BlendMode, float] = {"color-dodge": 0, "color-burn": 255}
+"""The level that stays as it is, whatever is laid over it."""
 
 
 def to_8_bit(image: pyvips.Image) -> pyvips.Image:
@@ -48,7 +68,14 @@ def scale_alpha(image: pyvips.Image, factor: "float | pyvips.Image") -> pyvips.I
     return image[:3].bandjoin(alpha).copy(interpretation="srgb")
 
 
-def composite(base: pyvips.Image, overlay: pyvips.Image, left: int, top: int) -> pyvips.Image:
+def composite(
+    base: pyvips.Image,
+    overlay: pyvips.Image,
+    left: int,
+    top: int,
+    *,
+    blend_mode: BlendMode = "normal",
+) -> pyvips.Image:
     """Lay an image with alpha over another one, which keeps its size and number of bands."""
     right, bottom = min(base.width, left + overlay.width), min(base.height, top + overlay.height)
     x, y = max(0, left), max(0, top)
@@ -57,9 +84,30 @@ def composite(base: pyvips.Image, overlay: pyvips.Image, left: int, top: int) ->
     area = x - left, y - top, right - x, bottom - y
     # Of 8-bit images libvips would cut the fractions off.
     covered = base.crop(x, y, *area[2:]).cast("float").copy(interpretation="srgb")
-    mixed = covered.composite2(overlay.crop(*area), "over", compositing_space="srgb")
+    overlay = overlay.crop(*area)
+    if blend_mode != "normal":
+        overlay = _blend(covered, overlay, blend_mode)
+    mixed = covered.composite2(overlay, "over", compositing_space="srgb")
     mixed = to_8_bit(mixed if base.hasalpha() else mixed[:3])
     return base.insert(mixed, x, y).copy(interpretation="srgb")
+
+
+def _blend(base: pyvips.Image, overlay: pyvips.Image, mode: BlendMode) -> pyvips.Image:
+    """The overlay with its colors mixed with those of the base, where the base is not transparent.
+
+    libvips mixes colors that it has multiplied by alpha, which is right for opaque ones only.
+    """
+    color = overlay[:3].cast("float").copy(interpretation="srgb")
+    below = base[:3].copy(interpretation="srgb")
+    name = mode.replace("color", "colour")
+    mixed = below.composite2(color, name, compositing_space="srgb")[:3]
+    if mode in _FIXED_COLORS:  # libvips has the opposite where the formula divides zero by zero
+        is_fixed = below.relational_const("equal", [_FIXED_COLORS[mode]])
+        mixed = is_fixed.ifthenelse(below, mixed)
+    if base.hasalpha():
+        opacity = base[3] * (1 / 255)
+        mixed = color + (mixed - color) * opacity
+    return mixed.bandjoin(overlay[3].cast("float")).copy(interpretation="srgb")
 
 
 def opaque_color(image: pyvips.Image, color: list[float]) -> list[float]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from msgspec import Struct, field
 
@@ -11,7 +12,7 @@ from proxy.geometry import Size
 from proxy.image_request import ImageRequest, InfoRequest, ResponseOptions
 from proxy.links.native_steps import format_steps
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
-from proxy.operations.operation import Operation
+from proxy.operations.operation import Operation, operation_name
 from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
@@ -128,6 +129,8 @@ class StepParser:
         self.parse_step(link, step)
         if link.preset is not None:
             return f"preset:{link.preset}" if link.preset else "preset"
+        if link.operations and link.tags:  # presets in the steps of an overlay keep their names
+            return step
         return next(format_steps(link.plan, link.response_options, link.info, link.version))
 
     @property
@@ -151,8 +154,10 @@ class StepParser:
         name = percent_decode(head)
         if name in self._operations.operations:
             self._operations.check_count(len(link.operations) + 1)
-            args = [_parse_argument(arg) for arg in rest.split(":")] if colon else []
-            link.operations.append(self._operations.from_args(name, args))
+            args = _parse_arguments(rest) if colon else []
+            link.operations.append(
+                self._operations.from_args(name, args, partial(self._parse_overlay_steps, link))
+            )
         elif name in LINK_OPTIONS:
             self._parse_option(link, name, percent_decode(rest))
         else:
@@ -161,6 +166,30 @@ class StepParser:
                 f"unknown operation, link option or source alias {safe_excerpt(name)}"
                 f"{did_you_mean(name, names)}"
             )
+
+    def _parse_overlay_steps(self, link: ParsedLink, text: str) -> tuple[Operation, ...]:
+        """Parse what is carried out on an overlay; the tags of its presets go to the link."""
+        steps: list[Operation] = []
+        for segment in text.split("/") if text else ():
+            head, colon, rest = segment.partition(":")
+            name = percent_decode(head)
+            if name == "preset":
+                steps += self._overlay_preset(link, percent_decode(rest))
+            else:
+                self._operations.check_overlay_step(name)
+                args = _parse_arguments(rest) if colon else []
+                steps.append(self._operations.from_args(name, args))
+        return tuple(steps)
+
+    def _overlay_preset(self, link: ParsedLink, name: str) -> list[Operation]:
+        preset = self._find_preset(name)
+        bare = ParsedLink(operations=preset.operations, tags=preset.tags, preset=preset.preset)
+        if preset != bare:
+            raise InvalidLink(f"preset {name}: has link options, so it is none for an overlay")
+        for operation in preset.operations:
+            self._operations.check_overlay_step(operation_name(operation))
+        link.tags += [f"preset:{name}", *preset.tags]
+        return preset.operations
 
     def _parse_option(self, link: ParsedLink, name: str, value: str) -> None:
         match name:
@@ -204,14 +233,7 @@ class StepParser:
         link.preset = name
         if not name:
             return
-        if name not in self._preset_texts:
-            known = ", ".join(sorted(self._preset_texts)) or "none"
-            raise InvalidLink(
-                f"preset: unknown name {safe_excerpt(name)}"
-                f"{did_you_mean(name, self._preset_texts)}; the presets of this server are: "
-                f"{known} (FRAMEKEEP_LINKS_PRESETS)"
-            )
-        preset = self._load_preset(name)
+        preset = self._find_preset(name)
         self._operations.check_count(len(link.operations) + len(preset.operations))
         if preset.expires is not None:
             _require_first("expires", link.expires is None)
@@ -229,6 +251,16 @@ class StepParser:
         link.attachment |= preset.attachment
         link.operations += preset.operations
         link.tags += [f"preset:{name}", *preset.tags]
+
+    def _find_preset(self, name: str) -> ParsedLink:
+        if name not in self._preset_texts:
+            known = ", ".join(sorted(self._preset_texts)) or "none"
+            raise InvalidLink(
+                f"preset: unknown name {safe_excerpt(name)}"
+                f"{did_you_mean(name, self._preset_texts)}; the presets of this server are: "
+                f"{known} (FRAMEKEEP_LINKS_PRESETS)"
+            )
+        return self._load_preset(name)
 
     def _load_preset(self, name: str) -> ParsedLink:
         if name in self._presets:
@@ -262,6 +294,10 @@ def error_location(location: str, segment: str, link: ParsedLink) -> Iterator[No
     except (InvalidLink, InvalidSource) as error:
         error.segment = segment
         raise type(error)(f"{location} ({safe_excerpt(segment)}): {error}") from error
+
+
+def _parse_arguments(text: str) -> list[tuple[str | None, str]]:
+    return [_parse_argument(argument) for argument in text.split(":")]
 
 
 def _parse_argument(text: str) -> tuple[str | None, str]:

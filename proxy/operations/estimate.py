@@ -60,6 +60,18 @@ def check_result_size(size: Size, frames: int, limits: Limits) -> None:
         )
 
 
+def apply_within_limits(operation: Operation, picture: Picture, limits: Limits) -> Picture:
+    """Apply the operation. A picture that grows beyond a limit is rejected without computing it."""
+    result = operation.apply(picture)
+    if _pixel_count(result.image) > _pixel_count(picture.image):
+        check_result_size(result.frame_size, result.frame_count, limits)
+    return result
+
+
+def _pixel_count(image: pyvips.Image) -> int:
+    return image.width * image.height
+
+
 class PlanEstimate:
     """What one plan makes of originals of which only the size is known."""
 
@@ -94,14 +106,24 @@ class PlanEstimate:
 
     def seconds_from_original(self, header: ImageHeader, frames: int) -> float:
         """CPU time to decode an original, to carry out the plan and to encode the result."""
-        natural = Size(header.width, header.height)
         is_jpeg = header.format == "jpeg"
-        shrink = shrink_factor(natural, self._plan.required_size(natural)) if is_jpeg else 1
         fallback: FormatName = "gif" if frames > 1 else "jpeg" if is_jpeg else "png"
         format = self._plan.format or default_format(header, is_animated=frames > 1)
         output = self._output_format(format, frames, fallback)
-        pixels = natural.pixels // shrink**2
+        natural, pixels = Size(header.width, header.height), self._decoded_pixels(header)
         return decode_cost(header, frames) + self._seconds(natural, pixels, frames, output)
+
+    def seconds_to_pixels(self, header: ImageHeader, frames: int) -> float:
+        """CPU time to decode an image, and to carry out the plan on its first frame."""
+        natural = Size(header.width, header.height)
+        seconds, _ = self._operation_seconds(natural, self._decoded_pixels(header), 1)
+        return decode_cost(header, frames) + seconds
+
+    def _decoded_pixels(self, header: ImageHeader) -> int:
+        natural = Size(header.width, header.height)
+        if header.format != "jpeg":
+            return natural.pixels
+        return int(natural.pixels // shrink_factor(natural, self._plan.required_size(natural)) ** 2)
 
     def seconds_from_pixels(self, decoded: DecodedInfo) -> float:
         """The same for an original that is decoded already."""
@@ -121,16 +143,21 @@ class PlanEstimate:
 
     def _seconds(self, natural: Size, pixels: int, frames: int, output: FormatName) -> float:
         """``pixels`` are those of a decoded frame."""
-        seconds = _DETECTION_SECONDS if self._plan.uses_detection else 0.0
         frames = frames if FORMATS[output].animated else 1
+        seconds, pixels = self._operation_seconds(natural, pixels, frames)
+        has_bound = any(isinstance(operation, CompressToSize) for operation in self._plan)
+        encodes = _MAX_ENCODES_TO_FIT if has_bound else 1
+        return seconds + encodes * encode_cost(output, pixels * frames)
+
+    def _operation_seconds(self, natural: Size, pixels: int, frames: int) -> tuple[float, int]:
+        """The seconds of all operations, and the pixels of a frame after them."""
+        seconds = _DETECTION_SECONDS if self._plan.uses_detection else 0.0
         for step in self._trace(natural):
             if step.operation.changes_pixels:
                 computed = max(pixels, step.size.pixels) * frames
                 seconds += step.operation.nanoseconds_per_pixel * computed / 1e9
                 pixels = step.size.pixels
-        has_bound = any(isinstance(operation, CompressToSize) for operation in self._plan)
-        encodes = _MAX_ENCODES_TO_FIT if has_bound else 1
-        return seconds + encodes * encode_cost(output, pixels * frames)
+        return seconds, pixels
 
     def _trace(self, natural: Size) -> Sequence[_Step]:
         steps = self._traces.get(natural)

@@ -61,7 +61,9 @@ _PIXELS = {
     "remove_background": Example("resize:280/remove_background/convert:webp", "product.jpg"),
     "upscale": Example("resize:140/upscale:2/convert:webp", before="resize:140"),
     "gradient": _beach("gradient:0.8"),
-    "watermark": _beach("watermark:demo%3Alogo.png:southeast:8:8:90:0.4"),
+    "watermark": _beach(
+        "watermark:demo%3Alogo.png:southeast:12:12:90:0.5:steps=rotate%3A-8%3Atransparent"
+    ),
     "text": _beach("text:The%20beach:36"),
 }
 

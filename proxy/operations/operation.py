@@ -90,6 +90,10 @@ class Operation(
         """
         return ()
 
+    def extra_steps(self) -> tuple["Operation", ...]:
+        """What is carried out on each of these images before `apply` finds it."""
+        return ()
+
 
 def operation_name(operation: Operation | type[Operation]) -> str:
     """The operation's name in links and JSON."""
@@ -106,7 +110,8 @@ def format_operation(operation: Operation, *, with_defaults: bool = False) -> st
     if not with_defaults:
         while values and values[-1] == fields[len(values) - 1].default:
             values.pop()
-    return ":".join((operation_name(operation), *map(_format_value, values)))
+    texts = (_format_value(value, with_defaults=with_defaults) for value in values)
+    return ":".join((operation_name(operation), *texts))
 
 
 @lru_cache(maxsize=1024)
@@ -115,7 +120,7 @@ def _fields(kind: type[Operation]) -> tuple[structs.FieldInfo, ...]:
     return structs.fields(kind)
 
 
-def _format_value(value: object) -> str:
+def _format_value(value: object, *, with_defaults: bool = False) -> str:
     match value:
         case None:
             return ""
@@ -123,7 +128,11 @@ def _format_value(value: object) -> str:
             return "true" if value else "false"
         case float():
             return str(int(value)) if value.is_integer() else f"{Decimal(repr(value)):f}"
+        case Operation():
+            return format_operation(value, with_defaults=with_defaults)
         case tuple():
-            return ",".join(_format_value(part) for part in value)
+            texts = [_format_value(part, with_defaults=with_defaults) for part in value]
+            has_steps = isinstance(next(iter(value), None), Operation)
+            return quote("/".join(texts), safe="") if has_steps else ",".join(texts)
         case _:
             return quote(str(value), safe="")

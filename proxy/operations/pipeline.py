@@ -13,7 +13,6 @@ from proxy.buffers import Buffer
 from proxy.errors import ImageTooLarge
 from proxy.formats import FormatName
 from proxy.geometry import Size
-from proxy.imaging.cost_model import decode_cost
 from proxy.imaging.decode import check_limits, decode, picture_from_pixels
 from proxy.imaging.decoders import decodes_at_once
 from proxy.imaging.encode import encode
@@ -24,8 +23,8 @@ from proxy.imaging.results import Detection, RenderResult, Rendition
 from proxy.imaging.shrink_on_load import DecodedInfo, size_for_shrink
 from proxy.imaging.vips_errors import translate_vips_errors
 from proxy.limits import Limits
-from proxy.operations.estimate import PlanEstimate, check_result_size
-from proxy.operations.operation import Operation
+from proxy.operations.estimate import PlanEstimate, apply_within_limits, check_result_size
+from proxy.operations.extra_images import ExtraImages
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
 from proxy.smartcrop.placement import area_of_interest, best_crop, place_crops
@@ -57,8 +56,8 @@ def render(
             applied to it.
     """
     with translate_vips_errors():
-        extra_bodies = extra_images or {}
-        extra_cost = sum(_check_extra(body, limits) for body in extra_bodies.values())
+        extra = ExtraImages(extra_images or {}, limits, detector)
+        extra_cost = extra.check(plan)
         estimate = PlanEstimate(plan)
         header = None
         if decoded is not None:
@@ -89,17 +88,13 @@ def render(
                 output_format=plan.format,
                 page_range=plan.page_range or plan.frame_range(header),
             )
-        extra = {
-            source: decode(body, limits, detector=detector).image
-            for source, body in extra_bodies.items()
-        }
-        picture = structs.replace(picture, extra_images=extra)
         picture = picture.with_output(
             accepted_formats=plan.accepted_formats, negotiates=plan.negotiates_format
         )
 
         for operation in plan:
-            picture = _apply(operation, picture, limits)
+            picture = structs.replace(picture, extra_images=extra.load(operation))
+            picture = apply_within_limits(operation, picture, limits)
         check_result_size(picture.frame_size, picture.frame_count, limits)
         rendition = encode(picture, limits)
         rendition = _prefer_original(rendition, picture, original)
@@ -190,14 +185,6 @@ def _check_original(plan: Plan, header: ImageHeader, size_in_bytes: int) -> None
             operation.check_original(header, size_in_bytes)
 
 
-def _check_extra(original: Buffer, limits: Limits) -> float:
-    """Check the header of a further image; the seconds that decoding it will take."""
-    header = probe(original)
-    frames = header.frames if header.animated else 1
-    check_limits(header, len(original), limits, frames=frames)
-    return decode_cost(header, frames)
-
-
 def _send_original(
     original: Buffer, header: ImageHeader, limits: Limits, detector: Detector
 ) -> RenderResult:
@@ -212,18 +199,6 @@ def _send_original(
         )
     decode(original, limits, detector=detector).image.avg()  # checks limits, reads every pixel
     return RenderResult(Rendition(bytes(original), header.format, size))
-
-
-def _apply(operation: Operation, picture: Picture, limits: Limits) -> Picture:
-    """Apply the operation. A picture that grows beyond a limit is rejected without computing it."""
-    result = operation.apply(picture)
-    if _pixel_count(result.image) > _pixel_count(picture.image):
-        check_result_size(result.frame_size, result.frame_count, limits)
-    return result
-
-
-def _pixel_count(image: pyvips.Image) -> int:
-    return image.width * image.height
 
 
 def _prefer_original(rendition: Rendition, picture: Picture, original: Buffer) -> Rendition:

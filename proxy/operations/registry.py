@@ -5,17 +5,19 @@ InvalidOperation that names the operation, the field and the bound. A field may 
 its unit (``width`` for ``width_in_px``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from proxy.errors import InvalidOperation
 from proxy.operations.fields import field_aliases
 from proxy.operations.operation import Operation, operation_name
+from proxy.operations.overlay_steps import MAX_OVERLAY_STEPS, overlay_steps_fields
 from proxy.operations.plan import Plan
 from proxy.text_values import did_you_mean
-from proxy.validation import ValidationError, convert, parse_text
+from proxy.validation import ValidationError, convert, describe_field, parse_text
 
 _MAX_EXCERPT = 60
 """Characters of a wrong text that an error repeats."""
@@ -57,11 +59,31 @@ class OperationRegistry:
         self.check_count(len(steps))
         return Plan(tuple(self._from_json(index, step) for index, step in enumerate(steps)))
 
-    def from_args(self, name: str, args: Sequence[tuple[str | None, str]]) -> Operation:
+    def check_overlay_step(self, name: str) -> None:
+        """Raise InvalidOperation for an operation that is no step of an overlay."""
+        kind = self.get(name)
+        if not kind.changes_pixels or overlay_steps_fields(kind):
+            names = (
+                name
+                for name, kind in self.operations.items()
+                if kind.changes_pixels and not overlay_steps_fields(kind)
+            )
+            raise InvalidOperation(
+                f"{name} is no step of an overlay; steps are operations that change the pixels of "
+                f"one picture: {', '.join(names)}"
+            )
+
+    def from_args(
+        self,
+        name: str,
+        args: Sequence[tuple[str | None, str]],
+        parse_steps: Callable[[str], tuple[Operation, ...]] | None = None,
+    ) -> Operation:
         """Parse the arguments of a link step: pairs of a field's name, or None, and a text.
 
         Arguments without a name come first, in the order of the fields; an empty one leaves its
-        field out. Named arguments follow, in any order.
+        field out. Named arguments follow, in any order. ``parse_steps`` parses the steps of an
+        overlay.
 
         Raises:
             InvalidOperation: naming the operation, the field and the bound.
@@ -89,11 +111,16 @@ class OperationRegistry:
                 )
             elif text:
                 texts[fields[index]] = text
+        values = _parse_steps(kind, texts, parse_steps) if parse_steps else {}
         try:
-            values = {field: parse_text(kind, field, text) for field, text in texts.items()}
+            values |= {
+                field: parse_text(kind, field, text)
+                for field, text in texts.items()
+                if field not in values
+            }
         except ValidationError as error:
             raise InvalidOperation(f"{name}: {error}", field=error.field) from error
-        return _build(kind, values)
+        return self._build(kind, values)
 
     def schemas(self) -> dict[str, Any]:
         """JSON Schema of every operation by its class name, as OpenAPI components."""
@@ -103,21 +130,85 @@ class OperationRegistry:
         return components
 
     def _from_json(self, index: int, step: object) -> Operation:
-        if not isinstance(step, dict):
-            raise InvalidOperation(f"operations[{index}] must be an object", operation=index)
-        name = step.get("type")
-        if not isinstance(name, str):
-            raise InvalidOperation(
-                f"operations[{index}].type must name an operation", operation=index, field="type"
-            )
+        name, values = _read_step(f"operations[{index}]", index, step)
         try:
             kind = self.get(name)
-            values = {key: value for key, value in step.items() if key != "type"}
-            return _build(kind, _resolve_fields(kind, values))
+            return self._build(kind, _resolve_fields(kind, values))
         except InvalidOperation as error:
             raise InvalidOperation(
                 f"operations[{index}] {error}", operation=index, field=error.field
             ) from error
+
+    def _build(self, kind: type[Operation], values: Mapping[str, Any]) -> Operation:
+        name = operation_name(kind)
+        fields = overlay_steps_fields(kind)
+        steps = {
+            field: self._overlay_steps(kind, field, values[field])
+            for field in fields
+            if field in values
+        }
+        others = {field: value for field, value in values.items() if field not in steps}
+        try:
+            operation = convert(kind, {"type": name, **others})
+        except ValidationError as error:
+            raise InvalidOperation(f"{name}: {error}", field=error.field or None) from error
+        return structs.replace(operation, **steps) if steps else operation
+
+    def _overlay_steps(
+        self, kind: type[Operation], field: str, value: object
+    ) -> tuple[Operation, ...]:
+        """The steps of an overlay, from decoded JSON or parsed already."""
+        name = operation_name(kind)
+        if not isinstance(value, list | tuple):
+            raise InvalidOperation(f"{name}: {field}: {describe_field(kind, field)}", field=field)
+        if len(value) > MAX_OVERLAY_STEPS:
+            raise InvalidOperation(
+                f"{name}: {field}: at most {MAX_OVERLAY_STEPS} operations, not {len(value)}",
+                field=field,
+            )
+        return tuple(
+            step
+            if isinstance(step, Operation)
+            else self._overlay_step(name, f"{field}[{index}]", step)
+            for index, step in enumerate(value)
+        )
+
+    def _overlay_step(self, name: str, path: str, step: object) -> Operation:
+        try:
+            step_name, values = _read_step(path, None, step)
+            self.check_overlay_step(step_name)
+            kind = self.get(step_name)
+            return self._build(kind, _resolve_fields(kind, values))
+        except InvalidOperation as error:
+            message = str(error) if str(error).startswith(path) else f"{path} {error}"
+            field = path.partition("[")[0]
+            raise InvalidOperation(f"{name}: {message}", field=field) from error
+
+
+def _parse_steps(
+    kind: type[Operation],
+    texts: Mapping[str, str],
+    parse: Callable[[str], tuple[Operation, ...]],
+) -> dict[str, object]:
+    """The fields that are steps of an overlay."""
+    values: dict[str, object] = {}
+    for field in texts.keys() & overlay_steps_fields(kind):
+        try:
+            values[field] = parse(texts[field])
+        except InvalidOperation as error:
+            message = f"{operation_name(kind)}: {field}: {error}"
+            raise InvalidOperation(message, field=field) from error
+    return values
+
+
+def _read_step(path: str, index: int | None, step: object) -> tuple[str, dict[str, Any]]:
+    """The name and the values of an operation in JSON; ``path`` and ``index`` are its place."""
+    if not isinstance(step, dict):
+        raise InvalidOperation(f"{path} must be an object", operation=index)
+    name = step.get("type")
+    if not isinstance(name, str):
+        raise InvalidOperation(f"{path}.type must name an operation", operation=index, field="type")
+    return name, {key: value for key, value in step.items() if key != "type"}
 
 
 def _excerpt(text: str) -> str:
@@ -147,11 +238,3 @@ def _resolve_field(kind: type[Operation], name: str) -> str:
             field=_excerpt(name),
         )
     return field
-
-
-def _build(kind: type[Operation], values: Mapping[str, Any]) -> Operation:
-    name = operation_name(kind)
-    try:
-        return convert(kind, {"type": name, **values})
-    except ValidationError as error:
-        raise InvalidOperation(f"{name}: {error}", field=error.field or None) from error

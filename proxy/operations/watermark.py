@@ -5,11 +5,12 @@ from msgspec import Meta
 
 from proxy.errors import OperationNotApplicable
 from proxy.geometry import Size, anchor, contain, resolve_size
-from proxy.imaging.alpha import add_alpha, composite, scale_alpha
+from proxy.imaging.alpha import BlendMode, add_alpha, composite, scale_alpha
 from proxy.imaging.picture import Picture
 from proxy.imaging.resize import resize_image
 from proxy.operations.gravity import CompassPoint, offset_in_px, to_fractions
 from proxy.operations.operation import Operation
+from proxy.operations.overlay_steps import OverlaySteps
 from proxy.operations.params import InwardOffset
 from proxy.originals import SourceRef
 
@@ -19,6 +20,11 @@ class Watermark(Operation, frozen=True):
 
     It may hang over the edge. After a `thumbnail` with a `dpr`, offsets in pixels are multiplied by
     the ratio that it reached.
+
+    With `steps`, operations are carried out on it before it is scaled and placed. In a link, they
+    are percent-encoded, slashes and colons too: `steps=resize%3A200%2Frotate%3A15`. Presets may be
+    among them, as `preset%3ANAME`. In JSON, they are a list of operations. Operations that change
+    the pixels of one picture are possible, but no further `watermark`.
     """
 
     changes_size = False
@@ -76,9 +82,23 @@ class Watermark(Operation, frozen=True):
             "column, which is placed by `position`."
         ),
     ] = "both"
+    blend_mode: Annotated[
+        BlendMode,
+        Meta(
+            description="How its colors are mixed with those below, by the names of CSS "
+            "`mix-blend-mode`."
+        ),
+    ] = "normal"
+    steps: Annotated[
+        OverlaySteps, Meta(description="Operations on the watermark, before it is placed.")
+    ] = ()
 
     def extra_sources(self) -> tuple[SourceRef, ...]:
         return (SourceRef(self.source),)
+
+    def extra_steps(self) -> tuple[Operation, ...]:
+        steps: tuple[Operation, ...] = self.steps
+        return steps
 
     def apply(self, picture: Picture) -> Picture:
         mark = self._prepare_mark(picture)
@@ -91,7 +111,9 @@ class Watermark(Operation, frozen=True):
         else:
             left, top = self._place(Size(mark.width, mark.height), picture)
         return picture.with_pixels(
-            picture.map_frames(lambda frame: composite(frame, mark, left, top))
+            picture.map_frames(
+                lambda frame: composite(frame, mark, left, top, blend_mode=self.blend_mode)
+            )
         )
 
     def _prepare_mark(self, picture: Picture) -> pyvips.Image:

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from proxy.buffers import SharedBuffer
 from proxy.formats import FormatName
@@ -21,6 +21,7 @@ from proxy.imaging.results import Detection, ImageInfo, RenderResult
 from proxy.imaging.shrink_on_load import DecodedInfo
 from proxy.limits import Limits
 from proxy.operations.operation import Operation, operation_name
+from proxy.operations.overlay_steps import overlay_steps_fields
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
 from proxy.render.ipc import TaskType
@@ -46,11 +47,15 @@ class RenderContext(Struct, frozen=True):
 
 
 class WireOperation(Struct, frozen=True):
-    """An operation on the wire: the module and name of its class, and its parameters."""
+    """An operation on the wire: the module and name of its class, and its parameters.
+
+    ``steps`` are the parameters that are operations themselves.
+    """
 
     module: str
     name: str
     params: dict[str, Any]
+    steps: dict[str, tuple["WireOperation", ...]] = field(default_factory=dict)
 
 
 class RenderRequest(Struct, frozen=True):
@@ -97,7 +102,7 @@ def build_render_request(
 ) -> RenderRequest:
     return RenderRequest(
         context,
-        _encode_operations(plan),
+        tuple(map(_encode_operation, plan)),
         plan.accepted_formats,
         subject,
         tuple(extra_images),
@@ -105,21 +110,29 @@ def build_render_request(
     )
 
 
-def _encode_operations(plan: Plan) -> tuple[WireOperation, ...]:
-    return tuple(
-        WireOperation(kind.__module__, kind.__qualname__, msgspec.structs.asdict(operation))
-        for operation in plan
-        for kind in (type(operation),)
+def _encode_operation(operation: Operation) -> WireOperation:
+    kind = type(operation)
+    params = msgspec.structs.asdict(operation)
+    steps = {name: params.pop(name) for name in overlay_steps_fields(kind)}
+    return WireOperation(
+        kind.__module__,
+        kind.__qualname__,
+        params,
+        {name: tuple(map(_encode_operation, value)) for name, value in steps.items()},
     )
 
 
 def decode_plan(request: RenderRequest) -> Plan:
-    operations = (
-        msgspec.convert({"type": operation_name(kind), **operation.params}, kind)
-        for operation in request.operations
-        for kind in (_import_operation(operation.module, operation.name),)
-    )
-    return Plan(tuple(operations), request.accepted_formats)
+    return Plan(tuple(map(_decode_operation, request.operations)), request.accepted_formats)
+
+
+def _decode_operation(wire: WireOperation) -> Operation:
+    kind = _import_operation(wire.module, wire.name)
+    operation = msgspec.convert({"type": operation_name(kind), **wire.params}, kind)
+    if not wire.steps:
+        return operation
+    steps = {name: tuple(map(_decode_operation, value)) for name, value in wire.steps.items()}
+    return msgspec.structs.replace(operation, **steps)
 
 
 @lru_cache(maxsize=256)

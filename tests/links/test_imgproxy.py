@@ -198,6 +198,14 @@ def test_an_encrypted_source_is_decrypted_with_any_key() -> None:
             parse_unsigned(f"w:10/enc/{broken}", source_url_encryption_keys=keys)
 
 
+def test_a_watermark_is_scaled_and_turned_before_it_is_placed() -> None:
+    settings = {"aliases": ["media"], "watermark": "media:logo.png"}
+    request = parse_unsigned(f"wms:40:0/wmr:-30/wm:1:ce:::0.5/plain/{URL}", **settings)
+    steps = "steps=resize%3A40%3A%3Ainside%2Frotate%3A-30%3Atransparent"
+    wanted = native(["media"]).parse(f"/_/watermark:media%3Alogo.png:center:{steps}/{URL}".encode())
+    assert request.plan == wanted.plan
+
+
 # Options.
 
 

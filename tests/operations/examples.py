@@ -123,6 +123,16 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
             "tile": True,
             "tile_direction": "horizontal",
         },
+        "multiplied": {
+            "source": "logos:mark.png",
+            "position": "center",
+            "blend_mode": "multiply",
+            "steps": [
+                {"type": "resize", "width_in_px": 90},
+                {"type": "rotate", "angle_in_degrees": 20, "hex_color": "transparent"},
+                {"type": "grayscale"},
+            ],
+        },
     },
     "text": {
         "south": {"text": "Grüße <b>&", "size": 24},

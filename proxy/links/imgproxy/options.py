@@ -246,6 +246,17 @@ def _watermark_url(state: ImgproxyState, option: str, args: Sequence[str]) -> No
     state.pipeline.watermark_source = parse_base64(option, args[0]) if args[0] else ""
 
 
+def _watermark_size(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
+    check_count(option, args, 2)
+    width, height = (parse_int(option, text or "0", 0, 16_384) for text in (*args, "")[:2])
+    state.pipeline.watermark_size = width, height
+
+
+def _watermark_rotate(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
+    check_count(option, args, 1)
+    state.pipeline.watermark_angle = parse_float(option, args[0] or "0", -360, 360)
+
+
 PIPELINE_OPTIONS: Mapping[tuple[str, ...], Setter] = {
     ("resize", "rs"): _resize,
     ("size", "s"): _size,
@@ -276,6 +287,8 @@ PIPELINE_OPTIONS: Mapping[tuple[str, ...], Setter] = {
     ("blur_detections", "bd"): _blur_detections,
     ("watermark", "wm"): _watermark,
     ("watermark_url", "wmu"): _watermark_url,
+    ("watermark_size", "wms"): _watermark_size,
+    ("watermark_rotate", "wm_rot", "wmr"): _watermark_rotate,
     ("max_result_dimension", "mrd"): _integer("max_result_dimension"),
 }
 """The options of one pipeline, by their names."""

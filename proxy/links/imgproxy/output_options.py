@@ -224,8 +224,6 @@ UNSUPPORTED_OPTIONS: Mapping[tuple[str, ...], Setter] = {
         ("draw_detections", "dd"): "an info link lists what is detected",
         ("colorize", "col"): "use gradient or monochrome",
         ("watermark_text", "wmt"): "use a picture as the watermark, or a native link with text",
-        ("watermark_size", "wms"): "use the scale of watermark",
-        ("watermark_rotate", "wm_rot", "wmr"): "rotate the picture of the watermark",
         ("watermark_shadow", "wmsh"): "put the shadow into the picture of the watermark",
         ("style", "st"): "SVG is not written",
         ("dpi",): "metadata is removed",

@@ -80,6 +80,8 @@ class PlanTranslator:
             )
         is_tiled = watermark.position == "tile"
         percent = watermark.opacity * self._config.watermark_opacity * 100
+        steps = tuple(_watermark_steps(pipeline))
+        has_scale = watermark.scale and not any(pipeline.watermark_size)
         yield {
             "type": "watermark",
             "source": source,
@@ -87,9 +89,10 @@ class PlanTranslator:
             "x_offset_in_px": watermark.x_offset,
             "y_offset_in_px": watermark.y_offset,
             "opacity_in_percent": round(percent, 3),
-            "scale": watermark.scale or None,
-            "height_scale": watermark.scale or None,
+            "scale": watermark.scale if has_scale else None,
+            "height_scale": watermark.scale if has_scale else None,
             "tile": is_tiled,
+            **({"steps": steps} if steps else {}),
         }
 
     def _output(self, state: ImgproxyState) -> Iterator[Step]:
@@ -236,4 +239,21 @@ def _gradient(pipeline: Pipeline) -> Iterator[Step]:
             "angle_in_degrees": pipeline.gradient.angle,
             "start": pipeline.gradient.start,
             "stop": pipeline.gradient.stop,
+        }
+
+
+def _watermark_steps(pipeline: Pipeline) -> Iterator[Step]:
+    width, height = pipeline.watermark_size
+    if width or height:
+        yield {
+            "type": "resize",
+            "width_in_px": width or None,
+            "height_in_px": height or None,
+            "fit": "inside",
+        }
+    if pipeline.watermark_angle:
+        yield {
+            "type": "rotate",
+            "angle_in_degrees": pipeline.watermark_angle,
+            "hex_color": "transparent",
         }

@@ -82,6 +82,8 @@ class Pipeline(Struct):
     blur_detections: tuple[float, str] | None = None
     watermark: WatermarkOption = field(default_factory=WatermarkOption)
     watermark_source: str = ""
+    watermark_size: tuple[int, int] = (0, 0)
+    watermark_angle: float = 0.0
     max_result_dimension: int = 0
 
 
