@@ -102,6 +102,25 @@ def test_the_provider_for_unpic_reads_its_own_links(found):
     assert found["unpicForeign"] is None
 
 
+@pytest.mark.parametrize(
+    ("loader", "choice"),
+    [
+        ("next", "40:png:75"),
+        ("nuxt", "40:png:75"),
+        ("astro", "80:png:60"),
+        ("unpic", "20:png:75"),
+        ("unpicWithoutKey", "80:png:75"),
+        ("unsized", "80:auto:75"),
+    ],
+)
+def test_a_loader_chooses_within_a_rule_that_the_server_signed(found, loader, choice):
+    assert f"/choose:{choice}/resize:%7B20,40,80%7D/" in found["rules"][loader]
+
+
+def test_the_loader_for_next_leaves_other_images_as_they_are(found):
+    assert found["ruleUntouched"] == found["source"]
+
+
 def test_transform_resolves_to_data_with_a_buffer(found):
     assert found["transform"]["mime_type"] == "image/webp"
     assert photos.decode(base64.b64decode(found["transform"]["buffer"])).size == (20, 20)

@@ -1,5 +1,6 @@
 // An image service for Astro. It runs where pages are rendered, so it signs.
 
+import { chooseSizing } from "./rules.js";
 import { resolveSource, sizingSteps } from "./sizing.js";
 
 /** @typedef {{ src: string, width: number, height: number }} Metadata An imported image. */
@@ -14,8 +15,11 @@ export function imageService(signer, { origin } = {}) {
     /** @param {any} transform @returns {string} */
     getURL(transform) {
       const { src, width, height, fit, format, quality } = /** @type {Transform} */ (transform);
-      const source = resolveSource(typeof src === "string" ? src : src.src, origin);
+      const text = typeof src === "string" ? src : src.src;
       const level = Number(quality) || undefined; // Astro has names such as `high`, too
+      const chosen = chooseSizing(text, { width, height, format, quality: level });
+      if (chosen) return chosen;
+      const source = resolveSource(text, origin);
       return signer.url(source, ...sizingSteps({ width, height, fit, format, quality: level }));
     },
 

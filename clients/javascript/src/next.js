@@ -1,6 +1,7 @@
 // Loaders for next/image.
 
 import { routeUrl } from "./redirect.js";
+import { chooseSizing } from "./rules.js";
 import { resolveSource, sizingSteps } from "./sizing.js";
 
 /** @typedef {{ src: string, width: number, quality?: number }} LoaderProps */
@@ -24,4 +25,15 @@ export function signingLoader(signer, { origin } = {}) {
  */
 export function routeLoader(route) {
   return ({ src, width, quality }) => routeUrl(route, src, { width, quality });
+}
+
+/**
+ * A loader for `images.loaderFile`, without a key: `src` is a rule link, which your server signed, and the
+ * loader chooses its width and quality. Other images stay as they are.
+ * @param {{ format?: string, quality?: number }} [choice] What to choose for every image.
+ * @returns {(props: LoaderProps) => string}
+ */
+export function ruleLoader({ format, quality } = {}) {
+  return (props) =>
+    chooseSizing(props.src, { width: props.width, format, quality: props.quality ?? quality }) ?? props.src;
 }

@@ -89,6 +89,29 @@ export function openFields(link) {
   return findRule(link)?.fields ?? [];
 }
 
+/**
+ * Choose by names, as frameworks ask. What they do not ask for: the largest size, the quality 75, the
+ * format `auto` or else the first one. Undefined for a link that is not a rule link.
+ * @param {string} link
+ * @param {import("./sizing.js").Sizing & { dpr?: number | string | undefined }} sizing
+ * @returns {string | undefined}
+ */
+export function chooseSizing(link, sizing) {
+  const fields = openFields(link);
+  if (!fields.length) return undefined;
+  const format = sizing.format === "jpg" ? "jpeg" : sizing.format;
+  const asked = /** @type {Record<string, string | number | undefined>} */ ({ ...sizing, format });
+  const wanted = fields.map(({ name, values }) => {
+    if (asked[name]) return asked[name];
+    if (name === "width" || name === "height") return Number.MAX_SAFE_INTEGER;
+    if (name === "quality") return 75;
+    if (name === "dpr") return 1;
+    if (name === "format") return values.includes("auto") ? "auto" : values[0];
+    throw new TypeError(`${name} is required: the link leaves it open`);
+  });
+  return choose(link, /** @type {(string | number)[]} */ (wanted));
+}
+
 /** @param {string} link */
 function readRule(link) {
   const rule = findRule(link);

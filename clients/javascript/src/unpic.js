@@ -1,5 +1,6 @@
 // The functions that unpic has for each provider: `generate`, `extract` and `transform`.
 
+import { chooseSizing } from "./rules.js";
 import { sizingSteps } from "./sizing.js";
 
 /** @typedef {{ width?: number | string, height?: number | string, format?: string, quality?: number | string, fit?: string }} Operations */
@@ -36,16 +37,28 @@ export function provider(signer) {
   };
 
   /**
-   * Build a link: of the same original where the URL is a link of the server already.
+   * Build a link: of the same original where the URL is a link of the server already. In a rule link,
+   * choose what it leaves open.
    * @param {string | URL} src
    * @param {Operations} operations
    */
   const transform = (src, operations) => {
+    const chosen = chooseSizing(String(src), operations);
+    if (chosen) return chosen;
     const link = extract(src);
     return link ? generate(link.src, { ...link.operations, ...operations }) : generate(src, operations);
   };
 
   return { generate, extract, transform };
+}
+
+/**
+ * unpic's `transform` for rule links, without a key: browsers may use it.
+ * @param {string | URL} src
+ * @param {Operations} operations
+ */
+export function transformRule(src, operations) {
+  return chooseSizing(String(src), operations) ?? String(src);
 }
 
 // Aliases have no fixed names; what this package writes before a source are these steps.

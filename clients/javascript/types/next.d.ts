@@ -15,6 +15,16 @@ export function signingLoader(signer: import("./sizing.js").SyncSigner, { origin
  * @returns {(props: LoaderProps) => string}
  */
 export function routeLoader(route: string): (props: LoaderProps) => string;
+/**
+ * A loader for `images.loaderFile`, without a key: `src` is a rule link, which your server signed, and the
+ * loader chooses its width and quality. Other images stay as they are.
+ * @param {{ format?: string, quality?: number }} [choice] What to choose for every image.
+ * @returns {(props: LoaderProps) => string}
+ */
+export function ruleLoader({ format, quality }?: {
+    format?: string;
+    quality?: number;
+}): (props: LoaderProps) => string;
 export type LoaderProps = {
     src: string;
     width: number;

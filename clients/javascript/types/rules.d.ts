@@ -23,6 +23,16 @@ export function choose(link: string, values: readonly (string | number)[] | Read
  */
 export function openFields(link: string): OpenField[];
 /**
+ * Choose by names, as frameworks ask. What they do not ask for: the largest size, the quality 75, the
+ * format `auto` or else the first one. Undefined for a link that is not a rule link.
+ * @param {string} link
+ * @param {import("./sizing.js").Sizing & { dpr?: number | string | undefined }} sizing
+ * @returns {string | undefined}
+ */
+export function chooseSizing(link: string, sizing: import("./sizing.js").Sizing & {
+    dpr?: number | string | undefined;
+}): string | undefined;
+/**
  * `name` is `width`, `height`, `format`,
  *  `quality` or `dpr` where that is known, and otherwise the step's own, such as `blur`.
  */

@@ -12,6 +12,12 @@ export function provider(signer: import("./sizing.js").SyncSigner & {
     } | null;
     transform: (src: string | URL, operations: Operations) => string;
 };
+/**
+ * unpic's `transform` for rule links, without a key: browsers may use it.
+ * @param {string | URL} src
+ * @param {Operations} operations
+ */
+export function transformRule(src: string | URL, operations: Operations): string;
 export type Operations = {
     width?: number | string;
     height?: number | string;

@@ -3,10 +3,10 @@
 const [folder, base, key, source, apiKey] = process.argv.slice(2);
 const load = (name) => import(`${folder}/src/${name}.js`);
 const { Signer } = await load("node");
-const { signingLoader, routeLoader } = await load("next");
+const { signingLoader, routeLoader, ruleLoader } = await load("next");
 const { getImage } = await load("nuxt");
 const { imageService } = await load("astro");
-const { provider } = await load("unpic");
+const { provider, transformRule } = await load("unpic");
 const { redirectHandler } = await load("redirect");
 const { TransformClient, TransformError } = await load("transform");
 
@@ -30,6 +30,7 @@ const imported = (options) => ({ src: { src: path, width: 80, height: 60, format
 const srcset = (options) =>
   service.getSrcSet(options).map(({ transform, descriptor }) => [service.getURL(transform), descriptor]);
 
+const rule = signer.rule(source, "resize:{20,40,80}", "convert:{auto,png}:{60,75}");
 const unpic = provider(signer);
 const first = unpic.transform(source, { width: 40, height: 30, format: "png" });
 
@@ -73,6 +74,15 @@ console.log(
     unpicExtracted: unpic.extract(first),
     unpicAgain: unpic.transform(first, { width: 20, height: 15 }),
     unpicForeign: unpic.extract("https://other.example/_/a.jpg"),
+    rules: {
+      next: ruleLoader({ format: "png" })({ src: rule, width: 30, quality: 70 }),
+      nuxt: getImage(rule, { modifiers: { width: 40, format: "png" } }).url,
+      astro: service.getURL({ src: rule, width: 41, format: "png", quality: 1 }),
+      unpic: unpic.transform(rule, { width: 1, format: "png" }),
+      unpicWithoutKey: transformRule(rule, { width: 9000, format: "png" }),
+      unsized: getImage(rule).url,
+    },
+    ruleUntouched: ruleLoader()({ src: source, width: 40 }),
     transform: data,
     transformRefused: await refusal({ file: { type: "url", url: source }, operations: [] }),
     transformWrongKey: await refusal({}, { apiKey: "wrong" }),
