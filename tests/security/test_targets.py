@@ -77,7 +77,7 @@ async def nginx(opened: LiveServer, tmp_path_factory: pytest.TempPathFactory) ->
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     shipped = CONFIGURATION.read_text()
-    adapted = shipped.replace("/var/cache/nginx/framekeep", str(folder / "cache"))
+    adapted = shipped.replace("/var/cache/nginx-framekeep", str(folder / "cache"))
     adapted = adapted.replace("server 127.0.0.1:8080;", f"server {opened.url[7:]};")
     adapted = adapted.replace("listen 8081;", f"listen 127.0.0.1:{port};")
     temporary = "".join(

@@ -32,7 +32,9 @@ class HttpPurgeCdn:
     async def purge(self, tags: Sequence[str], *, soft: bool) -> None:
         for some in chunked(tags, _MAX_TAGS):
             if self._method == "BAN":
-                header = "x-ban-tags", f"(^| )({'|'.join(map(re.escape, some))})( |$)"
+                # Varnish ends an expression at a space, so there is none.
+                tags_of_response = "|".join(map(re.escape, some))
+                header = "x-ban-tags", rf"(^|\s)({tags_of_response})(\s|$)"
             else:
                 header = ("xkey-soft" if soft else "xkey"), " ".join(some)
             await call_api(self._client, self._method, self._url, [header], b"")
