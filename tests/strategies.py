@@ -12,6 +12,9 @@ from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.operations.operation import Operation, operation_name
 from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
+from proxy.operations.resize import Resize
+from proxy.operations.rotate import Rotate
+from proxy.operations.text import Text
 from proxy.originals import SourceRef
 
 ALIASES = ("media", "bucket-2")
@@ -80,6 +83,8 @@ def _values(kind: msgspec.inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901
             return st.text(characters, min_size=min_size, max_size=max_size)
         case msgspec.inspect.VarTupleType():
             return st.lists(_values(kind.item_type), min_size=1, max_size=4).map(tuple)
+        case msgspec.inspect.AnyType():  # the steps of an overlay
+            return st.lists(operations((Resize, Rotate, Text)), max_size=3).map(tuple)
         case msgspec.inspect.TupleType():
             return st.tuples(*(_values(item) for item in kind.item_types))
         case _:

@@ -302,7 +302,9 @@ def _parse_arguments(text: str) -> list[tuple[str | None, str]]:
 
 def _parse_argument(text: str) -> tuple[str | None, str]:
     key, equals, value = text.partition("=")
-    return (percent_decode(key), percent_decode(value)) if equals else (None, percent_decode(text))
+    if not equals:
+        return None, percent_decode(text, allow_line_breaks=True)
+    return percent_decode(key), percent_decode(value, allow_line_breaks=True)
 
 
 def _require_first(name: str, is_first: bool) -> None:

@@ -64,7 +64,7 @@ _PIXELS = {
     "watermark": _beach(
         "watermark:demo%3Alogo.png:southeast:12:12:90:0.5:steps=rotate%3A-8%3Atransparent"
     ),
-    "text": _beach("text:The%20beach:36"),
+    "text": _beach("text:The%20beach%0Ain%20May:32:weight=bold:stroke=3:stroke_hex_color=0B57D0"),
 }
 
 _SIZES = {

@@ -36,6 +36,9 @@ class Operation(
     aliases: ClassVar[Mapping[str, str]] = {}
     """Accepted names of fields, and the fields. Names without their unit are accepted anyway."""
 
+    multiline_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields that may have line breaks; in others control characters are refused."""
+
     changes_pixels: ClassVar[bool] = True
     """False where only decoding or encoding is affected. Decoding then uses the `required_size` of
     the next operation."""

@@ -5,6 +5,7 @@ InvalidOperation that names the operation, the field and the bound. A field may 
 its unit (``width`` for ``width_in_px``).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from proxy.operations.overlay_steps import MAX_OVERLAY_STEPS, overlay_steps_fiel
 from proxy.operations.plan import Plan
 from proxy.text_values import did_you_mean
 from proxy.validation import ValidationError, convert, describe_field, parse_text
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _MAX_EXCERPT = 60
 """Characters of a wrong text that an error repeats."""
@@ -148,6 +151,7 @@ class OperationRegistry:
             if field in values
         }
         others = {field: value for field, value in values.items() if field not in steps}
+        _check_control_characters(kind, others)
         try:
             operation = convert(kind, {"type": name, **others})
         except ValidationError as error:
@@ -183,6 +187,16 @@ class OperationRegistry:
             message = str(error) if str(error).startswith(path) else f"{path} {error}"
             field = path.partition("[")[0]
             raise InvalidOperation(f"{name}: {message}", field=field) from error
+
+
+def _check_control_characters(kind: type[Operation], values: Mapping[str, object]) -> None:
+    for field in values.keys() - kind.multiline_fields:
+        value = values[field]
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and _CONTROL.search(text) for text in texts):
+            raise InvalidOperation(
+                f"{operation_name(kind)}: {field}: control characters are not allowed", field=field
+            )
 
 
 def _parse_steps(
