@@ -17,8 +17,9 @@ from proxy.operations.operation import Operation
 from proxy.operations.params import Border, Percent
 
 _FONTS = Path(proxy.__file__).with_name("data") / "fonts"
-FACES = {
-    "regular": ("DejaVu Sans", _FONTS / "DejaVuSans.ttf"),
+FONT = _FONTS / "DejaVuSans.ttf"
+_FACES = {
+    "regular": ("DejaVu Sans", FONT),
     "bold": ("DejaVu Sans Bold", _FONTS / "DejaVuSans-Bold.ttf"),
 }
 _ALIGNMENTS = {"left": "low", "center": "centre", "right": "high"}
@@ -112,7 +113,7 @@ class Text(Operation, frozen=True):
         )
         if not printable.strip():
             raise OperationNotApplicable("text: text has no printable characters")
-        family, file = FACES[self.weight]
+        family, file = _FACES[self.weight]
         align = self.align or {0.0: "left", 0.5: "center", 1.0: "right"}[x]
         return pyvips.Image.text(
             escape(printable, quote=False),  # Pango would interpret it as markup

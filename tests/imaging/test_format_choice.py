@@ -15,7 +15,7 @@ from proxy.imaging.headers import probe
 from proxy.imaging.results import Rendition
 from proxy.limits import Limits
 from proxy.operations.pipeline import render
-from proxy.operations.text import FACES
+from proxy.operations.text import FONT
 
 CLIENTS: list[tuple[FormatName, ...]] = [("avif", "webp"), ("webp",), ("avif",), ()]
 
@@ -34,7 +34,7 @@ def qr(module: int = 8) -> pictures.Pixels:
 def page(width: int = 640, height: int = 400) -> pictures.Pixels:
     """Lines of text on white, as in a screenshot."""
     image = Image.new("RGB", (width, height), "white")
-    draw, font = ImageDraw.Draw(image), ImageFont.truetype(str(FACES["regular"][1]), 15)
+    draw, font = ImageDraw.Draw(image), ImageFont.truetype(str(FONT), 15)
     for row in range(height // 20):
         text = "def render(original, plan, limits): return encode(picture)"[: 20 + row * 7 % 40]
         draw.text((12, 20 * row), text, ("#1f2328", "#0550ae", "#82071e")[row % 3], font)
