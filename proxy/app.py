@@ -49,8 +49,10 @@ from proxy.operations.registry import OperationRegistry
 from proxy.render.header_reader import HeaderReader
 from proxy.render.inspector import Inspector
 from proxy.render.manager import RenderProcessManager
+from proxy.render.optimizer import Optimizer
 from proxy.render.plan_renderer import PlanRenderer
 from proxy.render.pool import RenderPool
+from proxy.render.request_counts import RequestCounts
 from proxy.render.shared_decodes import SharedDecodes
 from proxy.render.tasks import RenderContext
 from proxy.runtime.background import BackgroundTasks, cancel
@@ -161,6 +163,13 @@ def create_app(
     )
     cdn_client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names these hosts
     single_flight = SingleFlight(settings.cache.directory() / "flights")
+    optimizer = Optimizer(
+        settings.optimization,
+        pool,
+        RequestCounts(render_dir / "request-counts" if render_dir else None),
+        background,
+        stopping=stopping,
+    )
     service = create_service(
         origins=OriginCache(sources, cache, single_flight, settings.cache),
         cache=cache,
@@ -175,6 +184,7 @@ def create_app(
         negative=NegativeCache(settings.cache.negative_ttl, time.monotonic),
         shared_dir=render_dir,
         background=background,
+        optimizer=optimizer,
     )
     components = {
         **server_components(render_dir or own_processes.directory),
@@ -204,7 +214,9 @@ def create_app(
                 stack.callback(tracing.shutdown)
             stack.callback(access_log.close)
             await stack.enter_async_context(
-                report_runtime_metrics(metrics, pool, background, components, cache.breakers)
+                report_runtime_metrics(
+                    metrics, pool, background, components, cache.breakers, optimizer=optimizer
+                )
             )
             check = background.repeat("cache_check", cache_check.check, every_seconds=CHECK_SECONDS)
             stack.push_async_callback(cancel, check)
@@ -265,8 +277,11 @@ def create_app(
     if taken := dialects.prefixes & mounted.keys():
         raise ConfigError(f"FRAMEKEEP_LINKS_MOUNTS: {min(taken)!r} is the path of an API")
     # A traced or timed request must take the way that records its stages.
-    timed = tracing is not None or settings.tracing.server_timing
-    fast_path = None if timed else FastPath(response_cache, images, metrics, cors=cors)
+    fast_path = (
+        None
+        if tracing is not None or settings.tracing.server_timing
+        else FastPath(response_cache, images, metrics, cors=cors)
+    )
     routes = below_prefix(
         settings.server.path_prefix,
         FirstSegmentRouter(mounted, images),
@@ -325,6 +340,7 @@ def create_service(
     negative: NegativeCache,
     shared_dir: Path | None = None,
     background: BackgroundTasks | None = None,
+    optimizer: Optimizer | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ImageService:
     """Create the service from these parts.
@@ -361,5 +377,6 @@ def create_service(
         negative=negative,
         deadline_seconds=context.limits.api_request_timeout_seconds,
         background=background,
+        optimizer=optimizer,
         clock=clock,
     )

@@ -29,7 +29,7 @@ from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.links.imgproxy.config import ImgproxyConfig
 from proxy.links.ipx.config import IpxConfig
 from proxy.links.thumbor.config import ImagorConfig, ThumborConfig
-from proxy.render.config import RenderConfig
+from proxy.render.config import OptimizationConfig, RenderConfig
 from proxy.runtime.config import RuntimeConfig
 from proxy.runtime.service_links import is_service_link
 from proxy.server.config import ServerConfig
@@ -65,6 +65,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     cdn: CdnConfig = field(default_factory=CdnConfig)
     admin: AdminConfig = field(default_factory=AdminConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
     models: ModelsConfig = field(default_factory=ModelsConfig)
     api: ApiConfig = field(default_factory=ApiConfig)
     azure: AzureConfig = field(default_factory=AzureConfig)

@@ -1,5 +1,6 @@
 """Answer an image request: cached? else, single flight: fetch, render, store."""
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -9,23 +10,37 @@ from typing import Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from proxy.cache.entries import CachedRendition
 from proxy.cache.freshness import Expired, Fresh, NegativeHit, OriginRecord, Stale
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import FetchedOriginal, OriginCache, restore_error, source_tags
 from proxy.cache.refresh import BackgroundRefresh
 from proxy.cache.renditions import RenditionCache, StoredRendition
-from proxy.errors import CapacityError, DeadlineExceeded, SourceDenied, SourceFailed, SourceTimedOut
+from proxy.errors import (
+    CapacityError,
+    DeadlineExceeded,
+    ImageError,
+    OriginalChanged,
+    RenderFailed,
+    SourceDenied,
+    SourceFailed,
+    SourceTimedOut,
+)
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest
-from proxy.imaging.results import Detection, ImageInfo, Rendition
-from proxy.originals import CacheDirectives, OriginalRef
+from proxy.imaging.results import MIN_SAVING, OPTIMIZABLE, Detection, ImageInfo, Rendition
+from proxy.operations.plan import Plan
+from proxy.originals import CacheDirectives, OriginalRef, SourceRef
 from proxy.render.inspector import Inspector, ProbeResult
-from proxy.render.plan_renderer import PlanRenderer
+from proxy.render.optimizer import Optimizer, Outcome
+from proxy.render.plan_renderer import Optimize, PlanRenderer
 from proxy.render.scheduling import Priority
 from proxy.runtime.background import BackgroundTasks
 from proxy.runtime.caller import Caller, Deadline, current_caller, serving
 from proxy.runtime.singleflight import SingleFlight
 from proxy.telemetry.request_context import record_cache, set_source, stage
+
+_log = logging.getLogger(__name__)
 
 
 class ImageResult(Struct, frozen=True):
@@ -34,6 +49,7 @@ class ImageResult(Struct, frozen=True):
     ``age`` is the time since the last answer of the source, ``ttl`` how long that holds, both in
     seconds; ``made_at`` is in Unix seconds; ``last_modified`` is the source's own HTTP date, or
     empty; ``tags`` are its purge tags; ``directives`` are what the source allows caches to do.
+    ``optimization`` says whether one of fewer bytes may take its place, or is this.
     ``is_current`` returns whether the very same result may be served again, and is called each time
     before that; None: it may not.
     """
@@ -48,6 +64,7 @@ class ImageResult(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     is_current: Callable[[], bool] | None = None
     directives: CacheDirectives = field(default_factory=CacheDirectives)
+    optimization: Literal["", "pending", "done"] = ""
 
 
 class ImageService:
@@ -64,6 +81,7 @@ class ImageService:
         negative: NegativeCache,
         deadline_seconds: float,
         background: BackgroundTasks | None = None,
+        optimizer: Optimizer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``deadline_seconds`` are for work that no request waits for.
@@ -79,6 +97,7 @@ class ImageService:
         self._deadline_seconds = deadline_seconds
         self._clock = clock
         self._refresh = BackgroundRefresh(background)
+        self._optimizer = optimizer
 
     async def get_or_render(
         self, request: ImageRequest, priority: Priority = "interactive"
@@ -94,7 +113,8 @@ class ImageService:
                 raise restore_error(error, self._clock())
             case Fresh() if cached:
                 self._add_missing_tags(request, cached)
-                return replace(self._result(request, cached, "hit"), is_current=is_current)
+                result = self._result(request, cached, "hit")
+                return replace(result, is_current=self._count_hits(request, result, is_current))
             case Stale(revalidate) if cached:
                 if revalidate:
                     self._refresh.start(request.key, self._render_in_background(request))
@@ -154,9 +174,112 @@ class ImageService:
         digests = [fetched.original.digest for fetched in originals]
         with self._negative.guard(request.plan.canonical, digests):
             rendition, cost = await self._renderer.render(
-                request.plan, request.source, originals, priority
+                self._first_plan(request), request.source, originals, priority
             )
         return originals, rendition, cost
+
+    def _first_plan(self, request: ImageRequest) -> Plan:
+        """The plan of the first rendition: what takes long is left for later."""
+        plan, optimizer = request.plan, self._optimizer
+        is_later = optimizer is not None and optimizer.is_enabled and optimizer.config.webp_first
+        if is_later and "webp" in plan.accepted_formats and isinstance(request.source, SourceRef):
+            return plan.with_accepted_formats([f for f in plan.accepted_formats if f != "avif"])
+        return plan
+
+    def _is_first(self, request: ImageRequest, stored: StoredRendition) -> bool:
+        """Whether a rendition of fewer bytes may take the place of this one."""
+        return (
+            self._optimizer is not None
+            and self._optimizer.is_enabled
+            and not stored.cached.optimization
+            and stored.cached.rendition.format in OPTIMIZABLE
+            and isinstance(request.source, SourceRef)
+            and stored.record.metadata.directives.allows_storing
+        )
+
+    def _count_hits(
+        self, request: ImageRequest, result: ImageResult, is_current: Callable[[], bool] | None
+    ) -> Callable[[], bool] | None:
+        """Count the repeated use of a first rendition, which ends when it is to be replaced."""
+        optimizer = self._optimizer
+        if optimizer is None or is_current is None or result.optimization != "pending":
+            return is_current
+        return lambda: is_current() and not optimizer.count_request(request.key)
+
+    async def _optimize(self, request: ImageRequest) -> Outcome:
+        """Replace the first rendition by one of fewer bytes, once for all workers."""
+        with serving(self._background_caller()):
+            async with self._deadline():
+                return await self._single_flight.do(
+                    f"optimize-{request.key}",
+                    partial(self._replace_first, request),
+                    recheck=partial(self._check_replaced, request),
+                )
+
+    async def _check_replaced(self, request: ImageRequest) -> Outcome | None:
+        cached = await self._renditions.read(request.key)
+        is_first = cached is not None and not cached.optimization and not cached.soft_purged_at
+        return None if is_first else "skipped"
+
+    async def _replace_first(self, request: ImageRequest) -> Outcome:
+        started_at = self._clock()
+        first = await self._renditions.read(request.key)
+        if first is None or self._optimizer is None:
+            return "skipped"
+        optimize = Optimize(
+            self._first_plan(request).accepted_formats, self._optimizer.config.cpu_seconds
+        )
+        outcome: Outcome = "unchanged"
+        try:
+            originals, better, cost = await self._origins.with_originals(
+                request.sources,
+                partial(self._render_optimized, request, first, optimize),
+                since=0.0,
+            )
+        except OriginalChanged:
+            return "skipped"
+        except (ImageError, DeadlineExceeded, RenderFailed) as error:
+            _log.info("optimization failed: %s %s", error, error.detail)
+            originals, better, cost, outcome = (), None, 0.0, "failed"
+        current = await self._renditions.read(request.key)
+        if current is None or not _is_same(current, first):
+            return "skipped"
+        if better is None:
+            await self._renditions.mark_useless(request.key, current, started_at=started_at)
+            return outcome
+        await self._renditions.put(
+            request.key,
+            better,
+            request.sources,
+            originals,
+            tags=current.tags,
+            cost=cost,
+            started_at=started_at,
+            optimization="done",
+        )
+        self._optimizer.saved_bytes += len(first.rendition.body) - len(better.body)
+        return "improved"
+
+    async def _render_optimized(
+        self,
+        request: ImageRequest,
+        first: CachedRendition,
+        optimize: Optimize,
+        originals: Sequence[FetchedOriginal],
+    ) -> tuple[Sequence[FetchedOriginal], Rendition | None, float]:
+        """None for a rendition that is no better than the first one.
+
+        Raises OriginalChanged where the first one was made of other originals.
+        """
+        if tuple(one.original.digest for one in originals) != first.originals:
+            raise OriginalChanged("the original has changed")
+        better, cost = await self._renderer.render(
+            request.plan, request.source, originals, "background", optimize=optimize
+        )
+        old = first.rendition
+        same_window = (better.size, better.crop_reason) == (old.size, old.crop_reason)
+        is_smaller = len(better.body) <= len(old.body) * (1 - MIN_SAVING)
+        return originals, better if same_window and is_smaller else None, cost
 
     async def probe(self, source: OriginalRef) -> ProbeResult:
         """Read an original's header. Raises a ProxyError."""
@@ -183,6 +306,8 @@ class ImageService:
 
     async def close(self) -> None:
         """Cancel background refreshes and shared decodes."""
+        if self._optimizer is not None:
+            await self._optimizer.close()
         await self._renderer.close()
         await self._refresh.close()
 
@@ -196,16 +321,31 @@ class ImageService:
     ) -> ImageResult:
         record_cache("rendition", state)
         cached, record = stored.cached, stored.record
+        directives = record.metadata.directives
+        age, ttl = max(0.0, self._clock() - record.validated_at), record.ttl
+        optimization: Literal["", "pending", "done"] = (
+            "done" if cached.optimization == "done" else ""
+        )
+        if self._optimizer is not None and self._is_first(request, stored):
+            optimization = "pending"
+            ttl = min(ttl, age + self._optimizer.config.first_max_age_seconds)
+            directives = replace(directives, immutable=False)
+            if self._optimizer.count_request(request.key):
+                self._optimizer.start(request.key, partial(self._optimize, request))
         return ImageResult(
             rendition=cached.rendition,
             etag=cached.etag,
             state=state,
-            age=max(0.0, self._clock() - record.validated_at),
-            ttl=record.ttl,
+            age=age,
+            ttl=ttl,
             made_at=cached.made_at,
-            last_modified=record.metadata.validators.last_modified,
+            # The date is that of the original: it would be a wrong validator for other bytes of it.
+            last_modified=""
+            if optimization == "done"
+            else record.metadata.validators.last_modified,
             tags=_tags(request, stored),
-            directives=record.metadata.directives,
+            directives=directives,
+            optimization=optimization,
         )
 
     def _background_caller(self) -> Caller:
@@ -223,6 +363,13 @@ class ImageService:
             raise caller.deadline.interrupted_wait() or DeadlineExceeded(
                 f"request deadline exceeded after {caller.deadline.seconds:g} s"
             ) from error
+
+
+def _is_same(current: CachedRendition, first: CachedRendition) -> bool:
+    """Whether nothing took the place of the first rendition meanwhile, and no purge marked it."""
+    return (current.etag, current.made_at) == (first.etag, first.made_at) and not (
+        current.optimization or current.soft_purged_at
+    )
 
 
 def _tags(request: ImageRequest, stored: StoredRendition) -> tuple[str, ...]:

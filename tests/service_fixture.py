@@ -23,11 +23,15 @@ from proxy.limits import Limits
 from proxy.operations.plan import Plan
 from proxy.operations.resize import Resize
 from proxy.originals import SourceRef
+from proxy.render.config import OptimizationConfig
 from proxy.render.handlers import HANDLERS
 from proxy.render.ipc import TaskHandler, TaskType, handlers_by_name
+from proxy.render.optimizer import Optimizer
 from proxy.render.pool import RenderPool
+from proxy.render.request_counts import RequestCounts
 from proxy.render.scheduling import Priority
 from proxy.render.tasks import RenderContext
+from proxy.runtime.background import BackgroundTasks
 from proxy.runtime.singleflight import SingleFlight
 from proxy.service import ImageResult
 from proxy.sources.http import HttpSource
@@ -88,6 +92,7 @@ class ServiceHarness:
         *,
         shared_dir: Path | None = None,
         add_layer: Callable[[Cache], Cache] = lambda cache: cache,
+        optimization: OptimizationConfig | None = None,
     ) -> None:
         """Harnesses with the same ``folder`` and ``shared_dir`` act as workers of one server.
 
@@ -101,6 +106,13 @@ class ServiceHarness:
         source = HttpSource(self.http_client, Limits(), max_retries=0, pauses=pauses)
         single_flight = SingleFlight(folder / "flights")
         self.pool = InProcessPool()
+        self.optimizer = Optimizer(
+            optimization or OptimizationConfig(),
+            self.pool,
+            RequestCounts(None),
+            BackgroundTasks(),
+            clock=self.clock,
+        )
         self.service = create_service(
             origins=OriginCache(source, self.store, single_flight, freshness, clock=self.clock),
             cache=self.store,
@@ -109,6 +121,7 @@ class ServiceHarness:
             single_flight=single_flight,
             negative=NegativeCache(freshness.negative_ttl, self.clock),
             shared_dir=shared_dir,
+            optimizer=self.optimizer,
             clock=self.clock,
         )
 

@@ -154,7 +154,7 @@ class ImagesEndpoint:
             raise InvalidLink("link ends with an empty query; remove the ? at its end")
         key = (target, accepted_formats(headers.get(b"accept", b"")))
         cached = self._cache.get(key)
-        if cached is not None and cached.is_current() and b"range" not in headers:
+        if cached is not None and b"range" not in headers and cached.is_current():
             return self._cached_response(headers, cached)
         request = cached.request if cached is not None else self._parse(key)
         set_dialect(request.response_options.dialect)
@@ -280,6 +280,8 @@ class ImagesEndpoint:
             (b"etag", result.etag.encode()),
             (b"x-cache", result.state.encode()),
         ]
+        if result.optimization:
+            response_headers.append((b"x-optimization", result.optimization.encode()))
         response_headers += tag_headers(self._tag_headers, result.tags)
         if result.last_modified:
             response_headers.append((b"last-modified", result.last_modified.encode("latin-1")))

@@ -4,7 +4,7 @@ Each decoder returns None for an entry that is missing or that another version w
 """
 
 import time
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -25,12 +25,17 @@ _PRINTABLE = r"^[\x20-\x7e]*\Z"
 _MAX_TIME = 100_000_000_000.0
 
 
+Optimization = Literal["", "done", "useless"]
+"""What `proxy.imaging.optimize` made of a rendition: nothing yet, a smaller one, or the same."""
+
+
 class CachedRendition(Struct, frozen=True):
     """A rendition with its cache metadata.
 
     ``originals`` are the digests of the originals that it was made of, the main one first.
     ``tags`` are those of all links to it and of its sources, ``source_tags`` only the latter.
-    ``made_at`` and ``soft_purged_at`` (0.0: never) are in Unix seconds.
+    ``cost`` is the seconds that it took to make. ``made_at`` and ``soft_purged_at`` (0.0: never)
+    are in Unix seconds.
     """
 
     rendition: Rendition
@@ -40,15 +45,20 @@ class CachedRendition(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     source_tags: tuple[str, ...] = ()
     soft_purged_at: float = 0.0
+    optimization: Optimization = ""
+    cost: float = 0.0
 
 
-def weak_etag(key: str, originals: tuple[str, ...], detector_version: str) -> str:
+def weak_etag(
+    key: str, originals: tuple[str, ...], detector_version: str, optimization: Optimization = ""
+) -> str:
     """The ETag of the rendition with this key, the same on every machine.
 
     It is weak: bytes may differ where nobody sees it, by processor, by versions of codecs, and by
     what else was requested at the time.
     """
-    return f'W/"{digest(*map(str.encode, (key, detector_version, *originals)))[:32]}"'
+    parts = (key, detector_version, *originals, *((optimization,) if optimization else ()))
+    return f'W/"{digest(*map(str.encode, parts))[:32]}"'
 
 
 class _RenditionHead(Struct, frozen=True):
@@ -61,6 +71,7 @@ class _RenditionHead(Struct, frozen=True):
     originals: tuple[str, ...]
     made_at: Annotated[float, Meta(ge=0, le=_MAX_TIME)]
     source_tags: tuple[str, ...] = ()
+    optimization: Optimization = ""
 
 
 def encode_rendition(cached: CachedRendition, cost: float) -> Entry:
@@ -73,6 +84,7 @@ def encode_rendition(cached: CachedRendition, cost: float) -> Entry:
         originals=cached.originals,
         made_at=cached.made_at,
         source_tags=cached.source_tags,
+        optimization=cached.optimization,
     )
     return Entry(rendition.body, msgspec.msgpack.encode(head), cached.tags, cost)
 
@@ -91,6 +103,8 @@ def decode_rendition(entry: Entry | None) -> CachedRendition | None:
         tags=entry.tags,
         source_tags=head.source_tags,
         soft_purged_at=entry.soft_purged_at,
+        optimization=head.optimization,
+        cost=entry.cost,
     )
 
 

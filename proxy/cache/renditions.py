@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.cache import entries
-from proxy.cache.entries import CachedRendition
+from proxy.cache.entries import CachedRendition, Optimization
 from proxy.cache.freshness import Fresh, Freshness, OriginRecord, combine
 from proxy.cache.origin_cache import FetchedOriginal, OriginCache, source_tags
 from proxy.cache.store import Cache, ChangeToken, Kind
@@ -86,6 +86,7 @@ class RenditionCache:
         tags: Iterable[str],
         cost: float,
         started_at: float,
+        optimization: Optimization = "",
     ) -> StoredRendition:
         """Store a rendition that was just made of these originals, if all of them may be stored.
 
@@ -102,10 +103,11 @@ class RenditionCache:
         digests = tuple(one.original.digest for one in originals)
         cached = CachedRendition(
             rendition,
-            entries.weak_etag(key, digests, self._detector_version),
+            entries.weak_etag(key, digests, self._detector_version, optimization),
             digests,
             tags=tuple(dict.fromkeys((*tags_of_sources, *tags)))[:_MAX_TAGS],
             source_tags=tags_of_sources,
+            optimization=optimization,
         )
         record = originals[0].record
         limiting = [one.record for one in originals if not one.allows_storing]
@@ -116,6 +118,11 @@ class RenditionCache:
         entry = entries.encode_rendition(cached, cost)
         await self._store.put("rendition", key, entry, started_at=started_at)
         return StoredRendition(cached, record)
+
+    async def mark_useless(self, key: str, cached: CachedRendition, *, started_at: float) -> None:
+        """Remember that this rendition cannot be optimized."""
+        entry = entries.encode_rendition(replace(cached, optimization="useless"), cached.cost)
+        await self._store.put("rendition", key, entry, started_at=started_at)
 
     def missing_tags(self, stored: StoredRendition, tags: Iterable[str]) -> list[str]:
         """Return the tags that the rendition lacks; none if it would have too many."""

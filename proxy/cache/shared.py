@@ -165,8 +165,10 @@ class SharedCache:
         self._misses.pop((kind, key), None)
         await self._local.put(kind, key, entry, started_at=started_at)
         now = self._clock()
-        if not self._purges.selects(entry, now if started_at is None else started_at):
-            self._write_behind(kind, key, structs.replace(entry, stored_at=now))
+        # A purge of another machine may have come since, and is not known here yet.
+        stored_at = now if started_at is None else min(now, started_at)
+        if not self._purges.selects(entry, stored_at):
+            self._write_behind(kind, key, structs.replace(entry, stored_at=stored_at))
 
     async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
         await self._local.add_tags(kind, key, tags)

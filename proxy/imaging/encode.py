@@ -11,7 +11,7 @@ from proxy.errors import ImageTooLarge, OperationNotApplicable
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
 from proxy.imaging.encoders import encode_as
-from proxy.imaging.format_choice import choose_encoding, lossy_encoding
+from proxy.imaging.format_choice import Encoding, choose_encoding, lossy_encoding
 from proxy.imaging.format_limits import MAX_SIDE, can_hold, check_encoder_memory
 from proxy.imaging.picture import Picture
 from proxy.imaging.resize import resize
@@ -32,9 +32,7 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
             pixel does not fit into ``max_bytes``.
         ImageTooLarge: the file is larger than the limits allow.
     """
-    picture, encoding = choose_encoding(picture, limits)
-    check_encoder_memory(encoding.format, picture.frame_size, limits)
-    picture = _adapt_to_format(picture, encoding.format)
+    picture, encoding = prepare(picture, limits)
     max_bytes = picture.output.max_bytes
     body = b""
     if max_bytes is None or encoding.lossless:
@@ -51,6 +49,16 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
     return Rendition(
         body=body, format=encoding.format, size=picture.frame_size, crop_reason=picture.crop_reason
     )
+
+
+def prepare(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
+    """The encoding that its output options ask for, and the picture as that can hold it.
+
+    Raises the errors of `encode`.
+    """
+    picture, encoding = choose_encoding(picture, limits)
+    check_encoder_memory(encoding.format, picture.frame_size, limits)
+    return _adapt_to_format(picture, encoding.format), encoding
 
 
 def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:

@@ -35,6 +35,9 @@ DEFAULT_QUALITY: Mapping[FormatName, int] = {
 }
 """docs/formats.md describes how these were chosen."""
 
+Encoder = Callable[[pyvips.Image, int, int], bytes]
+"""The file of an image whose frames have this height, at this quality."""
+
 _KEEP_NONE, _KEEP_EXIF, _KEEP_XMP = 0, 1, 2  # libvips' flags for the metadata to keep
 
 _PILLOW_MODES = {3: "RGB", 4: "RGBA"}
@@ -53,15 +56,21 @@ _PNG_FILTER_PAETH = 0x80
 
 
 def encode_as(
-    picture: Picture, format: FormatName, quality: int, *, lossless: bool = False
+    picture: Picture,
+    format: FormatName,
+    quality: int,
+    *,
+    lossless: bool = False,
+    encoders: Mapping[FormatName, Encoder] | None = None,
 ) -> bytes:
     """Encode the picture; ``quality`` is 1 to 100 for formats that have one.
 
-    ``lossless`` matters for webp, which can be both.
+    ``lossless`` matters for webp, which can be both. ``encoders`` replace the usual ones.
 
     Raises OperationNotApplicable where there is no encoder.
     """
-    encoder = _ENCODERS.get(format)
+    usual = _encode_lossless_webp if lossless and format == "webp" else _ENCODERS.get(format)
+    encoder = usual if encoders is None else encoders.get(format, usual)
     if encoder is None:
         raise OperationNotApplicable(
             f"there is no encoder for {format}; output formats: {', '.join(_ENCODERS)}"
@@ -71,10 +80,7 @@ def encode_as(
     image = with_metadata(picture.image, exif=exif_bytes(notice), xmp=xmp_bytes(notice))
     if picture.animation is not None:
         image = set_fields(image, delays=picture.animation.delays, loop=picture.animation.loop)
-    if lossless and format == "webp":
-        body = bytes(_encode_lossless_webp(image, picture.frame_size.height))
-    else:
-        body = bytes(encoder(image, picture.frame_size.height, quality))
+    body = bytes(encoder(image, picture.frame_size.height, quality))
     return embed(body, format, notice) if notice else body
 
 
@@ -109,7 +115,7 @@ def _encode_webp(image: pyvips.Image, frame_height: int, quality: int) -> bytes:
     )
 
 
-def _encode_lossless_webp(image: pyvips.Image, frame_height: int) -> bytes:
+def _encode_lossless_webp(image: pyvips.Image, frame_height: int, _quality: int) -> bytes:
     # By `bench/auto.py`: effort 2 makes up to twice the bytes for text, effort 6 takes much longer.
     if image.height == frame_height:
         options = {"lossless": True, "quality": _LOSSLESS_EFFORT, "method": 4}
@@ -122,16 +128,19 @@ def _encode_lossless_webp(image: pyvips.Image, frame_height: int) -> bytes:
 
 
 def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
-    # libvips would make EXIF of its own where there is none to keep.
-    keep = _KEEP_NONE if get_field(image, EXIF) is None else _KEEP_EXIF
-    keep |= _KEEP_NONE if get_field(image, XMP) is None else _KEEP_XMP
     pixels = image.width * image.height
     effort = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
     # By `bench/efforts`, at equal SSIMULACRA2: effort 3 with 10 bits makes 3 % more bytes than
     # libvips' default of 4, with 28 % of the CPU time; with 8 bits 7 % more, with 22 %.
     return image.heifsave_buffer(
-        Q=quality, compression="av1", effort=effort, bitdepth=10, keep=keep
+        Q=quality, compression="av1", effort=effort, bitdepth=10, keep=kept_metadata(image)
     )
+
+
+def kept_metadata(image: pyvips.Image) -> int:
+    """The flags for the metadata of the image; libvips would make EXIF where there is none."""
+    keep = _KEEP_NONE if get_field(image, EXIF) is None else _KEEP_EXIF
+    return keep | (_KEEP_NONE if get_field(image, XMP) is None else _KEEP_XMP)
 
 
 def _encode_gif(image: pyvips.Image, frame_height: int, _quality: int) -> bytes:
@@ -160,7 +169,7 @@ def _encode_with_pillow(
     return image, output.getvalue()
 
 
-def _optional_encoder(format: FormatName) -> Callable[[pyvips.Image, int, int], bytes]:
+def _optional_encoder(format: FormatName) -> Encoder:
     def encode(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
         if package := missing_package(format):
             raise OperationNotApplicable(f"encoding {format} needs {package} on the server")
@@ -174,7 +183,7 @@ def _optional_encoder(format: FormatName) -> Callable[[pyvips.Image, int, int], 
     return encode
 
 
-_ENCODERS: Mapping[FormatName, Callable[[pyvips.Image, int, int], bytes]] = {
+_ENCODERS: Mapping[FormatName, Encoder] = {
     "jpeg": _encode_jpeg,
     "png": _encode_png,
     "webp": _encode_webp,

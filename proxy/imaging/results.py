@@ -8,6 +8,12 @@ from proxy.imaging.headers import ImageHeader
 from proxy.smartcrop.placement import Placement
 from proxy.smartcrop.subject import Subject
 
+OPTIMIZABLE: frozenset[FormatName] = frozenset(("jpeg", "png", "webp", "avif"))
+"""The formats that `proxy.imaging.optimize` can make smaller."""
+
+MIN_SAVING = 0.03
+"""A rendition is not replaced for less: everybody who has it downloads the new one."""
+
 
 class Rendition(Struct, frozen=True):
     """A finished image.

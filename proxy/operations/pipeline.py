@@ -18,6 +18,7 @@ from proxy.imaging.decoders import decodes_at_once
 from proxy.imaging.encode import encode
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.headers.strip import strip_metadata
+from proxy.imaging.optimize import encode_optimized
 from proxy.imaging.picture import Detector, Picture, detection_size
 from proxy.imaging.results import Detection, RenderResult, Rendition
 from proxy.imaging.shrink_on_load import DecodedInfo, size_for_shrink
@@ -43,13 +44,15 @@ def render(
     extra_images: Mapping[SourceRef, Buffer] | None = None,
     on_cost: Callable[[float], None] = lambda _: None,
     decoded: DecodedInfo | None = None,
+    optimize_from: Sequence[FormatName] | None = None,
 ) -> RenderResult:
     """Render a plan.
 
     ``subject`` is what was detected in the same original before. ``extra_images`` are the further
     images that the plan's operations need. ``on_cost`` is called before anything is decoded, with
     the estimated seconds of all work, and may raise to stop. With ``decoded``, ``original`` is the
-    pixels that `decode_shared` wrote.
+    pixels that `decode_shared` wrote. With ``optimize_from`` the result is smaller than the first
+    rendition, for clients that accept these formats, was, or that once more.
 
     Raises:
         ImageError: the original is not an image, is damaged or too large, or the plan cannot be
@@ -96,7 +99,10 @@ def render(
             picture = structs.replace(picture, extra_images=extra.load(operation))
             picture = apply_within_limits(operation, picture, limits)
         check_result_size(picture.frame_size, picture.frame_count, limits)
-        rendition = encode(picture, limits)
+        if optimize_from is None:
+            rendition = encode(picture, limits)
+        else:
+            rendition = encode_optimized(picture, optimize_from, limits)
         rendition = _prefer_original(rendition, picture, original)
         return RenderResult(rendition, picture.detected_subject, header)
 

@@ -2,11 +2,64 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from proxy.errors import ConfigError
+
+
+class OptimizationConfig(Struct, frozen=True, forbid_unknown_fields=True):
+    """Renditions that are requested often are encoded once more, in fewer bytes."""
+
+    mode: Annotated[
+        Literal["off", "popular", "all"],
+        Meta(
+            description=(
+                "Which renditions are replaced by one of fewer bytes and the same look, when the "
+                "machine has time: none, those that are requested again (`popular`), or all."
+            )
+        ),
+    ] = "off"
+
+    after_requests: Annotated[
+        int,
+        Meta(ge=1, le=255, description="Requests from which on a rendition is `popular`."),
+    ] = 3
+
+    first_max_age_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86_400,
+            description=(
+                "`max-age` in seconds of a rendition that may still be replaced, so that CDNs ask "
+                "again soon. A shorter time to live counts."
+            ),
+        ),
+    ] = 60
+
+    webp_first: Annotated[
+        bool,
+        Meta(
+            description=(
+                "With `convert:auto`, answer clients that accept AVIF with WebP first, which takes "
+                "a fraction of the CPU time. AVIF takes its place later."
+            )
+        ),
+    ] = False
+
+    cpu_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description=(
+                "CPU time in seconds to replace one rendition. When it is used up, the first one "
+                "stays."
+            ),
+        ),
+    ] = 20.0
 
 
 class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):

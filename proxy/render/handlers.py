@@ -66,6 +66,7 @@ def _render(
         extra_images=dict(zip(request.extra_images, extra_images, strict=True)),
         on_cost=check_cost,
         decoded=request.decoded,
+        optimize_from=request.optimize_from,
     )
 
 

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from proxy.cache.detections import DetectionCache
 from proxy.cache.origin_cache import FetchedOriginal, source_tags
+from proxy.formats import FormatName
 from proxy.imaging.frames import FIRST_FRAME, FrameRange, may_have_frames
 from proxy.imaging.results import Rendition
 from proxy.operations.plan import Plan
@@ -17,6 +19,13 @@ from proxy.render.shared_decodes import SharedDecodes
 from proxy.render.tasks import RENDER, RenderContext, build_render_request
 
 _SNIFFED_BYTES = 64
+
+
+class Optimize(NamedTuple):
+    """Make the rendition smaller than the first one was, for clients that accept these formats."""
+
+    first_formats: tuple[FormatName, ...]
+    cpu_seconds: float
 
 
 class PlanRenderer:
@@ -49,6 +58,8 @@ class PlanRenderer:
         source: OriginalRef,
         originals: Sequence[FetchedOriginal],
         priority: Priority,
+        *,
+        optimize: Optimize | None = None,
     ) -> tuple[Rendition, float]:
         """The rendition, and the seconds that it took.
 
@@ -74,6 +85,7 @@ class PlanRenderer:
             subject,
             extra_images,
             decoded.info if decoded is not None else None,
+            optimize_from=optimize.first_formats if optimize is not None else None,
         )
         if decoded is not None:
             bodies[0] = decoded.pixels
@@ -82,7 +94,11 @@ class PlanRenderer:
             request,
             bodies,
             priority=priority,
-            cpu_seconds=self._context.limits.render_timeout_seconds,
+            cpu_seconds=(
+                self._context.limits.render_timeout_seconds
+                if optimize is None
+                else optimize.cpu_seconds
+            ),
         )
         cost = time.monotonic() - started
         if result.header is not None:

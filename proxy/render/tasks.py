@@ -62,7 +62,7 @@ class RenderRequest(Struct, frozen=True):
     """Render the first buffer by a plan; ``extra_images`` name the other buffers, in order.
 
     With ``decoded`` the first buffer holds pixels that are decoded already. Without ``subject`` it
-    is detected if the plan needs it.
+    is detected if the plan needs it. ``optimize_from`` is that of `proxy.operations.pipeline`.
     """
 
     context: RenderContext
@@ -71,6 +71,7 @@ class RenderRequest(Struct, frozen=True):
     subject: Subject | None
     extra_images: tuple[SourceRef, ...] = ()
     decoded: DecodedInfo | None = None
+    optimize_from: tuple[FormatName, ...] | None = None
 
 
 class DetectRequest(Struct, frozen=True):
@@ -99,6 +100,8 @@ def build_render_request(
     subject: Subject | None,
     extra_images: Mapping[SourceRef, SharedBuffer],
     decoded: DecodedInfo | None = None,
+    *,
+    optimize_from: tuple[FormatName, ...] | None = None,
 ) -> RenderRequest:
     return RenderRequest(
         context,
@@ -107,6 +110,7 @@ def build_render_request(
         subject,
         tuple(extra_images),
         decoded,
+        optimize_from,
     )
 
 

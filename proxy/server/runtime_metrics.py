@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from proxy.cache.circuit_breaker import CircuitBreaker
+from proxy.render.optimizer import Optimizer
 from proxy.render.pool import RenderPool
 from proxy.runtime.background import BackgroundTasks, cancel
 from proxy.runtime.components import NO_COMPONENTS, OK, Components
@@ -23,9 +24,11 @@ async def report_runtime_metrics(
     background: BackgroundTasks,
     components: Components = NO_COMPONENTS,
     breakers: Sequence[CircuitBreaker] = (),
+    *,
+    optimizer: Optimizer | None = None,
 ) -> AsyncIterator[None]:
     """Report while the block runs, and once more at its end."""
-    runtime = RuntimeMetrics(metrics, pool, background, components, breakers)
+    runtime = RuntimeMetrics(metrics, pool, background, components, breakers, optimizer=optimizer)
     task = background.repeat("runtime_metrics", runtime.tick)
     try:
         yield
@@ -42,12 +45,17 @@ class RuntimeMetrics:
         background: BackgroundTasks,
         components: Components = NO_COMPONENTS,
         breakers: Sequence[CircuitBreaker] = (),
+        *,
+        optimizer: Optimizer | None = None,
     ) -> None:
         self._metrics = metrics
         self._pool = pool
         self._background = background
         self._components = components
         self._breakers = breakers
+        self._optimizer = optimizer
+        self._reported_optimizations: Counter[str] = Counter()
+        self._reported_saved_bytes = 0
         self._reported_skips: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
         self._reported_failures: Counter[str] = Counter()
@@ -83,6 +91,16 @@ class RuntimeMetrics:
         for store, count in (skips - self._reported_skips).items():
             metrics.record_cache_skips(store, count)
         self._reported_skips = skips
+        if self._optimizer is not None:
+            self._report_optimizations(self._optimizer)
         for name, look in self._components.items():
             metrics.set_component(name, up=look() == OK)
         metrics.flush()
+
+    def _report_optimizations(self, optimizer: Optimizer) -> None:
+        outcomes = Counter[str](optimizer.outcomes)
+        for outcome, count in (outcomes - self._reported_optimizations).items():
+            self._metrics.record_optimizations(outcome, count)
+        self._reported_optimizations = outcomes
+        self._metrics.record_saved_bytes(optimizer.saved_bytes - self._reported_saved_bytes)
+        self._reported_saved_bytes = optimizer.saved_bytes

@@ -53,6 +53,9 @@ PRIORITIES = ("interactive", "expensive", "background")
 RENDER_OUTCOMES = ("done", "failed", "expensive", "crashed", "deadline", "rejected", "cancelled")
 """How tasks for render processes end; ``expensive`` ones start again in a queue of their own."""
 
+OPTIMIZATION_OUTCOMES = ("improved", "unchanged", "failed", "skipped", "interrupted", "dropped")
+"""How attempts end to make a rendition smaller: those of `proxy.render.optimizer`, a room above."""
+
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status code for a client that disconnected before there was a response."""
 
@@ -65,6 +68,7 @@ STATUS_CODES = (
 BACKGROUND_TASKS = (
     "background_refresh",
     "cache_check",
+    "optimization",
     "purge_cleanup",
     "purge_listener",
     "runtime_metrics",
@@ -196,6 +200,17 @@ class Metrics(Collector):
         self._fetched_bytes = BatchedCounter(fetched)
         renders = counter("framekeep_renders_total", "Tasks for render processes.", ["outcome"])
         self._renders = _each(renders, RENDER_OUTCOMES)
+        optimizations = counter(
+            "framekeep_optimizations_total",
+            "Attempts to replace a rendition by one of fewer bytes.",
+            ["outcome"],
+        )
+        self._optimizations = _each(optimizations, OPTIMIZATION_OUTCOMES)
+        saved = counter(
+            "framekeep_optimization_saved_bytes_total",
+            "Bytes that renditions have less than those that they replaced.",
+        )
+        self._saved_bytes = BatchedCounter(saved)
 
         task_failures = counter(
             "framekeep_background_task_failures_total",
@@ -265,10 +280,12 @@ class Metrics(Collector):
             *self._cache_requests.values(),
             *self._stages.values(),
             *self._renders.values(),
+            *self._optimizations.values(),
             *self._task_failures.values(),
             *self._cache_skips.values(),
             self._fast_path_errors,
             self._fetched_bytes,
+            self._saved_bytes,
         )
 
     def record_request(
@@ -299,6 +316,12 @@ class Metrics(Collector):
 
     def record_renders(self, outcome: str, count: int) -> None:
         self._renders[outcome].amount += count
+
+    def record_optimizations(self, outcome: str, count: int) -> None:
+        self._optimizations[outcome].amount += count
+
+    def record_saved_bytes(self, size: int) -> None:
+        self._saved_bytes.amount += size
 
     def record_task_failures(self, task: str, count: int) -> None:
         """Count failures of a background task; one that is not in `BACKGROUND_TASKS` is `other`."""

@@ -41,7 +41,9 @@ def test_what_cannot_be_decoded_is_a_miss(data: bytes) -> None:
     assert decode_detection(Entry(b"\x81\xa7regions" + data, b"")) is None
 
 
-RENDITION = CachedRendition(Rendition(b"body", "jpeg", Size(4, 3), "face"), '"etag"', ("a",))
+RENDITION = CachedRendition(
+    Rendition(b"body", "jpeg", Size(4, 3), "face"), '"etag"', ("a",), cost=0.1
+)
 
 
 def test_a_rendition_is_decoded_as_it_was() -> None:

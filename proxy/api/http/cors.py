@@ -35,6 +35,7 @@ EXPOSED_HEADERS = (
     "X-Cache",
     "X-Fallback",
     "X-Focus",
+    "X-Optimization",
     "x-ms-error-code",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
