@@ -57,6 +57,18 @@ def metric_name(sample: str) -> str:
     return re.sub(r"_(bucket|count|sum)$", "", sample)
 
 
+def alerts_of_page() -> list[str]:
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    section = page.split("## Alerts")[1].split("## ")[0]
+    found = re.findall(r"^\| `(.*?)` \|", section, re.MULTILINE)
+    return [alert.replace("\\|", "|") for alert in found]
+
+
+def test_the_shipped_alerts_are_those_of_the_page() -> None:
+    shipped = (ROOT / "deploy" / "prometheus-rules.yml").read_text(encoding="utf-8")
+    assert re.findall(r"^ +expr: (.*)$", shipped, re.MULTILINE) == alerts_of_page()
+
+
 def expressions() -> list[str]:
     """What the dashboard and the page query."""
     dashboard = json.loads((ROOT / "deploy" / "grafana.json").read_text(encoding="utf-8"))
@@ -67,9 +79,8 @@ def expressions() -> list[str]:
         if "refId" in each["query"]
     ]
     page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
-    alerts = re.findall(r"^\| `(.*?)` \|", page.split("## Alerts")[1].split("## ")[0], re.MULTILINE)
     queries = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
-    return [*panels, *variables, *(alert.replace("\\|", "|") for alert in alerts), *queries]
+    return [*panels, *variables, *alerts_of_page(), *queries]
 
 
 @pytest.mark.parametrize("expression", expressions())
