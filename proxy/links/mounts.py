@@ -14,6 +14,7 @@ from proxy.links.dialect import BoundedDialect, Dialect, DialectContext, Dialect
 from proxy.links.fallback import Fallbacks
 from proxy.links.native import NativeDialect
 from proxy.links.recognition import find_usual_prefix, has_grammar, recognize
+from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
 from proxy.telemetry.request_context import set_dialect
 
@@ -28,19 +29,26 @@ class Mount(Struct, frozen=True):
 class UnsignedLinks:
     """Builds unsigned links, whatever keys the server has."""
 
-    def __init__(self, base: str, dialect: Dialect | None) -> None:
+    def __init__(self, base: str, dialect: NativeDialect | None) -> None:
         """``dialect`` has no keys; None where the native dialect is not mounted."""
         self._base = base
         self._dialect = dialect
 
     def build(self, request: ImageRequest) -> str:
         """Build the path of a request. Raises InvalidLink where there is no such link."""
+        return self._base + self._native().build(request)
+
+    def build_link(self, source: str, steps: Sequence[str]) -> str:
+        """Build the path of a source and steps. Raises as `MountedDialects.build_link` does."""
+        return self._base + self._native().build_link(source, steps)
+
+    def _native(self) -> NativeDialect:
         if self._dialect is None:
             raise InvalidLink(
                 "unsigned links need the native dialect, which is not mounted "
                 "(FRAMEKEEP_LINKS_MOUNTS)"
             )
-        return self._base + self._dialect.build(request)
+        return self._dialect
 
 
 class MountedDialects:
@@ -161,7 +169,7 @@ class MountedDialects:
         """Return what builds unsigned links: in the native dialect, wherever it is mounted."""
         prefix, mount = self._builder
         is_native = mount.name == DEFAULT_DIALECT
-        dialect = DIALECTS[DEFAULT_DIALECT](self._context.without_keys()) if is_native else None
+        dialect = NativeDialect(self._context.without_keys()) if is_native else None
         return UnsignedLinks(self._path_of(prefix).rstrip("/"), dialect)
 
     def build_link(self, source: str, steps: Sequence[str]) -> str:
@@ -187,6 +195,16 @@ class MountedDialects:
     def make_request(self, source: str, steps: Sequence[str]) -> ImageRequest:
         """Make a request from a source and steps, as `DialectContext.make_request` does."""
         return self._context.make_request(source, steps)
+
+    def parse_steps(self, steps: Sequence[str]) -> Plan:
+        """Parse steps as in a native link, with presets. Raises InvalidLink or InvalidOperation."""
+        return self._context.steps.parse(steps).plan
+
+    @property
+    def native_base(self) -> str | None:
+        """The path in front of native links; None where the native dialect is not mounted."""
+        prefix, mount = self._builder
+        return self._path_of(prefix).rstrip("/") if mount.name == DEFAULT_DIALECT else None
 
     def _find(self, path: bytes) -> tuple[Mount, bytes]:
         """The mount that a path belongs to, and the path without its prefix."""

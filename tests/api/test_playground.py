@@ -42,6 +42,18 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with presets, one of them for links without steps."""
+    environment = {
+        "FRAMEKEEP_ADMIN_KEYS": "playground-admin",
+        "FRAMEKEEP_LINKS_KEYS": SIGNING_KEY,
+        "FRAMEKEEP_LINKS_PRESETS": '{"card": "resize:8:6", "default": "resize:10"}',
+    }
+    with live_server(tmp_path_factory.mktemp("cache"), environment) as served:
+        yield served
+
+
 def make_links(server: LiveServer, *items: object, **headers: str) -> httpx.Response:
     return httpx.post(server.url + "/playground/api/links", json={"items": items}, headers=headers)
 
@@ -183,3 +195,43 @@ def test_samples_are_sources_where_an_alias_leads_to_them(
         for sample in samples:
             answer = httpx.get(f"{server.url}/_/resize:16/{sample['source']}")
             assert answer.status_code == 200
+
+
+def test_a_preset_is_a_step_and_keeps_its_name(presets: LiveServer) -> None:
+    config = httpx.get(f"{presets.url}/playground/api/config", headers=ADMIN).json()
+    assert (config["presets"], config["link_base"]) == (["card", "default"], "")
+    chain = [
+        {"type": "flip"},
+        {"type": "preset", "name": "card"},
+        {"type": "convert", "format": "png"},
+    ]
+    items = [{"source": SOURCE, "operations": chain}, {"source": SOURCE, "operations": []}]
+    named, empty = make_links(presets, *items, **ADMIN).json()["links"]
+    assert named["steps"] == ["flip", "preset:card", "convert:png"]
+    assert named["path"].endswith(f"/flip/preset:card/convert:png/{SOURCE}")
+    assert empty["path"].endswith(f"/preset/{SOURCE}")
+
+
+@pytest.mark.parametrize("name", ["cards", None, 1, "default/flip"])
+def test_an_error_of_a_chain_with_a_preset_names_the_step(
+    presets: LiveServer, name: object
+) -> None:
+    unknown = [{"type": "flip"}, {"type": "preset", "name": name}]
+    after = [{"type": "preset", "name": "card"}, {"type": "blur", "sigma": "much"}]
+    items = [{"source": SOURCE, "operations": chain} for chain in (unknown, after)]
+    first, second = make_links(presets, *items, **ADMIN).json()["links"]
+    assert (first["operation"], first["field"]) == (1, "name")
+    assert "must be one of card, default (FRAMEKEEP_LINKS_PRESETS)" in first["error"]
+    assert second["operation"] == 1
+
+
+def test_an_upload_is_rendered_with_a_preset(presets: LiveServer) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (80, 60), "red").save(picture, "PNG")
+    chain = json.dumps([{"type": "preset", "name": "card"}])
+    answer = httpx.post(
+        f"{presets.url}/playground/api/render",
+        params={"operations": chain}, content=picture.getvalue(), headers=ADMIN,
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    assert Image.open(io.BytesIO(answer.content)).size == (8, 6)

@@ -59,6 +59,7 @@ def closed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServ
         "FRAMEKEEP_ADMIN_KEYS": ADMIN_KEY,
         "FRAMEKEEP_LINKS_KEYS": SIGNING_KEY,
         "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "false",
+        "FRAMEKEEP_LINKS_PRESETS": '{"card": "smart_crop:600:600"}',
         "FRAMEKEEP_SERVER_PATH_PREFIX": "/img",
     }
     with live_server(tmp_path_factory.mktemp("cache"), environment) as served:
@@ -223,6 +224,34 @@ def test_links_are_signed_with_the_admin_key_only(
         answer = httpx.get(wait_for_snippet(page, "/img/"))
         assert answer.status_code == 200
         assert Image.open(io.BytesIO(answer.content)).size == (600, 600)
+
+
+def test_a_preset_is_a_step_and_the_copied_programs_sign_it(
+    browser: "Browser", closed_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (900, 700), "blue").save(picture, "PNG")
+    source = closed_server.origin.serve("/preset.png", picture.getvalue())
+    with opened(browser, closed_server.url + "/img/playground") as page:
+        page.get_by_label("Admin key").fill(ADMIN_KEY)
+        page.get_by_role("button", name="Use the key").click()
+        wait_for_size(page, 600, 600)
+        page.fill("#source", source)
+        page.get_by_role("button", name="Use", exact=True).click()
+        page.get_by_role("button", name="Remove smart_crop").click()
+        page.select_option("#add-operation", "preset")
+        page.get_by_role("button", name="Add operation").click()
+        url = wait_for_snippet(page, "/convert:webp/preset:card/http")
+        page.get_by_role("tab", name="Python").click()
+        program = wait_for_snippet(page, "framekeep_links")
+        page.get_by_role("tab", name="JavaScript").click()
+        assert "preset:card" in wait_for_snippet(page, "framekeep/node")
+    monkeypatch.setenv("FRAMEKEEP_KEY", SIGNING_KEY)
+    names: dict[str, object] = {}
+    exec(program, names)  # noqa: S102 - what the page offers to run
+    assert names["url"] == url
+    answer = httpx.get(url)
+    assert Image.open(io.BytesIO(answer.content)).size == (600, 600)
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -36,7 +36,9 @@ from proxy.geometry import Size
 from proxy.image_request import ImageRequest, InfoRequest
 from proxy.limits import Limits
 from proxy.links.config import LinksConfig
+from proxy.links.parser import DEFAULT_PRESET
 from proxy.operations.operation import format_operation
+from proxy.operations.plan import Plan
 from proxy.originals import Upload
 from proxy.server.config import ServerConfig
 from proxy.sources.config import SourceConfig
@@ -119,6 +121,8 @@ class Playground:
         return _json(
             {
                 "operations": list(self._context.operations.schemas().values()),
+                "presets": sorted(self._links.presets),
+                "link_base": self._context.dialects.native_base,
                 "max_operations": self._context.operations.max_operations,
                 "aliases": sorted(aliases),
                 "samples": sample_sources(aliases),
@@ -144,7 +148,8 @@ class Playground:
     async def render(self, request: Request) -> Response:
         """Render the image in the body with the operations of the query, a JSON list."""
         client = self._check_upload(request)
-        plan = self._context.operations.plan(_decode_query(request, "operations"))
+        steps = self._write_steps(_decode_query(request, "operations"))
+        plan = self._context.dialects.parse_steps(steps)
         async with self._context.uploads.accept(request, client, self._max_bytes) as room:
             upload = Upload(await room.receive(request, self._max_bytes))
             result = await cancel_on_disconnect(
@@ -179,21 +184,52 @@ class Playground:
 
     def _link(self, item: LinkItem, access: Access) -> dict[str, object]:
         dialects = self._context.dialects
+        builder = dialects if access.can_sign else self._unsigned
         try:
-            image_request = dialects.make_request(item.source, ())
             if item.ratios is not None:
                 sizes = tuple(Size(*ratio) for ratio in item.ratios)
-                image_request = replace(image_request, info=InfoRequest(sizes))
-            else:
-                plan = self._context.operations.plan(item.operations)
-                image_request = replace(image_request, plan=plan)
-            path = (dialects if access.can_sign else self._unsigned).build(image_request)
+                described = dialects.make_request(item.source, ())
+                path = builder.build(replace(described, plan=Plan(), info=InfoRequest(sizes)))
+                return {"path": path, "steps": []}
+            steps = self._write_steps(item.operations)
+            return {"path": builder.build_link(item.source, steps), "steps": steps}
         except InvalidOperation as error:
             return {"error": str(error), "operation": error.operation, "field": error.field}
         except ProxyError as error:
             return {"error": str(error)}
-        steps = [format_operation(operation) for operation in image_request.plan]
-        return {"path": path, "steps": steps}
+
+    def _write_steps(self, operations: Sequence[Any]) -> list[str]:
+        """Write the steps of a chain: operations, and presets by their names.
+
+        Raises InvalidOperation, naming the position in the chain.
+        """
+        steps: dict[int, str] = {}
+        for index, operation in enumerate(operations):
+            if isinstance(operation, dict) and operation.get("type") == "preset":
+                steps[index] = self._write_preset(index, operation)
+        own = [index for index in range(len(operations)) if index not in steps]
+        try:
+            plan = self._context.operations.plan([operations[index] for index in own])
+        except InvalidOperation as error:
+            if error.operation is None:
+                raise
+            index = own[error.operation]
+            raise InvalidOperation(str(error), operation=index, field=error.field) from error
+        steps |= dict(zip(own, map(format_operation, plan), strict=True))
+        if not operations and DEFAULT_PRESET in self._links.presets:
+            return ["preset"]  # an empty chain leaves the picture as it is
+        return [steps[index] for index in range(len(operations))]
+
+    def _write_preset(self, index: int, operation: dict[str, Any]) -> str:
+        name = operation.get("name")
+        if not isinstance(name, str) or name not in self._links.presets:
+            raise InvalidOperation(
+                f"preset: name: must be one of {', '.join(sorted(self._links.presets)) or 'none'} "
+                "(FRAMEKEEP_LINKS_PRESETS)",
+                operation=index,
+                field="name",
+            )
+        return f"preset:{name}"
 
     def _check_exists(self) -> None:
         if not self._exists:

@@ -5,7 +5,7 @@ import { fetchConfig, fetchInfo, fetchSample, getKey, render, setKey } from "./a
 import { Chain, newId } from "./chain.js";
 import { cropWindow, windowRatio } from "./crop-window.js";
 import { Compare, Facts, Original } from "./picture.js";
-import { readOperations, toOperations } from "./schema.js";
+import { presetStep, readOperations, toOperations } from "./schema.js";
 import { Snippets } from "./snippets.js";
 import { Formats, Widths } from "./variants.js";
 
@@ -80,7 +80,10 @@ function KeyForm({ isOpen, hasKey, onKey }) {
 }
 
 function Workbench({ config }) {
-  const operations = useMemo(() => readOperations(config.operations), [config]);
+  const operations = useMemo(() => {
+    const presets = config.presets.length ? [presetStep(config.presets)] : [];
+    return [...readOperations(config.operations), ...presets];
+  }, [config]);
   const saved = useMemo(() => readAddress(new Set(operations.map(({ name }) => name))), []);
   const [source, setSource] = useState(() => (saved ? { text: saved.source } : null));
   const [steps, setSteps] = useState(() => withIds(saved?.steps ?? START));
@@ -144,7 +147,7 @@ function Workbench({ config }) {
         ${!error && html`<${Facts} result=${result} size=${size} info=${info} />`}
       </section>
       ${source && html`<${Original} picture=${original} info=${info} step=${steps[0]} onStep=${setFirst} announce=${announce} />`}
-      ${source && html`<${Snippets} source=${source} operations=${chain} result=${error ? null : result} size=${size} widths=${widths} signs=${config.signs} announce=${announce} />`}
+      ${source && html`<${Snippets} source=${source} operations=${chain} result=${error ? null : result} size=${size} widths=${widths} signs=${config.signs} base=${config.link_base} announce=${announce} />`}
       ${source && !error && html`<${Formats} source=${source} operations=${chain} />`}
       ${source && !error && html`<${Widths} source=${source} operations=${chain} size=${size} text=${widths} setText=${setWidths} />`}
     </div>

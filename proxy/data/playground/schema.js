@@ -11,6 +11,16 @@ export function readOperations(schemas) {
   });
 }
 
+// The operator's presets as one more kind of step: links keep their names.
+export function presetStep(presets) {
+  const name = {
+    ...readField("name", { enum: presets, description: "A preset of this server; the link keeps its name." }, true),
+    kind: "choice",
+    words: presets,
+  };
+  return { name: "preset", summary: "Do what a preset of this server says.", description: "", fields: [name] };
+}
+
 function plain(text) {
   return text.replaceAll("`", "").replace(/\n(?!\n)/g, " ");
 }

@@ -11,7 +11,7 @@ const quoteShell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 const TABS = ["URL", "img", "picture", "srcset", "curl", "Python", "JavaScript"];
 const PICTURE_FORMATS = ["avif", "webp"];
 
-function build(tab, { url, size, source, steps, candidates, formats, signs }) {
+function build(tab, { url, size, source, steps, candidates, formats, signs, base }) {
   const [width, height] = size ?? [0, 0];
   const text = (value) => JSON.stringify(value);
   const img = (more = "") =>
@@ -31,23 +31,30 @@ function build(tab, { url, size, source, steps, candidates, formats, signs }) {
       return img(`\n  srcset="${escapeHtml(srcset)}"\n  sizes="(max-width: ${width}px) 100vw, ${width}px"`);
     case "curl":
       return `curl --output picture ${quoteShell(url)}`;
+    // The clients write native links; where none is mounted, the finished link is all there is.
     case "Python":
-      return signs
-        ? [
-            "import os",
+      return base === null
+        ? ["from urllib.request import urlopen", "", `picture = urlopen(${text(url)}).read()`].join("\n")
+        : [
+            ...(signs ? ["import os", ""] : []),
+            "from framekeep_links import Signer  # clients/python",
             "",
-            "from proxy import Signer",
-            "",
-            `signer = Signer(${text(location.origin)}, keys=[os.environ["FRAMEKEEP_LINKS_KEYS"].split(",")[0]])`,
-            `url = signer.url(${[source, ...steps].map(text).join(", ")})`,
-          ].join("\n")
-        : ["from urllib.request import urlopen", "", `picture = urlopen(${text(url)}).read()`].join("\n");
+            `links = Signer(${text(location.origin + base)}, ${signs ? 'os.environ["FRAMEKEEP_KEY"]' : "None"})`,
+            `url = links.url(${[source, ...steps].map(text).join(", ")})`,
+          ].join("\n");
     case "JavaScript":
-      return [
-        `const response = await fetch(${text(url)});`,
-        "if (!response.ok) throw new Error((await response.json()).detail);",
-        "const picture = await response.blob();",
-      ].join("\n");
+      return base === null
+        ? [
+            `const response = await fetch(${text(url)});`,
+            "if (!response.ok) throw new Error((await response.json()).detail);",
+            "const picture = await response.blob();",
+          ].join("\n")
+        : [
+            'import { Signer } from "framekeep/node"; // clients/javascript',
+            "",
+            `const links = new Signer(${text(location.origin + base)}, ${signs ? "process.env.FRAMEKEEP_KEY" : "null"});`,
+            `const url = links.url(${[source, ...steps].map(text).join(", ")});`,
+          ].join("\n");
     default:
       return url;
   }
@@ -84,7 +91,7 @@ function useLinks(source, operations, size, widths, result) {
   return links;
 }
 
-export function Snippets({ source, operations, result, size, widths, signs, announce }) {
+export function Snippets({ source, operations, result, size, widths, signs, base, announce }) {
   const [tab, setTab] = useState("URL");
   const links = useLinks(source, operations, size, widths, result);
   if (source.file) {
@@ -95,7 +102,7 @@ export function Snippets({ source, operations, result, size, widths, signs, anno
   }
   const url = result?.link ? location.origin + result.link.path : "";
   const text = url && build(tab, {
-    url, size, signs,
+    url, size, signs, base,
     source: source.text,
     steps: result.link.steps,
     candidates: links?.candidates ?? [],
