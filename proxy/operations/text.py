@@ -10,7 +10,6 @@ from proxy.errors import OperationNotApplicable
 from proxy.geometry import Size, anchor
 from proxy.imaging.alpha import composite, scale_alpha
 from proxy.imaging.color import HexColor, parse_color
-from proxy.imaging.dilate import dilate
 from proxy.imaging.picture import Picture
 from proxy.operations.gravity import CompassPoint, to_fractions
 from proxy.operations.operation import Operation
@@ -100,6 +99,8 @@ class Text(Operation, frozen=True):
         mask = mask.embed(border, border, mask.width + 2 * border, mask.height + 2 * border)
         text = _paint(mask, self.hex_color)
         if self.stroke_in_px:
+            from proxy.imaging.dilate import dilate  # noqa: PLC0415 - numpy on demand
+
             outline = _paint(dilate(mask, self.stroke_in_px), self.stroke_hex_color)
             text = composite(outline, text, 0, 0)
         if self.box_hex_color:
