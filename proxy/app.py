@@ -162,6 +162,11 @@ def create_app(
         wall_seconds=settings.limits.render_wall_timeout_seconds,
     )
     cdn_client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names these hosts
+    purging = PurgeService(
+        cache,
+        (*open_cdns(settings.cdn, cdn_client), *extensions.cdns),
+        background=background,
+    )
     single_flight = SingleFlight(settings.cache.directory() / "flights")
     optimizer = Optimizer(
         settings.optimization,
@@ -204,12 +209,8 @@ def create_app(
         async with AsyncExitStack() as stack:
             if render_dir is None:
                 await stack.enter_async_context(own_processes)
-            stack.push_async_callback(background.close)
-            stack.push_async_callback(cache.close)
-            stack.push_async_callback(sources.close)
-            stack.push_async_callback(cdn_client.close)
-            stack.push_async_callback(single_flight.close)
-            stack.push_async_callback(service.close)
+            for opened in (background, cache, sources, cdn_client, purging, single_flight, service):
+                stack.push_async_callback(opened.close)
             if tracing is not None:
                 stack.callback(tracing.shutdown)
             stack.callback(access_log.close)
@@ -259,7 +260,7 @@ def create_app(
         operations=operations,
         dialects=dialects,
         cache=cache,
-        purging=PurgeService(cache, (*open_cdns(settings.cdn, cdn_client), *extensions.cdns)),
+        purging=purging,
         metrics=metrics,
         keys=ApiKeys(settings.api.keys, allow_anonymous=settings.api.allow_anonymous),
         uploads=Uploads(

@@ -66,23 +66,21 @@ class Bucket:
         except (OSError, obstore.exceptions.BaseError) as error:
             raise _bucket_error(error) from error
 
-    async def list(self, folder: str, since: str = "", until: str = "\U0010ffff") -> list[str]:
-        """Return the names in the folder that sort after ``since`` and before ``until``, in order.
+    async def list(self, folder: str) -> dict[str, float]:
+        """Return the names in the folder, each with its time of writing by the bucket's clock.
 
-        Names come in order from most stores, and in pages. What follows ``until`` is not read.
+        Names come in pages of about a thousand.
         """
         import obstore  # noqa: PLC0415 - an extra
 
-        names: list[str] = []
+        found: dict[str, float] = {}
         try:
-            pages: Any = obstore.list(self._store, folder, offset=since or None)
+            pages: Any = obstore.list(self._store, folder)
             async for page in pages:
-                names.extend(one["path"] for one in page if one["path"] < until)
-                if page and page[-1]["path"] >= until:
-                    break
+                found |= {one["path"]: one["last_modified"].timestamp() for one in page}
         except (OSError, obstore.exceptions.BaseError) as error:
             raise _bucket_error(error) from error
-        return sorted(names)
+        return found
 
 
 def _bucket_error(error: Exception) -> BucketError:

@@ -26,4 +26,6 @@ def open_cache(
     cache = MemoryCacheLayer(base, config.max_memory_bytes)
     if not shared_config.url:
         return cache
-    return SharedCache(cache, shared_config, background=background)
+    # Another store may be one of this process alone: then each process learns purges for itself.
+    folder = config.directory() if store is None else None
+    return SharedCache(cache, shared_config, folder=folder, background=background)

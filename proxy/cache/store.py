@@ -9,7 +9,7 @@ What a store can do beyond that is optional, one small protocol for each ability
 with all of them; `MemoryCacheLayer` makes one of any store.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from msgspec import Struct, field
@@ -60,6 +60,11 @@ class All(Struct, frozen=True, tag="all"):
 
 
 Selector = ByTag | ByTagPrefix | All
+
+
+PrepareLatePurge = Callable[[Sequence[Selector], bool], Awaitable[Callable[[], Awaitable[None]]]]
+"""Called with selectors and whether the purge is soft before it is applied to this machine; what it
+returns is called afterwards."""
 
 
 def selects(selector: Selector, entry: Entry) -> bool:
@@ -193,6 +198,29 @@ class SupportsLocalReads(Protocol):
 
     async def get_local(self, kind: Kind, key: str) -> Entry | None:
         """Return the entry as `get` does, but do not look for it in the second level."""
+        ...
+
+
+@runtime_checkable
+class SharesPurges(Protocol):
+    """A cache whose purges reach other machines, too, some time later."""
+
+    @property
+    def purges_known_after_seconds(self) -> float:
+        """When every machine that can be reached knows a purge."""
+        ...
+
+    async def purge_all_of(
+        self, selectors: Sequence[Selector], *, soft: bool = False
+    ) -> Mapping[Kind, int]:
+        """Purge what any of the selectors selects, as `Store.purge` does for one."""
+        ...
+
+    def on_late_purges(self, prepare: PrepareLatePurge) -> None:
+        """Call ``prepare`` where this machine learns purges later than that.
+
+        Until then it may have given old images to CDNs.
+        """
         ...
 
 

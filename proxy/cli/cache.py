@@ -17,10 +17,12 @@ from proxy.cache.store import (
     CacheStats,
     Kind,
     Selector,
+    SharesPurges,
     VerifyReport,
 )
 from proxy.cli.development import add_dev_argument, load_settings
 from proxy.errors import ConfigError, InvalidPurge
+from proxy.runtime.background import BackgroundTasks
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 
@@ -96,7 +98,7 @@ async def _run(args: Namespace, cache: Cache, selectors: Sequence[Selector], cdn
             case "verify":
                 return _print_reports(await cache.verify())
             case _:
-                return _print_purge(await _purge(cache, selectors, cdn, soft=args.soft))
+                return await _purge(cache, selectors, cdn, soft=args.soft)
     finally:
         await cache.close()
 
@@ -120,12 +122,18 @@ def _selectors(args: Namespace) -> Sequence[Selector]:
     return selectors
 
 
-async def _purge(
-    cache: Cache, selectors: Sequence[Selector], cdn: CdnConfig, *, soft: bool
-) -> PurgeResult:
+async def _purge(cache: Cache, selectors: Sequence[Selector], cdn: CdnConfig, *, soft: bool) -> int:
+    background = BackgroundTasks()
     client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))
+    cdns = open_cdns(cdn, client)
+    purging = PurgeService(cache, cdns, background=background)
     try:
-        return await PurgeService(cache, open_cdns(cdn, client)).purge(selectors, soft=soft)
+        status = _print_purge(await purging.purge(selectors, soft=soft))
+        if cdns and isinstance(cache, SharesPurges):
+            seconds = cache.purges_known_after_seconds
+            print(f"CDNs are purged again in {seconds:g} s, when all machines know", flush=True)
+            await purging.wait_repeated()
+        return 1 if background.failures else status
     finally:
         await client.close()
 

@@ -68,8 +68,9 @@ STATUS_CODES = (
 BACKGROUND_TASKS = (
     "background_refresh",
     "cache_check",
+    "cdn_purge",
     "optimization",
-    "purge_cleanup",
+    "purge_compaction",
     "purge_listener",
     "runtime_metrics",
     "shared_cache_reader",

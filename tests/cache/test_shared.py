@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from s3_server import CREDENTIALS, RCLONE, s3_server
 
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.memory_layer import MemoryCacheLayer
+from proxy.cache.purge_objects import PURGE_FOLDER
 from proxy.cache.shared import SharedCache
-from proxy.cache.shared_objects import purge_folder, purges_from
-from proxy.cache.store import All, ByTag, Cache, Entry, Kind
+from proxy.cache.store import All, ByTag, Cache, Entry, Kind, Selector
 from proxy.errors import StoreUnavailable
-from proxy.runtime.components import OK
+from proxy.runtime.components import OK, ComponentStatus
 
 pytestmark = [
     pytest.mark.anyio,
@@ -66,7 +66,7 @@ async def machine(
     )
     store = SharedCache(local or memory_cache(clock), config, clock=clock)
     store.start()
-    await wait_until(lambda: store._knows_purges)
+    await store._has_tried.wait()
     yield store
     await store.close()
 
@@ -105,27 +105,10 @@ async def test_a_purge_reaches_the_other_machine(bucket: str, *, soft: bool) -> 
             await wait_written(store)
         counts = await one.purge(ByTag("tag:a"), soft=soft)
         assert counts["rendition"] == 1
-        await other._apply_purges()
+        await other._purges.sync()
         found = await other.get("rendition", "key-1")
         assert (found is not None and found.soft_purged_at > 0) if soft else found is None
         assert body_of(await other.get("rendition", "key-2")) == b"2"
-
-
-async def test_entries_of_the_bucket_from_before_a_purge_are_not_used(bucket: str) -> None:
-    clock = Clock()
-    async with machine(bucket, clock) as one:
-        await one.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
-        await wait_written(one)
-        clock.now += 60
-        await one.purge(All())
-        assert await one.get("rendition", "key-1") is None
-        async with machine(bucket, clock) as late:
-            assert await late.get("rendition", "key-1") is None
-        clock.now += 60
-        await one.put("rendition", "key-1", Entry(b"2"))
-        await wait_written(one)
-        async with machine(bucket, clock) as later:
-            assert body_of(await later.get("rendition", "key-1")) == b"2"
 
 
 async def test_a_machine_that_was_down_applies_purges_once(bucket: str) -> None:
@@ -137,23 +120,13 @@ async def test_a_machine_that_was_down_applies_purges_once(bucket: str) -> None:
         async with machine(bucket, clock, local) as back:
             assert await back.get("rendition", "key-1") is None
             await back.put("rendition", "key-1", Entry(b"2", tags=("tag:a",)))
-            await back._apply_purges()
+            await back._purges.sync()
             assert body_of(await back.get("rendition", "key-1")) == b"2"
-
-
-async def test_a_foreign_object_among_the_purges_is_ignored(bucket: str) -> None:
-    clock = Clock()
-    async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        await one._bucket.put("v3/purges/zzz", b"foreign")
-        await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
-        await one.purge(ByTag("tag:a"))
-        await other._apply_purges()
-        assert await other.get("rendition", "key-1") is None
 
 
 @pytest.mark.parametrize(
     "name",
-    ["zzz", "a b", "%zz", "9999999999.999999-deadbeef", "0000000000.000000-deadbeef", "ü", "x/y"],
+    ["zzz", "a b", "%zz", "9999999999.999999-deadbeef", "0" * 32, "batch-" + "0" * 32, "x/y"],
 )
 async def test_an_odd_object_among_the_purges_ends_nothing_and_is_counted_once(
     bucket: str, name: str, caplog: pytest.LogCaptureFixture
@@ -162,40 +135,13 @@ async def test_an_odd_object_among_the_purges_ends_nothing_and_is_counted_once(
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
         purge = msgspec.msgpack.encode({"at": 1e300, "selector": {"type": "all"}, "soft": False})
         for content in (b"foreign", bytes(32) + purge):
-            for folder in ("v3/purges", purge_folder(clock.now)):
-                await one._bucket.put(f"{folder}/{name}", content)
-            clock.now += 10
+            await one._bucket.put(f"{PURGE_FOLDER}/{name}", content)
             await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
             await one.purge(ByTag("tag:a"))
-            await other._apply_purges()
-            assert await other.get("rendition", "key-1") is None
-        assert other._background.failures["purge_listener"] <= 1
-        assert caplog.text.count("it is no purge") == other._background.failures["purge_listener"]
-
-
-async def test_a_purge_that_is_dated_in_the_future_hides_no_other(bucket: str) -> None:
-    clock, ahead = Clock(), Clock()
-    ahead.now += 7200
-    async with machine(bucket, ahead) as early, machine(bucket, clock) as one:
-        await early.purge(ByTag("tag:a"))
-        async with machine(bucket, clock) as other:
-            for number in range(3):
-                clock.now += 100
-                await other._local.put("rendition", "key-1", Entry(b"1", tags=("tag:b",)))
-                await one.purge(ByTag("tag:b"))
-                await other._apply_purges()
-                assert await other._local.get("rendition", "key-1") is None, number
-
-
-async def test_purges_that_no_entry_is_old_enough_for_leave_the_bucket(bucket: str) -> None:
-    clock = Clock()
-    async with machine(bucket, clock) as one:
-        await one.purge(ByTag("tag:old"))
-        clock.now += 31 * 86_400
-        await one.purge(ByTag("tag:new"))
-        await one._remove_old_purges()
-        (left,) = await one._bucket.list("v3/purges")
-        assert left > purges_from(clock.now - 3600)
+            await other._purges.sync()
+            assert await other._local.get("rendition", "key-1") is None
+        assert other._background.failures["purge_listener"] == 1
+        assert caplog.text.count("it is no purge") == 1
 
 
 async def test_the_listener_is_degraded_without_the_bucket_and_down_after_a_bug(
@@ -211,8 +157,9 @@ async def test_the_listener_is_degraded_without_the_bucket_and_down_after_a_bug(
     assert "the bucket is not used" in look().detail
     await store.close()
 
-    broken = FailsOnce(MemoryStore(10_000_000), 0)
-    store = SharedCache(broken, SharedCacheConfig(url=bucket))
+    async with machine(bucket, Clock()) as one:
+        await one.purge(All())
+    store = SharedCache(FailsOnce(MemoryStore(10_000_000), 0), SharedCacheConfig(url=bucket))
     (look,) = store.components.values()
     store.start()
     await wait_until(lambda: look().state == "down")
@@ -220,14 +167,14 @@ async def test_the_listener_is_degraded_without_the_bucket_and_down_after_a_bug(
     await store.close()
 
 
-def cannot_encode() -> bytes:
+async def cannot_encode() -> None:
     raise MemoryError
 
 
 async def test_a_writer_returns_after_an_unexpected_error(bucket: str) -> None:
     async with machine(bucket, Clock()) as store:
         for queue in store._queues:
-            queue.put_nowait(("v3/rendition/x", cannot_encode))
+            queue.put_nowait(cannot_encode)
         await wait_written(store)
         assert store._background.failures["shared_cache_writer"] == len(store._queues)
         await store.put("rendition", "key-1", Entry(b"1"))
@@ -238,24 +185,35 @@ async def test_a_writer_returns_after_an_unexpected_error(bucket: str) -> None:
 class FailsOnce(MemoryCacheLayer):
     failed = False
 
-    async def get(self, kind: Kind, key: str) -> Entry | None:
+    async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
         if not self.failed:
             self.failed = True
             raise RuntimeError("unexpected")
-        return await super().get(kind, key)
+        return await super().purge(selector, soft=soft)
 
 
 async def test_an_unexpected_error_does_not_stop_the_purges(
     bucket: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    local = FailsOnce(MemoryStore(10_000_000), 0)
-    async with machine(bucket, Clock(), local) as store:
-        assert local.failed
-        assert store._knows_purges
+    clock = Clock()
+    local = FailsOnce(MemoryStore(10_000_000, clock=clock), 0)
+    await local.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
+    async with machine(bucket, clock) as one:
+        await one.purge(ByTag("tag:a"))
+    async with machine(bucket, clock, local) as store:
+        await wait_until(lambda: local.failed and status(store) == OK)
+        assert await store.get("rendition", "key-1") is None
     assert "background task failed (task=purge_listener): RuntimeError: unexpected" in caplog.text
 
 
-async def test_a_damaged_or_old_object_is_not_used(bucket: str, server: tuple[str, Path]) -> None:
+def status(store: SharedCache) -> ComponentStatus:
+    (look,) = store.components.values()
+    return look()
+
+
+async def test_a_damaged_object_is_not_used_but_an_old_one_is(
+    bucket: str, server: tuple[str, Path]
+) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
         await one.put("rendition", "damaged", Entry(os.urandom(1000)))
@@ -268,7 +226,10 @@ async def test_a_damaged_or_old_object_is_not_used(bucket: str, server: tuple[st
         await one.put("rendition", "old", Entry(b"old"))
         await wait_written(one)
         clock.now += 31 * 86_400
-        assert await other.get("rendition", "old") is None
+        assert await other.get("rendition", "old") is None  # it does not know the purges since then
+        await other._purges.sync()
+        other._misses.clear()
+        assert body_of(await other.get("rendition", "old")) == b"old"
 
 
 async def test_tags_that_are_added_later_are_shared(bucket: str) -> None:
@@ -308,9 +269,10 @@ async def test_a_bucket_that_hangs_delays_one_read(bucket: str) -> None:
         config = SharedCacheConfig(url=hangs, read_timeout_seconds=0.01, write_timeout_seconds=1)
         store = SharedCache(memory_cache(), config)
         store.start()
-        store._knows_purges = True
+        store._has_tried.set()
+        await store._purges._call(lambda: store._purges._log.set_synced(time.time()))
         assert await store.get("rendition", "key-1") is None
-        assert not store._is_usable()
+        assert not store._breaker.allows()
         await store.close()
         over.set()
         await wait_until(lambda: len(left) == origin.connections)

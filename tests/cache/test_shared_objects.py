@@ -1,41 +1,46 @@
 """Who has no key of the fleet can change, cut, move and make no object."""
 
+import math
 import os
+import struct
 
 import msgspec
 import pytest
 
 from proxy.cache.envelope import CorruptEntry, Envelope
-from proxy.cache.shared_objects import (
-    NotAuthentic,
-    ObjectCodec,
-    SharedPurge,
+from proxy.cache.purge_objects import (
+    PurgeCodec,
+    PurgeRow,
+    Stamp,
+    new_batch_name,
     new_purge_name,
-    purges_from,
 )
+from proxy.cache.shared_objects import EntryCodec, NotAuthentic, SharedEntry, Signer
 from proxy.cache.store import All, ByTag, Entry
 
-CODEC, UNSIGNED = ObjectCodec(["11" * 32]), ObjectCodec([])
+SIGNER, NO_SIGNER = Signer(["11" * 32]), Signer([])
+CODEC, UNSIGNED = EntryCodec(SIGNER), EntryCodec(NO_SIGNER)
+PURGES, UNSIGNED_PURGES = PurgeCodec(SIGNER), PurgeCodec(NO_SIGNER)
 MAC_BYTES = 32
 NOW = 1_700_000_000.0
-ENTRY = Entry(os.urandom(40), head=b"head", tags=("tag:a",), stored_at=NOW)
-OBJECT = CODEC.encode_entry("rendition", "key-1", ENTRY)
-NAME = new_purge_name(NOW)
-PURGE = SharedPurge(NOW, ByTag("tag:a"), soft=False)
+ENTRY = Entry(os.urandom(40), head=b"head", tags=("tag:a",))
+OBJECT = CODEC.encode("rendition", "key-1", ENTRY, NOW)
+NAME = new_purge_name()
+PURGE = [PurgeRow(ByTag("tag:a"), soft=False)]
 
 
-def decode(data: bytes, codec: ObjectCodec = CODEC, key: str = "key-1") -> Entry:
-    return codec.decode_entry("rendition", key, data)
+def decode(data: bytes, codec: EntryCodec = CODEC, key: str = "key-1") -> SharedEntry:
+    return codec.decode("rendition", key, data)
 
 
 def test_an_honest_object_is_the_entry() -> None:
-    assert decode(OBJECT) == ENTRY
-    assert CODEC.decode_purge(NAME, CODEC.encode_purge(NAME, PURGE)) == PURGE
+    assert decode(OBJECT) == (ENTRY, NOW)
+    assert PURGES.decode(NAME, PURGES.encode(NAME, PURGE)) == PURGE
 
 
 @pytest.mark.parametrize("codec", [CODEC, UNSIGNED], ids=["signed", "unsigned"])
-def test_each_changed_byte_is_noticed(codec: ObjectCodec) -> None:
-    original = codec.encode_entry("rendition", "key-1", ENTRY)
+def test_each_changed_byte_is_noticed(codec: EntryCodec) -> None:
+    original = codec.encode("rendition", "key-1", ENTRY, NOW)
     for at in range(0 if codec is CODEC else MAC_BYTES, len(original)):
         changed = bytearray(original)
         changed[at] ^= 1
@@ -44,8 +49,8 @@ def test_each_changed_byte_is_noticed(codec: ObjectCodec) -> None:
 
 
 @pytest.mark.parametrize("codec", [CODEC, UNSIGNED], ids=["signed", "unsigned"])
-def test_each_cut_is_noticed(codec: ObjectCodec) -> None:
-    original = codec.encode_entry("rendition", "key-1", ENTRY)
+def test_each_cut_is_noticed(codec: EntryCodec) -> None:
+    original = codec.encode("rendition", "key-1", ENTRY, NOW)
     for length in range(len(original)):
         with pytest.raises((NotAuthentic, CorruptEntry)):
             decode(original[:length], codec)
@@ -54,7 +59,7 @@ def test_each_cut_is_noticed(codec: ObjectCodec) -> None:
 
 
 def test_the_signature_of_one_entry_is_valid_for_no_other_content() -> None:
-    planted = UNSIGNED.encode_entry("rendition", "key-1", Entry(b"planted", stored_at=NOW))
+    planted = UNSIGNED.encode("rendition", "key-1", Entry(b"planted"), NOW)
     with pytest.raises(NotAuthentic):
         decode(OBJECT[:MAC_BYTES] + planted[MAC_BYTES:])
 
@@ -69,38 +74,45 @@ def test_the_signature_covers_the_body_by_its_digest() -> None:
 def test_a_signature_is_valid_under_its_own_name_only() -> None:
     with pytest.raises(NotAuthentic):
         decode(OBJECT, key="key-2")
-    other = new_purge_name(NOW)
+    other = new_purge_name()
     with pytest.raises(NotAuthentic):
-        CODEC.decode_purge(other, CODEC.encode_purge(NAME, PURGE))
+        PURGES.decode(other, PURGES.encode(NAME, PURGE))
 
 
 def test_an_unsigned_entry_is_not_believed_under_another_key() -> None:
     with pytest.raises(CorruptEntry, match="envelope has another key"):
-        decode(UNSIGNED.encode_entry("rendition", "key-1", ENTRY), UNSIGNED, "key-2")
+        decode(UNSIGNED.encode("rendition", "key-1", ENTRY, NOW), UNSIGNED, "key-2")
 
 
 def test_the_signature_of_one_purge_is_valid_for_no_other() -> None:
-    signed = CODEC.encode_purge(NAME, PURGE)
-    everything = UNSIGNED.encode_purge(NAME, SharedPurge(NOW, All(), soft=False))
+    signed = PURGES.encode(NAME, PURGE)
+    everything = UNSIGNED_PURGES.encode(NAME, [PurgeRow(All(), soft=False)])
     with pytest.raises(NotAuthentic):
-        CODEC.decode_purge(NAME, signed[:MAC_BYTES] + everything[MAC_BYTES:])
+        PURGES.decode(NAME, signed[:MAC_BYTES] + everything[MAC_BYTES:])
 
 
-@pytest.mark.parametrize("at", [NOW + 1, -1.0, 1e10, 1e300, float("inf"), float("nan")])
-def test_a_purge_is_of_the_time_in_its_name(at: float) -> None:
-    purge = SharedPurge(at, All(), soft=False)
+@pytest.mark.parametrize(
+    "row",
+    [
+        PurgeRow(All(), soft=False, stamp=Stamp(int(NOW), ("0",))),
+        PurgeRow(ByTag("x" * 10_000), soft=False),
+    ],
+)
+def test_a_purge_has_no_time_of_its_own_and_bounded_text(row: PurgeRow) -> None:
     with pytest.raises(CorruptEntry, match="another name"):
-        CODEC.decode_purge(NAME, CODEC.encode_purge(NAME, purge))
+        PURGES.decode(NAME, PURGES.encode(NAME, [row]))
 
 
-def test_a_time_beyond_all_names_is_no_purge() -> None:
-    at = 1e10
-    name = f"{purges_from(at)}-00000000"
+@pytest.mark.parametrize(
+    "stamp", [None, Stamp(0, ()), Stamp(-1, ()), Stamp(10**12, ()), Stamp(int(NOW), ("0",) * 65)]
+)
+def test_each_purge_of_a_batch_has_a_time(stamp: Stamp | None) -> None:
+    name = new_batch_name()
     with pytest.raises(CorruptEntry, match="another name"):
-        UNSIGNED.decode_purge(name, UNSIGNED.encode_purge(name, SharedPurge(at, All(), soft=False)))
+        PURGES.decode(name, PURGES.encode(name, [PurgeRow(All(), soft=False, stamp=stamp)]))
 
 
-@pytest.mark.parametrize("head", [b"", b"1234567"])
+@pytest.mark.parametrize("head", [b"", b"1234567", struct.pack(">d", math.nan)])
 def test_an_entry_without_a_time_is_damaged(head: bytes) -> None:
     envelope = Envelope.wrap("rendition", "key-1", Entry(b"body", head=head)).encode()
     with pytest.raises(CorruptEntry, match="envelope has no time"):
@@ -110,4 +122,4 @@ def test_an_entry_without_a_time_is_damaged(head: bytes) -> None:
 @pytest.mark.parametrize("content", [b"", b"\xc1", msgspec.msgpack.encode({"at": NOW})])
 def test_what_is_no_purge_is_damaged(content: bytes) -> None:
     with pytest.raises(CorruptEntry, match="it is no purge"):
-        UNSIGNED.decode_purge(NAME, bytes(MAC_BYTES) + content)
+        UNSIGNED_PURGES.decode(NAME, bytes(MAC_BYTES) + content)

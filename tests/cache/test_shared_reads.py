@@ -7,7 +7,6 @@ from pathlib import Path
 import photos
 import pytest
 from origin_server import OriginServer
-from render_processes import wait_until
 from service_fixture import ServiceHarness
 
 from proxy.cache.bucket import StoredObject
@@ -38,15 +37,16 @@ class MemoryBucket:
     async def put(self, name: str, data: bytes) -> None:
         self.objects[name] = data
 
-    async def list(self, folder: str, since: str = "", until: str = "") -> list[str]:
-        del folder, since, until
-        return []
+    async def list(self, folder: str) -> dict[str, float]:
+        del folder
+        return {}
 
 
 class Machine(ServiceHarness):
     def __init__(self, folder: Path, bucket: MemoryBucket) -> None:
         super().__init__(folder, add_layer=self._add_bucket)
         self._shared._bucket = bucket  # type: ignore[assignment]
+        self._shared._purges._bucket = bucket  # type: ignore[assignment]
 
     def _add_bucket(self, local: Cache) -> Cache:
         config = SharedCacheConfig(url="s3://none?region=eu-central-1", purge_poll_seconds=3600)
@@ -55,7 +55,7 @@ class Machine(ServiceHarness):
 
     async def open(self) -> None:
         self._shared.start()
-        await wait_until(lambda: self._shared._knows_purges)
+        await self._shared._has_tried.wait()
 
     async def smart_crop(self, url: str, width: int) -> str:
         request = ImageRequest(SourceRef(url), Plan((SmartCrop(width, 20),)))

@@ -2,21 +2,21 @@
 
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from cache.suite import Clock, body_of
 from memory_store import MemoryStore
-from render_processes import wait_until
 from s3_server import CREDENTIALS, RCLONE, s3_server
 
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.envelope import Envelope
 from proxy.cache.memory_layer import MemoryCacheLayer
+from proxy.cache.purge_objects import PurgeCodec, PurgeRow, new_batch_name, new_purge_name
 from proxy.cache.shared import SharedCache
-from proxy.cache.shared_objects import ObjectCodec, SharedPurge, entry_name, new_purge_name
+from proxy.cache.shared_objects import EntryCodec, Signer, entry_name
 from proxy.cache.store import All, ByTag, Entry
 from proxy.config import load
 from proxy.errors import ConfigError
@@ -27,7 +27,6 @@ pytestmark = [
 ]
 
 KEY, NEW_KEY = "11" * 32, "22" * 32
-DAY = 86_400.0
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,7 @@ async def machine(
     local = MemoryCacheLayer(MemoryStore(10_000_000, clock=clock), 0)
     store = SharedCache(local, config, clock=clock)
     store.start()
-    await wait_until(lambda: store._knows_purges)
+    await store._has_tried.wait()
     yield store
     await store.close()
 
@@ -74,14 +73,14 @@ async def put(store: SharedCache, key: str, entry: Entry) -> None:
         await queue.join()
 
 
-PLANTED = Entry(b"planted", head=b"head", stored_at=1_000_000.0)
+PLANTED = Entry(b"planted", head=b"head")
 
 
 @pytest.mark.parametrize("keys", [(), (NEW_KEY,)], ids=["not signed", "another key"])
 async def test_a_planted_entry_is_not_used(bucket: str, keys: tuple[str, ...]) -> None:
     clock = Clock()
     async with machine(bucket, clock) as store:
-        planted = ObjectCodec(keys).encode_entry("rendition", "key-1", PLANTED)
+        planted = EntryCodec(Signer(keys)).encode("rendition", "key-1", PLANTED, 0.0)
         await store._bucket.put(entry_name("rendition", "key-1"), planted)
         assert await store.get("rendition", "key-1") is None
         store._misses.clear()
@@ -92,7 +91,7 @@ async def test_a_planted_entry_is_not_used(bucket: str, keys: tuple[str, ...]) -
 async def test_without_keys_it_would_be_used(bucket: str) -> None:
     """So the test above can fail."""
     async with machine(bucket, Clock(), keys=()) as store:
-        planted = ObjectCodec(()).encode_entry("rendition", "key-1", PLANTED)
+        planted = EntryCodec(Signer(())).encode("rendition", "key-1", PLANTED, 0.0)
         await store._bucket.put(entry_name("rendition", "key-1"), planted)
         assert body_of(await store.get("rendition", "key-1")) == b"planted"
 
@@ -155,15 +154,19 @@ async def test_keys_are_replaced_one_after_the_other(bucket: str) -> None:
         assert await old.get("rendition", "by-new") is None
 
 
-async def test_a_planted_purge_is_ignored_and_counted(bucket: str) -> None:
+@pytest.mark.parametrize("new_name", [new_purge_name, new_batch_name])
+async def test_a_planted_purge_is_ignored_and_counted(
+    bucket: str, new_name: Callable[[], str]
+) -> None:
     clock = Clock()
     async with machine(bucket, clock) as store:
         await store.put("rendition", "key-1", Entry(b"1"))
-        name = new_purge_name(clock.now)
-        purge = ObjectCodec(()).encode_purge(name, SharedPurge(clock.now, All(), soft=False))
-        await store._bucket.put(name, purge)
-        await store._apply_purges()
-        assert await store.get("rendition", "key-1") is not None
+        name = new_name()
+        purge = PurgeCodec(Signer(())).encode(name, [PurgeRow(All(), soft=False)])
+        for _ in range(2):
+            await store._bucket.put(name, purge)
+            await store._purges.sync()
+            assert await store.get("rendition", "key-1") is not None
         assert store._background.failures["purge_listener"] == 1
 
 
@@ -173,41 +176,13 @@ async def test_names_that_cannot_be_listed_do_not_end_the_purges(
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
         await one.purge(ByTag("tag:first"))
-        ((purges),) = server[1].glob(f"shared/{bucket[12:].partition('?')[0]}/v3/purges")
+        ((purges),) = server[1].glob(f"shared/{bucket[12:].partition('?')[0]}/v4/purges")
         (purges / "a\x01b").write_bytes(b"")
         (purges / "..c").write_bytes(b"")
         await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))
         await one.purge(ByTag("tag:a"))
-        await other._apply_purges()
+        await other._purges.sync()
         assert await other._local.get("rendition", "key-1") is None
-
-
-@pytest.mark.parametrize("soft", [False, True])
-async def test_a_purge_by_a_clock_that_is_ahead_outdates_nothing_that_comes_later(
-    bucket: str, *, soft: bool
-) -> None:
-    clock, ahead = Clock(), Clock()
-    ahead.now += DAY
-    async with machine(bucket, ahead) as early:
-        await early.purge(All(), soft=soft)
-    async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        clock.now += 60
-        await put(one, "key-1", Entry(b"1"))
-        await other._apply_purges()
-        assert body_of(await other.get("rendition", "key-1")) == b"1"
-
-
-async def test_a_clock_that_was_ahead_itself_outdates_nothing_that_comes_later(bucket: str) -> None:
-    clock = Clock()
-    async with machine(bucket, clock) as one, machine(bucket, clock) as other:
-        clock.now += DAY
-        await one.purge(All())
-        clock.now -= DAY
-        await one._apply_purges()
-        clock.now += 60
-        await put(one, "key-1", Entry(b"1"))
-        await other._apply_purges()
-        assert body_of(await other.get("rendition", "key-1")) == b"1"
 
 
 @pytest.mark.parametrize(
