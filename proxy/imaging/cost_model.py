@@ -32,12 +32,18 @@ _ENCODE: Mapping[FormatName, float] = {
     "gif": 1000,
 }
 _OTHER = 15.0
+_COMPARE = 400.0
 
 
 def decode_cost(header: ImageHeader, frames: int | None = None) -> float:
     """Seconds to decode so many frames of an original; without ``frames``, all."""
     pixels = header.pixels * (frames or header.frames)
     return pixels * (_DECODE.get(header.format, _OTHER) + header.scans * _SCAN) / 1e9
+
+
+def search_cost(format: FormatName, sample_pixels: int) -> float:
+    """Seconds to find a quality by a sample: two encodes, each compared with what it was."""
+    return 2 * sample_pixels * (_ENCODE.get(format, _OTHER) + _COMPARE) / 1e9
 
 
 def encode_cost(format: FormatName, pixels: int) -> float:

@@ -14,6 +14,7 @@ from proxy.imaging.encoders import encode_as
 from proxy.imaging.format_choice import Encoding, choose_encoding, lossy_encoding
 from proxy.imaging.format_limits import MAX_SIDE, can_hold, check_encoder_memory
 from proxy.imaging.picture import Picture
+from proxy.imaging.quality_search import can_find_quality, find_quality
 from proxy.imaging.resize import resize
 from proxy.imaging.results import Rendition
 from proxy.limits import Limits
@@ -38,8 +39,10 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
     if max_bytes is None or encoding.lossless:
         body = encode_as(picture, encoding.format, encoding.quality, lossless=encoding.lossless)
     if max_bytes is not None and not 0 < len(body) <= max_bytes:
-        encoding = lossy_encoding(picture, limits)
-        picture = _adapt_to_format(picture, encoding.format)
+        if encoding.lossless:
+            encoding = lossy_encoding(picture, limits)
+            picture = _adapt_to_format(picture, encoding.format)
+            picture, encoding = _with_found_quality(picture, encoding)
         picture, body = _fit_bytes(max_bytes, picture, encoding.format, encoding.quality)
     if len(body) > limits.max_result_bytes:
         raise ImageTooLarge(
@@ -58,7 +61,7 @@ def prepare(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
     """
     picture, encoding = choose_encoding(picture, limits)
     check_encoder_memory(encoding.format, picture.frame_size, limits)
-    return _adapt_to_format(picture, encoding.format), encoding
+    return _with_found_quality(_adapt_to_format(picture, encoding.format), encoding)
 
 
 def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:
@@ -73,6 +76,15 @@ def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:
             f"{MAX_SIDE[format]} pixels a side"
         )
     return picture
+
+
+def _with_found_quality(picture: Picture, encoding: Encoding) -> tuple[Picture, Encoding]:
+    """The quality that gives the score that was asked for, if any, and the picture in memory."""
+    score = picture.output.score
+    if score is None or encoding.lossless or not can_find_quality(encoding.format):
+        return picture, encoding
+    picture, quality = find_quality(picture, encoding.format, score)
+    return picture, structs.replace(encoding, quality=quality)
 
 
 def _fit_bytes(

@@ -44,11 +44,13 @@ class OutputOptions(Struct, frozen=True):
     file. ``keep_metadata`` names the metadata that is not removed. ``format_qualities`` are for
     single formats, and count before ``quality``. ``negotiates`` is set where the plan asks for
     "auto", and not only the original's format cannot be shown. ``keep_lossless``: "auto" may choose
-    a lossless encoding for an original that was lossless.
+    a lossless encoding for an original that was lossless. ``score`` is the SSIMULACRA2 that the
+    result shall have, instead of a quality.
     """
 
     format: FormatName | Literal["auto"]
     quality: int | None = None
+    score: float | None = None
     max_bytes: int | None = None
     accepted_formats: tuple[FormatName, ...] = ()
     keep_metadata: tuple[Literal["copyright"], ...] = ()

@@ -182,7 +182,7 @@ def _halve(light: Planes) -> Planes:
 
 def _to_xyb(light: Planes, channels: set[int]) -> Mapping[int, Planes]:
     rows = _ABSORBANCE if _B in channels else _ABSORBANCE[:2]
-    mixed = np.tensordot(rows, light, axes=1) + _BIAS
+    mixed = np.einsum("ij,j...->i...", rows, light) + _BIAS
     mixed = np.cbrt(mixed) - math.cbrt(_BIAS)
     y = 0.5 * (mixed[0] + mixed[1])
     planes = {_Y: y + 0.01}

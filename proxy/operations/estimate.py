@@ -12,14 +12,16 @@ import pyvips
 from proxy.errors import ImageError, ImageTooLarge
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
-from proxy.imaging.cost_model import decode_cost, encode_cost
+from proxy.imaging.cost_model import decode_cost, encode_cost, search_cost
 from proxy.imaging.format_limits import check_encoder_memory
 from proxy.imaging.frames import default_format
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.picture import OutputOptions, Picture, blank_image
+from proxy.imaging.quality_search import SAMPLE_PIXELS
 from proxy.imaging.shrink_on_load import DecodedInfo, shrink_factor
 from proxy.limits import Limits
 from proxy.operations.compress_to_size import CompressToSize
+from proxy.operations.convert import Convert
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.smartcrop.subject import Subject
@@ -147,6 +149,8 @@ class PlanEstimate:
         seconds, pixels = self._operation_seconds(natural, pixels, frames)
         has_bound = any(isinstance(operation, CompressToSize) for operation in self._plan)
         encodes = _MAX_ENCODES_TO_FIT if has_bound else 1
+        if any(isinstance(operation, Convert) and operation.score for operation in self._plan):
+            seconds += search_cost(output, min(pixels, SAMPLE_PIXELS))
         return seconds + encodes * encode_cost(output, pixels * frames)
 
     def _operation_seconds(self, natural: Size, pixels: int, frames: int) -> tuple[float, int]:

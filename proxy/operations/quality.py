@@ -33,7 +33,7 @@ class Quality(Operation, frozen=True):
             raise ValueError("at least one quality is required")
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.with_output(format_qualities=self._by_format())
+        return picture.with_output(format_qualities=self._by_format(), score=None)
 
     def _by_format(self) -> dict[FormatName, int]:
         own: dict[FormatName, int | None] = {
