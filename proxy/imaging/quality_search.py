@@ -23,16 +23,9 @@ from PIL import Image
 from proxy.formats import FormatName
 from proxy.imaging.encoders import encode_as
 from proxy.imaging.picture import Picture
+from proxy.imaging.score_targets import SAMPLE_PIXELS
 from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
 from proxy.imaging.ssimulacra2 import Pixels, Reference
-
-TARGETS: Mapping[str, float] = {"best": 85.0, "good": 75.0, "eco": 65.0, "low": 55.0}
-"""The scores of the names that `convert` takes."""
-
-MIN_TARGET, MAX_TARGET = 30.0, 92.0
-
-SAMPLE_PIXELS = 65_536
-"""The most pixels that a sample has; each is encoded at most twice."""
 
 _TILE_SIDE = 64
 _MIN_TILES, _MAX_TILES = 4, SAMPLE_PIXELS // _TILE_SIDE**2

@@ -3,7 +3,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from proxy.imaging.picture import Picture
-from proxy.imaging.quality_search import MAX_TARGET, MIN_TARGET, TARGETS
+from proxy.imaging.score_targets import MAX_TARGET, MIN_TARGET, TARGETS
 from proxy.operations.operation import Operation
 
 QualityName = Literal["best", "good", "eco", "low"]

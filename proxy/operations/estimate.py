@@ -17,7 +17,7 @@ from proxy.imaging.format_limits import check_encoder_memory
 from proxy.imaging.frames import default_format
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.picture import OutputOptions, Picture, blank_image
-from proxy.imaging.quality_search import SAMPLE_PIXELS
+from proxy.imaging.score_targets import SAMPLE_PIXELS
 from proxy.imaging.shrink_on_load import DecodedInfo, shrink_factor
 from proxy.limits import Limits
 from proxy.operations.compress_to_size import CompressToSize

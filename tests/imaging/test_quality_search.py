@@ -14,8 +14,9 @@ from render_helper import DETECTOR, REGISTRY, step
 from proxy.errors import InvalidOperation
 from proxy.formats import FormatName
 from proxy.imaging.headers import ImageHeader
-from proxy.imaging.quality_search import _CURVES, TARGETS, _tiles
+from proxy.imaging.quality_search import _CURVES, _tiles
 from proxy.imaging.results import Rendition
+from proxy.imaging.score_targets import TARGETS
 from proxy.imaging.ssimulacra2 import Reference
 from proxy.limits import Limits
 from proxy.operations.estimate import PlanEstimate
