@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 from live_server import GENEROUS_TIMEOUTS
+from render_processes import command_line
 
 ALLOW_LOOPBACK = {"FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8"}
 
@@ -32,12 +33,16 @@ class DevServer:
             grandchild
             for child in children(self.process.pid)
             for grandchild in children(child)
-            if b"proxy.render.fork_server" in Path(f"/proc/{child}/cmdline").read_bytes()
+            if "proxy.render.fork_server" in command_line(child)
         }
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return []
+    return [int(child) for child in found.split()]
 
 
 @asynccontextmanager

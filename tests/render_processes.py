@@ -86,10 +86,23 @@ async def next_pid(pool: RenderPool) -> int:
 async def descendants(pid: int) -> set[int]:
     """The children of a process, and theirs."""
     found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found |= {child} | await descendants(child)
+    # Threads and processes may end meanwhile.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in list(Path(f"/proc/{pid}/task").iterdir()):
+            children: list[str] = []
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                children = (task / "children").read_text().split()
+            for child in map(int, children):
+                found |= {child} | await descendants(child)
     return found
+
+
+def command_line(pid: int) -> str:
+    """The arguments of a process, with NUL between them; empty for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def http_workers(supervisor: int) -> set[int]:

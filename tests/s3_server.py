@@ -26,5 +26,7 @@ def s3_server(root: Path) -> Iterator[str]:
     ) as process:
         assert process.stderr is not None
         found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stderr)
-        yield next(match[0] for match in found if match)
-        process.terminate()
+        try:
+            yield next(match[0] for match in found if match)
+        finally:
+            process.terminate()

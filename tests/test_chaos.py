@@ -15,7 +15,14 @@ from pathlib import Path
 import pictures
 import pytest
 from origin_server import OriginServer
-from render_processes import descendants, http_workers, next_pid, wait_exited, wait_until
+from render_processes import (
+    command_line,
+    descendants,
+    http_workers,
+    next_pid,
+    wait_exited,
+    wait_until,
+)
 
 from proxy.render.pool import RenderPool
 from proxy.render.process import PING
@@ -49,7 +56,7 @@ class Server:
     async def render_pool(self) -> RenderPool:
         """A pool connected to its render processes."""
         for pid in await descendants(self.process.pid):
-            for argument in Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0"):
+            for argument in command_line(pid).split("\0"):
                 if argument.startswith("--directory="):
                     return RenderPool(Path(argument.removeprefix("--directory=")))
         raise LookupError("no render processes found")

@@ -137,10 +137,16 @@ def test_the_commands_of_the_documentation_succeed(
 def test_the_servers_of_the_documentation_start(
     block: Block, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = run(block, tmp_path / "folder", {**environment, "FRAMEKEEP_SERVER_PORT": str(port)})
+    # A port that stays bound is given to nobody who asks for any; the server can listen there.
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        wait_served(block, port, tmp_path / "folder", environment)
+
+
+def wait_served(block: Block, port: int, folder: Path, environment: dict[str, str]) -> None:
+    process = run(block, folder, {**environment, "FRAMEKEEP_SERVER_PORT": str(port)})
     try:
         while process.poll() is None:
             try:

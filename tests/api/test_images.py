@@ -7,6 +7,7 @@ from typing import Any
 import httpx2 as httpx
 import msgspec
 import pytest
+from render_processes import MAX_WAIT_SECONDS
 
 from proxy.api.http.cache_control import StaleConfig
 from proxy.api.images import ImagesEndpoint
@@ -380,7 +381,7 @@ async def fail_on_send(message: Any) -> None:
 
 async def test_rendering_is_cancelled_when_the_client_disconnects() -> None:
     service = NeverDone()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(MAX_WAIT_SECONDS):
         await images(service)(scope(), disconnect_after(service.started), fail_on_send)
     assert service.ended.is_set()
 

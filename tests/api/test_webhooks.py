@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from origin_server import OriginServer
-from render_processes import wait_until
+from render_processes import MAX_WAIT_SECONDS, wait_until
 
 from proxy.api.transform.queue import DurableQueue, ItemGroup, QueueItem, ScheduledItem
 from proxy.api.transform.receiver_backoff import ReceiverBackoff
@@ -77,7 +77,7 @@ class Receiver:
         self.url = origin.handle("/hook", self._respond)
 
     async def wait_accepted(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             await self.accepted.wait()
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -126,7 +126,7 @@ async def open_deliveries(
 
 
 async def wait_empty(directory: Path) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(MAX_WAIT_SECONDS):
         while any(directory.iterdir()):  # noqa: ASYNC110 - a directory has no event
             await asyncio.sleep(0.005)
 
@@ -338,7 +338,7 @@ async def test_deliveries_are_read_one_by_one_when_they_are_due(
 
     service = Waiting(b"result")
     async with open_deliveries(tmp_path, service, queue_type=CountingQueue) as deliveries:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             while len(deliveries._schedule) < 50 - MAX_CONCURRENT:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         assert reads <= MAX_CONCURRENT
@@ -358,7 +358,7 @@ async def test_a_result_that_was_not_accepted_is_sent_by_the_next_server(
 
     async with open_deliveries(tmp_path, service, queue_type=Stops) as deliveries:
         await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             while not list(tmp_path.glob("*.1")):  # noqa: ASYNC110 - a directory has no event
                 await asyncio.sleep(0.005)
     other = FakeRenderer(b"another")

@@ -1,13 +1,18 @@
 """One server for all clients of a test process."""
 
-import os
-
 import pytest
 from live_server import live_server
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_proxy_for_loopback():
+    """Clients ask the environment for proxies; other tests see it as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    os.environ["NO_PROXY"] = "127.0.0.1"  # clients ask the environment for proxies
     with live_server(tmp_path_factory.mktemp("cache")) as served:
         yield served

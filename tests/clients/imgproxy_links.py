@@ -1,15 +1,15 @@
 """Links that imgproxy's clients build from tables of calls; run it to write the vectors.
 
-``python tests/clients/imgproxy_links.py`` writes ``tests/links/imgproxy_vectors.json``: each link
-with the native link that it means, or the error that it gets. Look at what changes in it.
+``PYTHONPATH=tests python -m clients.imgproxy_links`` writes
+``tests/links/imgproxy_vectors.json``: each link with the native link that it means, or the error
+that it gets. Look at what changes in it.
 """
 
 import json
-import shutil
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
+
+from clients.node_scripts import missing_for_node, run_node
 
 from proxy.errors import ProxyError
 from proxy.links.config import LinksConfig
@@ -20,8 +20,6 @@ from proxy.links.native import NativeDialect
 from proxy.operations import OPERATIONS
 from proxy.operations.registry import OperationRegistry
 
-FOLDER = Path(__file__).parent / "node"
-INSTALLED = Path(sys.prefix) / "clients" / "node"
 VECTORS = Path(__file__).parent.parent / "links" / "imgproxy_vectors.json"
 
 KEY, SALT = "a1" * 32, "b2" * 32
@@ -61,14 +59,7 @@ MKIMGPROXY = [
 
 def node_links(endpoint: str = ENDPOINT, source: str = SOURCE) -> list[dict]:
     """What the clients for Node build; empty where they are not installed."""
-    if shutil.which("node") is None or not (INSTALLED / "node_modules").is_dir():
-        return []
-    shutil.copy(FOLDER / "imgproxy.js", INSTALLED)
-    ran = subprocess.run(
-        ["node", "--no-warnings", str(INSTALLED / "imgproxy.js"), endpoint, KEY, SALT, source],
-        check=True, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    return [] if missing_for_node() else run_node("imgproxy.js", endpoint, KEY, SALT, source)
 
 
 def python_links(source: str = SOURCE) -> list[dict]:

@@ -1,14 +1,14 @@
 """Links that Nuxt Image and unpic build from tables of calls; run it to write the vectors.
 
-``python tests/clients/ipx_links.py`` writes ``tests/links/ipx_vectors.json``: each link with the
-native link that it means, or the error that it gets. Look at what changes in it.
+``PYTHONPATH=tests python -m clients.ipx_links`` writes
+``tests/links/ipx_vectors.json``: each link with the native link that it means, or the error that it
+gets. Look at what changes in it.
 """
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
+
+from clients.node_scripts import missing_for_node, run_node
 
 from proxy.errors import ProxyError
 from proxy.links.config import LinksConfig
@@ -20,8 +20,6 @@ from proxy.links.native import NativeDialect
 from proxy.operations import OPERATIONS
 from proxy.operations.registry import OperationRegistry
 
-FOLDER = Path(__file__).parent / "node"
-INSTALLED = Path(sys.prefix) / "clients" / "node"
 VECTORS = Path(__file__).parent.parent / "links" / "ipx_vectors.json"
 
 BASE = "/_ipx"
@@ -37,14 +35,7 @@ SETTINGS = {
 
 def node_links(local: str = LOCAL, remote: str = REMOTE) -> list[dict]:
     """What the clients for Node build; empty where they are not installed."""
-    if shutil.which("node") is None or not (INSTALLED / "node_modules" / "unpic").is_dir():
-        return []
-    shutil.copy(FOLDER / "ipx.js", INSTALLED)
-    ran = subprocess.run(
-        ["node", "--no-warnings", str(INSTALLED / "ipx.js"), BASE, local, remote],
-        check=True, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    return [] if missing_for_node() else run_node("ipx.js", BASE, local, remote)
 
 
 def native_link(path: str, **settings: object) -> dict:

@@ -1,7 +1,6 @@
 """imgproxy's clients, unchanged, against the running server."""
 
 import json
-import os
 from importlib import import_module
 
 import httpx2 as httpx
@@ -30,7 +29,6 @@ from proxy.operations.thumbnail import Thumbnail
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    os.environ["NO_PROXY"] = "127.0.0.1"
     logos = tmp_path_factory.mktemp("logos")
     (logos / "logo.png").write_bytes(photos.encode_scene("PNG", 40, 30))
     settings = {

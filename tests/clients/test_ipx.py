@@ -1,7 +1,6 @@
 """Nuxt Image and unpic, unchanged, against the running server."""
 
 import json
-import os
 
 import httpx2 as httpx
 import photos
@@ -12,7 +11,6 @@ from live_server import live_server
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    os.environ["NO_PROXY"] = "127.0.0.1"
     public = tmp_path_factory.mktemp("public")
     (public / "img").mkdir()
     for name in ("photo.jpg", "café 1.jpg"):

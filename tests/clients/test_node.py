@@ -1,18 +1,11 @@
 """The official JavaScript clients, unchanged. `scripts/install-node-clients` sets them up."""
 
 import base64
-import json
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import photos
 import pytest
+from clients.node_scripts import missing_for_node, run_node
 from live_server import KEY, live_server
-
-FOLDER = Path(__file__).parent / "node"
-INSTALLED = Path(sys.prefix) / "clients" / "node"
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +24,9 @@ def picture(server, tmp_path):
 
 
 def run(script, *arguments):
-    if shutil.which("node") is None:
-        pytest.skip("node is not on this machine")
-    if not (INSTALLED / "node_modules").is_dir():
-        pytest.skip(
-            "the JavaScript clients are not installed; scripts/install-node-clients does it"
-        )
-    shutil.copy(FOLDER / script, INSTALLED / script)
-    ran = subprocess.run(
-        ["node", "--no-warnings", str(INSTALLED / script), *arguments],
-        check=True, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    if missing := missing_for_node():
+        pytest.skip(missing)
+    return run_node(script, *arguments)
 
 
 def size(text):

@@ -1,6 +1,6 @@
 """Links that thumbor's clients build from tables of calls; run it to write the vectors.
 
-``python tests/clients/thumbor_links.py`` writes ``tests/links/thumbor_vectors.json`` and
+``PYTHONPATH=tests python -m clients.thumbor_links`` writes ``tests/links/thumbor_vectors.json`` and
 ``tests/links/imagor_vectors.json``: each link with the native link that it means, or the error that
 it gets. Look at what changes in them.
 """
@@ -8,11 +8,9 @@ it gets. Look at what changes in them.
 import base64
 import hmac
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+from clients.node_scripts import missing_for_node, run_node
 from libthumbor import CryptoURL
 
 from proxy.errors import ProxyError
@@ -24,8 +22,6 @@ from proxy.links.thumbor.config import ImagorConfig, ThumborConfig
 from proxy.operations import OPERATIONS
 from proxy.operations.registry import OperationRegistry
 
-FOLDER = Path(__file__).parent / "node"
-INSTALLED = Path(sys.prefix) / "clients" / "node"
 LINKS = Path(__file__).parent.parent / "links"
 VECTORS = LINKS / "thumbor_vectors.json"
 IMAGOR_VECTORS = LINKS / "imagor_vectors.json"
@@ -232,14 +228,7 @@ IMAGOR_FILTERS = [
 
 def node_links(endpoint: str = ENDPOINT, source: str = SOURCE) -> list[dict]:
     """What the clients for Node build; empty where they are not installed."""
-    if shutil.which("node") is None or not (INSTALLED / "node_modules").is_dir():
-        return []
-    shutil.copy(FOLDER / "thumbor.js", INSTALLED)
-    ran = subprocess.run(
-        ["node", "--no-warnings", str(INSTALLED / "thumbor.js"), endpoint, KEY, source],
-        check=True, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return json.loads(ran.stdout)
+    return [] if missing_for_node() else run_node("thumbor.js", endpoint, KEY, source)
 
 
 def python_links(source: str = SOURCE, logo: str = LOGO) -> list[dict]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from live_server import KEY, LiveServer, live_server
+from render_processes import MAX_WAIT_SECONDS
 from security.raw_http import status_codes
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,7 @@ async def upload(url: str, path: bytes, header: bytes, size: int) -> bytes:
             writer.write(b"x" * 100_000)
             await writer.drain()
             await asyncio.sleep(0.01)  # a refusal in the middle is what this is about
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             return await reader.read(100_000)
     finally:
         writer.close()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from render_processes import http_workers, wait_exited
+from render_processes import command_line, http_workers, wait_exited
 from server.test_server import AS_NOBODY, Server, running_server
 
 pytestmark = pytest.mark.anyio
@@ -37,9 +37,7 @@ def no_new_processes(pid: int) -> Iterator[None]:
 def children(pid: int) -> dict[int, str]:
     """The child processes, with their command lines."""
     pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {
-        int(child): Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ") for child in pids
-    }
+    return {int(child): command_line(int(child)).replace("\0", " ") for child in pids}
 
 
 def fork_server(server: Server) -> int:

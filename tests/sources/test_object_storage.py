@@ -45,8 +45,10 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert server.stderr is not None
         found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in server.stderr)
         address = next(match[0] for match in found if match)
-        yield f"s3://pictures/media?region=eu-central-1&endpoint={address}"
-        server.terminate()
+        try:
+            yield f"s3://pictures/media?region=eu-central-1&endpoint={address}"
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(autouse=True)
