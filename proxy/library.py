@@ -5,9 +5,10 @@ from typing import Unpack
 
 from proxy.imaging.results import Rendition
 from proxy.limits import Limits
-from proxy.links.config import LinksConfig
+from proxy.links.config import DEFAULT_MAX_RENDITIONS, LinksConfig
 from proxy.links.dialect import DialectContext
 from proxy.links.native import NativeDialect
+from proxy.links.open_fields import format_choice
 from proxy.links.parser import StepParser
 from proxy.links.responsive import (
     PictureElement,
@@ -29,7 +30,7 @@ class Signer:
     """Builds signed links for a server.
 
     ``keys`` are the server's signing keys in hexadecimal, the first signs; ``aliases``, ``presets``
-    and ``fallbacks`` are those of the server that the links use.
+    and ``fallbacks`` are those of the server that the links use, ``max_renditions`` is its setting.
     """
 
     def __init__(
@@ -40,27 +41,34 @@ class Signer:
         aliases: Sequence[str] = (),
         presets: Mapping[str, str] | None = None,
         fallbacks: Mapping[str, str] | None = None,
+        max_renditions: int = DEFAULT_MAX_RENDITIONS,
     ) -> None:
         """``base`` is the server's URL, with its path prefix if it has one.
 
         Raises ValueError for a key or a preset that is invalid, ConfigError for a fallback.
         """
         config = LinksConfig(
-            keys=tuple(keys), presets=dict(presets or {}), fallbacks=dict(fallbacks or {})
+            keys=tuple(keys),
+            presets=dict(presets or {}),
+            fallbacks=dict(fallbacks or {}),
+            max_renditions=max_renditions,
         )
         self._base = base.rstrip("/")
         context = DialectContext(OperationRegistry(OPERATIONS), config, aliases=aliases)
         self._dialect = NativeDialect(context)
 
-    def url(self, source: str, *steps: str) -> str:
+    def url(self, source: str, *steps: str, choose: Sequence[str | float] | None = None) -> str:
         """Build the link of a source and its steps, each written as in a link.
 
-        Presets stay in the link by their names, so a changed preset reaches it.
+        Presets stay in the link by their names, so a changed preset reaches it. Where steps have
+        open fields, such as ``resize:{320,640}``, ``choose`` has a value for each; without it the
+        link is a rule, in which a page adds ``/choose:640`` after the signature.
 
         Raises:
             InvalidLink, InvalidOperation, InvalidSource: naming the step, the reason and the limit.
         """
-        return self._base + self._dialect.build_link(source, steps)
+        choice = None if choose is None else [format_choice(value) for value in choose]
+        return self._base + self._dialect.build_link(source, steps, choice)
 
     def candidates(
         self, source: str, *steps: str, **options: Unpack[SrcsetOptions]

@@ -9,6 +9,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 
 from proxy.app import open_dialects
 from proxy.cli.development import add_dev_argument, load_settings
+from proxy.cli.sign import describe_rule
 from proxy.config import Settings
 from proxy.errors import ProxyError
 from proxy.image_request import ImageRequest, ResponseOptions
@@ -27,6 +29,7 @@ from proxy.links.config import DEFAULT_DIALECT
 from proxy.links.ipx.config import IpxConfig
 from proxy.links.ipx.modifiers import MODIFIERS
 from proxy.links.mounts import MountedDialects
+from proxy.links.native import Rule
 from proxy.links.recognition import find_usual_prefix, has_grammar, recognize
 from proxy.operations.operation import format_operation
 from proxy.operations.pipeline import detect
@@ -58,8 +61,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load_settings(args, environment)
     links = open_dialects(settings)
+    path = _path(args.link).encode()
+    rule = _read_rule(links, path)
+    if rule is not None:
+        for line in describe_rule(rule):
+            print(line)
+        if not rule.has_choice:
+            return 0
     try:
-        request = _parse(settings, links, _path(args.link).encode())
+        request = _parse(settings, links, path)
     except ProxyError as error:
         print(f"error        {error}")
         return 1
@@ -68,6 +78,13 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     for line in links.describe_bounds(request.response_options.dialect):
         print(f"allowed      {line}")
     return asyncio.run(_print_original(settings, request)) if args.fetch else 0
+
+
+def _read_rule(links: MountedDialects, path: bytes) -> Rule | None:
+    """What the open fields of a link allow; None for a link that is invalid or has none."""
+    with suppress(ProxyError):
+        return links.read_rule(path)
+    return None
 
 
 def _parse(settings: Settings, links: MountedDialects, path: bytes) -> ImageRequest:

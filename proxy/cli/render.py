@@ -18,7 +18,8 @@ from proxy.cli.files import read_bytes, write_bytes
 from proxy.config import Settings, load
 from proxy.errors import InvalidLink
 from proxy.imaging.info import read_image_info
-from proxy.links.parser import ParsedLink, StepParser
+from proxy.links.parsed_link import ParsedLink
+from proxy.links.parser import StepParser
 from proxy.operations import OPERATIONS
 from proxy.operations.convert import Convert
 from proxy.operations.pipeline import render

@@ -10,6 +10,8 @@ from proxy.validation import HidesSecrets
 DEFAULT_DIALECT = "native"
 """The dialect at the root of the path, unless the operator mounts another one there."""
 
+DEFAULT_MAX_RENDITIONS = 1000
+
 HexKey = Annotated[
     str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$", title="16 to 128 bytes in hexadecimal")
 ]
@@ -84,6 +86,18 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             description="Time in seconds that a CDN may cache an answer with a fallback image.",
         ),
     ] = 60
+
+    max_renditions: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description=(
+                "Renditions of one original that a link with open fields, such as "
+                "`resize:{320,640,960}`, may allow at most."
+            ),
+        ),
+    ] = DEFAULT_MAX_RENDITIONS
 
     mounts: Annotated[
         dict[str, str],

@@ -64,7 +64,12 @@ class DialectContext:
         self.aliases = frozenset(aliases)
         self._sections = tuple(sections)
         self.keyring = Keyring.from_hex(self.config.keys)
-        self.steps = StepParser(operations, self.config.presets, self.config.fallbacks)
+        self.steps = StepParser(
+            operations,
+            self.config.presets,
+            self.config.fallbacks,
+            max_renditions=self.config.max_renditions,
+        )
         self.sources = SourceEncoder(self.aliases)
         self.fallbacks = Fallbacks(self.config, self.sources)
 

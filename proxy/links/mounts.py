@@ -12,7 +12,7 @@ from proxy.links import DIALECTS
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
 from proxy.links.dialect import BoundedDialect, Dialect, DialectContext, DialectFactory
 from proxy.links.fallback import Fallbacks
-from proxy.links.native import NativeDialect
+from proxy.links.native import NativeDialect, Rule
 from proxy.links.recognition import find_usual_prefix, has_grammar, recognize
 from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
@@ -172,16 +172,29 @@ class MountedDialects:
         dialect = NativeDialect(self._context.without_keys()) if is_native else None
         return UnsignedLinks(self._path_of(prefix).rstrip("/"), dialect)
 
-    def build_link(self, source: str, steps: Sequence[str]) -> str:
+    def build_link(
+        self, source: str, steps: Sequence[str], choice: Sequence[str] | None = None
+    ) -> str:
         """Build the path of a source and steps as in a native link, as `build` does.
 
-        A native link keeps the names of presets. Raises InvalidLink, InvalidOperation or
+        A native link keeps the names of presets, and may have open fields, for which ``choice`` has
+        values. Raises InvalidLink, InvalidOperation or
         InvalidSource, naming the step.
         """
         prefix, mount = self._builder
         if not isinstance(mount.dialect, NativeDialect):
+            if choice is not None:
+                raise InvalidLink("choose: only links of the dialect native have open fields")
             return self.build(self.make_request(source, steps))
-        return self._path_of(prefix).rstrip("/") + mount.dialect.build_link(source, steps)
+        return self._path_of(prefix).rstrip("/") + mount.dialect.build_link(source, steps, choice)
+
+    def read_rule(self, path: bytes) -> Rule | None:
+        """Return what a native link with open fields allows; None for other links.
+
+        Raises as `parse` does.
+        """
+        mount, rest = self._find(path)
+        return mount.dialect.read_rule(rest) if isinstance(mount.dialect, NativeDialect) else None
 
     def native_link(self, request: ImageRequest) -> str:
         """Build the native link that means the same, at the root where none is mounted.

@@ -1,5 +1,8 @@
 """The native dialect: ``/{signature}/{step}/{step}/…/{source}``.
 
+Where fields of steps are open, such as ``resize:{320,640}``, a choice follows the signature:
+``/{signature}/choose:640/{step}/…``. The signature does not cover it.
+
 The rules, in the order in which they are applied:
 
 1. The length of a link is limited.
@@ -17,11 +20,15 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import chain
 
+from msgspec import Struct
+
 from proxy.errors import InvalidLink, InvalidSignature, InvalidSource, LinkExpired
 from proxy.image_request import ImageRequest
 from proxy.links.dialect import DialectContext
 from proxy.links.native_steps import format_steps
-from proxy.links.parser import LINK_OPTIONS, ParsedLink, error_location
+from proxy.links.open_fields import OpenField
+from proxy.links.parsed_link import ParsedLink
+from proxy.links.parser import LINK_OPTIONS, error_location
 from proxy.links.repair import repaired_paths, restore_merged_slashes
 from proxy.originals import SourceRef
 
@@ -29,7 +36,17 @@ UNSIGNED = "_"
 """What replaces the signature in an unsigned link."""
 
 _SIGNATURE = re.compile(rb"[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}")
-_RESERVED = frozenset((*LINK_OPTIONS, "b64", "http", "https", "upload"))
+_CHOICE = re.compile(rb"/(choose(?:(?::|%3[Aa])([^/?]*))?)(?=/)")
+_RESERVED = frozenset((*LINK_OPTIONS, "b64", "choose", "http", "https", "upload"))
+
+
+class Rule(Struct, frozen=True):
+    """What a link with open fields allows; ``renditions`` are those of one original."""
+
+    open_fields: tuple[OpenField, ...]
+    round_up: bool
+    renditions: int
+    has_choice: bool
 
 
 class NativeDialect:
@@ -63,10 +80,11 @@ class NativeDialect:
                 "(FRAMEKEEP_LIMITS_MAX_URL_BYTES)"
             )
         try:
-            text = self._verify(path).decode()
+            rule, choice = self._split(path)
         except UnicodeDecodeError:
             raise InvalidLink("link is not UTF-8: percent-encode non-ASCII characters") from None
-        link, source = self._parse_segments(text)
+        link, source = self._parse_segments(rule, 2 if choice is None else 3)
+        link = self._choose(link, choice)
         if link.expires is not None and self._now() >= link.expires:
             raise LinkExpired(f"link expired at {_format_time(link.expires)}")
         return link.to_request(source)
@@ -88,22 +106,59 @@ class NativeDialect:
             steps.insert(0, "preset")
         return self._sign(steps, request.source.text)
 
-    def build_link(self, source: str, steps: Sequence[str]) -> str:
+    def build_link(
+        self, source: str, steps: Sequence[str], choice: Sequence[str] | None = None
+    ) -> str:
         """Build the link of a source and steps as `build` does, but with presets by their names.
+
+        Where fields are open, ``choice`` has a value for each; without it the link is one to which
+        others add a choice. Every choice is checked.
 
         Raises InvalidLink, InvalidOperation or InvalidSource, naming the step.
         """
         source = self._sources.normalize(source)
-        self._steps.parse(steps).to_request(source)
-        return self._sign(self._steps.canonical(steps), source)
+        rule = self._steps.parse_rule(steps)
+        self._steps.count_renditions(rule)
+        rule.to_request(source)
+        if choice is not None:
+            self._steps.choose(rule, ":".join(choice))
+        return self._sign(self._steps.canonical(steps), source, choice)
 
-    def _sign(self, steps: Sequence[str], source: str) -> str:
+    def _sign(self, steps: Sequence[str], source: str, choice: Sequence[str] | None = None) -> str:
         rest = "/" + "/".join((*steps, self._sources.encode(source)))
         signature = self._keyring.sign(rest.encode()) if len(self._keyring) else UNSIGNED
-        return f"/{signature}{rest}"
+        chosen = "" if choice is None else "/" + ":".join(("choose", *choice))
+        return f"/{signature}{chosen}{rest}"
 
-    def _verify(self, path: bytes) -> bytes:
-        """Return the path as it was signed. Raises InvalidSignature."""
+    def read_rule(self, path: bytes) -> Rule | None:
+        """Return what a link with open fields allows, with a choice or without; None for others.
+
+        Raises as `parse` does.
+        """
+        text, choice = self._split(path)
+        rule, _ = self._parse_segments(text, 2 if choice is None else 3)
+        if not rule.open_fields:
+            return None
+        count = self._steps.count_renditions(rule)
+        return Rule(tuple(rule.open_fields), rule.round_up, count, choice is not None)
+
+    def _choose(self, rule: ParsedLink, choice: str | None) -> ParsedLink:
+        if choice is None:
+            return self._steps.choose(rule, None)
+        with error_location("segment 2", choice, ParsedLink()):
+            if "%" in choice:
+                raise InvalidLink("choose: values are written without percent-escapes")
+            return self._steps.choose(rule, choice.removeprefix("choose").removeprefix(":"))
+
+    def _split(self, path: bytes) -> tuple[str, str | None]:
+        """Return the path as it was signed, and the segment of the choice where there is one.
+
+        Raises InvalidSignature.
+        """
+        signed, choice = self._verify(path)
+        return signed.decode(), None if choice is None else choice.decode()
+
+    def _verify(self, path: bytes) -> tuple[bytes, bytes | None]:
         end = path.find(b"/", 1)
         end = end if end > 0 else len(path)
         signature, rest = path[1:end], path[end:]
@@ -112,21 +167,25 @@ class NativeDialect:
                 raise InvalidSignature(
                     "unsigned links are not allowed here (FRAMEKEEP_LINKS_ALLOW_UNSIGNED)"
                 )
-            return path[:end] + restore_merged_slashes(rest)
+            rest, choice = _split_choice(restore_merged_slashes(rest))
+            return path[:end] + rest, choice
         if not _SIGNATURE.fullmatch(signature):
             raise InvalidSignature("signature missing: a link is /{signature}/{step}/…/{source}")
         for candidate in chain((rest,), repaired_paths(rest)):
-            if self._keyring.verify(signature, candidate):
-                return path[:end] + candidate
+            signed, choice = _split_choice(candidate)
+            if self._keyring.verify(signature, signed):
+                return path[:end] + signed, choice
         raise InvalidSignature(
             "signature mismatch: the link was signed with another key, or changed after signing"
         )
 
-    def _parse_segments(self, path: str) -> tuple[ParsedLink, str]:
-        """Parse what follows the signature: the steps and, at the end, the source."""
+    def _parse_segments(self, path: str, number: int) -> tuple[ParsedLink, str]:
+        """Parse what follows the signature: the steps and, at the end, the source.
+
+        ``number`` is that of the first step, as errors count segments.
+        """
         link = ParsedLink()
         start = path.find("/", 1) + 1
-        number = 2
         while 0 < start < len(path):
             end = path.find("/", start)
             segment = path[start:] if end < 0 else path[start:end]
@@ -142,3 +201,9 @@ class NativeDialect:
 
 def _format_time(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def _split_choice(path: bytes) -> tuple[bytes, bytes | None]:
+    """Cut the choice off what follows the signature, which does not cover it."""
+    found = _CHOICE.match(path)
+    return (path[found.end() :], found[1]) if found else (path, None)

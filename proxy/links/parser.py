@@ -3,19 +3,40 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 
-from msgspec import Struct, field
+from msgspec.structs import replace
 
 from proxy.errors import InvalidLink, InvalidOperation, InvalidSource, ProxyError
-from proxy.geometry import Size
-from proxy.image_request import ImageRequest, InfoRequest, ResponseOptions
+from proxy.image_request import InfoRequest
+from proxy.links.config import DEFAULT_MAX_RENDITIONS
 from proxy.links.native_steps import format_steps
+from proxy.links.open_fields import format_number, is_open, parse_open_field
+from proxy.links.option_values import (
+    MAX_VALUE_LENGTH,
+    check_length,
+    parse_aspect_ratios,
+    parse_expires,
+    parse_filename,
+    parse_flag,
+    parse_tag,
+)
+from proxy.links.parsed_link import ParsedLink
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
+from proxy.links.pixel_ratio import parse_dpr, scale_plan
+from proxy.links.rules import (
+    NEGOTIATED_RENDITIONS,
+    OpenOperation,
+    check_size,
+    choose_values,
+    every_choice,
+    may_negotiate,
+    parse_operation,
+)
 from proxy.operations.operation import Operation, operation_name
 from proxy.operations.plan import Plan
 from proxy.operations.registry import OperationRegistry
-from proxy.originals import SourceRef
 from proxy.text_values import did_you_mean
 
 LINK_OPTIONS = (
@@ -28,63 +49,12 @@ LINK_OPTIONS = (
     "debug",
     "fallback",
     "attachment",
+    "dpr",
+    "round",
 )
 DEFAULT_PRESET = "default"
-MAX_ASPECT_RATIOS = 16
-MAX_TAGS = 16
-MAX_VALUE_LENGTH = 64
-MAX_FILENAME_LENGTH = 200
-MAX_EXPIRES = 253_402_300_799  # the last second of the year 9999
 
-_UNIX_TIME = re.compile(r"0|[1-9][0-9]{0,11}", re.ASCII)
-_ASPECT_RATIO = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", re.ASCII)
 _PRESET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_TAG = re.compile(r"[!#-+\--~]{1,64}")  # CDNs separate tags by spaces and commas
-
-
-class ParsedLink(Struct):
-    """What the steps of a link request, all but the source."""
-
-    operations: list[Operation] = field(default_factory=list)
-    version: str = ""
-    expires: int | None = None
-    filename: str = ""
-    tags: list[str] = field(default_factory=list)
-    info: InfoRequest | None = None
-    debug: bool = False
-    fallback: str = ""
-    attachment: bool = False
-    preset: str | None = None
-    """The last preset that was named; empty where the link asks for none."""
-
-    @property
-    def plan(self) -> Plan:
-        return Plan(tuple(self.operations))
-
-    @property
-    def response_options(self) -> ResponseOptions:
-        return ResponseOptions(
-            self.expires,
-            self.filename,
-            tuple(dict.fromkeys(self.tags)),
-            self.debug,
-            self.fallback,
-            is_attachment=self.attachment,
-        )
-
-    def to_request(self, source: str) -> ImageRequest:
-        """Make the request for a source.
-
-        Raises InvalidLink where ``info`` has operations or a fallback.
-        """
-        if self.info is not None and self.operations:
-            raise InvalidLink(
-                "info: describes the original, so it cannot be combined with operations"
-            )
-        if self.info is not None and self.fallback:
-            raise InvalidLink("info: describes the original, so it cannot have a fallback image")
-        source_ref = SourceRef(source, self.version)
-        return ImageRequest(source_ref, self.plan, self.response_options, self.info)
 
 
 class StepParser:
@@ -93,11 +63,15 @@ class StepParser:
         operations: OperationRegistry,
         presets: Mapping[str, str],
         fallbacks: Collection[str] = (),
+        *,
+        max_renditions: int = DEFAULT_MAX_RENDITIONS,
     ) -> None:
         """Parse every preset now. Raises ValueError where one is invalid.
 
-        ``fallbacks`` are the names of the fallback images.
+        ``fallbacks`` are the names of the fallback images. With its open fields a link has at most
+        ``max_renditions``.
         """
+        self._max_renditions = max_renditions
         self._operations = operations
         self._fallbacks = frozenset(fallbacks)
         self._preset_texts = dict(presets)
@@ -113,12 +87,72 @@ class StepParser:
 
         Question marks need no encoding. Raises InvalidLink or InvalidOperation, naming the step.
         """
+        return self.choose(self.parse_rule(steps), None)
+
+    def parse_rule(self, steps: Sequence[str]) -> ParsedLink:
+        """Parse steps of which some fields may be open, as `parse` does."""
         link = ParsedLink()
         for number, step in enumerate(steps, 1):
             with error_location(f"step {number}", step, link):
                 self.parse_step(link, step.replace("?", "%3F"))
         self.apply_default(link)
         return link
+
+    def choose(self, rule: ParsedLink, choice: str | None) -> ParsedLink:
+        """Fill the open fields, and apply the device pixel ratio.
+
+        ``choice`` has a value for each open field, separated by colons; None where a link has no
+        choice. Raises InvalidLink or InvalidOperation.
+        """
+        self._check_size(rule)
+        return self._fill(rule, choose_values(rule.open_fields, choice, round_up=rule.round_up))
+
+    def count_renditions(self, rule: ParsedLink) -> int:
+        """Count the different renditions of one source that a rule allows, trying every choice.
+
+        Raises InvalidLink or InvalidOperation for a choice that would be refused.
+        """
+        self._check_size(rule)
+        counts: dict[str, int] = {}
+        for values in every_choice(rule.open_fields):
+            try:
+                plan = self._fill(rule, values).plan
+            except (InvalidLink, InvalidOperation) as error:
+                choice = f"choose:{':'.join(values)}: " if values else ""
+                raise InvalidLink(f"{choice}{error}") from error
+            counts[plan.canonical] = NEGOTIATED_RENDITIONS if plan.negotiates_format else 1
+        return sum(counts.values())
+
+    def _check_size(self, rule: ParsedLink) -> None:
+        if rule.round_up and not rule.open_fields:
+            raise InvalidLink("round: no field of this link is open, so there is nothing to round")
+        if rule.open_fields:
+            negotiates = any(may_negotiate(operation) for operation in rule.operations)
+            most = self._max_renditions
+            check_size(rule.open_fields, negotiates=negotiates, most=most)
+
+    def _fill(self, rule: ParsedLink, values: Sequence[str]) -> ParsedLink:
+        rest, overlays = list(values), ParsedLink()
+        parse_steps = partial(self._parse_overlay_steps, overlays)
+        dpr = rule.dpr if rule.open_dpr is None else parse_dpr(rest.pop(rule.open_dpr))
+        remaining = iter(rest)
+        operations = [
+            one.with_values(remaining, self._operations, parse_steps)
+            if isinstance(one, OpenOperation)
+            else one
+            for one in rule.operations
+        ]
+        if dpr is not None:
+            plan = Plan(tuple(operations))
+            operations = list(scale_plan(plan, dpr, self._operations).operations)
+        return replace(
+            rule,
+            operations=operations,
+            open_fields=[],
+            open_dpr=None,
+            dpr=None,
+            tags=[*rule.tags, *overlays.tags],
+        )
 
     def canonical(self, steps: Sequence[str]) -> list[str]:
         """Write each of the steps, which must be valid, in its canonical form, presets by name."""
@@ -129,8 +163,13 @@ class StepParser:
         self.parse_step(link, step)
         if link.preset is not None:
             return f"preset:{link.preset}" if link.preset else "preset"
+        if option := _format_rule_option(link):
+            return option
         if link.operations and link.tags:  # presets in the steps of an overlay keep their names
             return step
+        for operation in link.operations:
+            if isinstance(operation, OpenOperation):
+                return operation.text
         return next(format_steps(link.plan, link.response_options, link.info, link.version))
 
     @property
@@ -155,9 +194,20 @@ class StepParser:
         if name in self._operations.operations:
             self._operations.check_count(len(link.operations) + 1)
             args = _parse_arguments(rest) if colon else []
-            link.operations.append(
-                self._operations.from_args(name, args, partial(self._parse_overlay_steps, link))
+            operation = parse_operation(
+                name,
+                args,
+                self._operations,
+                partial(self._parse_overlay_steps, link),
+                max_options=self._max_renditions,
             )
+            link.operations.append(operation)
+            if isinstance(operation, OpenOperation):
+                link.open_fields += operation.open_fields
+        elif name == "dpr":
+            self._parse_dpr(link, percent_decode(rest))
+        elif name == "round":
+            self._parse_round(link, percent_decode(rest))
         elif name in LINK_OPTIONS:
             self._parse_option(link, name, percent_decode(rest))
         else:
@@ -185,11 +235,14 @@ class StepParser:
         preset = self._find_preset(name)
         bare = ParsedLink(operations=preset.operations, tags=preset.tags, preset=preset.preset)
         if preset != bare:
-            raise InvalidLink(f"preset {name}: has link options, so it is none for an overlay")
-        for operation in preset.operations:
+            raise InvalidLink(
+                f"preset {name}: has link options or open fields, so it is none for an overlay"
+            )
+        steps = list(preset.plan)
+        for operation in steps:
             self._operations.check_overlay_step(operation_name(operation))
         link.tags += [f"preset:{name}", *preset.tags]
-        return preset.operations
+        return steps
 
     def _parse_option(self, link: ParsedLink, name: str, value: str) -> None:
         match name:
@@ -197,27 +250,43 @@ class StepParser:
                 self._apply_preset(link, value)
             case "expires":
                 _require_first(name, link.expires is None)
-                link.expires = _parse_expires(value)
+                link.expires = parse_expires(value)
             case "v":
                 _require_first(name, not link.version)
-                link.version = _check_length(name, value, MAX_VALUE_LENGTH)
+                link.version = check_length(name, value, MAX_VALUE_LENGTH)
             case "filename":
                 _require_first(name, not link.filename)
-                link.filename = _parse_filename(value)
+                link.filename = parse_filename(value)
             case "info":
                 _require_first(name, link.info is None)
-                link.info = InfoRequest(_parse_aspect_ratios(value))
+                link.info = InfoRequest(parse_aspect_ratios(value))
             case "debug":
                 _require_first(name, not link.debug)
-                link.debug = _parse_flag(name, value)
+                link.debug = parse_flag(name, value)
             case "attachment":
                 _require_first(name, not link.attachment)
-                link.attachment = _parse_flag(name, value)
+                link.attachment = parse_flag(name, value)
             case "tag":
-                link.tags.append(_parse_tag(value, link.tags))
+                link.tags.append(parse_tag(value, link.tags))
             case "fallback":
                 _require_first(name, not link.fallback)
                 link.fallback = self._parse_fallback(value)
+
+    def _parse_round(self, link: ParsedLink, value: str) -> None:
+        _require_first("round", not link.round_up)
+        if value != "up":
+            raise InvalidLink(f"round: must be `up`, not {safe_excerpt(value)}")
+        link.round_up = True
+
+    def _parse_dpr(self, link: ParsedLink, value: str) -> None:
+        _require_first("dpr", link.dpr is None and link.open_dpr is None)
+        if is_open(value):
+            link.open_dpr = len(link.open_fields)
+            link.open_fields.append(
+                parse_open_field("dpr", value, max_options=self._max_renditions)
+            )
+        else:
+            link.dpr = parse_dpr(value)
 
     def _parse_fallback(self, value: str) -> str:
         if value not in self._fallbacks:
@@ -247,6 +316,13 @@ class StepParser:
         if preset.fallback:
             _require_first("fallback", not link.fallback)
             link.fallback = preset.fallback
+        if preset.dpr is not None or preset.open_dpr is not None:
+            _require_first("dpr", link.dpr is None and link.open_dpr is None)
+            link.dpr = preset.dpr
+        if preset.open_dpr is not None:
+            link.open_dpr = len(link.open_fields) + preset.open_dpr
+        link.open_fields += preset.open_fields
+        link.round_up |= preset.round_up
         link.debug |= preset.debug
         link.attachment |= preset.attachment
         link.operations += preset.operations
@@ -296,6 +372,15 @@ def error_location(location: str, segment: str, link: ParsedLink) -> Iterator[No
         raise type(error)(f"{location} ({safe_excerpt(segment)}): {error}") from error
 
 
+def _format_rule_option(link: ParsedLink) -> str:
+    """Write the option of rules that a step is; empty for other steps."""
+    if link.open_dpr is not None:
+        return f"dpr:{link.open_fields[link.open_dpr].text}"
+    if link.dpr is not None:
+        return f"dpr:{format_number(Decimal(repr(link.dpr)))}"
+    return "round:up" if link.round_up else ""
+
+
 def _parse_arguments(text: str) -> list[tuple[str | None, str]]:
     return [_parse_argument(argument) for argument in text.split(":")]
 
@@ -310,54 +395,3 @@ def _parse_argument(text: str) -> tuple[str | None, str]:
 def _require_first(name: str, is_first: bool) -> None:
     if not is_first:
         raise InvalidLink(f"{name} is given twice")
-
-
-def _check_length(name: str, value: str, longest: int) -> str:
-    if not 1 <= len(value) <= longest:
-        raise InvalidLink(f"{name}: must have 1 to {longest} characters, not {len(value)}")
-    return value
-
-
-def _parse_flag(name: str, value: str) -> bool:
-    if value:
-        raise InvalidLink(f"{name}: takes no value")
-    return True
-
-
-def _parse_tag(value: str, before: Sequence[str]) -> str:
-    if sum(tag.startswith("tag:") for tag in before) >= MAX_TAGS:
-        raise InvalidLink(f"tag: at most {MAX_TAGS} tags in a link")
-    if not _TAG.fullmatch(value):
-        raise InvalidLink(
-            f"tag: must be 1 to {MAX_VALUE_LENGTH} visible ASCII characters without commas, quotes"
-        )
-    return f"tag:{value}"
-
-
-def _parse_expires(value: str) -> int:
-    if not _UNIX_TIME.fullmatch(value) or int(value) > MAX_EXPIRES:
-        raise InvalidLink(f"expires: must be a Unix time in whole seconds from 0 to {MAX_EXPIRES}")
-    return int(value)
-
-
-def _parse_aspect_ratios(value: str) -> tuple[Size, ...]:
-    ratios = value.split(":") if value else []
-    if len(ratios) > MAX_ASPECT_RATIOS:
-        raise InvalidLink(f"info: at most {MAX_ASPECT_RATIOS} aspect ratios, not {len(ratios)}")
-    return tuple(map(_parse_aspect_ratio, ratios))
-
-
-def _parse_aspect_ratio(value: str) -> Size:
-    found = _ASPECT_RATIO.fullmatch(value)
-    if not found:
-        raise InvalidLink(
-            "info: an aspect ratio must be two whole numbers from 1 to 99999, such as 16x9, not "
-            f"{safe_excerpt(value)}"
-        )
-    return Size(int(found[1]), int(found[2]))
-
-
-def _parse_filename(value: str) -> str:
-    if any(character in value for character in '/\\"') or not value.isprintable():
-        raise InvalidLink("filename: no slashes, backslashes, quotes or unprintable characters")
-    return _check_length("filename", value, MAX_FILENAME_LENGTH)

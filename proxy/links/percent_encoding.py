@@ -8,7 +8,7 @@ from proxy.errors import InvalidLink
 _INVALID_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_BUT_LINE_BREAKS = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
-_UNSAFE = re.compile(r"[^A-Za-z0-9._~:=,;%+@!*'()$-]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._~:=,;%+@!*'(){}$-]")
 _MAX_EXCERPT = 60
 
 

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 _MERGED_SLASHES = re.compile(rb"(/https?:/)(/?)", re.IGNORECASE)
 _ESCAPE = re.compile(rb"%[0-9A-Fa-f]{2}")
 _SEPARATOR = re.compile(rb"%(?:3A|2F)", re.IGNORECASE)
+_BRACE = re.compile(rb"%7[BD]", re.IGNORECASE)
 _LOWER_CASE_SEPARATOR = re.compile(rb"%(?:3a|2f)")
 # What a path or query may have unescaped (RFC 3986 section 3.3); nobody escapes letters and digits.
 _PUNCTUATION = re.compile(
@@ -35,7 +36,7 @@ def restore_merged_slashes(path: bytes) -> bytes:
 
 
 def repaired_paths(path: bytes) -> Iterator[bytes]:
-    """Yield what the path may have been before it was rewritten: a dozen guesses at most."""
+    """Yield what the path may have been before it was rewritten: a few guesses."""
     tried = {path}
     for repair in _REPAIRS:
         repaired = restore_merged_slashes(repair(path))
@@ -74,6 +75,9 @@ _REPAIRS: tuple[Callable[[bytes], bytes], ...] = (
     lambda path: _decode(_PUNCTUATION, path),
     # The whole path was escaped once more, or was signed with spaces or letters outside of ASCII.
     lambda path: _decode(_ALL_BUT_LETTERS_AND_DIGITS, path),
+    # Browsers escape the braces of open fields; some proxies take the escapes away.
+    lambda path: _decode(_BRACE, path),
+    lambda path: path.replace(b"{", b"%7B").replace(b"}", b"%7D"),
     _upper_case,
     _lower_case,
     lambda path: _upper_case(_decode_separators(path)),

@@ -33,6 +33,7 @@ class FitBox(Operation, frozen=True):
     """
 
     changes_size = True
+    scales_to_size = True
     nanoseconds_per_pixel = 30
 
     width_in_px: Annotated[

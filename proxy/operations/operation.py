@@ -47,6 +47,10 @@ class Operation(
     """Whether the size of a frame changes, as its size and the arguments alone decide. None: pixels
     decide it. What follows is then checked only once it is carried out."""
 
+    scales_to_size: ClassVar[bool] = False
+    """Whether the picture is scaled to a size in pixels. From there on, sizes of a plan are those
+    of the result and no longer those of the original."""
+
     nanoseconds_per_pixel: ClassVar[float] = 30.0
     """CPU time for each pixel of its input or its result, whichever has more."""
 

@@ -125,6 +125,21 @@ class OperationRegistry:
             raise InvalidOperation(f"{name}: {error}", field=error.field) from error
         return self._build(kind, values)
 
+    def field_of(self, kind: type[Operation], index: int, key: str | None) -> str:
+        """The field that an argument of a link step is for, by its position or its name.
+
+        Empty where there is none.
+        """
+        fields = kind.__struct_fields__
+        if key is None:
+            return fields[index] if index < len(fields) else ""
+        name = field_aliases(kind).get(key, key)
+        return name if name in fields else ""
+
+    def replace(self, operation: Operation, values: Mapping[str, Any]) -> Operation:
+        """Return the operation with other values. Raises InvalidOperation as `from_args` does."""
+        return self._build(type(operation), {**structs.asdict(operation), **values})
+
     def schemas(self) -> dict[str, Any]:
         """JSON Schema of every operation by its class name, as OpenAPI components."""
         _, components = msgspec.json.schema_components(

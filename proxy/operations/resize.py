@@ -27,6 +27,7 @@ class Resize(Operation, frozen=True):
     """
 
     changes_size = True
+    scales_to_size = True
     nanoseconds_per_pixel = 30
 
     width_in_px: Annotated[Side | None, Meta(description="Width of the box, in pixels.")] = None

@@ -21,6 +21,7 @@ class SmartCrop(Operation, frozen=True):
     """
 
     changes_size = True
+    scales_to_size = True
     nanoseconds_per_pixel = 30
 
     width_in_px: Annotated[Side, Meta(description="Width of the result, in pixels.")]

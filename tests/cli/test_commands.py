@@ -377,3 +377,17 @@ def test_changed_settings_are_printed_and_all_are_checked() -> None:
     good = framekeep("config", "--check", FRAMEKEEP_LINKS_KEYS=KEY)
     assert good.returncode == 0, good.stderr
     assert good.stdout == b""
+
+
+def test_sign_says_what_a_rule_allows_and_chooses_within_it() -> None:
+    steps = ("resize:{320,640}", "convert:auto")
+    rule = framekeep("sign", SOURCE, *steps, FRAMEKEEP_LINKS_KEYS=KEY)
+    link = rule.stdout.decode().strip()
+    assert link.endswith(f"/resize:%7B320,640%7D/convert:auto/{SOURCE}")
+    assert b"resize: width_in_px: 320, 640" in rule.stderr
+    assert b"renditions   8 of one original" in rule.stderr
+    chosen = framekeep("sign", SOURCE, *steps, "--choose", "640", FRAMEKEEP_LINKS_KEYS=KEY)
+    assert chosen.stdout.decode().strip() == link.replace("/resize", "/choose:640/resize")
+    refused = framekeep("sign", SOURCE, *steps, "--choose", "641", FRAMEKEEP_LINKS_KEYS=KEY)
+    assert refused.returncode == 1
+    assert b"the nearest is 640" in refused.stderr

@@ -97,3 +97,22 @@ def test_an_ipx_link_is_explained_where_it_is_not_mounted(
     assert status == 0
     assert lines["mounted"].startswith("no (FRAMEKEEP_LINKS_MOUNTS)")
     assert lines["native"] == f"/_/resize:300::inside/blur:5/{URL}"
+
+
+def test_open_fields_are_explained_with_and_without_a_choice(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unsigned = {"FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}
+    rule = f"resize:%7B320,640%7D/convert:auto/round:up/{URL}"
+    status, lines = explained(capsys, f"/_/{rule}", **unsigned)
+    assert status == 0
+    assert lines["open"] == "resize: width_in_px: 320, 640"
+    assert lines["rounds"] == "numbers up to the next value"
+    assert lines["renditions"] == "8 of one original at most"
+    assert "key" not in lines
+    status, chosen = explained(capsys, f"/_/choose:400/{rule}", **unsigned)
+    assert status == 0
+    assert chosen["canonical"] == f"/_/resize:640/convert:auto/{URL}"
+    _, written = explained(capsys, chosen["canonical"], **unsigned)
+    assert chosen["key"] == written["key"]
+    assert "open" not in written

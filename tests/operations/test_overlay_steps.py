@@ -15,7 +15,8 @@ from proxy.errors import ImageTooLarge, InvalidLink, InvalidOperation, ProxyErro
 from proxy.image_request import ImageRequest
 from proxy.imaging.alpha import BlendMode, composite
 from proxy.limits import Limits
-from proxy.links.parser import ParsedLink, StepParser
+from proxy.links.parsed_link import ParsedLink
+from proxy.links.parser import StepParser
 from proxy.operations.operation import format_operation
 from proxy.operations.pipeline import render
 from proxy.operations.plan import Plan

@@ -17,7 +17,7 @@ from proxy.links.imgproxy.plan import PlanTranslator
 from proxy.links.imgproxy.signature import ImgproxyVerifier
 from proxy.links.imgproxy.sources import SourceDecoder
 from proxy.links.imgproxy.state import ImgproxyState
-from proxy.links.parser import MAX_VALUE_LENGTH
+from proxy.links.option_values import MAX_VALUE_LENGTH
 from proxy.links.source_rules import SourceRules
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef

@@ -8,7 +8,7 @@ from proxy.links.imgproxy.options import Setter
 from proxy.links.imgproxy.state import ImgproxyState
 from proxy.links.imgproxy.values import check_count, parse_base64, parse_bool
 from proxy.links.numbers import parse_float, parse_int
-from proxy.links.parser import MAX_EXPIRES, MAX_FILENAME_LENGTH, MAX_TAGS
+from proxy.links.option_values import MAX_EXPIRES, MAX_FILENAME_LENGTH, MAX_TAGS
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
 
 FORMATS: Mapping[str, str] = {

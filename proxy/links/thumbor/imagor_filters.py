@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from proxy.errors import InvalidLink
 from proxy.links.numbers import parse_float, parse_int
-from proxy.links.parser import MAX_EXPIRES, MAX_FILENAME_LENGTH
+from proxy.links.option_values import MAX_EXPIRES, MAX_FILENAME_LENGTH
 from proxy.links.percent_encoding import safe_excerpt
 from proxy.links.thumbor.colors import parse_color
 from proxy.links.thumbor.filters import (

@@ -1,0 +1,146 @@
+"""Rules: operations with open fields, and the choice that makes a plan of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from math import prod
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from proxy.errors import InvalidLink
+from proxy.links.open_fields import (
+    MAX_OPEN_FIELDS,
+    OpenField,
+    can_be_open,
+    is_open,
+    parse_open_field,
+)
+from proxy.operations.operation import Operation
+from proxy.operations.registry import OperationRegistry
+from proxy.validation import field_schemas
+
+NEGOTIATED_RENDITIONS = 4
+"""Renditions of a plan with `convert:auto`: one for each group of Accept headers."""
+
+Argument = tuple[str | None, str]
+"""The name of a field, or None, and its value in text."""
+
+StepsParser = Callable[[str], tuple[Operation, ...]]
+"""Parses the steps of an overlay."""
+
+
+class OpenOperation(Struct, frozen=True):
+    """An operation of a rule; an argument that is left open is an `OpenField`."""
+
+    name: str
+    args: tuple[tuple[str | None, str | OpenField], ...]
+
+    @property
+    def open_fields(self) -> tuple[OpenField, ...]:
+        return tuple(value for _, value in self.args if isinstance(value, OpenField))
+
+    @property
+    def text(self) -> str:
+        """The step as it is written in a link."""
+        return ":".join((self.name, *(_format_argument(*argument) for argument in self.args)))
+
+    def with_values(
+        self, values: Iterator[str], operations: OperationRegistry, parse_steps: StepsParser
+    ) -> Operation:
+        """Make the operation, taking a value for each open field from the iterator.
+
+        Raises InvalidOperation as for the same values in a link.
+        """
+        args = [
+            (key, next(values) if isinstance(value, OpenField) else value)
+            for key, value in self.args
+        ]
+        return operations.from_args(self.name, args, parse_steps)
+
+
+def parse_operation(
+    name: str,
+    args: Sequence[Argument],
+    operations: OperationRegistry,
+    parse_steps: StepsParser,
+    *,
+    max_options: int,
+) -> Operation | OpenOperation:
+    """Parse a step of a link. Raises InvalidOperation, and InvalidLink for an open field."""
+    kind = operations.get(name)
+    schemas = field_schemas(kind)
+    open_args: list[tuple[str | None, str | OpenField]] = []
+    for index, (key, text) in enumerate(args):
+        field = operations.field_of(kind, index, key) if is_open(text) else ""
+        if field and can_be_open(schemas[field]):
+            label = f"{name}: {field}"
+            open_args.append((key, parse_open_field(label, text, max_options=max_options)))
+        else:
+            open_args.append((key, text))
+    operation = OpenOperation(name, tuple(open_args))
+    if operation.open_fields:
+        return operation
+    return operations.from_args(name, args, parse_steps)
+
+
+def check_size(fields: Sequence[OpenField], *, negotiates: bool, most: int) -> None:
+    """Raise InvalidLink for a rule with too many open fields or renditions."""
+    if len(fields) > MAX_OPEN_FIELDS:
+        raise InvalidLink(f"at most {MAX_OPEN_FIELDS} fields of a link may be open")
+    count = prod(len(field.options) for field in fields)
+    count *= NEGOTIATED_RENDITIONS if negotiates else 1
+    if count > most:
+        raise InvalidLink(
+            f"the open fields allow {count:,} renditions, more than {most:,} "
+            "(FRAMEKEEP_LINKS_MAX_RENDITIONS)"
+        )
+
+
+def may_negotiate(operation: Operation | OpenOperation) -> bool:
+    """Whether the format may be that which the client accepts."""
+    if isinstance(operation, OpenOperation):
+        values = (
+            one.options if isinstance(one, OpenField) else (one,) for _, one in operation.args
+        )
+        return operation.name == "convert" and any("auto" in options for options in values)
+    return getattr(operation, "format", None) == "auto"
+
+
+def every_choice(fields: Sequence[OpenField]) -> Iterator[tuple[str, ...]]:
+    return product(*(field.options for field in fields))
+
+
+def choose_values(
+    fields: Sequence[OpenField], choice: str | None, *, round_up: bool
+) -> Sequence[str]:
+    """Return one option for each open field.
+
+    ``choice`` is what follows ``choose:`` in the link, None where the link has no such segment.
+    Raises InvalidLink.
+    """
+    if choice is None and not fields:
+        return ()
+    if not fields:
+        raise InvalidLink("choose: no field of this link is open, so there is nothing to choose")
+    count = f"{len(fields)} field{'s' if len(fields) > 1 else ''}"
+    described = "; ".join(field.describe() for field in fields)
+    if choice is None:
+        values = ":".join(field.options[0] for field in fields)
+        raise InvalidLink(
+            f"{count} of this link {'are' if len(fields) > 1 else 'is'} open: write a choice after "
+            f"the signature, such as /choose:{values}/. {described}"
+        )
+    texts = choice.split(":", MAX_OPEN_FIELDS)
+    if len(texts) != len(fields) or not choice:
+        raise InvalidLink(
+            f"choose: takes one value for each open field, {len(fields)}, not "
+            f"{len(texts) if choice else 0}. {described}"
+        )
+    return [
+        field.choose(text, round_up=round_up) for field, text in zip(fields, texts, strict=True)
+    ]
+
+
+def _format_argument(key: str | None, value: str | OpenField) -> str:
+    text = value.text if isinstance(value, OpenField) else quote(value, safe="")
+    return text if key is None else f"{quote(key, safe='')}={text}"
