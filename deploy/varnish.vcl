@@ -50,6 +50,8 @@ sub vcl_recv {
     }
 
     # Reduce Accept to what decides the format, so that one link is cached at most four times.
+    # With FRAMEKEEP_LINKS_AUTO_JXL=true add image/jxl in the same way. Without it leave JPEG XL
+    # out: each link would be cached twice.
     if (req.http.Accept ~ "image/avif(?!\s*;\s*q=0(\.0*)?\s*(,|$))") {
         set req.http.x-formats = "image/avif,";
     } else {

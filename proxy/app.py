@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Lifespan
 from proxy.api.context import Api, ApiContext
 from proxy.api.fast_path import FastPath
 from proxy.api.health import health_paths
+from proxy.api.http.accept import accepted_formats
 from proxy.api.http.api_keys import ApiKeys
 from proxy.api.http.cache_control import StaleConfig
 from proxy.api.http.cors import CorsPolicy, allow_origins
@@ -233,6 +234,7 @@ def create_app(
         server_timing=settings.tracing.server_timing,
     )
     response_cache = ResponseCache(settings.cache.max_memory_bytes)
+    negotiate = partial(accepted_formats, offers_jxl=settings.links.auto_jxl)
     cors = CorsPolicy(settings.server.allow_origins)
     readable = partial(allow_origins, policy=cors)
     images = observe(
@@ -251,6 +253,7 @@ def create_app(
                 cors=cors,
                 path_prefix=settings.server.path_prefix,
                 tag_headers=settings.cdn.tag_headers,
+                negotiate=negotiate,
             )
         ),
         "images",
@@ -281,7 +284,7 @@ def create_app(
     fast_path = (
         None
         if tracing is not None or settings.tracing.server_timing
-        else FastPath(response_cache, images, metrics, cors=cors)
+        else FastPath(response_cache, images, metrics, cors=cors, negotiate=negotiate)
     )
     routes = below_prefix(
         settings.server.path_prefix,

@@ -79,6 +79,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def validate(self) -> None:
         """Raise ConfigError where a server with these settings would be open or could not work."""
         self.validate_keys()
+        self.links.validate()
         self.models.validate()
         self.render.validate()
         self._validate_aliases()

@@ -1,5 +1,6 @@
 """Settings are read from the environment and a file, and every mistake is reported by name."""
 
+import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
@@ -176,6 +177,18 @@ def test_a_server_without_keys_does_not_start_unless_unsigned_links_are_allowed(
         Settings().validate()
     load({"FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}).settings.validate()
     load({"FRAMEKEEP_LINKS_KEYS": "00" * 16}).settings.validate()
+
+
+def test_jpeg_xl_is_offered_only_where_its_encoder_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unsigned = {"FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}
+    settings = load({**unsigned, "FRAMEKEEP_LINKS_AUTO_JXL": "true"}).settings
+    settings.validate()
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)  # as if it were not installed
+    with pytest.raises(ConfigError, match=r"FRAMEKEEP_LINKS_AUTO_JXL .* framekeep\[jxl\]"):
+        settings.validate()
+    load(unsigned).settings.validate()
 
 
 SECRETS = {

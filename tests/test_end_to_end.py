@@ -59,6 +59,24 @@ async def test_three_sizes_at_two_workers_are_one_fetch_and_then_cache_hits(
         assert (await server.get(paths[0])).headers["x-cache"] == "hit"
 
 
+async def test_jpeg_xl_is_sent_to_who_asks_for_it_where_it_is_offered(tmp_path: Path) -> None:
+    path = "/_/resize:200:200/convert:auto/demo:beach.jpg"
+    jxl, webp = "image/jxl,image/webp,*/*", "image/webp,*/*"
+    async with dev_server(tmp_path, environment={"FRAMEKEEP_LINKS_AUTO_JXL": "true"}) as server:
+        first = [await server.get(path, accept=accept) for accept in (jxl, webp)]
+        repeated = [await server.get(path, accept=accept) for accept in (jxl, webp)]
+    types = [response.headers["content-type"] for response in first]
+    assert types == ["image/jxl", "image/webp"]
+    assert [str(probe(response.content).format) for response in first] == ["jxl", "webp"]
+    assert [response.headers["vary"] for response in first] == ["Accept", "Accept"]
+    assert [response.content for response in repeated] == [response.content for response in first]
+    assert [response.headers["x-cache"] for response in repeated] == ["hit", "hit"]
+    # It is not offered now, and who accepts WebP still gets what was cached.
+    async with dev_server(tmp_path) as server:
+        response = await server.get(path, accept=jxl)
+    assert (response.headers["x-cache"], response.content) == ("hit", first[1].content)
+
+
 async def test_two_servers_and_the_library_render_the_same_bytes(tmp_path: Path) -> None:
     chain = CHAIN.format("200:200")
     bodies = {Framekeep().render(BEACH, *chain.split("/")).body}

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from proxy.api import info, thumbor_meta
-from proxy.api.http.accept import accepted_formats
+from proxy.api.http.accept import Negotiate, accepted_formats
 from proxy.api.http.cache_control import StaleConfig, cache_control
 from proxy.api.http.conditional import byte_range, not_modified
 from proxy.api.http.content_disposition import attachment, inline
@@ -88,6 +88,7 @@ class ImagesEndpoint:
         cors: CorsPolicy | None = None,
         path_prefix: str = "",
         tag_headers: Sequence[TagHeader] = DEFAULT_TAG_HEADERS,
+        negotiate: Negotiate = accepted_formats,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``path_prefix`` is that of the server; `CorsMiddleware` with ``cors`` is around this."""
@@ -100,6 +101,7 @@ class ImagesEndpoint:
         self._cors = cors or CorsPolicy()
         self._path_prefix = path_prefix
         self._tag_headers = tag_headers
+        self._negotiate = negotiate
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,7 +154,7 @@ class ImagesEndpoint:
         if EMPTY_QUERY in scope.get("extensions", ()):
             # It would be a second entry in the cache of a CDN, and one more for each such spelling.
             raise InvalidLink("link ends with an empty query; remove the ? at its end")
-        key = (target, accepted_formats(headers.get(b"accept", b"")))
+        key = (target, self._negotiate(headers.get(b"accept", b"")))
         cached = self._cache.get(key)
         if cached is not None and b"range" not in headers and cached.is_current():
             return self._cached_response(headers, cached)

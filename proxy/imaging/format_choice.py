@@ -35,9 +35,9 @@ _SAMPLE_PIXELS, _SAMPLE_ROWS = 131_072, 64
 """A picture is judged by so many pixels, in bands of so many rows. Narrow bands would hide that
 letters are repeated."""
 
-_MAX_LOSSLESS_RATIO: Mapping[FormatName, float] = {"avif": 0.6, "webp": 1.1}
+_MAX_LOSSLESS_RATIO: Mapping[FormatName, float] = {"avif": 0.6, "jxl": 0.6, "webp": 1.1}
 """Bytes of lossless WebP, relative to lossy WebP, up to which the picture stays lossless; by the
-lossy format. AVIF takes 0.2 to 0.8 of the bytes of lossy WebP for graphics."""
+lossy format. AVIF takes 0.2 to 0.8 of the bytes of lossy WebP for graphics, JPEG XL 0.3 or more."""
 
 _CERTAIN_FLATNESS, _MAX_QUICK_RATIO = 0.85, 2.5
 """Below that flatness: bytes of the quickest lossless WebP, relative to lossy WebP, up to which a

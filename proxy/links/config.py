@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from proxy.errors import ConfigError
+from proxy.imaging.optional_codecs import is_installed
 from proxy.validation import HidesSecrets
 
 DEFAULT_DIALECT = "native"
@@ -110,6 +112,25 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             )
         ),
     ] = field(default_factory=lambda: {"": DEFAULT_DIALECT})
+
+    auto_jxl: Annotated[
+        bool,
+        Meta(
+            description=(
+                "Answer clients whose `Accept` names `image/jxl` with JPEG XL where the format is "
+                "`auto`, before AVIF and WebP. Needs `framekeep[jxl]`. A link then has up to eight "
+                "renditions instead of four."
+            )
+        ),
+    ] = False
+
+    def validate(self) -> None:
+        """Raise ConfigError where a format is offered that cannot be written here."""
+        if self.auto_jxl and not is_installed("jxl"):
+            raise ConfigError(
+                "FRAMEKEEP_LINKS_AUTO_JXL is true, and there is no encoder for JPEG XL: install "
+                "framekeep[jxl], or remove the setting"
+            )
 
     def __post_init__(self) -> None:
         for name in self.fallbacks:

@@ -1,4 +1,4 @@
-"""Accept headers, in four buckets."""
+"""Accept headers, in four buckets, or eight where JPEG XL is offered."""
 
 import pytest
 from hypothesis import given
@@ -47,3 +47,36 @@ def test_accepted_formats(accept: bytes, formats: tuple[str, ...]) -> None:
 @given(st.binary(max_size=80) | st.text("aimgevifwbp/*;q=0.159, ", max_size=80).map(str.encode))
 def test_there_are_four_buckets(accept: bytes) -> None:
     assert accepted_formats(accept) in {(), ("avif",), ("webp",), ("avif", "webp")}
+
+
+SAFARI = (
+    b"image/webp,image/avif,image/jxl,image/heic,image/heic-sequence,video/*;q=0.8,"
+    b"image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "formats"),
+    [
+        (SAFARI, ("jxl", "avif", "webp")),
+        (b"image/jxl", ("jxl",)),
+        (b"image/jxl;q=0,image/webp", ("webp",)),
+        (b"image/jxl;q=0.5,image/avif", ("avif",)),
+        (b"image/jxl;q=0.9,image/avif;q=0.9,image/webp;q=0.9", ("jxl", "avif", "webp")),
+        (b"image/jxl;q=0.8,image/jpeg", ()),
+        (b"image/jxl,image/avif;q=0.5,image/webp;q=0.7", ("jxl", "webp")),
+        (b"image/*,*/*", ()),
+        (b"image/jxl," + b"x" * 2000, ()),
+    ],
+)
+def test_jpeg_xl_counts_where_it_is_offered_and_named(
+    accept: bytes, formats: tuple[str, ...]
+) -> None:
+    assert accepted_formats(accept, offers_jxl=True) == formats
+
+
+@given(st.text("aimgevifwbpjxl/*;q=0.159, ", max_size=80).map(str.encode) | st.just(SAFARI))
+def test_offering_jpeg_xl_changes_no_other_format(accept: bytes) -> None:
+    with_jxl = accepted_formats(accept, offers_jxl=True)
+    assert "jxl" not in accepted_formats(accept)
+    assert tuple(format for format in with_jxl if format != "jxl") == accepted_formats(accept)

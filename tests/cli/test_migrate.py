@@ -18,6 +18,7 @@ IMGPROXY_MAX_SRC_RESOLUTION=16.8   # megapixels
 IMGPROXY_PRESETS="default=rs:fit:1000:1000,card=rs:fill:400:300/q:80"
 IMGPROXY_FORMAT_QUALITY=jpeg=75,avif=50,png=9
 IMGPROXY_AUTO_WEBP=true
+IMGPROXY_AUTO_JXL=true
 IMGPROXY_ALLOWED_SOURCES=s3://shop-photos/,https://cdn.example.com/,local:///
 IMGPROXY_USE_S3=true
 IMGPROXY_LOCAL_FILESYSTEM_ROOT=/srv/media
@@ -53,6 +54,7 @@ def test_the_output_is_read_as_settings(tmp_path: Path) -> None:
     assert imgproxy.presets["card"] == "rs:fill:400:300/q:80"
     assert imgproxy.format_quality == {"jpeg": 75, "avif": 50}
     assert imgproxy.auto_format
+    assert settings.links.auto_jxl
     assert imgproxy.keep_copyright
     assert imgproxy.max_animation_frames == 1
     assert imgproxy.watermark == "https://cdn.example.com/logo.png"
@@ -79,6 +81,7 @@ def test_secrets_stay_where_they_are() -> None:
     "line",
     [
         "IMGPROXY_JPEG_PROGRESSIVE: encoders are not set one by one",
+        "IMGPROXY_AUTO_JXL: needs framekeep[jxl]",
         "IMGPROXY_SECRET: there is no bearer token for links",
         "IMGPROXY_NEW_RELIC_KEY: metrics are at /metrics",
         "IMGPROXY_FLUX_CAPACITOR: is unknown",

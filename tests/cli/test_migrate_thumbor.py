@@ -32,6 +32,7 @@ IMAGOR_SECRET=key-of-the-shop
 IMAGOR_SIGNER_TYPE=sha256
 IMAGOR_SIGNER_TRUNCATE=40
 IMAGOR_AUTO_WEBP=1
+IMAGOR_AUTO_JXL=1
 IMAGOR_REQUEST_TIMEOUT=1m30s
 IMAGOR_CACHE_HEADER_TTL=soon
 HTTP_LOADER_ALLOWED_SOURCES="*.shop.example,images.example"
@@ -101,6 +102,7 @@ def test_the_environment_of_imagor_is_read_as_settings(tmp_path: Path) -> None:
     assert "key-of-the-shop" not in text
     settings = read(text, tmp_path, FRAMEKEEP_IMAGOR_KEYS="key")
     assert settings.links.mounts == {"img": "imagor"}
+    assert settings.links.auto_jxl
     assert settings.imagor.signature_algorithm == "sha256"
     assert settings.imagor.signature_length == 40
     assert settings.imagor.default_scheme == "http"

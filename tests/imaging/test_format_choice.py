@@ -77,7 +77,7 @@ def test_a_flat_picture_stays_exact_and_is_never_larger(
 @pytest.mark.parametrize("name", FLAT)
 def test_a_flat_picture_is_lossless_webp_where_that_is_accepted(name: str) -> None:
     original = pictures.encode(FLAT[name])
-    for accepted in (("avif", "webp"), ("webp",)):
+    for accepted in (("jxl", "avif", "webp"), ("avif", "webp"), ("webp",)):
         assert probe(auto(original, accepted, step("flip")).body).lossless
 
 
@@ -102,6 +102,7 @@ def test_a_flat_picture_is_lossless_after_it_was_resized_if_it_is_as_small() -> 
 def test_a_photograph_becomes_lossy_whatever_its_file_was(original_format: str) -> None:
     original = pictures.encode(photo(), original_format)
     assert auto(original, ("avif", "webp")).format == "avif"
+    assert auto(original, ("jxl", "avif", "webp")).format == "jxl"
     result = auto(original, ("webp",))
     assert result.format == "webp"
     assert not probe(result.body).lossless

@@ -1,26 +1,33 @@
 """Content negotiation: read an ``Accept`` header (RFC 9110 section 12.5.1)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from proxy.formats import FormatName
 
 AcceptedFormats = tuple[FormatName, ...]
+Negotiate = Callable[[bytes], AcceptedFormats]
+"""Fold an ``Accept`` header into the formats that count, as `accepted_formats` does."""
 
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 _MAX_BYTES = 1024
 
+_NEGOTIATED: AcceptedFormats = ("webp", "avif", "jxl")
+"""From the least preferred to the most; JPEG XL only where the operator offers it."""
 
-def accepted_formats(accept: bytes) -> AcceptedFormats:
+
+def accepted_formats(accept: bytes, *, offers_jxl: bool = False) -> AcceptedFormats:
     """Fold a header into one of four buckets, so that one link has at most four renditions.
 
-    Returns the formats beyond JPEG, PNG and GIF that the client accepts, best first. AVIF and WebP
-    count only where they are named: clients that show neither also send ``*/*``. A format with a
+    Returns the formats beyond JPEG, PNG and GIF that the client accepts, best first. They count
+    only where they are named: clients that show none of them also send ``*/*``. A format with a
     lower quality than the formats that it would replace is left out.
+
+    With ``offers_jxl`` JPEG XL is one more of them, and there are eight buckets.
     """
     # No browser sends a longer header, and it would only fill the cache of parsed headers.
-    return _accepted_formats(accept) if len(accept) <= _MAX_BYTES else ()
+    return _accepted_formats(accept, offers_jxl) if len(accept) <= _MAX_BYTES else ()
 
 
 def preferred_media_type(accept: str, media_types: Sequence[str]) -> str:
@@ -31,13 +38,16 @@ def preferred_media_type(accept: str, media_types: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=512)
-def _accepted_formats(accept: bytes) -> AcceptedFormats:
+def _accepted_formats(accept: bytes, offers_jxl: bool) -> AcceptedFormats:
     qualities = _parse(accept.decode("latin-1"))
-    avif, webp = qualities.get("image/avif", 0.0), qualities.get("image/webp", 0.0)
-    plain = max(_quality_of(qualities, "image/jpeg"), _quality_of(qualities, "image/png"))
-    accepts_avif = avif > 0 and avif >= max(webp, plain)
-    accepts_webp = webp > 0 and webp >= plain
-    return (*(("avif",) if accepts_avif else ()), *(("webp",) if accepts_webp else ()))
+    highest = max(_quality_of(qualities, "image/jpeg"), _quality_of(qualities, "image/png"))
+    accepted: AcceptedFormats = ()
+    for format in _NEGOTIATED if offers_jxl else _NEGOTIATED[:-1]:
+        quality = qualities.get(f"image/{format}", 0.0)
+        if quality > 0 and quality >= highest:
+            accepted = (format, *accepted)
+        highest = max(highest, quality)
+    return accepted
 
 
 def _parse(accept: str) -> dict[str, float]:

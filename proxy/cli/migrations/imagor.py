@@ -98,7 +98,10 @@ def _scheme(result: Migration, name: str, value: str) -> None:
 def _automatic(result: Migration, name: str, value: str) -> None:
     if _is_true(value):
         result.set("imagor", "auto_format", True)
-    if _is_true(value) and name in ("IMAGOR_AUTO_JXL", "IMAGOR_AUTO_JPEG"):
+    if _is_true(value) and name == "IMAGOR_AUTO_JXL":
+        result.set("links", "auto_jxl", True)
+        result.note(name, "needs framekeep[jxl]")
+    if _is_true(value) and name == "IMAGOR_AUTO_JPEG":
         result.note(
             name, "webp, avif, and png or jpeg are chosen among, as the client accepts them"
         )

@@ -178,6 +178,9 @@ def _skip_formats(result: Migration, name: str, value: str) -> None:
 def _negotiation(result: Migration, name: str, value: str) -> None:
     if _is_true(value):
         result.set("imgproxy", "auto_format", True)
+    if _is_true(value) and name.endswith("JXL"):
+        result.set("links", "auto_jxl", True)
+        result.note(_PREFIX + name, "needs framekeep[jxl]")
     if _is_true(value) and name.startswith("ENFORCE"):
         result.note(_PREFIX + name, "a format that a link names is not replaced")
 
@@ -259,10 +262,12 @@ _RULES: Mapping[str, Rule] = {
     "FORMAT_QUALITY": _format_quality,
     "AUTO_WEBP": _negotiation,
     "AUTO_AVIF": _negotiation,
+    "AUTO_JXL": _negotiation,
     "ENABLE_WEBP_DETECTION": _negotiation,
     "ENABLE_AVIF_DETECTION": _negotiation,
     "ENFORCE_WEBP": _negotiation,
     "ENFORCE_AVIF": _negotiation,
+    "ENFORCE_JXL": _negotiation,
     "SKIP_PROCESSING_FORMATS": _skip_formats,
     "PRESETS": _presets,
     "ONLY_PRESETS": _value("imgproxy", "only_presets", _is_true),

@@ -46,8 +46,6 @@ REASONS: Mapping[str, str] = {
     "JXL_*": _ENCODER,
     "GIF_*": _ENCODER,
     "AUTOQUALITY_*": "give a quality, or bound the bytes with max_bytes",
-    "AUTO_JXL": "JPEG XL is not negotiated; links may name it",
-    "ENFORCE_JXL": "JPEG XL is not negotiated; links may name it",
     "ENABLE_CLIENT_HINTS": "client hints do not count",
     "PREFERRED_FORMATS": "the format of the original is kept if browsers show it",
     "BEST_FORMAT_*": "the format best is chosen by the Accept header",
