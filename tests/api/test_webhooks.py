@@ -108,6 +108,7 @@ async def open_deliveries(
     resolver: Resolver | None = None,
     queue_type: type[DurableQueue] = DurableQueue,
     poll_seconds: float = 30.0,
+    attempt_timeout_seconds: float = 10.0,
     background: BackgroundTasks | None = None,
 ) -> AsyncIterator[WebhookDeliveries]:
     deliveries = WebhookDeliveries(
@@ -120,6 +121,7 @@ async def open_deliveries(
         max_attempts=max_attempts,
         backoff_seconds=0.001,
         poll_seconds=poll_seconds,
+        attempt_timeout_seconds=attempt_timeout_seconds,
     )
     async with deliveries:
         yield deliveries
@@ -448,12 +450,14 @@ async def test_a_silent_receiver_of_one_key_does_not_delay_another_key(
     origin.handle("/silent", answer_at_the_end)
     silent = origin.url("/silent", "localhost")
     receiver, service = Receiver(origin), FakeRenderer(b"result")
-    async with open_deliveries(tmp_path, service, max_bytes=100_000) as deliveries:
+    async with open_deliveries(
+        tmp_path, service, max_bytes=100_000, attempt_timeout_seconds=2 * MAX_WAIT_SECONDS
+    ) as deliveries:
         for _ in range(40):
             await deliveries.enqueue(WebhookDelivery(REQUEST, silent, "key 1"))
         await wait_until(lambda: origin.count("/silent") >= 2)
         await deliveries.enqueue(WebhookDelivery(REQUEST, receiver.url, "key 2"))
-        async with asyncio.timeout(5):  # half of the time that one attempt takes
+        async with asyncio.timeout(MAX_WAIT_SECONDS):  # half of the time that one attempt takes
             await receiver.accepted.wait()
         assert origin.count("/silent") == 2
     ended.set()

@@ -101,6 +101,12 @@ def wait_for_size(page: "Page", width: int, height: int) -> None:
     wait_for_fact(page, f"{width} \N{MULTIPLICATION SIGN} {height}")
 
 
+def wait_settled(page: "Page") -> None:
+    """Wait until no picture is loading any more, so that nothing on the page moves."""
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
+
+
 def wait_for_snippet(page: "Page", pattern: str) -> str:
     snippet = page.locator("#snippet", has_text=re.compile(pattern))
     snippet.wait_for()
@@ -131,6 +137,7 @@ def test_operations_move_by_button_and_by_dragging(browser: "Browser", server: L
     with opened(browser, server.url + "/playground") as page:
         wait_for_size(page, 600, 600)
         names = page.locator(".step-head .name")
+        wait_settled(page)
         page.get_by_role("button", name="Move convert up").click()
         assert [name.strip() for name in names.all_inner_texts()] == ["convert", "smart_crop"]
         page.drag_and_drop(".step:nth-child(2) .handle", ".step:nth-child(1)")
@@ -145,6 +152,7 @@ def test_dragging_moves_the_focal_point(browser: "Browser", server: LiveServer) 
         wait_for_size(page, 600, 600)
         point = page.locator("#focal-point")
         point.wait_for()
+        wait_settled(page)
         box = page.locator(".original").bounding_box()
         start = point.bounding_box()
         assert box is not None

@@ -6,7 +6,7 @@ import re
 import httpx2 as httpx
 
 
-async def exchange(url: str, *parts: bytes, timeout_seconds: float = 20.0) -> bytes:
+async def exchange(url: str, *parts: bytes, timeout_seconds: float = 100.0) -> bytes:
     """Send the parts and return what comes back until the server closes the connection.
 
     Raises TimeoutError when it stays open.

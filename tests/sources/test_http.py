@@ -350,7 +350,7 @@ async def fetching(source: HttpSource, urls: Iterable[str]) -> AsyncIterator[Non
     """Fetch from all of them meanwhile; the block must not wait for them."""
     waiting = [asyncio.create_task(source.fetch(SourceRef(url))) for url in urls]
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):  # less than a fetch may take
             yield
     finally:
         for task in waiting:
