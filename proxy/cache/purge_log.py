@@ -29,7 +29,7 @@ from proxy.cache.store import All, ByTag, ByTagPrefix, Selector
 
 T = TypeVar("T")
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _TABLES = """
 CREATE TABLE Purge (
     kind INTEGER, text BLOB,
@@ -42,6 +42,7 @@ CREATE TABLE Object (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE Pending (name TEXT PRIMARY KEY, rows BLOB NOT NULL);
 CREATE TABLE PendingRow (
     kind INTEGER, text BLOB, name TEXT, PRIMARY KEY (kind, text, name)) WITHOUT ROWID;
+CREATE TABLE Sync (finished REAL PRIMARY KEY, second REAL) WITHOUT ROWID;
 CREATE TABLE Value (key TEXT PRIMARY KEY, value REAL) WITHOUT ROWID;
 """
 
@@ -53,6 +54,7 @@ STORE_SKEW_SECONDS = 2
 _RATE = 0.999
 """Of the bucket's clock against ours, at least: a machine's clock drifts by far less."""
 
+_SYNC_SECONDS = 3600.0  # no work on an entry takes longer
 _MAX_VARIABLES = 500  # in one statement
 _MAX_PENDING_ROWS = 100_000
 
@@ -270,6 +272,23 @@ class PurgeLog:
             with self._transaction():
                 self._set("store_second", second)
                 self._set("store_monotonic", monotonic)
+
+    def add_sync(self, began: float, finished: float) -> None:
+        """Note that all purges were read and applied; both times are monotonic."""
+        with self._transaction():
+            values = (finished - _SYNC_SECONDS, finished)  # later ones: the machine was restarted
+            self._sql("DELETE FROM Sync WHERE finished < ? OR finished > ?", values)
+            values = (finished, self.store_time().at(began))
+            self._sql("INSERT OR REPLACE INTO Sync VALUES (?, ?)", values)
+
+    def known_until(self, began: float) -> float:
+        """Of which time by the bucket's clock the data are that this machine had at that of ours.
+
+        It had applied the purges until then. Later ones may select what it has made of its cache.
+        """
+        query = "SELECT second FROM Sync WHERE finished <= ? ORDER BY finished DESC LIMIT 1"
+        found = self._sql(query, (began,)).fetchone()
+        return min(float(found[0]), self.store_time().at(began)) if found else 0.0
 
     def store_time(self) -> StoreTime:
         found = dict(self._sql("SELECT key, value FROM Value").fetchall())

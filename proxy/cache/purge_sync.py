@@ -112,9 +112,9 @@ class PurgeSync:
         """
         return await self._call(lambda: self._log.selects(tags, started))
 
-    async def store_time(self, monotonic: float) -> float:
-        """A lower bound of the bucket's clock at that time of ours. Raises StorageError."""
-        return await self._call(lambda: self._log.store_time().at(monotonic))
+    async def known_until(self, began: float) -> float:
+        """By the bucket's clock, how old data of this machine may be then. Raises StorageError."""
+        return await self._call(lambda: self._log.known_until(began))
 
     async def is_current(self) -> bool:
         """Whether this machine has read the purges of all machines a moment ago."""
@@ -179,6 +179,7 @@ class PurgeSync:
         else:
             return False
         async with self._syncing:
+            began = self._monotonic()
             late = self._clock() - self._connected_at > self._known_after_seconds
             await self.send_pending()
             for _ in range(_MAX_LISTINGS):
@@ -188,7 +189,7 @@ class PurgeSync:
                     break
             else:
                 raise BucketError("purges vanish while they are read")
-            await self._call(lambda: self._finish(names))
+            await self._call(lambda: self._finish(names, began))
             self._connected_at = self._clock()
         return True
 
@@ -207,7 +208,7 @@ class PurgeSync:
                 return
             now = max(objects.values())
             await self._call(lambda: self._log.observe(now, self._monotonic()))
-            now = max(now, await self.store_time(self._monotonic()))
+            now = max(now, await self._call(lambda: self._log.store_time().at(self._monotonic())))
             loose = {name: at for name, at in objects.items() if not is_batch_name(name)}
             old = [name for name, at in loose.items() if now - at > _KEEP_SECONDS]
             batches = [name for name in objects if is_batch_name(name)]
@@ -336,8 +337,9 @@ class PurgeSync:
         self._lock = descriptor
         return True
 
-    def _finish(self, names: Sequence[str]) -> None:
+    def _finish(self, names: Sequence[str], began: float) -> None:
         self._log.keep_objects(names)
+        self._log.add_sync(began, self._monotonic())
         self._log.set_synced(self._clock())
 
     def _prepare(self) -> None:

@@ -276,7 +276,7 @@ class SharedCache:
             return None
 
     async def _write(self, kind: Kind, key: str, entry: Entry, began: float | None) -> None:
-        started = 0.0 if began is None else await self._purges.store_time(began)
+        started = 0.0 if began is None else await self._purges.known_until(began)
         if began is not None and await self._purges.selects(entry.tags, started):
             return
         encode = partial(self._codec.encode, kind, key, entry, started)

@@ -270,6 +270,27 @@ def test_after_the_last_delivery_no_machine_serves_what_was_purged(
     asyncio.run(play(steps, ahead))
 
 
+def test_what_is_made_of_a_cached_original_is_as_old_as_the_purges_that_were_known() -> None:
+    async def story() -> None:
+        world = World()
+        one, other, third = (Machine(world, 0.0) for _ in range(3))
+        await one.purge("b", "tag", False)
+        await other.sync()
+        cached = world.versions["a"]
+        await world.wait(10)
+        await one.purge("a", "tag", False)
+        await world.wait(3)
+        other.works.append(("a", cached, other.clock()))
+        await other.finish()
+        for machine in (other, third):
+            await machine.sync()
+            assert await machine.serves("a") is None
+        for machine in (one, other, third):
+            await machine.cache.close()
+
+    asyncio.run(story())
+
+
 def test_joining_leaves_one_object_and_loses_no_purge() -> None:
     async def story() -> None:
         world = World()
@@ -322,6 +343,8 @@ def test_after_a_purge_machines_share_what_is_made_again() -> None:
         one, other = Machine(world, -3.0), Machine(world, 1e5)
         await one.purge("a", "tag", False)
         world.now += 5
+        await one.sync()
+        await world.wait(0.01)
         await one.begin("a")
         await one.finish()
         await other.sync()
