@@ -155,15 +155,6 @@ class PurgeSync:
                 sent += self._stamped(name, found)
         return sent
 
-    async def receive(self, name: str, data: bytes) -> None:
-        """Apply purges that another machine has sent to this one.
-
-        Raises NotAuthentic, CorruptEntry, StorageError or StoreUnavailable.
-        """
-        rows = self._codec.decode(name, data)
-        await self._call(lambda: self._log.merge(name, rows, second=0))
-        await self._apply_due(late=False)
-
     async def sync(self) -> bool:
         """Learn all purges; return whether they are known.
 
