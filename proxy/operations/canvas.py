@@ -1,31 +1,17 @@
 import math
 from typing import Annotated
 
-import pyvips
 from msgspec import Meta
 from msgspec.structs import replace
 
-from proxy.geometry import Box, Size
-from proxy.imaging.alpha import add_alpha, composite
-from proxy.imaging.color import HEX_COLOR
+from proxy.geometry import Size
+from proxy.imaging.canvas_fill import FILLS, CanvasBackground, fill_cost, put_on_canvas
 from proxy.imaging.picture import Picture
-from proxy.imaging.resize import embed, resize_image
-from proxy.operations.blur import Blur
 from proxy.operations.gravity import CompassPosition, place
 from proxy.operations.operation import Operation
 from proxy.operations.params import InwardOffset
 
 CanvasSide = Annotated[float, Meta(ge=0, le=100_000)]
-CanvasBackground = Annotated[
-    str,
-    Meta(
-        pattern=f"^(?:transparent|auto|blur|{HEX_COLOR})$",
-        title="a color such as `#ff8800` or `tomato`, `transparent`, `auto`, or `blur`",
-        extra_json_schema={"format": "color"},
-    ),
-]
-
-_BLUR_SIGMA = 27.0
 
 
 class Canvas(Operation, frozen=True):
@@ -64,10 +50,7 @@ class Canvas(Operation, frozen=True):
     y_offset: Annotated[InwardOffset, Meta(description="The same from top or bottom.")] = 0.0
     background: Annotated[
         CanvasBackground,
-        Meta(
-            description="Color of the canvas; `auto` is the picture's average color, and `blur` "
-            "the picture itself, stretched and blurred."
-        ),
+        Meta(description=f"Color of the canvas. {FILLS}"),
     ] = "transparent"
     adaptive: Annotated[
         bool,
@@ -93,20 +76,10 @@ class Canvas(Operation, frozen=True):
             self.y_offset,
             pixel_ratio=picture.pixel_ratio,
         )
-        if self.background not in ("auto", "blur") or not picture.has_pixels:
-            color = self.background if picture.has_pixels else "transparent"
-            return picture.with_frame(
-                picture.map_frames(lambda frame: embed(frame, canvas, box, color))
-            )
-        picture = picture.materialize()  # all pixels are read before the first is written
-        if self.background == "auto":
-            color = _average_color(picture.frame(0))
-            return picture.with_frame(
-                picture.map_frames(lambda frame: embed(frame, canvas, box, color))
-            )
-        return picture.with_frame(
-            picture.map_frames(lambda frame: _embed_in_blurred(frame, canvas, box))
-        )
+        return put_on_canvas(picture, canvas, box, self.background)
+
+    def pixel_cost(self) -> float:
+        return self.nanoseconds_per_pixel + fill_cost(self.background)
 
     def _size(self, size: Size, pixel_ratio: float) -> Size:
         width = math.floor(self.width * pixel_ratio + 0.5)
@@ -122,19 +95,3 @@ class Canvas(Operation, frozen=True):
             return Size(size.width, max(size.height, height))
         width = math.floor(size.height * (self.width / self.height) + 0.5)
         return Size(max(size.width, width), size.height)
-
-
-def _average_color(image: pyvips.Image) -> str:
-    """Of the visible pixels, by how visible they are."""
-    if not image.hasalpha():
-        return "#" + "".join(f"{int(band.avg()):02x}" for band in image.bandsplit()[:3])
-    alpha = image[-1]
-    total = max(alpha.avg(), 1e-9)
-    shares = [(band * alpha).avg() / total for band in image.bandsplit()[:3]]
-    return "#" + "".join(f"{min(255, int(share)):02x}" for share in shares)
-
-
-def _embed_in_blurred(image: pyvips.Image, canvas: Size, box: Box) -> pyvips.Image:
-    blurred = Blur(_BLUR_SIGMA).blur(image.flatten() if image.hasalpha() else image)
-    background = resize_image(blurred, canvas)
-    return composite(background, add_alpha(image), box.left, box.top)

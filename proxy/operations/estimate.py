@@ -159,7 +159,7 @@ class PlanEstimate:
         for step in self._trace(natural):
             if step.operation.changes_pixels:
                 computed = max(pixels, step.size.pixels) * frames
-                seconds += step.operation.nanoseconds_per_pixel * computed / 1e9
+                seconds += step.operation.pixel_cost() * computed / 1e9
                 pixels = step.size.pixels
         return seconds, pixels
 

@@ -77,7 +77,7 @@ _SIZES = {
     "crop_to": Example("crop_to:0.5:0.5:west/resize:280/convert:webp"),
     "smart_crop": Example("smart_crop:160:280/convert:webp"),
     "extend": _beach("extend:10:10:10:60:0B57D0"),
-    "pad": _beach("pad:280:280:center:F2D8A7"),
+    "pad": _beach("pad:280:280:center:blur"),
     "canvas": _beach("canvas:1:1:true:north:::F2D8A7"),
     "trim": Example("trim/resize:280/convert:webp", "product.jpg"),
 }

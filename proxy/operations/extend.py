@@ -3,9 +3,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from proxy.geometry import Box, Size
-from proxy.imaging.color import BackgroundColor
+from proxy.imaging.canvas_fill import FILLS, CanvasBackground, fill_cost, put_on_canvas
 from proxy.imaging.picture import Picture
-from proxy.imaging.resize import embed
 from proxy.operations.operation import Operation
 from proxy.operations.params import Border
 
@@ -24,10 +23,10 @@ class Extend(Operation, frozen=True):
     left_in_px: Annotated[Border, Meta(description="Border on the left, in pixels.")]
     right_in_px: Annotated[Border, Meta(description="Border on the right, in pixels.")]
     hex_color: Annotated[
-        BackgroundColor | None,
+        CanvasBackground | None,
         Meta(
             description="Color of the border. Without one, it is black, or transparent after "
-            "`remove_background`."
+            f"`remove_background`. {FILLS}"
         ),
     ] = None
 
@@ -40,6 +39,7 @@ class Extend(Operation, frozen=True):
         canvas = Size(left + width + right, top + height + bottom)
         box = Box(left, top, width, height)
         color = self.hex_color or picture.default_background("#000000")
-        return picture.with_frame(
-            picture.map_frames(lambda frame: embed(frame, canvas, box, color))
-        )
+        return put_on_canvas(picture, canvas, box, color)
+
+    def pixel_cost(self) -> float:
+        return self.nanoseconds_per_pixel + fill_cost(self.hex_color)

@@ -68,6 +68,10 @@ class Operation(
         """
         return None
 
+    def pixel_cost(self) -> float:
+        """Nanoseconds of CPU time for each pixel, where the arguments decide it."""
+        return self.nanoseconds_per_pixel
+
     def uses_detection(self) -> bool:
         """Whether the result depends on where the subject is."""
         return False

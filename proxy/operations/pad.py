@@ -3,9 +3,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from proxy.geometry import Size, anchor
-from proxy.imaging.color import BackgroundColor
+from proxy.imaging.canvas_fill import FILLS, CanvasBackground, fill_cost, put_on_canvas
 from proxy.imaging.picture import Picture
-from proxy.imaging.resize import embed
 from proxy.operations.gravity import CompassPoint, to_fractions
 from proxy.operations.operation import Operation
 from proxy.operations.params import Side
@@ -26,10 +25,10 @@ class Pad(Operation, frozen=True):
         CompassPoint, Meta(description="Where on the canvas the picture is placed.")
     ] = "center"
     background: Annotated[
-        BackgroundColor | None,
+        CanvasBackground | None,
         Meta(
             description="Color of the canvas. Without one, it is white, or transparent after "
-            "`remove_background`."
+            f"`remove_background`. {FILLS}"
         ),
     ] = None
 
@@ -38,6 +37,7 @@ class Pad(Operation, frozen=True):
         canvas = Size(max(size.width, self.width_in_px), max(size.height, self.height_in_px))
         box = anchor(size, canvas, *to_fractions(self.position))
         color = self.background or picture.default_background("#FFFFFF")
-        return picture.with_frame(
-            picture.map_frames(lambda frame: embed(frame, canvas, box, color))
-        )
+        return put_on_canvas(picture, canvas, box, color)
+
+    def pixel_cost(self) -> float:
+        return self.nanoseconds_per_pixel + fill_cost(self.background)

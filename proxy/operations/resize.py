@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from proxy.geometry import Size, anchor, contain, cover, resolve_size
-from proxy.imaging.color import BackgroundColor
+from proxy.imaging.canvas_fill import FILLS, CanvasBackground, fill_cost, put_on_canvas
 from proxy.imaging.picture import Picture, detection_size
-from proxy.imaging.resize import embed, resize, resize_and_crop
+from proxy.imaging.resize import resize, resize_and_crop
 from proxy.operations.gravity import SMART_POSITIONS, Position, to_fractions
 from proxy.operations.operation import Operation
 from proxy.operations.params import Dpr, Side, scale_by_dpr
@@ -44,10 +44,10 @@ class Resize(Operation, frozen=True):
         ),
     ] = "center"
     background: Annotated[
-        BackgroundColor | None,
+        CanvasBackground | None,
         Meta(
             description="Color around the picture with `contain`. Without one, it is black, or "
-            "transparent after `remove_background`."
+            f"transparent after `remove_background`. {FILLS}"
         ),
     ] = None
     dpr: Dpr = 1.0
@@ -64,6 +64,9 @@ class Resize(Operation, frozen=True):
                 return self._contain(picture)
             case _:
                 return resize(picture, self._scaled_size(picture.natural_size))
+
+    def pixel_cost(self) -> float:
+        return self.nanoseconds_per_pixel + fill_cost(self.background)
 
     def required_size(self, natural: Size) -> Size:
         size = self._scaled_size(natural)
@@ -109,7 +112,4 @@ class Resize(Operation, frozen=True):
         canvas, size = self._box(picture.natural_size), self._scaled_size(picture.natural_size)
         box = anchor(size, canvas, 0.5, 0.5)
         color = self.background or picture.default_background("#000000")
-        picture = resize(picture, size)
-        return picture.with_frame(
-            picture.map_frames(lambda frame: embed(frame, canvas, box, color))
-        )
+        return put_on_canvas(resize(picture, size), canvas, box, color)

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from proxy.geometry import Box, Size, contain, cover
-from proxy.imaging.color import BackgroundColor
+from proxy.imaging.canvas_fill import FILLS, CanvasBackground, fill_cost, put_on_canvas
 from proxy.imaging.picture import Picture, detection_size
-from proxy.imaging.resize import embed, resize, resize_and_crop
+from proxy.imaging.resize import resize, resize_and_crop
 from proxy.operations.gravity import SMART_POSITIONS, Position, to_fractions
 from proxy.operations.operation import Operation
 from proxy.operations.params import Side
@@ -44,7 +44,8 @@ class ScaleToBox(Operation, frozen=True):
         ),
     ] = "center"
     background: Annotated[
-        BackgroundColor, Meta(description="Color around the picture with `contain`.")
+        CanvasBackground,
+        Meta(description=f"Color around the picture with `contain`. {FILLS}"),
     ] = "#000000"
     enlarge: Annotated[
         bool, Meta(description="Whether a box that is larger than the picture stays as it is.")
@@ -70,6 +71,9 @@ class ScaleToBox(Operation, frozen=True):
             box.height,
         )
         return resize_and_crop(picture, size, window)
+
+    def pixel_cost(self) -> float:
+        return self.nanoseconds_per_pixel + fill_cost(self.background)
 
     def required_size(self, natural: Size) -> Size:
         size = self._scaled_size(natural)
@@ -107,9 +111,7 @@ class ScaleToBox(Operation, frozen=True):
             size.width,
             size.height,
         )
-        return picture.with_frame(
-            picture.map_frames(lambda frame: embed(frame, canvas, box, self.background))
-        )
+        return put_on_canvas(picture, canvas, box, self.background)
 
 
 def _offset(excess: int, fraction: float, added: int = 0) -> int:

@@ -8,6 +8,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "resize": {
         "cover": {"width": 120, "height": 120},
         "contain": {"width": 120, "height": 120, "fit": "contain", "background": "#336699"},
+        "blur": {"width": 120, "height": 120, "fit": "contain", "background": "blur"},
         "fill": {"width": 60, "height": 120, "fit": "fill"},
         "inside": {"width": 120, "height": 120, "fit": "inside"},
         "outside": {"width": 120, "height": 120, "fit": "outside"},
@@ -27,6 +28,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "scale_to_box": {
         "cover": {"width": 300, "height": 300, "position": "northwest"},
         "contain": {"width": 60, "height": 120, "fit": "contain", "position": "south"},
+        "auto": {"width": 60, "height": 120, "fit": "contain", "background": "auto"},
         "fill": {"width": 300, "height": 200, "fit": "fill"},
         "inside": {"width": 300, "height": 60, "fit": "inside"},
         "outside": {"width": 60, "height": 50, "fit": "outside"},
@@ -67,8 +69,12 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "extend": {
         "color": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "#f80"},
         "transparent": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "transparent"},
+        "blur": {"top": 3, "bottom": 6, "left": 9, "right": 40, "hex_color": "blur"},
     },
-    "pad": {"white": {"width": 200, "height": 200, "position": "north"}},
+    "pad": {
+        "white": {"width": 200, "height": 200, "position": "north"},
+        "dominant": {"width": 200, "height": 200, "background": "dominant"},
+    },
     "trim": {
         "default": {},
         "distance": {"threshold": 20, "corner": "southeast", "metric": "euclidean"},
