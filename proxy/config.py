@@ -100,11 +100,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         Every other dialect checks its own keys when it is mounted.
         """
         is_mounted = DEFAULT_DIALECT in self.links.mounts.values()
-        if is_mounted and not self.links.keys and not self.links.allow_unsigned:
+        links = self.links
+        if is_mounted and not (links.keys or links.allow_unsigned or links.unsigned):
             raise ConfigError(
                 "FRAMEKEEP_LINKS_KEYS is not set, so no link can be verified: set one or more keys "
-                "in hexadecimal (`openssl rand -hex 32` prints one), or accept unsigned links from "
-                "everybody with FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
+                "in hexadecimal (`openssl rand -hex 32` prints one), or accept unsigned links: "
+                "those that FRAMEKEEP_LINKS_UNSIGNED lists, or from everybody all of them with "
+                "FRAMEKEEP_LINKS_ALLOW_UNSIGNED=true"
             )
 
 

@@ -7,6 +7,7 @@ from msgspec import Meta, field
 
 from proxy.errors import ConfigError
 from proxy.imaging.optional_codecs import is_installed
+from proxy.links.unsigned_config import UnsignedConfig
 from proxy.validation import HidesSecrets
 
 DEFAULT_DIALECT = "native"
@@ -39,7 +40,13 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
     allow_unsigned: Annotated[
-        bool, Meta(description="Accept links with `_` in place of the signature.")
+        bool,
+        Meta(
+            description=(
+                "Accept links with `_` in place of the signature, for all sources that `unsigned` "
+                "does not bound."
+            )
+        ),
     ] = False
 
     presets: Annotated[
@@ -88,6 +95,18 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             description="Time in seconds that a CDN may cache an answer with a fallback image.",
         ),
     ] = 60
+
+    unsigned: Annotated[
+        dict[str, UnsignedConfig],
+        Meta(
+            description=(
+                "What unsigned links may request, by source: `ALIAS:`, a host, or `*` for all "
+                'others, such as `{"media:": {}, "*": {"operations": ["resize", "convert"], '
+                '"widths": [320, 640], "formats": ["webp"]}}`. Presets are always allowed; '
+                "`operations`, `widths`, `heights`, `qualities` and `formats` list what else is."
+            )
+        ),
+    ] = field(default_factory=dict)
 
     max_renditions: Annotated[
         int,

@@ -69,6 +69,7 @@ class DialectContext:
             self.config.presets,
             self.config.fallbacks,
             max_renditions=self.config.max_renditions,
+            accept_groups=8 if self.config.auto_jxl else 4,
         )
         self.sources = SourceEncoder(self.aliases)
         self.fallbacks = Fallbacks(self.config, self.sources)

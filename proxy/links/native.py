@@ -30,6 +30,7 @@ from proxy.links.open_fields import OpenField
 from proxy.links.parsed_link import ParsedLink
 from proxy.links.parser import LINK_OPTIONS, error_location
 from proxy.links.repair import repaired_paths, restore_merged_slashes
+from proxy.links.unsigned import UnsignedBounds
 from proxy.originals import SourceRef
 
 UNSIGNED = "_"
@@ -62,6 +63,9 @@ class NativeDialect:
         self._sources = context.sources
         self._keyring = context.keyring
         self._allow_unsigned = context.config.allow_unsigned
+        self._unsigned = UnsignedBounds(
+            context.config.unsigned, context.operations, context.steps, context.aliases
+        )
         self._max_bytes = context.limits.max_url_bytes
         self._now = now
 
@@ -85,6 +89,8 @@ class NativeDialect:
             raise InvalidLink("link is not UTF-8: percent-encode non-ASCII characters") from None
         link, source = self._parse_segments(rule, 2 if choice is None else 3)
         link = self._choose(link, choice)
+        if rule.startswith(f"/{UNSIGNED}/"):
+            self._unsigned.check(link, source, allow_others=self._allow_unsigned)
         if link.expires is not None and self._now() >= link.expires:
             raise LinkExpired(f"link expired at {_format_time(link.expires)}")
         return link.to_request(source)
@@ -163,9 +169,10 @@ class NativeDialect:
         end = end if end > 0 else len(path)
         signature, rest = path[1:end], path[end:]
         if signature == UNSIGNED.encode():
-            if not self._allow_unsigned:
+            if not self._allow_unsigned and not self._unsigned:
                 raise InvalidSignature(
-                    "unsigned links are not allowed here (FRAMEKEEP_LINKS_ALLOW_UNSIGNED)"
+                    "unsigned links are not allowed here (FRAMEKEEP_LINKS_UNSIGNED, "
+                    "FRAMEKEEP_LINKS_ALLOW_UNSIGNED)"
                 )
             rest, choice = _split_choice(restore_merged_slashes(rest))
             return path[:end] + rest, choice

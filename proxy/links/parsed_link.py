@@ -29,6 +29,8 @@ class ParsedLink(Struct):
     debug: bool = False
     fallback: str = ""
     attachment: bool = False
+    written: list[str] = field(default_factory=list)
+    """The names of the operations and options of the link itself, without those of presets."""
     preset: str | None = None
     """The last preset that was named; empty where the link asks for none."""
 

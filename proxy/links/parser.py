@@ -26,7 +26,6 @@ from proxy.links.parsed_link import ParsedLink
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
 from proxy.links.pixel_ratio import parse_dpr, scale_plan
 from proxy.links.rules import (
-    NEGOTIATED_RENDITIONS,
     OpenOperation,
     check_size,
     choose_values,
@@ -65,13 +64,15 @@ class StepParser:
         fallbacks: Collection[str] = (),
         *,
         max_renditions: int = DEFAULT_MAX_RENDITIONS,
+        accept_groups: int = 4,
     ) -> None:
         """Parse every preset now. Raises ValueError where one is invalid.
 
         ``fallbacks`` are the names of the fallback images. With its open fields a link has at most
-        ``max_renditions``.
+        ``max_renditions``; with `convert:auto` there is one for each group of Accept headers.
         """
         self._max_renditions = max_renditions
+        self._accept_groups = accept_groups
         self._operations = operations
         self._fallbacks = frozenset(fallbacks)
         self._preset_texts = dict(presets)
@@ -120,7 +121,7 @@ class StepParser:
             except (InvalidLink, InvalidOperation) as error:
                 choice = f"choose:{':'.join(values)}: " if values else ""
                 raise InvalidLink(f"{choice}{error}") from error
-            counts[plan.canonical] = NEGOTIATED_RENDITIONS if plan.negotiates_format else 1
+            counts[plan.canonical] = self._accept_groups if plan.negotiates_format else 1
         return sum(counts.values())
 
     def _check_size(self, rule: ParsedLink) -> None:
@@ -129,7 +130,8 @@ class StepParser:
         if rule.open_fields:
             negotiates = any(may_negotiate(operation) for operation in rule.operations)
             most = self._max_renditions
-            check_size(rule.open_fields, negotiates=negotiates, most=most)
+            factor = self._accept_groups if negotiates else 1
+            check_size(rule.open_fields, factor=factor, most=most)
 
     def _fill(self, rule: ParsedLink, values: Sequence[str]) -> ParsedLink:
         rest, overlays = list(values), ParsedLink()
@@ -191,6 +193,7 @@ class StepParser:
             raise InvalidLink("unexpected query string in a step; write ? as %3F")
         head, colon, rest = segment.partition(":")
         name = percent_decode(head)
+        link.written.append(name)
         if name in self._operations.operations:
             self._operations.check_count(len(link.operations) + 1)
             args = _parse_arguments(rest) if colon else []

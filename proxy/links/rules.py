@@ -19,9 +19,6 @@ from proxy.operations.operation import Operation
 from proxy.operations.registry import OperationRegistry
 from proxy.validation import field_schemas
 
-NEGOTIATED_RENDITIONS = 4
-"""Renditions of a plan with `convert:auto`: one for each group of Accept headers."""
-
 Argument = tuple[str | None, str]
 """The name of a field, or None, and its value in text."""
 
@@ -83,12 +80,14 @@ def parse_operation(
     return operations.from_args(name, args, parse_steps)
 
 
-def check_size(fields: Sequence[OpenField], *, negotiates: bool, most: int) -> None:
-    """Raise InvalidLink for a rule with too many open fields or renditions."""
+def check_size(fields: Sequence[OpenField], *, factor: int, most: int) -> None:
+    """Raise InvalidLink for a rule with too many open fields or renditions.
+
+    ``factor`` is how many renditions one choice has.
+    """
     if len(fields) > MAX_OPEN_FIELDS:
         raise InvalidLink(f"at most {MAX_OPEN_FIELDS} fields of a link may be open")
-    count = prod(len(field.options) for field in fields)
-    count *= NEGOTIATED_RENDITIONS if negotiates else 1
+    count = prod(len(field.options) for field in fields) * factor
     if count > most:
         raise InvalidLink(
             f"the open fields allow {count:,} renditions, more than {most:,} "
