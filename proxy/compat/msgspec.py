@@ -1,6 +1,7 @@
 """msgspec's validation messages, which have no parts but their text."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,10 +11,24 @@ from proxy.compat import check
 _PATH_START = " - at `$"
 _LONG_VALUE = re.compile(r"'(?P<start>.{60}).+'", re.DOTALL)
 _MISSING_FIELD = re.compile(r"Object missing required field `(?P<field>\w+)`")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+_UNKNOWN_WORD = re.compile(r"Invalid (?:enum )?value (?P<value>.*)", re.DOTALL)
+_EXPECTED = re.compile(r"Expected `(?P<types>\w+(?: \| \w+)*)`(?P<rest>.*)", re.DOTALL)
+_GOT = re.compile(r", got `(?P<type>\w+)`")
 _PATTERN = re.compile(r" matching regex '.*'", re.DOTALL)
-_TYPES = re.compile(r"`[a-z]+(?: \| [a-z]+)*`")
-_TYPE = re.compile(r"\b(?:int|float|bool|str)\b")
-_JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
+_LENGTH = re.compile(r"\blength (?P<bound>.*?)(?=, got|$)")
+_SIGN = re.compile(r"[<>]=?(?= )")
+
+_NAMES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "array": "a list",
+    "object": "a table (a JSON object)",
+}
+_SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+_PARTS = {"str": "characters", "array": "values", "object": "members"}
 
 
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -21,7 +36,7 @@ DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class ValidationMessage(NamedTuple):
-    """``reason`` has the names that JSON has for types.
+    """``reason`` is in plain words, such as ``must be a number, not text``.
 
     ``path`` leads to the value, such as ``file.url`` or ``sizes[...]``; empty for the whole.
     """
@@ -37,18 +52,41 @@ def parse_message(error: msgspec.ValidationError) -> ValidationMessage:
     path = path.removeprefix(".").removesuffix("`")
     if missing := missing_field(error):
         return ValidationMessage(f"{missing} is missing", path)
-    reason = _LONG_VALUE.sub(r"'\g<start>…'", _PATTERN.sub(" in another form", reason))
-    reason = _TYPES.sub(lambda types: _TYPE.sub(_json_type, types[0]), reason)
+    if unknown := unknown_field(error):
+        reason = f"unknown field {unknown!r}"
+    elif word := _UNKNOWN_WORD.fullmatch(reason):
+        reason = f"{word['value']} is none of the values that are allowed"
+    elif expected := _EXPECTED.fullmatch(reason):
+        types = expected["types"].split(" | ")
+        reason = f"must be {' or '.join(map(_name, types))}{_explain_rest(types, expected['rest'])}"
+    reason = _LONG_VALUE.sub(r"'\g<start>…'", reason)
     return ValidationMessage(reason[:1].lower() + reason[1:], path)
 
 
-def _json_type(name: re.Match[str]) -> str:
-    return _JSON_TYPES[name[0]]
+def _name(type_name: str) -> str:
+    return _NAMES.get(type_name, type_name)
+
+
+def _explain_rest(types: Sequence[str], rest: str) -> str:
+    """Say in words what follows the types: ``, got `int```, `` >= 1`` or `` of length >= 2``."""
+    if got := _GOT.fullmatch(rest):
+        return f", not {_name(got['type'])}"
+    parts = next((_PARTS[one] for one in types if one in _PARTS), "")
+    rest = _LENGTH.sub(rf"\g<bound> {parts}", _PATTERN.sub(" in another form", rest))
+    if _SIGN.match(rest.lstrip()):
+        rest = f" of{rest}"
+    return _SIGN.sub(lambda sign: _SIGNS[sign[0]], rest).replace(", got ", ", not ")
 
 
 def missing_field(error: msgspec.ValidationError) -> str:
     """Return the required field that has no value; empty if the error is another one."""
     match = _MISSING_FIELD.match(str(error))
+    return match["field"] if match else ""
+
+
+def unknown_field(error: msgspec.ValidationError) -> str:
+    """Return the field that the struct does not have; empty if the error is another one."""
+    match = _UNKNOWN_FIELD.match(str(error))
     return match["field"] if match else ""
 
 
@@ -76,7 +114,7 @@ check(
     "msgspec",
     {
         "messages end with the path of the value": parse_message(_error({"field": ""}))
-        == ("expected `integer`, got `string`", "field"),
+        == ("must be a whole number, not text", "field"),
         "what cannot be decoded raises one of these": all(
             map(_is_decode_error, (b"\x92", b"\xa1\xff", b"\x91" * 100_000))
         ),

@@ -1,10 +1,10 @@
 """The messages of msgspec are split into reason and path."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from proxy.compat.msgspec import missing_field, parse_message
 
@@ -27,17 +27,42 @@ def error_of(value: Any) -> msgspec.ValidationError:
 @pytest.mark.parametrize(
     ("value", "reason", "path"),
     [
-        ({"name": 1}, "expected `string`, got `integer`", "name"),
+        ({"name": 1}, "must be text, not a whole number", "name"),
         (
             {"name": "a", "inner": {"sizes": [1, "b"]}},
-            "expected `integer`, got `string`",
+            "must be a whole number, not text",
             "inner.sizes[1]",
         ),
-        ([], "expected `object`, got `array`", ""),
+        ([], "must be a table (a JSON object), not a list", ""),
     ],
 )
 def test_a_message_has_a_reason_and_a_path(value: Any, reason: str, path: str) -> None:
     assert parse_message(error_of(value)) == (reason, path)
+
+
+class Closed(Struct, forbid_unknown_fields=True):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "reason"),
+    [
+        (int | None, "a", "must be a whole number or null, not text"),
+        (list[bool], "a", "must be a list, not text"),
+        (Annotated[int, Meta(ge=1)], 0, "must be a whole number of at least 1"),
+        (Annotated[float, Meta(gt=1)], 0, "must be a number of more than 1.0"),
+        (Annotated[str, Meta(max_length=2)], "abc", "must be text of at most 2 characters"),
+        (Annotated[list[int], Meta(min_length=2)], [1], "must be a list of at least 2 values"),
+        (tuple[int, int], [1], "must be a list of 2 values, not 1"),
+        (Annotated[str, Meta(pattern="^a$")], "b", "must be text in another form"),
+        (Literal["a", "b"], "c", "'c' is none of the values that are allowed"),
+        (Closed, {"a": 1}, "unknown field 'a'"),
+    ],
+)
+def test_reasons_are_in_plain_words(kind: Any, value: object, reason: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.convert(value, kind)
+    assert parse_message(caught.value).reason == reason
 
 
 def test_a_missing_field_is_named() -> None:

@@ -4,13 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
+from msgspec.inspect import is_struct_type
 from starlette.requests import ClientDisconnect, Request
 
 from proxy.api.http.disconnect import ClientDisconnected
 from proxy.api.http.headers import list_header
 from proxy.buffers import Buffer
-from proxy.compat.msgspec import parse_message
+from proxy.compat.msgspec import parse_message, unknown_field
 from proxy.errors import InvalidUpload, SourceTooLarge
+from proxy.text_values import did_you_mean
 
 T = TypeVar("T")
 
@@ -62,16 +64,19 @@ def decode_json(
     try:
         return msgspec.json.decode(body, type=type)
     except msgspec.ValidationError as error:
-        raise make_error(_with_path_first(error)) from error
+        raise make_error(_explain(error, type)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise make_error("body is not valid JSON") from error
     except RecursionError as error:
         raise make_error("body is nested too deeply") from error
 
 
-def _with_path_first(error: msgspec.ValidationError) -> str:
-    """Rearrange msgspec's message: ``file.url: expected `str`, got `int```."""
+def _explain(error: msgspec.ValidationError, kind: object) -> str:
+    """Say what is wrong and where: ``file.url: must be text, not a whole number``."""
     reason, path = parse_message(error)
+    if (field := unknown_field(error)) and not path and is_struct_type(kind):
+        known = kind.__struct_encode_fields__
+        reason += f"{did_you_mean(field, known)}; the fields are: {', '.join(known)}"
     return f"{path}: {reason}" if path else reason
 
 

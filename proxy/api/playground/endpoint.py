@@ -30,6 +30,7 @@ from proxy.api.http.request_body import decode_json, read_body
 from proxy.api.http.routing import api_router
 from proxy.api.pages.config import PagesConfig
 from proxy.api.playground.assets import load_assets, sample_sources
+from proxy.compat.msgspec import parse_message
 from proxy.errors import InvalidLink, InvalidOperation, ProxyError
 from proxy.formats import FORMATS
 from proxy.geometry import Size
@@ -173,7 +174,7 @@ class Playground:
         try:
             ratios = msgspec.convert(_decode_query(request, "ratios"), Ratios)
         except msgspec.ValidationError as error:
-            raise InvalidLink(f"ratios: {error}") from None
+            raise InvalidLink(f"ratios: {parse_message(error).reason}") from None
         sizes = tuple(Size(*ratio) for ratio in ratios)
         async with self._context.uploads.accept(request, client, self._max_bytes) as room:
             upload = Upload(await room.receive(request, self._max_bytes))

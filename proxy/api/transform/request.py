@@ -175,7 +175,7 @@ class TransformRequestParser:
         if url is None:
             return ""
         if not isinstance(url, str):
-            raise InvalidTransformRequest("webhook_url must be a string", "webhook_url")
+            raise InvalidTransformRequest("webhook_url must be text", "webhook_url")
         return _checked_url(url, "webhook_url", allow_http=self._webhook_allow_http)
 
     def _parse_file(self, raw: Raw) -> SourceRef | bytes:
@@ -204,7 +204,7 @@ class TransformRequestParser:
     def _decode_file(self, raw: Raw) -> bytes:
         text = memoryview(raw)
         if text[0] != ord('"'):
-            raise InvalidTransformRequest("file.base64 must be a string", "file.base64")
+            raise InvalidTransformRequest("file.base64 must be text", "file.base64")
         try:
             data = decode_base64(text[1:-1])
         except InvalidUpload:
