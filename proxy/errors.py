@@ -114,9 +114,10 @@ class LinkExpired(LinkError):
 
 
 class SourceError(ProxyError):
-    """The original could not be fetched."""
+    """The original could not be fetched. ``source`` is the text of its source, where known."""
 
     problem_type = "source-error"
+    source: str = ""
 
 
 class SourceForbidden(SourceError):
@@ -185,9 +186,13 @@ class SourceRateLimited(SourceUnavailable):
 
 
 class ImageError(ProxyError):
-    """The bytes arrived, but no rendition can be made of them."""
+    """The bytes arrived, but no rendition can be made of them.
+
+    ``source`` is the text of their source, where known.
+    """
 
     problem_type = "image-error"
+    source: str = ""
 
 
 class NotAnImage(ImageError):

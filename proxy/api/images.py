@@ -6,7 +6,8 @@ cost a hit more than everything else together.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Protocol
 
@@ -160,7 +161,7 @@ class ImagesEndpoint:
             return self._cached_response(headers, cached)
         request = cached.request if cached is not None else self._parse(key)
         set_dialect(request.response_options.dialect)
-        with serving(self._caller(scope, request)):
+        with serving(self._caller(scope, request)), _naming_source(request):
             if request.info is not None:
                 image_info, record = await cancel_on_disconnect(
                     receive, self._service.info(request.source, request.info.aspect_ratios)
@@ -361,6 +362,17 @@ class ImagesEndpoint:
         if options.max_age is not None:
             ttl = min(ttl, age + options.max_age)
         return cache_control(directives, ttl, stale or self._stale, expires_in)
+
+
+@contextmanager
+def _naming_source(request: ImageRequest) -> Iterator[None]:
+    """Name the source in errors that are about one, where the request has no other."""
+    try:
+        yield
+    except (SourceError, ImageError) as error:
+        if len(request.sources) == 1 and isinstance(request.source, SourceRef):
+            error.source = request.source.text
+        raise
 
 
 def _age(seconds: float) -> tuple[bytes, bytes]:

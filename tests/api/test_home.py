@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2 as httpx
+import pictures
 import pytest
 from live_server import LiveServer, live_server
 
@@ -95,6 +96,25 @@ def test_a_wrong_signature_is_marked(server: LiveServer) -> None:
     page = httpx.get(server.url + "/AAAAAAAAAAAAAAAAAAAAAA/flip/demo:a.jpg", headers=BROWSER)
     assert page.status_code == 403
     assert "<pre>/<mark>AAAAAAAAAAAAAAAAAAAAAA</mark>/flip" in page.text
+
+
+@pytest.mark.parametrize(
+    ("steps", "source", "status", "marked"),
+    [
+        ("flip", "absent.jpg", 404, "{source}"),
+        ("flip", "page.html", 415, "{source}"),
+        ("flip/crop:9000:9000:10:10", "small.png", 422, "crop:9000:9000:10:10"),
+    ],
+)
+def test_a_source_that_fails_and_an_operation_that_does_not_fit_are_marked(
+    server: LiveServer, steps: str, source: str, status: int, marked: str
+) -> None:
+    server.origin.serve("/page.html", b"<p>no picture</p>")
+    server.origin.serve("/small.png", pictures.encode(pictures.plain(20, 20)))
+    url = server.origin.url(f"/{source}")
+    page = httpx.get(f"{server.url}/_/{steps}/{url}", headers=BROWSER)
+    assert page.status_code == status
+    assert f"<mark>{marked.format(source=url)}</mark>" in page.text
 
 
 def test_a_page_that_the_manual_lacks_is_a_page_too(server: LiveServer) -> None:

@@ -1,6 +1,6 @@
 """Errors as a page for people, where a browser asks for one; programs get problem+json.
 
-The page repeats the request's URL with the faulty segment marked, and says what to do.
+The page repeats the request's URL with the faulty part marked, and says what to do.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from proxy import errors
 from proxy.api.http.accept import preferred_media_type
+from proxy.api.http.faulty_part import find_faulty_part
 from proxy.api.http.headers import combine_headers
 from proxy.api.http.html_page import CONTENT_SECURITY_POLICY, HTML, html_page
 from proxy.api.http.problems import Headers, problem_json
@@ -123,23 +124,14 @@ def _page(
 
 def _marked_target(error: Exception, target: bytes) -> str:
     text = target.decode("utf-8", "replace")
-    segment = errors.faulty_segment(error)
-    if not segment and isinstance(error, errors.InvalidSignature):
-        segment = text[1:].partition("/")[0]
-    start = _find_segment(text, segment) if segment else -1
-    if start < 0 or start > _MAX_TARGET:
+    part = find_faulty_part(error, text)
+    if part is None or part[0] > _MAX_TARGET:
         return escape(_excerpt(text))
-    end = start + len(segment)
+    start, end = part
     return (
         f"{escape(text[:start])}<mark>{escape(_excerpt(text[start:end]))}</mark>"
         f"{escape(_excerpt(text[end:]))}"
     )
-
-
-def _find_segment(text: str, segment: str) -> int:
-    """Where the segment is, from one slash to the next; -1 where a proxy has rewritten it."""
-    start = f"{text}/".find(f"/{segment}/")
-    return start if start < 0 else start + 1
 
 
 def _excerpt(text: str) -> str:
