@@ -107,7 +107,7 @@ async def test_other_selections(cache: Cache, body: Any, purged: int, cdn_purged
         ({"tags": ["x"] * 1001}, "tags"),
         ({"everything": "yes"}, "everything"),
         (b"{", "not valid JSON"),
-        (b"[]", "expected"),
+        (b"[]", "must be a table"),
     ],
 )
 async def test_invalid_purge_requests(cache: Cache, body: Any, message: str) -> None:
