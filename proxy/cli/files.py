@@ -1,8 +1,10 @@
 """Read and write the files that commands name; ``-`` is standard input or standard output."""
 
+import os
 import sys
-from io import TextIOWrapper
+from io import FileIO, TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from proxy.errors import ConfigError
 
@@ -24,6 +26,13 @@ def read_text(name: str) -> str:
         ) from error
 
 
+def open_input(name: str) -> FileIO:
+    """Open a file to read it in parts. Raises OSError, or ConfigError."""
+    if name == "-":
+        return FileIO(os.dup(_opened(sys.stdin, "standard input").fileno()))
+    return FileIO(name)
+
+
 def write_bytes(name: str, body: bytes) -> None:
     """Write a file. Raises OSError, or ConfigError where standard output is closed."""
     if name == "-":
@@ -32,6 +41,11 @@ def write_bytes(name: str, body: bytes) -> None:
         output.flush()
     else:
         Path(name).write_bytes(body)
+
+
+def standard_error() -> TextIO:
+    """Raises ConfigError where it is closed."""
+    return _opened(sys.stderr, "standard error")
 
 
 def _opened(stream: object, name: str) -> TextIOWrapper:

@@ -1,4 +1,4 @@
-"""The cache commands, against a server with two workers: purge, verify, stats and warm."""
+"""The cache commands, against a server with two workers: purge, verify and stats."""
 
 import asyncio
 import sys
@@ -94,44 +94,3 @@ async def test_a_cache_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     assert status == 1
     assert "cannot be used" in output
     assert (await framekeep(tmp_path / "cache", "cache", "purge", "--everything"))[0] == 1
-
-
-async def test_links_are_warmed_once(tmp_path: Path, origin: OriginServer) -> None:
-    url = origin.serve("/a.png", encode(scene()))
-    links = [f"/_/resize:{width}/{url}" for width in (20, 30, 40)]
-    bad = f"/_/resize:20/{origin.url('/missing.png')}"
-    done = tmp_path / "done"
-    async with dev_server(tmp_path / "cache", environment=ALLOW_LOOPBACK) as server:
-        arguments = ("warm", "-", "--base", str(server.client.base_url), "--done", str(done))
-        text = "\n".join([*links, bad, links[0]]).encode()
-        status, output = await framekeep(tmp_path / "cli", *arguments, stdin=text)
-        assert status == 1
-        assert "3 warmed, 1 failed, 0 skipped" in output
-        assert f"{bad}\tstatus 404" in output
-        assert "[##############################] 4/4, 1 failed" in output
-        assert await cache_states(server, links) == {"hit"}
-        assert origin.count("/a.png") == 1
-        status, output = await framekeep(tmp_path / "cli", *arguments, stdin=text)
-        assert "0 warmed, 1 failed, 3 skipped" in output
-
-
-async def test_sources_are_warmed_by_preset(tmp_path: Path, origin: OriginServer) -> None:
-    url = origin.serve("/a.png", encode(scene()))
-    presets = {
-        "FRAMEKEEP_LINKS_PRESETS": '{"small": "resize:20", "large": "resize:40"}',
-        "FRAMEKEEP_LINKS_KEYS": "0f" * 16,
-    }
-    async with dev_server(tmp_path / "cache", environment={**ALLOW_LOOPBACK, **presets}) as server:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "proxy", "warm", "-", "--base", str(server.client.base_url)),
-            *("--preset", "small", "--preset", "large"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={"PATH": "", **presets},
-        )
-        output, _ = await process.communicate(f"{url}\n".encode())
-        assert output.startswith(b"2 warmed, 0 failed")
-        assert await cache_states(server, [f"/_/resize:{width}/{url}" for width in (20, 40)]) == {
-            "hit"
-        }
