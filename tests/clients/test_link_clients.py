@@ -1,6 +1,7 @@
 """The clients under clients/ build the links of their vectors, and the server answers them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -202,6 +203,50 @@ def test_the_client_for_ruby_builds_the_links_of_the_vectors():
 
 def test_the_client_for_go_builds_the_links_of_the_vectors():
     assert "ok" in run("go", "test", "-C", CLIENTS / "go", "-count=1", "./...")
+
+
+def path_below_the_mount(url):
+    return url.removeprefix(VECTORS["base"])
+
+
+def written_out(steps, url):
+    """The steps with the values that the link chooses in place of the open fields."""
+    choice = path_below_the_mount(url).split("/")[2]
+    values = iter(choice.removeprefix("choose:").split(":"))
+    return [re.sub(r"\{[^{}]*\}", lambda _: next(values), step) for step in steps]
+
+
+@pytest.mark.parametrize("case", VECTORS["rules"], ids=lambda case: "/".join(case["steps"]))
+def test_the_server_reads_every_choice_as_the_link_that_is_written_out(case):
+    source = case["source"]
+    if "://" in source:  # as the link has it; an alias is decoded
+        source = source.replace("{", "%7B").replace("}", "%7D")
+    for choice in case["choices"]:
+        parsed = vectors.DIALECT.parse(path_below_the_mount(choice["url"]).encode())
+        steps = written_out(case["steps"], choice["url"])
+        assert parsed == vectors.CONTEXT.make_request(source, steps)
+
+
+def test_the_server_answers_a_chosen_link_that_every_client_builds(tmp_path):
+    [case] = [case for case in VECTORS["rules"] if case["source"].startswith("media:")]
+    original = tmp_path / "media" / case["source"].removeprefix("media:")
+    original.parent.mkdir(parents=True)
+    original.write_bytes(photos.encode_scene("PNG", 400, 300))
+    settings = {
+        "FRAMEKEEP_LINKS_KEYS": VECTORS["key"],
+        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "false",
+        "FRAMEKEEP_SERVER_PATH_PREFIX": "/img",
+        "FRAMEKEEP_SOURCES_ALIASES": json.dumps({"media": f"file://{tmp_path}/media"}),
+    }
+    with live_server(tmp_path / "cache", settings) as server:
+        for choice in case["choices"]:
+            answer = get(f"{server.url}/img{path_below_the_mount(choice['url'])}")
+            width = int(written_out(case["steps"], choice["url"])[0].removeprefix("resize:"))
+            assert photos.decode(answer.content).size == (width, width * 3 // 4)
+        refused = case["choices"][0]["url"].replace("choose:160", "choose:161")
+        answer = httpx.get(f"{server.url}/img{path_below_the_mount(refused)}", trust_env=False)
+        assert answer.status_code == 400
+        assert "161" in answer.text
 
 
 @pytest.fixture(scope="module")
