@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from proxy.cache.envelope import CorruptEntry
-from proxy.cache.shared_objects import PREFIX, Signer
+from proxy.cache.shared_objects import PREFIX, ObjectSigner
 from proxy.cache.store import ByTag, ByTagPrefix, Selector
 from proxy.compat.msgspec import DECODE_ERRORS
 
@@ -63,7 +63,7 @@ _decoder = msgspec.msgpack.Decoder(_Rows)
 class PurgeCodec:
     """Signs and verifies objects with purges."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: ObjectSigner) -> None:
         self._signer = signer
 
     def encode(self, name: str, rows: Sequence[PurgeRow]) -> bytes:
@@ -72,7 +72,7 @@ class PurgeCodec:
 
     def decode(self, name: str, data: bytes) -> list[PurgeRow]:
         """Raise NotAuthentic, or CorruptEntry if it is no purge of this name."""
-        mac, content = data[: Signer.MAC_BYTES], data[Signer.MAC_BYTES :]
+        mac, content = data[: ObjectSigner.MAC_BYTES], data[ObjectSigner.MAC_BYTES :]
         self._signer.verify(name, mac, content)
         try:
             rows = _decoder.decode(content)

@@ -28,7 +28,13 @@ from proxy.cache.config import SharedCacheConfig
 from proxy.cache.envelope import CorruptEntry
 from proxy.cache.purge_objects import PurgeCodec
 from proxy.cache.purge_sync import PurgeSync
-from proxy.cache.shared_objects import EntryCodec, NotAuthentic, SharedEntry, Signer, entry_name
+from proxy.cache.shared_objects import (
+    EntryCodec,
+    NotAuthentic,
+    ObjectSigner,
+    SharedEntry,
+    entry_name,
+)
 from proxy.cache.sqlite import StorageError
 from proxy.cache.store import (
     Cache,
@@ -84,7 +90,7 @@ class SharedCache:
         self._clock = clock
         self._monotonic = monotonic
         self._bucket = Bucket(config.url, timeout_seconds=config.write_timeout_seconds)
-        signer = Signer(config.keys)
+        signer = ObjectSigner(config.keys)
         self._codec = EntryCodec(signer)
         self._purges = PurgeSync(
             local,

@@ -29,7 +29,7 @@ class NotAuthentic(Exception):
     """No machine of the fleet has written the object."""
 
 
-class Signer:
+class ObjectSigner:
     """Signs objects, and verifies them. Without keys it signs nothing, and believes everything."""
 
     MAC_BYTES: Final = 32
@@ -64,7 +64,7 @@ class SharedEntry(NamedTuple):
 class EntryCodec:
     """Encodes and decodes entries."""
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: ObjectSigner) -> None:
         self._signer = signer
 
     def encode(self, kind: Kind, key: str, entry: Entry, started: float) -> bytes:
@@ -76,7 +76,7 @@ class EntryCodec:
 
     def decode(self, kind: Kind, key: str, data: bytes) -> SharedEntry:
         """Raise NotAuthentic, or CorruptEntry if it is not what was stored under this key."""
-        mac, signed = data[: Signer.MAC_BYTES], data[Signer.MAC_BYTES :]
+        mac, signed = data[: ObjectSigner.MAC_BYTES], data[ObjectSigner.MAC_BYTES :]
         self._signer.verify(entry_name(kind, key), mac, signed[: Envelope.length(signed)])
         envelope, body = Envelope.decode(signed, kind, key)
         if len(envelope.head) < _STARTED.size:

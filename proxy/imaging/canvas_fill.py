@@ -10,7 +10,6 @@ from proxy.imaging.alpha import add_alpha, composite
 from proxy.imaging.blur import gaussian_blur
 from proxy.imaging.color import HEX_COLOR
 from proxy.imaging.picture import Picture
-from proxy.imaging.placeholders import THUMBNAIL_SIDE, dominant_colors
 from proxy.imaging.resize import embed, resize_image
 
 CanvasBackground = Annotated[
@@ -78,6 +77,9 @@ def _average_color(image: pyvips.Image) -> str:
 
 def _dominant_color(image: pyvips.Image) -> str:
     """The most frequent one, as `info` has it; black where everything is transparent."""
+    # Only render processes need numpy.
+    from proxy.imaging.placeholders import THUMBNAIL_SIDE, dominant_colors  # noqa: PLC0415
+
     thumbnail = image.thumbnail_image(THUMBNAIL_SIDE, height=THUMBNAIL_SIDE, size="down")
     colors = dominant_colors(add_alpha(thumbnail).numpy(), 5)
     return colors[0].hex if colors else "#000000"

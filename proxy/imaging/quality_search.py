@@ -104,7 +104,7 @@ def find_quality(picture: Picture, format: FormatName, score: float) -> tuple[Pi
     if min(size.width, size.height) < _MIN_SIDE:
         return picture, usual
     picture = picture.materialize()
-    sample = _Sample(picture, format, curve)
+    sample = _TileSample(picture, format, curve)
     quality = _shifted(curve, wanted, usual, sample.error_at(usual))
     if abs(quality - usual) > _ENOUGH:
         quality = _shifted(curve, wanted, quality, sample.error_at(quality))
@@ -125,7 +125,7 @@ def _log_error(score: float) -> float:
     return math.log(max(100.0 - score, 0.5))
 
 
-class _Sample:
+class _TileSample:
     """Tiles of a picture that are encoded as one picture, one below the other."""
 
     def __init__(self, picture: Picture, format: FormatName, curve: _Curve) -> None:

@@ -236,7 +236,12 @@ class StepParser:
 
     def _overlay_preset(self, link: ParsedLink, name: str) -> list[Operation]:
         preset = self._find_preset(name)
-        bare = ParsedLink(operations=preset.operations, tags=preset.tags, preset=preset.preset)
+        bare = ParsedLink(
+            operations=list(preset.plan),
+            tags=preset.tags,
+            written=preset.written,
+            preset=preset.preset,
+        )
         if preset != bare:
             raise InvalidLink(
                 f"preset {name}: has link options or open fields, so it is none for an overlay"

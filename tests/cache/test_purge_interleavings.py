@@ -28,7 +28,7 @@ from proxy.cache.purge_objects import (
     new_batch_name,
 )
 from proxy.cache.shared import SharedCache
-from proxy.cache.shared_objects import Signer
+from proxy.cache.shared_objects import ObjectSigner
 from proxy.cache.store import All, ByTag, ByTagPrefix, Entry, Selector
 from proxy.errors import StoreUnavailable
 
@@ -321,7 +321,7 @@ def test_many_purges_are_joined_before_the_day_ends_and_many_batches_into_one() 
         for row in rows[:33]:
             name = new_batch_name()
             stamped = [structs.replace(row, stamp=Stamp(int(world.now), (name[-8:],)))]
-            await world.put(name, PurgeCodec(Signer(())).encode(name, stamped))
+            await world.put(name, PurgeCodec(ObjectSigner(())).encode(name, stamped))
         for row in rows[33:]:
             await one.cache.purge(row.selector)
         await one.sync()

@@ -15,10 +15,10 @@ from proxy.cache.purge_objects import (
     new_batch_name,
     new_purge_name,
 )
-from proxy.cache.shared_objects import EntryCodec, NotAuthentic, SharedEntry, Signer
+from proxy.cache.shared_objects import EntryCodec, NotAuthentic, ObjectSigner, SharedEntry
 from proxy.cache.store import All, ByTag, Entry
 
-SIGNER, NO_SIGNER = Signer(["11" * 32]), Signer([])
+SIGNER, NO_SIGNER = ObjectSigner(["11" * 32]), ObjectSigner([])
 CODEC, UNSIGNED = EntryCodec(SIGNER), EntryCodec(NO_SIGNER)
 PURGES, UNSIGNED_PURGES = PurgeCodec(SIGNER), PurgeCodec(NO_SIGNER)
 MAC_BYTES = 32

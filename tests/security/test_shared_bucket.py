@@ -16,7 +16,7 @@ from proxy.cache.envelope import Envelope
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.purge_objects import PurgeCodec, PurgeRow, new_batch_name, new_purge_name
 from proxy.cache.shared import SharedCache
-from proxy.cache.shared_objects import EntryCodec, Signer, entry_name
+from proxy.cache.shared_objects import EntryCodec, ObjectSigner, entry_name
 from proxy.cache.store import All, ByTag, Entry
 from proxy.config import load
 from proxy.errors import ConfigError
@@ -80,7 +80,7 @@ PLANTED = Entry(b"planted", head=b"head")
 async def test_a_planted_entry_is_not_used(bucket: str, keys: tuple[str, ...]) -> None:
     clock = Clock()
     async with machine(bucket, clock) as store:
-        planted = EntryCodec(Signer(keys)).encode("rendition", "key-1", PLANTED, 0.0)
+        planted = EntryCodec(ObjectSigner(keys)).encode("rendition", "key-1", PLANTED, 0.0)
         await store._bucket.put(entry_name("rendition", "key-1"), planted)
         assert await store.get("rendition", "key-1") is None
         store._misses.clear()
@@ -91,7 +91,7 @@ async def test_a_planted_entry_is_not_used(bucket: str, keys: tuple[str, ...]) -
 async def test_without_keys_it_would_be_used(bucket: str) -> None:
     """So the test above can fail."""
     async with machine(bucket, Clock(), keys=()) as store:
-        planted = EntryCodec(Signer(())).encode("rendition", "key-1", PLANTED, 0.0)
+        planted = EntryCodec(ObjectSigner(())).encode("rendition", "key-1", PLANTED, 0.0)
         await store._bucket.put(entry_name("rendition", "key-1"), planted)
         assert body_of(await store.get("rendition", "key-1")) == b"planted"
 
@@ -162,7 +162,7 @@ async def test_a_planted_purge_is_ignored_and_counted(
     async with machine(bucket, clock) as store:
         await store.put("rendition", "key-1", Entry(b"1"))
         name = new_name()
-        purge = PurgeCodec(Signer(())).encode(name, [PurgeRow(All(), soft=False)])
+        purge = PurgeCodec(ObjectSigner(())).encode(name, [PurgeRow(All(), soft=False)])
         for _ in range(2):
             await store._bucket.put(name, purge)
             await store._purges.sync()
