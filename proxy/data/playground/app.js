@@ -105,11 +105,20 @@ function Workbench({ config }) {
     history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(state))}`);
   }, [source, steps]);
 
+  // A sample takes a moment to load; what was chosen meanwhile stays.
+  const choices = useRef(0);
+  function choose(chosen) {
+    choices.current += 1;
+    setSource(chosen);
+  }
   async function chooseSample(sample) {
-    if (sample.source && config.can_link) setSource({ text: sample.source });
+    if (sample.source && config.can_link) choose({ text: sample.source });
     else {
+      choices.current += 1;
+      const choice = choices.current;
       try {
-        setSource({ file: await fetchSample(sample.name), name: sample.name });
+        const file = await fetchSample(sample.name);
+        if (choice === choices.current) setSource({ file, name: sample.name });
       } catch (error) {
         announce(error.message);
       }
@@ -120,7 +129,7 @@ function Workbench({ config }) {
     if (!config.can_upload) announce("Uploads need an admin key here.");
     else if (file.size > config.max_upload_bytes) {
       announce(`${file.name} is too large: at most ${config.max_upload_bytes} bytes are allowed.`);
-    } else setSource({ file, name: file.name });
+    } else choose({ file, name: file.name });
   };
 
   const { result, size, setSize, error, isBusy } = useRendition(source, chain);
@@ -136,7 +145,7 @@ function Workbench({ config }) {
 
   return html`<div class="bench" onDragOver=${(event) => event.preventDefault()} onDrop=${dropped}>
     <div class="controls">
-      <${Source} config=${config} source=${source} onText=${(text) => setSource({ text })} onFile=${chooseFile} onSample=${chooseSample} />
+      <${Source} config=${config} source=${source} onText=${(text) => choose({ text })} onFile=${chooseFile} onSample=${chooseSample} />
       <${Chain} operations=${operations} steps=${steps} onChange=${setSteps} error=${error} announce=${announce} maximum=${config.max_operations} />
     </div>
     <div class="results">
