@@ -14,8 +14,8 @@ backend framekeep {
     .probe = {
         .url = "/health/ready";
         .interval = 2s;
-        .timeout = 2s;
-        .window = 3;
+        .timeout = 5s;
+        .window = 5;
         .threshold = 2;
         .initial = 2;
     }
