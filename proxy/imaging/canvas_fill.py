@@ -50,8 +50,10 @@ def put_on_canvas(picture: Picture, canvas: Size, box: Box, background: str) -> 
     """Put every frame at ``box`` on a canvas; ``background`` is a `CanvasBackground`."""
     if not picture.has_pixels:
         return _embed(picture, canvas, box, "transparent")
-    if canvas == box.size or background not in ("auto", "dominant", "blur"):
+    if background not in ("auto", "dominant", "blur"):
         return _embed(picture, canvas, box, background)
+    if canvas == box.size:
+        return picture  # nothing is left to fill
     picture = picture.materialize()  # all pixels are read before the first is written
     if background == "blur":
         return picture.with_frame(

@@ -63,3 +63,15 @@ def test_every_frame_is_put_on_its_own_blur() -> None:
     for page, level in enumerate((20, 220), 1):
         pixels = render_pixels(original, step("page", number=page), pad)
         assert np.abs(pixels[:, 0, :3].astype(int) - level).max() <= 6
+
+
+@pytest.mark.parametrize("background", ["auto", "dominant", "blur", "transparent", "tomato"])
+@pytest.mark.parametrize("index", range(5))
+def test_a_picture_that_fills_the_canvas_stays(index: int, background: str) -> None:
+    scene = pictures.scene(90, 90)
+    [operation] = _canvases(background)[index]
+    if index == 3:
+        operation |= {"bottom": 0}
+    pixels = render_pixels(pictures.encode(scene), operation)
+    assert pixels.shape[:2] == (90, 90)
+    assert np.array_equal(pixels[:, :, :3], scene[:, :, :3])
