@@ -34,6 +34,7 @@ _BYTES_NAME = re.compile(r"(.*_)?bytes(_per_second)?|.*_in_bytes")
 _SECONDS_NAME = re.compile(r"(.*_)?(seconds|ttl)|ttl_(default|min|max)|stale_.*")
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([a-z]{1,3})", re.ASCII | re.IGNORECASE)
 _COLOR_NAME = re.compile(r"[a-z]{3,20}", re.ASCII | re.IGNORECASE)
+_HEX_COLOR = re.compile(r"#?([0-9a-f]{3}|[0-9a-f]{6})", re.ASCII | re.IGNORECASE)
 _MAX_WORD = 64
 
 EXAMPLES_OF_BYTES = "`10MB`, `512MiB`"
@@ -66,8 +67,11 @@ def parse_quantity(field: str, text: str) -> Fraction | None:
     return Fraction(found[1]) * units[found[2].lower()]
 
 
-def parse_color_name(text: str) -> str | None:
-    """Return the CSS color of this name as ``#RRGGBB``; None where there is none."""
+def canonical_color(text: str) -> str | None:
+    """Return the color, ``#f00``, ``FF0000`` or a name of CSS, as ``#FF0000``; None for others."""
+    if found := _HEX_COLOR.fullmatch(text):
+        digits = found[1] if len(found[1]) == 6 else "".join(digit * 2 for digit in found[1])
+        return f"#{digits.upper()}"
     if not _COLOR_NAME.fullmatch(text):
         return None
     if text.lower() == "rebeccapurple":  # of CSS 4; the library has those of CSS 3

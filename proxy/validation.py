@@ -19,10 +19,10 @@ from proxy.text_values import (
     EXAMPLES_OF_BYTES,
     EXAMPLES_OF_SECONDS,
     FORMAT_ALIASES,
+    canonical_color,
     did_you_mean,
     is_bytes,
     is_seconds,
-    parse_color_name,
     parse_quantity,
 )
 
@@ -147,9 +147,9 @@ def _normalize(value: object, schemas: Sequence[Mapping[str, Any]]) -> object:
 
 
 def _find_alias(text: str, schema: Mapping[str, Any]) -> str | None:
-    """Return what a name of a format or a color stands for; None where it is no such name."""
+    """Return the canonical name of a format or a color; None where it is neither."""
     if schema.get("format") == "color":
-        return parse_color_name(text)
+        return canonical_color(text)
     name = FORMAT_ALIASES.get(text.lower())
     return name if name in schema.get("enum", ()) else None
 
@@ -257,6 +257,11 @@ def _units(field: str) -> str:
 def is_secret(kind: type[Struct], field: str) -> bool:
     """Whether the field's value must not be shown: its annotation says ``writeOnly``."""
     return any(schema.get("writeOnly") for schema in field_schemas(kind)[field])
+
+
+def is_color(kind: type[Struct], field: str) -> bool:
+    """Whether the field's value is a color, or one of the words that may stand for one."""
+    return any(schema.get("format") == "color" for schema in field_schemas(kind)[field])
 
 
 class HidesSecrets(Struct, frozen=True):

@@ -13,7 +13,7 @@ from proxy.errors import ConfigError, InvalidOperation
 from proxy.operations import OPERATIONS
 from proxy.operations.operation import format_operation
 from proxy.operations.registry import OperationRegistry
-from proxy.text_values import is_bytes, is_seconds, parse_color_name, parse_quantity
+from proxy.text_values import canonical_color, is_bytes, is_seconds, parse_quantity
 from proxy.validation import field_schemas
 
 REGISTRY = OperationRegistry(OPERATIONS)
@@ -112,8 +112,9 @@ def test_a_refused_setting_says_what_is_allowed(variable: str, text: str, senten
 def test_formats_colors_and_switches_have_the_names_that_people_use() -> None:
     assert canonical("convert", "jpg", "80") == "convert:jpeg:80"
     assert canonical("convert", "HEIC") == "convert:heif"
-    assert canonical("tint", "tomato") == canonical("tint", "#FF6347")
-    assert canonical("pad", "9", "9", "center", "RebeccaPurple") == "pad:9:9:center:%23663399"
+    for red in ("red", "Red", "#f00", "f00", "ff0000", "#FF0000"):
+        assert canonical("tint", red) == "tint:FF0000"
+    assert canonical("pad", "9", "9", "center", "RebeccaPurple") == "pad:9:9:center:663399"
     assert canonical("pad", "9", "9", "", "transparent") == "pad:9:9:center:transparent"
     assert canonical("watermark", "m:a", "", "", "", "", "", "", "yes").endswith(":true")
     plan = REGISTRY.plan(
@@ -159,6 +160,6 @@ def test_no_refusal_has_types_of_python_or_patterns() -> None:
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_a_color_name_or_none(text: str) -> None:
-    found = parse_color_name(text)
+def test_any_text_is_a_color_or_none(text: str) -> None:
+    found = canonical_color(text)
     assert found is None or (len(found) == 7 and found[0] == "#")

@@ -53,6 +53,10 @@ var (
 	// What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
 	fragilePattern = regexp.MustCompile(`(?i)//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|[?,]$`)
 	reserved       = []string{"b64", "data", "http", "https", "upload"}
+	colorPattern   = regexp.MustCompile(`^#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$`)
+	colorField     = regexp.MustCompile(`^(?:.*_)?(?:color|background)$`)
+	// Their values may be any text, so one that begins with # is no color.
+	freeText = []string{"filename", "tag", "text", "v"}
 )
 
 // Signer builds links that are signed with a key of the server. It is safe for concurrent use.
@@ -275,15 +279,19 @@ type Field struct {
 // Step writes a step, with its values percent-encoded: Step("text", "50 % off", Field{"size", 40}).
 //
 // A value is a string, a number, a bool, nil to leave it out, or a []any of strings and numbers.
+// Colors are written without #: "#f80" as FF8800.
 func Step(name string, values ...any) (string, error) {
 	if !namePattern.MatchString(name) {
 		return "", fmt.Errorf("step: %q is not a name of a step", name)
 	}
 	parts := []string{name}
 	for _, value := range values {
-		prefix := ""
+		prefix, isColor := "", !slices.Contains(freeText, name)
 		if field, ok := value.(Field); ok {
-			prefix, value = field.Name+"=", field.Value
+			prefix, value, isColor = field.Name+"=", field.Value, colorField.MatchString(field.Name)
+		}
+		if text, ok := value.(string); ok && isColor {
+			value = bareColor(text)
 		}
 		text, err := formatValue(value)
 		if err != nil {
@@ -301,6 +309,18 @@ func (s *Signer) sign(path string) string {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(path))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+}
+
+func bareColor(text string) string {
+	if !colorPattern.MatchString(text) {
+		return text
+	}
+	digits := strings.ToUpper(text[1:])
+	if len(digits) == 6 {
+		return digits
+	}
+	r, g, b := digits[:1], digits[1:2], digits[2:]
+	return r + r + g + g + b + b
 }
 
 func formatValue(value any) (string, error) {

@@ -42,6 +42,9 @@ final class Signer
     // What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
     private const FRAGILE = '/\/\/|\/(?:\.|%2e){1,2}(?:[\/?]|\z)|\/https?:\/|\A\/|\A\z|[?,]\z/i';
 
+    // Their values may be any text, so one that begins with # is no color.
+    private const FREE_TEXT = ['filename', 'tag', 'text', 'v'];
+
     private const GRID = '[A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*';
     private const NUMBER = '/\A[0-9]+(?:\.[0-9]+)?\z/';
     private const SIGNATURE = '/\A(?:_|[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43})\z/';
@@ -67,15 +70,23 @@ final class Signer
         $this->key = $key === null ? null : hex2bin($key);
     }
 
-    /** Write a step, with its values percent-encoded: step('text', ['50 % off'], ['size' => 40]). */
+    /**
+     * Write a step, with its values percent-encoded: step('text', ['50 % off'], ['size' => 40]).
+     *
+     * Colors are written without `#`: `#f80` as `FF8800`.
+     */
     public static function step(string $name, array $values = [], array $fields = []): string
     {
         if (!preg_match(self::NAME, $name)) {
             throw new InvalidArgumentException("step: '$name' is not a name of a step");
         }
+        if (!in_array($name, self::FREE_TEXT, true)) {
+            $values = array_map(self::bareColor(...), $values);
+        }
         $parts = [$name, ...array_map(self::formatValue(...), array_values($values))];
         foreach ($fields as $field => $value) {
-            $parts[] = $field . '=' . self::formatValue($value);
+            $isColor = preg_match('/\A(?:.*_)?(?:color|background)\z/', $field);
+            $parts[] = $field . '=' . self::formatValue($isColor ? self::bareColor($value) : $value);
         }
         return implode(':', $parts);
     }
@@ -340,6 +351,15 @@ final class Signer
             );
         }
         return $match[1];
+    }
+
+    private static function bareColor(mixed $value): mixed
+    {
+        if (!is_string($value) || !preg_match('/\A#(?:[0-9a-f]{3}|[0-9a-f]{6})\z/i', $value)) {
+            return $value;
+        }
+        $digits = strtoupper(substr($value, 1));
+        return strlen($digits) === 6 ? $digits : preg_replace('/./', '$0$0', $digits);
     }
 
     private static function formatValue(mixed $value): string

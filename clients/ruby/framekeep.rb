@@ -36,11 +36,16 @@ module Framekeep
     remove_background remove_transparency sharpen shift_colors strip tag text threshold tint v watermark
   ].freeze
 
-  # Write a step, with its values percent-encoded: step("text", "50 % off", size: 40).
+  # Write a step, with its values percent-encoded: step("text", "50 % off", size: 40). Colors are written
+  # without #: "#f80" as FF8800.
   def self.step(name, *values, **fields)
     raise ArgumentError, "step: #{name.inspect} is not a name of a step" unless Encoding.name?(name)
 
-    named = fields.map { |field, value| "#{field}=#{Encoding.value(value)}" }
+    values = values.map { |value| Encoding.bare_color(value) } unless Encoding::FREE_TEXT.include?(name)
+    named = fields.map do |field, value|
+      value = Encoding.bare_color(value) if Encoding.color_field?(field)
+      "#{field}=#{Encoding.value(value)}"
+    end
     [name, *values.map { |value| Encoding.value(value) }, *named].join(":")
   end
 
@@ -282,6 +287,9 @@ module Framekeep
     # What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
     FRAGILE = %r{//|/(?:\.|%2e){1,2}(?:[/?]|\z)|/https?:/|\A/|\A\z|[?,]\z}i
 
+    # Their values may be any text, so one that begins with # is no color.
+    FREE_TEXT = %w[filename tag text v].freeze
+
     module_function
 
     def name?(text)
@@ -295,6 +303,17 @@ module Framekeep
       raise ArgumentError,
             "step #{step[0, 60].inspect} is not written as in a link, such as resize:800:600; " \
             "use Framekeep.step to encode its values"
+    end
+
+    def color_field?(name)
+      name.match?(/\A(?:.*_)?(?:color|background)\z/)
+    end
+
+    def bare_color(value)
+      return value unless value.is_a?(String) && value.match?(/\A#(?:\h{3}|\h{6})\z/)
+
+      digits = value.delete_prefix("#").upcase
+      digits.size == 6 ? digits : digits.gsub(/./) { |digit| digit * 2 }
     end
 
     def value(value)

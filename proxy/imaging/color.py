@@ -1,6 +1,6 @@
 """Colors in hexadecimal, ``#RRGGBB`` or ``#RGB``; links leave the sign out.
 
-`proxy.validation` replaces the names of CSS by them before a field sees them.
+`proxy.validation` writes names of CSS and short colors as ``#RRGGBB`` before a field sees them.
 """
 
 import re

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from proxy.errors import InvalidLink
 from proxy.links.percent_encoding import safe_excerpt
-from proxy.text_values import FORMAT_ALIASES, did_you_mean
+from proxy.text_values import FORMAT_ALIASES, canonical_color, did_you_mean
 
 MAX_OPEN_FIELDS = 8
 _MAX_SHOWN = 12
@@ -119,6 +119,8 @@ def _parse_option(label: str, text: str) -> str:
         number = Decimal(text)
         return format_number(number)
     if not _WORD.fullmatch(text):
+        if color := canonical_color(text):  # with its #, which a link cannot contain
+            return color.removeprefix("#")
         raise InvalidLink(
             f"{label}: an open field is a list such as {{320,640,960}} or a range such as "
             f"{{100..2000..100}} of numbers with up to 7 digits, or words; not {safe_excerpt(text)}"

@@ -17,7 +17,8 @@ from proxy.links.open_fields import (
 )
 from proxy.operations.operation import Operation
 from proxy.operations.registry import OperationRegistry
-from proxy.validation import field_schemas
+from proxy.text_values import canonical_color
+from proxy.validation import field_schemas, is_color
 
 Argument = tuple[str | None, str]
 """The name of a field, or None, and its value in text."""
@@ -65,15 +66,15 @@ def parse_operation(
 ) -> Operation | OpenOperation:
     """Parse a step of a link. Raises InvalidOperation, and InvalidLink for an open field."""
     kind = operations.get(name)
-    schemas = field_schemas(kind)
     open_args: list[tuple[str | None, str | OpenField]] = []
     for index, (key, text) in enumerate(args):
-        field = operations.field_of(kind, index, key) if is_open(text) else ""
-        if field and can_be_open(schemas[field]):
-            label = f"{name}: {field}"
-            open_args.append((key, parse_open_field(label, text, max_options=max_options)))
-        else:
-            open_args.append((key, text))
+        field = operations.field_of(kind, index, key)
+        value: str | OpenField = text
+        if field and is_open(text) and can_be_open(field_schemas(kind)[field]):
+            value = parse_open_field(f"{name}: {field}", text, max_options=max_options)
+        elif field and is_color(kind, field) and (color := canonical_color(text)):
+            value = color.removeprefix("#")
+        open_args.append((key, value))
     operation = OpenOperation(name, tuple(open_args))
     if operation.open_fields:
         return operation

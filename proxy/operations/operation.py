@@ -13,6 +13,7 @@ from proxy.geometry import Size
 from proxy.imaging.headers import ImageHeader
 from proxy.imaging.picture import Picture
 from proxy.originals import SourceRef
+from proxy.validation import is_color
 
 
 def _snake_case(name: str) -> str:
@@ -114,14 +115,22 @@ def operation_name(operation: Operation | type[Operation]) -> str:
 def format_operation(operation: Operation, *, with_defaults: bool = False) -> str:
     """Write the operation as a link step, ``name:value:value``.
 
-    Defaults at the end are left out unless ``with_defaults`` is set.
+    Defaults at the end are left out unless ``with_defaults`` is set. Colors have no ``#``, which a
+    link cannot contain as it is.
     """
-    fields = _fields(type(operation))
+    kind = type(operation)
+    fields = _fields(kind)
+    colors = _color_fields(kind)
     values = [getattr(operation, field.name) for field in fields]
     if not with_defaults:
         while values and values[-1] == fields[len(values) - 1].default:
             values.pop()
-    texts = (_format_value(value, with_defaults=with_defaults) for value in values)
+    texts = (
+        quote(value.removeprefix("#"), safe="")
+        if isinstance(value, str) and field.name in colors
+        else _format_value(value, with_defaults=with_defaults)
+        for field, value in zip(fields, values, strict=False)
+    )
     return ":".join((operation_name(operation), *texts))
 
 
@@ -129,6 +138,11 @@ def format_operation(operation: Operation, *, with_defaults: bool = False) -> st
 def _fields(kind: type[Operation]) -> tuple[structs.FieldInfo, ...]:
     # Cached: msgspec builds them on every call, which was a third of the time to write a link.
     return structs.fields(kind)
+
+
+@lru_cache(maxsize=1024)
+def _color_fields(kind: type[Operation]) -> frozenset[str]:
+    return frozenset(field.name for field in _fields(kind) if is_color(kind, field.name))
 
 
 def _format_value(value: object, *, with_defaults: bool = False) -> str:

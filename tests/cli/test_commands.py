@@ -325,7 +325,7 @@ def test_a_preset_stays_in_a_signed_link() -> None:
     printed = framekeep(
         *("sign", "--unsigned", SOURCE, "preset:card", "tint:red"), FRAMEKEEP_LINKS_PRESETS=presets
     )
-    assert printed.stdout.decode() == f"/_/preset:card/tint:%23FF0000/{SOURCE}\n"
+    assert printed.stdout.decode() == f"/_/preset:card/tint:FF0000/{SOURCE}\n"
     unknown = framekeep(
         *("sign", "--unsigned", SOURCE, "preset:crad"), FRAMEKEEP_LINKS_PRESETS=presets
     )

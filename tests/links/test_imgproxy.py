@@ -213,7 +213,7 @@ def test_options_are_carried_out_in_a_fixed_order() -> None:
     options = ["bg:fff", "wm:1", "bl:2", "w:100", "c:50:50", "rot:90", "t:5", "pd:3", "q:70"]
     expected = (
         "trim:5/rotate:90/crop_to:50:50/resize:100::inside/blur:2/extend:3:3:3:3:transparent/"
-        "remove_transparency:ffffff/watermark:media%3Alogo.png:center/quality:70"
+        "remove_transparency/watermark:media%3Alogo.png:center/quality:70"
     )
     settings = {"aliases": ["media"], "watermark": "media:logo.png"}
     for order in (options, options[::-1]):

@@ -302,3 +302,10 @@ def test_words_of_rules_are_no_aliases(alias: str) -> None:
     config = LinksConfig((KEY,))
     with pytest.raises(ValueError, match="word of the grammar"):
         NativeDialect(DialectContext(OperationRegistry(OPERATIONS), config, aliases=(alias,)))
+
+
+def test_a_color_in_a_rule_is_written_without_its_sign() -> None:
+    link = NATIVE.build_link(URL, ["text:a:{20,40}:hex_color=#f00", "tint:{tomato,#00f}"])
+    assert "/text:a:%7B20,40%7D:hex_color=FF0000/tint:%7Btomato,0000FF%7D/" in link
+    wanted = ("text:a:20:FF0000", "tint:FF6347")
+    assert NATIVE.parse(choose(link, "20:tomato").encode()).key == key_of(*wanted)

@@ -116,7 +116,7 @@ def test_the_first_segment_that_fits_no_part_begins_the_source() -> None:
         ("filters:blur(4):grayscale()", "blur:2.38/grayscale"),
         (
             "fit-in/9x7/filters:background_color(F80):fill(navy)",
-            "resize:9:7:inside/remove_transparency:ff8800/canvas:9:7:false:center:0:0:000080",
+            "resize:9:7:inside/remove_transparency:FF8800/canvas:9:7:false:center:0:0:000080",
         ),
     ],
 )

@@ -78,6 +78,11 @@ const UNSAFE = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~:/?@!$&'()*+,;=%-]/gu;
 // What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
 const FRAGILE = /\/\/|\/(?:\.|%2e){1,2}(?:[/?]|$)|\/https?:\/|^\/|^$|[?,]$/i;
 
+const COLOR = /^#(?:[0-9a-f]{3}|[0-9a-f]{6})$/i;
+const COLOR_FIELD = /^(?:.*_)?(?:color|background)$/;
+// Their values may be any text, so one that begins with # is no color.
+const FREE_TEXT = new Set(["filename", "tag", "text", "v"]);
+
 /**
  * Check the server's URL, and return it without a slash at its end.
  * @param {string} base
@@ -117,7 +122,8 @@ export function linkPath(source, steps) {
 }
 
 /**
- * Write a step, with its values percent-encoded: `step("text", "50 % off", { size: 40 })`.
+ * Write a step, with its values percent-encoded: `step("text", "50 % off", { size: 40 })`. Colors are
+ * written without `#`: `#f80` as `FF8800`.
  * @param {string} name
  * @param {...(Value | Readonly<Record<string, Value>>)} values The last one may be fields by name.
  * @returns {string}
@@ -127,8 +133,12 @@ export function step(name, ...values) {
   const last = values.at(-1);
   const fields = isRecord(last) ? Object.entries(last) : [];
   const positional = /** @type {Value[]} */ (isRecord(last) ? values.slice(0, -1) : values);
-  const named = fields.map(([field, value]) => `${field}=${formatValue(value)}`);
-  return [name, ...positional.map(formatValue), ...named].join(":");
+  const isFree = FREE_TEXT.has(name);
+  const texts = positional.map((value) => formatValue(isFree ? value : bareColor(value)));
+  const named = fields.map(
+    ([field, value]) => `${field}=${formatValue(COLOR_FIELD.test(field) ? bareColor(value) : value)}`,
+  );
+  return [name, ...texts, ...named].join(":");
 }
 
 /**
@@ -265,6 +275,16 @@ function stepName(text) {
     );
   }
   return match[1];
+}
+
+/**
+ * @param {Value} value
+ * @returns {Value}
+ */
+function bareColor(value) {
+  if (typeof value !== "string" || !COLOR.test(value)) return value;
+  const digits = value.slice(1).toUpperCase();
+  return digits.length === 6 ? digits : digits.replace(/./g, "$&$&");
 }
 
 /**

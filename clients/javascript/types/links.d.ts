@@ -20,7 +20,8 @@ export function formatSignature(mac: Uint8Array): string;
  */
 export function linkPath(source: string, steps: readonly string[]): string;
 /**
- * Write a step, with its values percent-encoded: `step("text", "50 % off", { size: 40 })`.
+ * Write a step, with its values percent-encoded: `step("text", "50 % off", { size: 40 })`. Colors are
+ * written without `#`: `#f80` as `FF8800`.
  * @param {string} name
  * @param {...(Value | Readonly<Record<string, Value>>)} values The last one may be fields by name.
  * @returns {string}

@@ -17,14 +17,34 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~:/?@!$&'()*+,;=%-]")
 # What clients, proxies, CDNs or the commas of a srcset would change in a URL that is written out.
 _FRAGILE = re.compile(r"//|/(?:\.|%2e){1,2}(?:[/?]|$)|/https?:/|^/|^$|[?,]$", re.IGNORECASE)
+_COLOR = re.compile(r"#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
+_COLOR_FIELD = re.compile(r"(?:.*_)?(?:color|background)")
+# Their values may be any text, so one that begins with # is no color.
+_FREE_TEXT = frozenset(("filename", "tag", "text", "v"))
 
 
 def step(name: str, *values: Value, **fields: Value) -> str:
-    """Write a step, with its values percent-encoded: ``step("text", "50 % off", size=40)``."""
+    """Write a step, with its values percent-encoded: ``step("text", "50 % off", size=40)``.
+
+    Colors are written without ``#``: ``#f80`` as ``FF8800``.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(f"step: {name!r} is not a name of a step")
-    named = (f"{field}={_format_value(value)}" for field, value in fields.items())
+    if name not in _FREE_TEXT:
+        values = tuple(map(_bare_color, values))
+    named = (
+        f"{field}={_format_value(_bare_color(value) if _COLOR_FIELD.fullmatch(field) else value)}"
+        for field, value in fields.items()
+    )
     return ":".join((name, *map(_format_value, values), *named))
+
+
+def _bare_color(value: Value) -> Value:
+    found = _COLOR.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    digits = found[1].upper()
+    return digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
 
 
 def _format_value(value: Value) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from proxy.errors import InvalidLink
 from proxy.links.percent_encoding import safe_excerpt
-from proxy.text_values import parse_color_name
+from proxy.text_values import canonical_color
 
 _HEX = re.compile(r"#?([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})")
 
@@ -62,7 +62,7 @@ def parse_color(name: str, text: str) -> str:
     """Six digits in lower case, or ``transparent``."""
     if text.lower() == "transparent":
         return "transparent"
-    found = _HEX.fullmatch(parse_color_name(text) or text)
+    found = _HEX.fullmatch(canonical_color(text) or text)
     if found is None:
         raise InvalidLink(
             f"{name}: {safe_excerpt(text)} is not a color; write 3 or 6 hexadecimal digits, a name "
