@@ -38,7 +38,7 @@ from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
 from proxy.cache.purge import PurgeService
 from proxy.cache.renditions import RenditionCache
-from proxy.cache.store import Cache, Store
+from proxy.cache.store import Cache, HasSharedCounts, Store
 from proxy.config import Settings, load
 from proxy.errors import ConfigError
 from proxy.links import DIALECTS
@@ -210,16 +210,23 @@ def create_app(
         async with AsyncExitStack() as stack:
             if render_dir is None:
                 await stack.enter_async_context(own_processes)
+            # First, so that it also reports what happens while the others are closed.
+            await stack.enter_async_context(
+                report_runtime_metrics(
+                    metrics,
+                    pool,
+                    background,
+                    components,
+                    cache.breakers,
+                    optimizer=optimizer,
+                    shared=cache if isinstance(cache, HasSharedCounts) else None,
+                )
+            )
             for opened in (background, cache, sources, cdn_client, purging, single_flight, service):
                 stack.push_async_callback(opened.close)
             if tracing is not None:
                 stack.callback(tracing.shutdown)
             stack.callback(access_log.close)
-            await stack.enter_async_context(
-                report_runtime_metrics(
-                    metrics, pool, background, components, cache.breakers, optimizer=optimizer
-                )
-            )
             check = background.repeat("cache_check", cache_check.check, every_seconds=CHECK_SECONDS)
             stack.push_async_callback(cancel, check)
             for resource in opened_by_apis:

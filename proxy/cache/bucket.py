@@ -1,7 +1,7 @@
 """The bucket of the shared cache; errors of its library end here, as BucketError."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from proxy.sources.net.object_store import open_bucket
 
@@ -24,8 +24,20 @@ class BucketError(Exception):
     """The bucket could not be read or written."""
 
 
+class ObjectBucket(Protocol):
+    """What the shared cache asks of a bucket. All methods raise BucketError."""
+
+    async def get(self, name: str) -> StoredObject | None: ...
+
+    async def put(self, name: str, data: bytes) -> None: ...
+
+    async def delete(self, names: Sequence[str]) -> None: ...
+
+    async def list(self, folder: str) -> dict[str, float]: ...
+
+
 class Bucket:
-    """The bucket; errors of its library become BucketError."""
+    """S3, Google Cloud Storage or Azure Blob Storage; errors of the library become BucketError."""
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
         """Raise ValueError if it cannot be opened."""

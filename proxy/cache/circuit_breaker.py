@@ -11,9 +11,28 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Literal, Protocol, get_args
 
 _log = logging.getLogger(__name__)
+
+BreakerState = Literal["closed", "half_open", "open"]
+BREAKER_STATES: tuple[BreakerState, ...] = get_args(BreakerState)
+
+
+class Breaker(Protocol):
+    """What others may know of a breaker: of this one, and of `FailureRateBreaker`."""
+
+    @property
+    def store(self) -> str: ...
+
+    @property
+    def skipped(self) -> int: ...
+
+    @property
+    def error(self) -> str: ...
+
+    @property
+    def state(self) -> BreakerState: ...
 
 
 class CircuitBreaker:
@@ -39,6 +58,10 @@ class CircuitBreaker:
             _log.warning("cache store used again: %s", self.store)
             self._reason = ""
         return self._reason
+
+    @property
+    def state(self) -> BreakerState:
+        return "open" if self.error else "closed"
 
     def allows(self) -> bool:
         """Whether a call may be made. Where it may not, it counts as skipped."""

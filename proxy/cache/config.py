@@ -12,6 +12,9 @@ from proxy.runtime.private_folder import locate_private_folder
 from proxy.sources.net.object_store import check_location
 from proxy.validation import HidesSecrets
 
+CLOSE_SECONDS = 10.0
+"""How long a process that stops goes on to write what is queued for the shared bucket."""
+
 HexKey = Annotated[
     str, Meta(pattern="^([0-9A-Fa-f]{2}){16,128}$", title="16 to 128 bytes in hexadecimal")
 ]
@@ -166,7 +169,8 @@ class SharedCacheConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             le=10,
             description=(
                 "Time in seconds to wait for a read from the bucket. After it, the image is "
-                "rendered."
+                "rendered. A read that takes longer than most is sent a second time, after half "
+                "of this time at the latest."
             ),
         ),
     ] = 0.3
@@ -178,7 +182,7 @@ class SharedCacheConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             le=300,
             description=(
                 "Time in seconds to write an entry to the bucket, in the background. After it, "
-                "the entry stays on this machine only."
+                "the write has failed and is tried again, up to five times in all."
             ),
         ),
     ] = 30.0
@@ -188,7 +192,11 @@ class SharedCacheConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=0,
             le=3600,
-            description="Time in seconds that the bucket is not used after it failed.",
+            description=(
+                "Time in seconds that the bucket is not read, or not written, after half of the "
+                "last 20 calls, and at least five, have failed. Then it is tried out in the "
+                "background. Writes wait meanwhile."
+            ),
         ),
     ] = 10.0
 
@@ -209,11 +217,14 @@ class SharedCacheConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             ge=1,
             le=100_000,
             description=(
-                "Entries that wait to be written to the bucket. Above it, new entries stay on this "
-                "machine only."
+                "Entries that wait in each worker to be written to the bucket. Above it, new "
+                "entries stay on this machine only, and are counted in "
+                "`framekeep_shared_cache_lost_writes_total`; work in the background waits ten "
+                "seconds for room. Bodies above 64 MiB in all do not wait in memory, but are read "
+                "from this machine's cache in their turn."
             ),
         ),
-    ] = 1000
+    ] = 10_000
 
     def validate(self) -> None:
         """Raise ConfigError for a bucket whose entries could be anybody's."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.circuit_breaker import CircuitBreaker
+from proxy.cache.circuit_breaker import Breaker
 from proxy.cache.store import (
     CacheStats,
     ChangeToken,
@@ -73,7 +73,7 @@ class MemoryCacheLayer:
         """``max_entry_bytes``: a larger entry costs little more from disk."""
         self._store = store
         self._changes = store if isinstance(store, SupportsChangeTokens) else _NoChangeTokens()
-        self.breakers: Sequence[CircuitBreaker] = (
+        self.breakers: Sequence[Breaker] = (
             store.breakers if isinstance(store, HasCircuitBreakers) else ()
         )
         self._budget = budget

@@ -27,7 +27,7 @@ from typing import TypeVar
 
 from msgspec import structs
 
-from proxy.cache.bucket import Bucket, BucketError, StoredObject
+from proxy.cache.bucket import BucketError, ObjectBucket, StoredObject
 from proxy.cache.envelope import CorruptEntry
 from proxy.cache.purge_log import PurgeLog
 from proxy.cache.purge_objects import (
@@ -74,7 +74,7 @@ class PurgeSync:
     def __init__(
         self,
         local: Cache,
-        bucket: Bucket,
+        bucket: ObjectBucket,
         codec: PurgeCodec,
         folder: Path | None,
         *,

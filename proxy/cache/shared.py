@@ -1,9 +1,12 @@
 """A second level behind the cache of each machine: a bucket that several machines share.
 
 - Read through: what is not in the local cache is read from the bucket, with a short timeout. A
-  request asks several times for what is nowhere, but the bucket once.
-- Write behind: entries are queued and written later; no request waits for it.
-- A bucket that fails or is slow is not used for a while.
+  request asks several times for what is nowhere, but the bucket once. A read that takes longer than
+  most is sent twice; see `proxy.cache.hedged_reads`.
+- Write behind: entries are queued and written later; no request waits for it. What is lost is
+  counted; see `proxy.cache.write_behind`.
+- A bucket that fails too often is not read for a while, and writes wait; see
+  `proxy.cache.failure_rate_breaker`. One slow read changes nothing.
 - A purge is an object, too; see `proxy.cache.purge_sync`. Entries of the bucket that were worked on
   before a purge are not used. Which those are, the bucket's clock says, not that of a machine.
 - What is not signed with a key of the fleet, or is odd, is ignored and counted; see
@@ -14,27 +17,19 @@ import asyncio
 import contextlib
 import logging
 import time
-import zlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from msgspec import structs
-
-from proxy.cache.bucket import Bucket, BucketError
-from proxy.cache.circuit_breaker import CircuitBreaker
-from proxy.cache.config import SharedCacheConfig
-from proxy.cache.envelope import CorruptEntry
+from proxy.cache.bucket import Bucket, BucketError, ObjectBucket
+from proxy.cache.config import CLOSE_SECONDS, SharedCacheConfig
+from proxy.cache.failure_rate_breaker import FailureRateBreaker
+from proxy.cache.hedged_reads import HedgedReads
 from proxy.cache.purge_objects import PurgeCodec
 from proxy.cache.purge_sync import PurgeSync
-from proxy.cache.shared_objects import (
-    EntryCodec,
-    NotAuthentic,
-    ObjectSigner,
-    SharedEntry,
-    entry_name,
-)
+from proxy.cache.shared_entries import SharedEntries
+from proxy.cache.shared_objects import PREFIX, EntryCodec, ObjectSigner
 from proxy.cache.sqlite import StorageError
 from proxy.cache.store import (
     Cache,
@@ -44,10 +39,13 @@ from proxy.cache.store import (
     Kind,
     PrepareLatePurge,
     Selector,
+    SharedCounts,
     VerifyReport,
 )
+from proxy.cache.write_behind import WRITERS, PendingWrite, WriteBehind
 from proxy.errors import StoreUnavailable
 from proxy.runtime.background import BackgroundTasks, TaskFailed, cancel, describe
+from proxy.runtime.caller import current_caller
 from proxy.runtime.components import OK, Components, ComponentStatus
 
 _log = logging.getLogger(__name__)
@@ -55,8 +53,7 @@ _log = logging.getLogger(__name__)
 _SHARED_KINDS: frozenset[Kind] = frozenset(("rendition", "record", "detection"))
 _MAX_ENTRY_BYTES = 32 * 1024 * 1024
 _COMPACT_EVERY_SECONDS = 300.0
-_WRITERS = 4
-_CLOSE_TIMEOUT_SECONDS = 2.0
+_LOG_EVERY_SECONDS = 60.0
 _FIRST_SYNC_SECONDS = 2.0  # for which the first requests wait for the purges of other machines
 _MAX_IGNORED = 10_000
 
@@ -65,7 +62,8 @@ _LISTENER, _READER = "purge_listener", "shared_cache_reader"
 _MISS_SECONDS = 5.0  # how long the bucket is not asked again for what it did not have
 _MAX_MISSES = 4096
 
-Work = Callable[[], Awaitable[None]]
+_PROBE_NAME = f"{PREFIX}/probe"
+"""An object that does not exist; who asks for it learns whether the bucket answers."""
 
 
 class SharedCache:
@@ -77,21 +75,22 @@ class SharedCache:
         config: SharedCacheConfig,
         *,
         folder: Path | None = None,
+        bucket: ObjectBucket | None = None,
         background: BackgroundTasks | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``folder`` is that of the local cache, which the processes of a machine share.
 
-        ``clock`` is in Unix seconds. Raises ValueError if the bucket cannot be opened.
+        ``bucket`` replaces that of the ``config``. ``clock`` is in Unix seconds. Raises ValueError
+        if the bucket cannot be opened.
         """
         self._local = local
         self._config = config
         self._clock = clock
         self._monotonic = monotonic
-        self._bucket = Bucket(config.url, timeout_seconds=config.write_timeout_seconds)
+        self._bucket = bucket or Bucket(config.url, timeout_seconds=config.write_timeout_seconds)
         signer = ObjectSigner(config.keys)
-        self._codec = EntryCodec(signer)
         self._purges = PurgeSync(
             local,
             self._bucket,
@@ -103,12 +102,25 @@ class SharedCache:
             clock=clock,
             monotonic=monotonic,
         )
-        self._breaker = CircuitBreaker("bucket", config.backoff_seconds)
-        self.breakers = (*local.breakers, self._breaker)
-        # Writes of one object must stay in order, so they always wait in the same queue.
-        self._queues: list[asyncio.Queue[Work]] = [
-            asyncio.Queue(max(1, config.max_write_queue // _WRITERS)) for _ in range(_WRITERS)
-        ]
+        self._entries = SharedEntries(
+            local,
+            self._bucket,
+            EntryCodec(signer),
+            self._purges,
+            ignore=partial(self._ignore, _READER),
+        )
+        failures = (TimeoutError, BucketError)
+        self._reads = FailureRateBreaker("bucket_reads", config.backoff_seconds, failures)
+        # Reads have far less time, so a bucket that is slow for them may be well for writes.
+        self._write_breaker = FailureRateBreaker("bucket_writes", config.backoff_seconds, failures)
+        self.breakers = (*local.breakers, self._reads, self._write_breaker)
+        self._hedged = HedgedReads(config.read_timeout_seconds / 2)
+        self._writes = WriteBehind(
+            self._entries.write,
+            self._write_breaker,
+            max_writes=config.max_write_queue,
+            timeout_seconds=config.write_timeout_seconds,
+        )
         self._background = background or BackgroundTasks()
         self._ignored: set[str] = set()
         self._misses: OrderedDict[tuple[Kind, str], float] = OrderedDict()
@@ -119,6 +131,10 @@ class SharedCache:
     @property
     def components(self) -> Components:
         return {_LISTENER: self._listener_status}
+
+    @property
+    def shared_counts(self) -> SharedCounts:
+        return SharedCounts(self._writes.lost, len(self._writes), self._hedged.outcomes)
 
     @property
     def purges_known_after_seconds(self) -> float:
@@ -141,9 +157,11 @@ class SharedCache:
         self._tasks = [
             repeat(_LISTENER, self._poll_purges, every_seconds=seconds),
             repeat("purge_compaction", self._compact, every_seconds=_COMPACT_EVERY_SECONDS),
+            repeat("shared_cache_probe", self._probe_reads),
+            repeat("shared_cache_log", self._log_lost, every_seconds=_LOG_EVERY_SECONDS),
             *(
-                repeat("shared_cache_writer", partial(self._write_next, queue))
-                for queue in self._queues
+                repeat("shared_cache_writer", partial(self._write_next, number))
+                for number in range(WRITERS)
             ),
         ]
 
@@ -158,7 +176,7 @@ class SharedCache:
         entry = await self._local.get(kind, key)
         if entry is not None or kind not in _SHARED_KINDS or self._was_missed(kind, key):
             return entry
-        if not self._breaker.allows():
+        if not self._reads.allows():
             return None
         started_at = self._clock()
         remote = await self._get_remote(kind, key)
@@ -177,17 +195,28 @@ class SharedCache:
     ) -> None:
         self.start()
         self._misses.pop((kind, key), None)
+        stored_at = self._clock()
         await self._local.put(kind, key, entry, started_at=started_at)
-        now = self._clock()
-        seconds = 0.0 if started_at is None else now - started_at
+        if kind not in _SHARED_KINDS:
+            return
+        if len(entry.body) > _MAX_ENTRY_BYTES:
+            self._writes.lose("too_large")
+            return
+        seconds = 0.0 if started_at is None else self._clock() - started_at
         # If the clock was set back meanwhile, the work may have begun at any time.
         began = self._monotonic() - seconds if seconds >= 0 else None
-        self._write_behind(kind, key, entry, partial(self._write, kind, key, entry, began))
+        write = PendingWrite(kind, key, entry.tags, entry, began, stored_at)
+        await self._writes.put(write, is_patient=current_caller().is_background)
 
     async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
         added = tuple(tags)
         await self._local.add_tags(kind, key, added)
-        self._write_behind(kind, key, None, partial(self._write_tags, kind, key, added))
+        if kind in _SHARED_KINDS:
+            self._writes.add(PendingWrite(kind, key, added, only_tags=True))
+
+    async def wait_written(self) -> None:
+        """Wait until no write waits or is being made; `shared_counts` says what was lost."""
+        await self._writes.join()
 
     async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
         return await self.purge_all_of([selector], soft=soft)
@@ -227,12 +256,11 @@ class SharedCache:
         return await self._local.verify()
 
     async def close(self) -> None:
-        """Write what is queued, for two seconds at most, and stop."""
+        """Write what is queued, as long as the bucket takes it and time is left, and stop."""
         if self._tasks:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
-                    await asyncio.gather(*(queue.join() for queue in self._queues))
+            await self._writes.close(CLOSE_SECONDS)
         await cancel(*self._tasks)
+        self._writes.log_lost()
         await self._purges.close()
         await self._local.close()
 
@@ -255,69 +283,37 @@ class SharedCache:
             self._misses.popitem(last=False)
 
     async def _get_remote(self, kind: Kind, key: str) -> Entry | None:
+        seconds = self._config.read_timeout_seconds
         try:
-            async with asyncio.timeout(self._config.read_timeout_seconds):
+            async with asyncio.timeout(seconds):  # the disk of this machine may hang, too
                 if not await self._purges.is_current():
                     return None
-                found = await self._read(kind, key)
-                if found is None or await self._purges.selects(found.entry.tags, found.started):
-                    return None
-        except (TimeoutError, BucketError) as error:
-            self._breaker.open(describe(error))
+            with self._reads.call():
+                async with asyncio.timeout(seconds):
+                    data = await self._hedged.do(partial(self._entries.fetch, kind, key))
+            async with asyncio.timeout(seconds):
+                return None if data is None else await self._entries.decode(kind, key, data)
+        except (TimeoutError, BucketError):
             return None
         except StorageError as error:  # what was purged is not known
             self._purge_error = describe(error)
             return None
-        return found.entry
 
-    async def _read(self, kind: Kind, key: str) -> SharedEntry | None:
-        """Return what the bucket has, unless it is damaged. Raises BucketError."""
-        found = await self._bucket.get(entry_name(kind, key))
-        if found is None:
-            return None
-        try:
-            return await asyncio.to_thread(self._codec.decode, kind, key, found.data)
-        except (CorruptEntry, NotAuthentic) as error:
-            self._ignore(_READER, entry_name(kind, key), str(error))
-            return None
+    async def _probe_reads(self) -> None:
+        """Find out whether the bucket can be read again, so that no request has to."""
+        await self._reads.wait_open()
+        with contextlib.suppress(TimeoutError, BucketError):
+            async with (
+                self._reads.patient_call(),
+                asyncio.timeout(self._config.read_timeout_seconds),
+            ):
+                await self._bucket.get(_PROBE_NAME)
 
-    async def _write(self, kind: Kind, key: str, entry: Entry, began: float | None) -> None:
-        started = 0.0 if began is None else await self._purges.known_until(began)
-        if began is not None and await self._purges.selects(entry.tags, started):
-            return
-        encode = partial(self._codec.encode, kind, key, entry, started)
-        await self._bucket.put(entry_name(kind, key), await asyncio.to_thread(encode))
+    async def _write_next(self, number: int) -> None:
+        await asyncio.sleep(await self._writes.write_next(number))
 
-    async def _write_tags(self, kind: Kind, key: str, tags: Sequence[str]) -> None:
-        """Add tags to what the bucket has, which another machine may have made."""
-        found = await self._read(kind, key)
-        if found is None or set(tags) <= set(found.entry.tags):
-            return
-        union = tuple(dict.fromkeys((*found.entry.tags, *tags)))
-        entry = structs.replace(found.entry, tags=union)
-        encode = partial(self._codec.encode, kind, key, entry, found.started)
-        await self._bucket.put(entry_name(kind, key), await asyncio.to_thread(encode))
-
-    def _write_behind(self, kind: Kind, key: str, entry: Entry | None, work: Work) -> None:
-        """Queue the write for the bucket. If the queue is full it stays local."""
-        if kind not in _SHARED_KINDS:
-            return
-        if entry is not None and len(entry.body) > _MAX_ENTRY_BYTES:
-            return
-        queue = self._queues[zlib.crc32(entry_name(kind, key).encode()) % _WRITERS]
-        with contextlib.suppress(asyncio.QueueFull):
-            queue.put_nowait(work)
-
-    async def _write_next(self, queue: asyncio.Queue[Work]) -> None:
-        work = await queue.get()
-        try:
-            if self._breaker.allows():
-                async with asyncio.timeout(self._config.write_timeout_seconds):
-                    await work()
-        except (TimeoutError, BucketError, StorageError) as error:
-            self._breaker.open(describe(error))
-        finally:
-            queue.task_done()
+    async def _log_lost(self) -> None:
+        self._writes.log_lost()
 
     async def _poll_purges(self) -> None:
         # A machine that does not know the latest purges must not use what they may select.
@@ -325,7 +321,6 @@ class SharedCache:
             is_known = await self._purges.sync()
         except (TimeoutError, BucketError, StorageError, StoreUnavailable) as error:
             self._purge_error = describe(error)
-            self._breaker.open(self._purge_error)
         else:
             waits = "another process of this machine has not read them"
             self._purge_error = "" if is_known else waits

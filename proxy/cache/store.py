@@ -10,12 +10,12 @@ with all of them; `MemoryCacheLayer` makes one of any store.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 from msgspec import Struct, field
 
 from proxy.buffers import SharedBuffer
-from proxy.cache.circuit_breaker import CircuitBreaker
+from proxy.cache.circuit_breaker import Breaker
 
 Kind = Literal["rendition", "original", "detection", "record"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -190,7 +190,7 @@ class HasCircuitBreakers(Protocol):
     """A store that stops using a disk or a network that does not answer."""
 
     @property
-    def breakers(self) -> Sequence[CircuitBreaker]: ...
+    def breakers(self) -> Sequence[Breaker]: ...
 
 
 class SupportsLocalReads(Protocol):
@@ -199,6 +199,25 @@ class SupportsLocalReads(Protocol):
     async def get_local(self, kind: Kind, key: str) -> Entry | None:
         """Return the entry as `get` does, but do not look for it in the second level."""
         ...
+
+
+class SharedCounts(NamedTuple):
+    """What a shared cache has done since the start.
+
+    ``lost_writes`` by reason, and ``hedged_reads`` by outcome; ``pending_writes`` wait now.
+    """
+
+    lost_writes: Mapping[str, int]
+    pending_writes: int
+    hedged_reads: Mapping[str, int]
+
+
+@runtime_checkable
+class HasSharedCounts(Protocol):
+    """A cache with a second level that machines share."""
+
+    @property
+    def shared_counts(self) -> SharedCounts: ...
 
 
 @runtime_checkable

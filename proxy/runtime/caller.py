@@ -97,10 +97,17 @@ class SharedDeadline(Deadline):
 
 
 class Caller(NamedTuple):
-    """``client`` is whose turn it is in a fair queue: all calls with an API key, for example."""
+    """``client`` is whose turn it is in a fair queue: all calls with an API key, for example.
+
+    It is empty for work that no client waits for.
+    """
 
     client: str
     deadline: Deadline
+
+    @property
+    def is_background(self) -> bool:
+        return not self.client
 
 
 _current: ContextVar[Caller | None] = ContextVar("caller", default=None)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from proxy.cache.circuit_breaker import CircuitBreaker
+from proxy.cache.circuit_breaker import Breaker
+from proxy.cache.store import HasSharedCounts
 from proxy.render.optimizer import Optimizer
 from proxy.render.pool import RenderPool
 from proxy.runtime.background import BackgroundTasks, cancel
@@ -23,12 +24,15 @@ async def report_runtime_metrics(
     pool: RenderPool,
     background: BackgroundTasks,
     components: Components = NO_COMPONENTS,
-    breakers: Sequence[CircuitBreaker] = (),
+    breakers: Sequence[Breaker] = (),
     *,
     optimizer: Optimizer | None = None,
+    shared: HasSharedCounts | None = None,
 ) -> AsyncIterator[None]:
     """Report while the block runs, and once more at its end."""
-    runtime = RuntimeMetrics(metrics, pool, background, components, breakers, optimizer=optimizer)
+    runtime = RuntimeMetrics(
+        metrics, pool, background, components, breakers, optimizer=optimizer, shared=shared
+    )
     task = background.repeat("runtime_metrics", runtime.tick)
     try:
         yield
@@ -44,9 +48,10 @@ class RuntimeMetrics:
         pool: RenderPool,
         background: BackgroundTasks,
         components: Components = NO_COMPONENTS,
-        breakers: Sequence[CircuitBreaker] = (),
+        breakers: Sequence[Breaker] = (),
         *,
         optimizer: Optimizer | None = None,
+        shared: HasSharedCounts | None = None,
     ) -> None:
         self._metrics = metrics
         self._pool = pool
@@ -54,6 +59,7 @@ class RuntimeMetrics:
         self._components = components
         self._breakers = breakers
         self._optimizer = optimizer
+        self._shared = shared
         self._reported_optimizations: Counter[str] = Counter()
         self._reported_saved_bytes = 0
         self._reported_skips: Counter[str] = Counter()
@@ -91,6 +97,10 @@ class RuntimeMetrics:
         for store, count in (skips - self._reported_skips).items():
             metrics.record_cache_skips(store, count)
         self._reported_skips = skips
+        for breaker in self._breakers:
+            metrics.stores.set_breaker(breaker.store, breaker.state)
+        if self._shared is not None:
+            metrics.stores.set_shared_cache(*self._shared.shared_counts)
         if self._optimizer is not None:
             self._report_optimizations(self._optimizer)
         for name, look in self._components.items():

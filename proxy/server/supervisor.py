@@ -22,6 +22,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from proxy.cache.config import CLOSE_SECONDS
 from proxy.errors import ConfigError
 from proxy.render.child_process import ForkedProcess, wait_exit
 from proxy.render.manager import RenderProcessManager
@@ -350,7 +351,12 @@ class Supervisor:
         for worker in workers:
             worker.signal(SIGNAL_EXIT)
         if exits:
-            timeout = FIRST_REQUEST_SECONDS + self._config.shutdown_timeout_seconds + _ABORT_SECONDS
+            timeout = (
+                FIRST_REQUEST_SECONDS
+                + self._config.shutdown_timeout_seconds
+                + CLOSE_SECONDS
+                + _ABORT_SECONDS
+            )
             await asyncio.wait(exits, timeout=timeout)
         for worker in workers:
             worker.signal(signal.SIGKILL)

@@ -29,6 +29,7 @@ from proxy.compat.prometheus_client import (
     use_multiprocess_mode,
 )
 from proxy.errors import ProxyError
+from proxy.telemetry.store_metrics import STORES, StoreMetrics
 
 Stage = Literal["parse", "cache_read", "fetch", "queue", "render", "cache_write"]
 STAGES: tuple[Stage, ...] = ("parse", "cache_read", "fetch", "queue", "render", "cache_write")
@@ -73,15 +74,14 @@ BACKGROUND_TASKS = (
     "purge_compaction",
     "purge_listener",
     "runtime_metrics",
+    "shared_cache_log",
+    "shared_cache_probe",
     "shared_cache_reader",
     "shared_cache_writer",
     "webhook_delivery",
     "webhook_poll",
 )
 """The tasks of HTTP workers that `proxy.runtime.background` runs."""
-
-CACHE_STORES = ("disk", "bucket")
-"""What the cache stops using where it does not answer; `CircuitBreaker` in `proxy.cache`."""
 
 COMPONENTS = ("workers", "render_processes", "sandbox", "cache", "purge_listener")
 """The components of a server; the last one works always where there is no shared cache."""
@@ -229,7 +229,8 @@ class Metrics(Collector):
             "Reads and writes that were skipped because the store did not answer a moment ago.",
             ["store"],
         )
-        self._cache_skips = _each(cache_skips, CACHE_STORES)
+        self._cache_skips = _each(cache_skips, STORES)
+        self.stores = StoreMetrics(self._registry)
         self._component_up = Gauge(
             "framekeep_component_up",
             "1: the component works. 0: it is degraded or down for some HTTP worker.",

@@ -51,9 +51,7 @@ async def process(world: World, folder: Path, clock: Clock) -> AsyncIterator[Sha
     """A worker of the machine whose cache lies in the folder."""
     disk = DiskStore(CacheConfig(dir=str(folder)), clock=clock)
     local = MemoryCacheLayer(disk, 1_000_000)
-    cache = SharedCache(local, CONFIG, folder=folder, clock=clock)
-    cache._bucket = world  # type: ignore[assignment]
-    cache._purges._bucket = world  # type: ignore[assignment]
+    cache = SharedCache(local, CONFIG, folder=folder, bucket=world, clock=clock)
     cache.start = lambda: None  # type: ignore[method-assign]  # the test does each step
     cache._has_tried.set()
     try:

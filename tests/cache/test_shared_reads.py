@@ -1,15 +1,14 @@
 """How often a request looks into the bucket that machines share."""
 
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import photos
 import pytest
+from memory_bucket import MemoryBucket
 from origin_server import OriginServer
 from service_fixture import ServiceHarness
 
-from proxy.cache.bucket import StoredObject
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.shared import SharedCache
 from proxy.cache.store import Cache
@@ -23,34 +22,14 @@ pytestmark = pytest.mark.anyio
 IMAGE = photos.encode_scene("PNG", 60, 40)
 
 
-class MemoryBucket:
-    """A bucket in memory, which counts the reads of each kind of object."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.reads: Counter[str] = Counter()
-
-    async def get(self, name: str) -> StoredObject | None:
-        self.reads[name.split("/")[1]] += 1
-        return StoredObject(self.objects[name], 0.0) if name in self.objects else None
-
-    async def put(self, name: str, data: bytes) -> None:
-        self.objects[name] = data
-
-    async def list(self, folder: str) -> dict[str, float]:
-        del folder
-        return {}
-
-
 class Machine(ServiceHarness):
     def __init__(self, folder: Path, bucket: MemoryBucket) -> None:
+        self._bucket = bucket
         super().__init__(folder, add_layer=self._add_bucket)
-        self._shared._bucket = bucket  # type: ignore[assignment]
-        self._shared._purges._bucket = bucket  # type: ignore[assignment]
 
     def _add_bucket(self, local: Cache) -> Cache:
         config = SharedCacheConfig(url="s3://none?region=eu-central-1", purge_poll_seconds=3600)
-        self._shared = SharedCache(local, config, clock=self.clock)
+        self._shared = SharedCache(local, config, bucket=self._bucket, clock=self.clock)
         return self._shared
 
     async def open(self) -> None:
@@ -60,8 +39,7 @@ class Machine(ServiceHarness):
     async def smart_crop(self, url: str, width: int) -> str:
         request = ImageRequest(SourceRef(url), Plan((SmartCrop(width, 20),)))
         state = (await self.service.get_or_render(request)).state
-        for queue in self._shared._queues:
-            await queue.join()
+        await self._shared.wait_written()
         return state
 
 

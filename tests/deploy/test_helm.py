@@ -126,9 +126,9 @@ def test_servers_keep_their_cache_and_stop_in_peace() -> None:
     assert pod["volumeClaimTemplates"][0]["metadata"]["name"] == "cache"
     container = pod["template"]["spec"]["containers"][0]
     assert container["volumeMounts"][0]["mountPath"] == "/var/cache/framekeep"
-    # 28 s are what the server takes at most, after the pause of preStop.
+    # 38 s are what the server takes at most, after the pause of preStop.
     pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert pod["template"]["spec"]["terminationGracePeriodSeconds"] >= 28 + pause
+    assert pod["template"]["spec"]["terminationGracePeriodSeconds"] >= 38 + pause
 
 
 def test_the_router_is_the_one_that_is_shipped(tmp_path: Path) -> None:

@@ -69,8 +69,7 @@ async def machine(
 
 async def put(store: SharedCache, key: str, entry: Entry) -> None:
     await store.put("rendition", key, entry)
-    for queue in store._queues:
-        await queue.join()
+    await store.wait_written()
 
 
 PLANTED = Entry(b"planted", head=b"head")

@@ -75,14 +75,22 @@ def test_calls_that_a_circuit_breaker_skips_are_a_metric(tmp_path: Path) -> None
         metrics,
         RenderPool(tmp_path),
         BackgroundTasks(),
-        breakers=(disk, CircuitBreaker("bucket", 1)),
+        breakers=(disk, CircuitBreaker("bucket_reads", 1)),
     )
     disk.open("no answer")
     for skipped in (1, 2):
         assert not disk.allows()
         runtime.report()
         assert sample_value(metrics, "framekeep_cache_skipped_total", store="disk") == skipped
-    assert sample_value(metrics, "framekeep_cache_skipped_total", store="bucket") == 0
+    assert sample_value(metrics, "framekeep_cache_skipped_total", store="bucket_reads") == 0
+    name = "framekeep_circuit_breaker_state"
+    for store, state, workers in (
+        ("disk", "open", 1),
+        ("disk", "closed", 0),
+        ("bucket_reads", "closed", 1),
+        ("bucket_writes", "open", 0),
+    ):
+        assert sample_value(metrics, name, store=store, state=state) == workers
 
 
 async def test_a_cache_folder_that_is_off_is_degraded_until_it_is_back(tmp_path: Path) -> None:
