@@ -7,13 +7,23 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
-from proxy.compat.msgspec import DECODE_ERRORS, missing_field, parse_message
+from proxy.compat.msgspec import (
+    DECODE_ERRORS,
+    ValidationMessage,
+    fields_at,
+    missing_field,
+    parse_message,
+    unknown_field,
+    unknown_word,
+    words_at,
+)
 from proxy.text_values import (
     BOOLEANS,
     EXAMPLES_OF_BYTES,
@@ -140,10 +150,24 @@ def _normalize(value: object, schemas: Sequence[Mapping[str, Any]]) -> object:
         case str():
             return next((found for one in schemas if (found := _find_alias(value, one))), value)
         case list():
-            items = [one["items"] for one in schemas if isinstance(one.get("items"), dict)]
+            lists = [one["items"] for one in schemas if isinstance(one.get("items"), dict)]
+            items = [option for one in lists for option in one.get("anyOf", [one])]
             return [_normalize(item, items) for item in value] if items else value
+        case dict():
+            entries = [one["entries"] for one in schemas if "entries" in one]
+            return {key: _normalize_entry(entry, *entries) for key, entry in value.items()}
         case _:
             return value
+
+
+def _normalize_entry(entry: object, fields: Mapping[str, Any] = MappingProxyType({})) -> object:
+    """Write an entry of a table, itself a table with these fields, as `_normalize` does."""
+    if not isinstance(entry, dict):
+        return entry
+    return {
+        name: _normalize(value, [fields[name]] if name in fields else ())
+        for name, value in entry.items()
+    }
 
 
 def _find_alias(text: str, schema: Mapping[str, Any]) -> str | None:
@@ -157,7 +181,7 @@ def _find_alias(text: str, schema: Mapping[str, Any]) -> str | None:
 def _explain(
     error: msgspec.ValidationError, kind: type[Struct], values: Mapping[str, Any]
 ) -> ValidationError:
-    reason, path = parse_message(error)
+    reason, path = explain_error(error, kind)
     missing = missing_field(error)
     if missing and not path:
         return ValidationError(f"{missing} is missing: {describe_field(kind, missing)}", missing)
@@ -172,7 +196,24 @@ def _explain(
     named = _FIELD_AND_REASON.fullmatch(reason)
     if not field and named and named["field"] in {info.name for info in fields(kind)}:
         field, reason = named["field"], named["reason"]
+    place = path.removeprefix(field).removeprefix(".")  # within the value of the field
+    reason = f"{place}: {reason}" if place else reason
     return ValidationError(f"{field}: {reason}" if field else reason, field)
+
+
+def explain_error(error: msgspec.ValidationError, kind: object) -> ValidationMessage:
+    """Say what is wrong with a value of this type, and where.
+
+    Where only some words or fields are allowed, however deep, they are listed.
+    """
+    reason, path = parse_message(error)
+    word, field = unknown_word(error), unknown_field(error)
+    if word and (words := words_at(kind, path)):
+        hint = did_you_mean(word.strip("'"), words)
+        reason = f"must be one of {', '.join(words)}, not {word}{hint}"
+    elif field and (fields := fields_at(kind, path)):
+        reason += f"{did_you_mean(field, fields)}; the fields are: {', '.join(fields)}"
+    return ValidationMessage(reason, path)
 
 
 def _wrong_value(kind: type[Struct], field: str, value: object) -> str:
@@ -280,14 +321,16 @@ class HidesSecrets(Struct, frozen=True):
 def field_schemas(kind: type[Struct]) -> dict[str, tuple[dict[str, Any], ...]]:
     """For each field, the JSON Schemas of the types that its value may have.
 
-    What is said of the field as a whole (``description``, ``writeOnly``) is in each of them.
+    What is said of the field as a whole (``description``, ``writeOnly``) is in each of them. Where
+    it is a table of structs, ``entries`` has the schemas of their fields.
     """
-    schema = msgspec.json.schema(kind)
-    properties = schema["$defs"][kind.__name__]["properties"]
-    return {
-        name: tuple(
-            {**{key: value for key, value in about.items() if key != "anyOf"}, **option}
-            for option in about.get("anyOf") or [{}]
-        )
-        for name, about in properties.items()
-    }
+    definitions = msgspec.json.schema(kind)["$defs"]
+    schemas: dict[str, tuple[dict[str, Any], ...]] = {}
+    for name, about in definitions[kind.__name__]["properties"].items():
+        whole = {key: value for key, value in about.items() if key != "anyOf"}
+        entry = about.get("additionalProperties")
+        reference = entry.get("$ref", "") if isinstance(entry, dict) else ""
+        if reference:
+            whole["entries"] = definitions[reference.rpartition("/")[2]]["properties"]
+        schemas[name] = tuple({**whole, **option} for option in about.get("anyOf") or [{}])
+    return schemas

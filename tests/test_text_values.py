@@ -1,5 +1,6 @@
 """Values as people write them are understood, and refusals say what is allowed."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -121,6 +122,29 @@ def test_formats_colors_and_switches_have_the_names_that_people_use() -> None:
         [{"type": "convert", "format": "jpg"}, {"type": "tint", "hex_color": "red"}]
     )
     assert plan.format == "jpeg"
+
+
+def test_names_are_understood_within_tables_of_settings() -> None:
+    loaded = load({"FRAMEKEEP_LINKS_UNSIGNED": '{"a:": {"formats": ["jpg", "HEIC", "auto"]}}'})
+    assert loaded.settings.links.unsigned["a:"].formats == ("jpeg", "heif", "auto")
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"formats": ["webpp"]}, "formats[0]: must be one of avif, bmp, gif, heif, ico, jpeg"),
+        ({"formats": ["webpp"]}, "not 'webpp'; did you mean 'webp'?"),
+        ({"qualities": [80, "god"]}, "qualities[1]: must be one of best, eco, good, low, 1 to 100"),
+        ({"format": []}, "unknown field 'format'; did you mean 'formats'?; the fields are:"),
+        ({"widths": "wide"}, "widths: must be a list, not text"),
+    ],
+)
+def test_a_refused_value_within_a_table_says_where_and_what_is_allowed(
+    entry: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({"FRAMEKEEP_LINKS_UNSIGNED": json.dumps({"a:": entry})})
+    assert sentence in str(caught.value)
 
 
 def test_a_refused_value_of_an_operation_says_what_is_allowed() -> None:

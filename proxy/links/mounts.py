@@ -196,6 +196,15 @@ class MountedDialects:
         mount, rest = self._find(path)
         return mount.dialect.read_rule(rest) if isinstance(mount.dialect, NativeDialect) else None
 
+    def parse_rule(self, steps: Sequence[str]) -> Rule:
+        """Return what native steps with open fields allow.
+
+        Raises InvalidLink or InvalidOperation, naming the step.
+        """
+        rule = self._context.steps.parse_rule(steps)
+        count = self._context.steps.count_renditions(rule)
+        return Rule(tuple(rule.open_fields), rule.round_up, count, has_choice=False)
+
     def native_link(self, request: ImageRequest) -> str:
         """Build the native link that means the same, at the root where none is mounted.
 

@@ -10,7 +10,7 @@ from live_server import LiveServer, live_server
 from PIL import Image
 
 from proxy.api.playground.assets import SAMPLES
-from proxy.api.playground.endpoint import MAX_LINKS
+from proxy.api.playground.links import MAX_LINKS
 
 ADMIN = {"Authorization": "Bearer playground-admin"}
 SIGNING_KEY = "0f" * 32
@@ -138,6 +138,44 @@ def test_a_wrong_body_is_refused(both: LiveServer, body: object) -> None:
     answer = httpx.post(both.url + "/playground/api/links", json=body)
     assert answer.status_code == 400
     assert answer.json()["detail"]
+
+
+def test_fields_are_left_open_and_counted(both: LiveServer) -> None:
+    steps = [{"type": "flip"}, {"type": "resize", "width": 20, "fit": "inside"}]
+    opened = {"operation": 1, "field": "height_in_px", "values": " {10, 20.0,30} "}
+    color = {"operation": 0, "field": "hex_color", "values": "tomato, #fff"}
+    one, two = make_links(
+        both,
+        {"source": SOURCE, "operations": steps, "open": [opened], "round_up": True},
+        {"source": SOURCE, "operations": [{"type": "tint", "hex_color": "red"}], "open": [color]},
+    ).json()["links"]
+    assert one["steps"] == ["flip", "resize:20:%7B10,20.0,30%7D:inside", "round:up"]
+    assert one["path"] == f"/_/flip/resize:20:%7B10,20,30%7D:inside/round:up/{SOURCE}"
+    fields = [{"label": "resize: height_in_px", "options": ["10", "20", "30"]}]
+    assert one["rule"] == {"renditions": 3, "fields": fields}
+    assert two["path"] == f"/_/tint:%7Btomato,FFFFFF%7D/{SOURCE}"
+
+
+@pytest.mark.parametrize(
+    ("operation", "field", "values", "sentence"),
+    [
+        (0, "width_in_px", "", "an open field is a list such as {320,640,960} or a range"),
+        (0, "width_in_px", "1..9000", "more than 1,000 values"),
+        (0, "width_in_px", "20,99999", "choose:99999: resize: width_in_px: must be a whole number"),
+        (0, "width_in_px", "2}/flip/{3", "an open field is a list"),
+        (0, "depth", "1", "operation 0 has no field 'depth' that can be left open"),
+        (1, "name", "a", "operation 1 has no field 'name' that can be left open"),
+        (9, "sigma", "1", "operation 9 has no field 'sigma' that can be left open"),
+    ],
+)
+def test_what_cannot_be_left_open_is_refused(
+    presets: LiveServer, operation: int, field: str, values: str, sentence: str
+) -> None:
+    steps = [{"type": "resize", "width": 20}, {"type": "preset", "name": "card"}]
+    opened = {"operation": operation, "field": field, "values": values}
+    item = {"source": SOURCE, "operations": steps, "open": [opened]}
+    [made] = make_links(presets, item, **ADMIN).json()["links"]
+    assert sentence in made["error"]
 
 
 def test_an_upload_is_rendered_and_described(signing: LiveServer) -> None:

@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def post(server: LiveServer, body: object, path: str = PATH, key: str = KEY) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    return httpx.post(server.url + path, content=content, headers=headers)
+    return httpx.post(server.url + path, content=content, headers=headers, timeout=60)
 
 
 def transform(

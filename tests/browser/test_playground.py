@@ -17,7 +17,7 @@ from PIL import Image
 from proxy.api.playground.assets import SAMPLES
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 AXE = Path(sys.prefix) / "clients" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 DEMO = Path(__file__).parents[2] / "proxy" / "data" / "demo"
@@ -104,7 +104,14 @@ def wait_for_size(page: "Page", width: int, height: int) -> None:
 def wait_settled(page: "Page") -> None:
     """Wait until no picture is loading any more, so that nothing on the page moves."""
     page.wait_for_load_state("networkidle")
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    # Not wait_for_function: the page's Content-Security-Policy stops its second attempt.
+    page.evaluate(
+        """async () => {
+            while (![...document.images].every((image) => image.complete)) {
+                await new Promise(requestAnimationFrame);
+            }
+        }"""
+    )
 
 
 def wait_for_snippet(page: "Page", pattern: str) -> str:
@@ -130,7 +137,7 @@ def test_a_chain_is_built_and_its_copied_url_answers_the_same_bytes(
                 return [...new Uint8Array(await answer.arrayBuffer())];
             }"""
         )
-        assert bytes(shown) == httpx.get(url).content
+        assert bytes(shown) == httpx.get(url, timeout=60).content
 
 
 def test_operations_move_by_button_and_by_dragging(browser: "Browser", server: LiveServer) -> None:
@@ -190,7 +197,83 @@ def test_formats_and_widths_are_compared(browser: "Browser", server: LiveServer)
         page.get_by_role("tab", name="srcset").click()
         snippet = wait_for_snippet(page, " 600w")
         for candidate, width in re.findall(r"(http\S+) (\d+)w", snippet):
-            assert Image.open(io.BytesIO(httpx.get(candidate).content)).width == int(width)
+            assert Image.open(io.BytesIO(httpx.get(candidate, timeout=60).content)).width == int(
+                width
+            )
+
+
+def test_a_link_with_open_fields_is_filled_in_without_a_key(
+    browser: "Browser", closed_server: LiveServer
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (90, 70), "green").save(picture, "PNG")
+    source = closed_server.origin.serve("/rule.png", picture.getvalue())
+    with opened(browser, closed_server.url + "/img/playground") as page:
+        page.get_by_label("Admin key").fill(ADMIN_KEY)
+        page.get_by_role("button", name="Use the key").click()
+        wait_for_size(page, 600, 600)
+        page.fill("#source", source)
+        page.get_by_role("button", name="Use", exact=True).click()
+        page.locator("#rule summary").click()
+        page.select_option("#open-field", label="1. smart_crop: width")
+        page.get_by_role("button", name="Leave it open").click()
+        page.get_by_label("1. smart_crop: width", exact=True).fill("20..60..20")
+        page.select_option("#open-field", label="2. convert: format")
+        page.get_by_role("button", name="Leave it open").click()
+        page.get_by_label("2. convert: format", exact=True).fill("webp, jpg")
+        page.get_by_text("6 renditions of one original at most").wait_for()
+        page.get_by_label("Choose smart_crop").select_option("40")
+        page.get_by_label("Choose convert").select_option("jpeg")
+        signed = page.inner_text("#rule-link")
+        filled = page.locator("#chosen-link", has_text="/choose:40:jpeg/").inner_text()
+        assert filled == re.sub("(/img/[^/]+)", r"\1/choose:40:jpeg", signed)
+        assert "/smart_crop:%7B20..60..20%7D:600/convert:%7Bwebp,jpeg%7D/" in signed
+        width = """async () => {
+            const image = document.querySelector("img.chosen");
+            await image.decode();
+            return image.naturalWidth;
+        }"""
+        assert page.evaluate(width) == 40
+        page.get_by_label("1. smart_crop: width", exact=True).fill("20..60..0")
+        page.get_by_text("the end of a range is not below its start, its step above 0").wait_for()
+        page.get_by_role("button", name="Close 1. smart_crop: width").click()
+        page.get_by_text("2 renditions of one original at most").wait_for()
+    answer = httpx.get(filled, timeout=60)
+    rendered = Image.open(io.BytesIO(answer.content))
+    assert (rendered.format, rendered.size) == ("JPEG", (40, 600))
+
+
+def test_a_sample_that_loads_late_does_not_replace_what_was_chosen_meanwhile(
+    browser: "Browser", closed_server: LiveServer
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (90, 70), "yellow").save(picture, "PNG")
+    source = closed_server.origin.serve("/late.png", picture.getvalue())
+    held: list[Route] = []
+
+    def hold(route: "Route") -> None:
+        if route.request.resource_type == "fetch":
+            held.append(route)
+        else:
+            route.continue_()  # the small picture on the button
+
+    with opened(browser, closed_server.url + "/img/playground") as page:
+        page.route("**/samples/beach.jpg", hold)
+        page.get_by_label("Admin key").fill(ADMIN_KEY)
+        with page.expect_request(
+            lambda asked: asked.resource_type == "fetch" and "beach" in asked.url
+        ):
+            page.get_by_role("button", name="Use the key").click()
+        page.fill("#source", source)
+        page.get_by_role("button", name="Use", exact=True).click()
+        wait_for_size(page, 600, 600)
+        with page.expect_response("**/samples/beach.jpg") as late:
+            held[0].continue_()
+        late.value.finished()
+        page.get_by_role("group", name=re.compile("^smart_crop")).get_by_label("width").fill("320")
+        wait_for_size(page, 320, 600)
+        assert page.input_value("#source") == source
+        assert source in page.inner_text("#snippet")
 
 
 def test_a_file_is_uploaded(browser: "Browser", server: LiveServer) -> None:
@@ -229,7 +312,7 @@ def test_links_are_signed_with_the_admin_key_only(
         source = closed_server.origin.serve("/a.png", picture.getvalue())
         page.fill("#source", source)
         page.get_by_role("button", name="Use", exact=True).click()
-        answer = httpx.get(wait_for_snippet(page, "/img/"))
+        answer = httpx.get(wait_for_snippet(page, "/img/"), timeout=60)
         assert answer.status_code == 200
         assert Image.open(io.BytesIO(answer.content)).size == (600, 600)
 
@@ -258,7 +341,7 @@ def test_a_preset_is_a_step_and_the_copied_programs_sign_it(
     names: dict[str, object] = {}
     exec(program, names)  # noqa: S102 - what the page offers to run
     assert names["url"] == url
-    answer = httpx.get(url)
+    answer = httpx.get(url, timeout=60)
     assert Image.open(io.BytesIO(answer.content)).size == (600, 600)
 
 
@@ -275,6 +358,9 @@ def test_axe_finds_no_serious_fault(
         for section in ("#formats", "#widths"):
             page.locator(f"{section} summary").click()
             page.locator(f"{section} img").first.wait_for()
+        page.locator("#rule summary").click()
+        page.get_by_role("button", name="Leave it open").click()
+        page.locator("img.chosen").wait_for()
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run()")
         faults = [

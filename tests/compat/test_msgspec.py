@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta, Struct
 
-from proxy.compat.msgspec import missing_field, parse_message
+from proxy.compat.msgspec import fields_at, missing_field, parse_message, unknown_word, words_at
 
 
 class Inner(Struct):
@@ -68,3 +68,48 @@ def test_reasons_are_in_plain_words(kind: Any, value: object, reason: str) -> No
 def test_a_missing_field_is_named() -> None:
     assert missing_field(error_of({})) == "name"
     assert missing_field(error_of({"name": 1})) == ""
+
+
+class Red(Struct, tag="red"):
+    tone: Literal["dark", "light"]
+
+
+class Blue(Struct, tag="blue"):
+    tones: list[Literal["sky", "sea"] | Annotated[int, Meta(ge=1, le=9)]]
+
+
+class Palette(Struct):
+    main: Red | Blue
+    named: dict[str, Red] = {}
+    pair: tuple[Literal["a"], Literal["b", "c"]] | None = None
+    listed: Annotated[tuple[Literal["x", "y"], ...], Meta(max_length=3)] = ()
+
+
+@pytest.mark.parametrize(
+    ("value", "word", "words"),
+    [
+        ({"main": {"type": "rad"}}, "'rad'", ("red", "blue")),
+        ({"main": {"type": "red", "tone": "drak"}}, "'drak'", ("dark", "light")),
+        ({"main": {"type": "blue", "tones": ["see"]}}, "'see'", ("sea", "sky", "1 to 9")),
+        ({"named": {"n": {"type": "red", "tone": ""}}}, "''", ("dark", "light")),
+        ({"pair": ["a", "a"]}, "'a'", ("b", "c")),
+        ({"listed": ["x", "z" * 90]}, f"'{'z' * 60}…'", ("x", "y")),
+    ],
+)
+def test_the_words_that_are_allowed_are_found_however_deep(
+    value: dict[str, Any], word: str, words: tuple[str, ...]
+) -> None:
+    whole = {"main": {"type": "red", "tone": "dark"}, **value}
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.convert(whole, Palette)
+    path = parse_message(caught.value).path
+    assert unknown_word(caught.value) == word
+    assert set(words_at(Palette, path)) == set(words)
+    assert fields_at(Palette, path) == ()
+
+
+def test_the_fields_of_a_struct_are_found_however_deep() -> None:
+    assert fields_at(Palette, "") == ("main", "named", "pair", "listed")
+    assert fields_at(Palette, "named[...]") == ("tone",)
+    assert fields_at(Palette, "main") == ("tone", "tones")
+    assert words_at(int, "a.b[0]") == ()

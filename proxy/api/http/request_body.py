@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
-from msgspec.inspect import is_struct_type
 from starlette.requests import ClientDisconnect, Request
 
 from proxy.api.http.disconnect import ClientDisconnected
 from proxy.api.http.headers import list_header
 from proxy.buffers import Buffer
-from proxy.compat.msgspec import parse_message, unknown_field
 from proxy.errors import InvalidUpload, SourceTooLarge
-from proxy.text_values import did_you_mean
+from proxy.validation import explain_error
 
 T = TypeVar("T")
 
@@ -73,10 +71,7 @@ def decode_json(
 
 def _explain(error: msgspec.ValidationError, kind: object) -> str:
     """Say what is wrong and where: ``file.url: must be text, not a whole number``."""
-    reason, path = parse_message(error)
-    if (field := unknown_field(error)) and not path and is_struct_type(kind):
-        known = kind.__struct_encode_fields__
-        reason += f"{did_you_mean(field, known)}; the fields are: {', '.join(known)}"
+    reason, path = explain_error(error, kind)
     return f"{path}: {reason}" if path else reason
 
 

@@ -8,11 +8,9 @@ admin key only: an open playground must not sign for strangers.
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
-from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,40 +28,20 @@ from proxy.api.http.request_body import decode_json, read_body
 from proxy.api.http.routing import api_router
 from proxy.api.pages.config import PagesConfig
 from proxy.api.playground.assets import load_assets, sample_sources
-from proxy.compat.msgspec import parse_message
-from proxy.errors import InvalidLink, InvalidOperation, ProxyError
+from proxy.api.playground.links import LinkMaker, LinksRequest, Ratios
+from proxy.errors import InvalidLink
 from proxy.formats import FORMATS
 from proxy.geometry import Size
-from proxy.image_request import ImageRequest, InfoRequest
+from proxy.image_request import ImageRequest
 from proxy.limits import Limits
 from proxy.links.config import LinksConfig
-from proxy.links.parser import DEFAULT_PRESET
-from proxy.operations.operation import format_operation
-from proxy.operations.plan import Plan
 from proxy.originals import Upload
 from proxy.server.config import ServerConfig
 from proxy.sources.config import SourceConfig
+from proxy.validation import explain_error
 
 PATH = "/playground"
 MAX_BODY_BYTES = 1_000_000
-MAX_LINKS = 64
-_RATIO_SIDE = Annotated[int, Meta(ge=1, le=10_000)]
-
-Ratios = Annotated[tuple[tuple[_RATIO_SIDE, _RATIO_SIDE], ...], Meta(max_length=8)]
-
-
-class LinkItem(Struct, frozen=True, forbid_unknown_fields=True):
-    """A link to make: of an image, or with ``ratios`` of the description of its original."""
-
-    source: Annotated[str, Meta(min_length=1, max_length=8192)]
-    operations: list[dict[str, Any]] = []
-    ratios: Ratios | None = None
-
-
-class LinksRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of ``POST /playground/api/links``."""
-
-    items: Annotated[list[LinkItem], Meta(min_length=1, max_length=MAX_LINKS)]
 
 
 class Access(NamedTuple):
@@ -104,7 +82,7 @@ class Playground:
         self._max_bytes = context.section(Limits).max_source_bytes
         self._links = context.section(LinksConfig)
         self.path_prefix = context.section(ServerConfig).path_prefix
-        self._unsigned = context.dialects.without_keys()
+        self._maker = LinkMaker(context.dialects, context.operations, self._links.presets)
 
     def asset(
         self, body: bytes, headers: dict[str, str]
@@ -144,12 +122,14 @@ class Playground:
                 HTTPStatus.UNAUTHORIZED,
                 "links must be signed here: enter an admin key (FRAMEKEEP_ADMIN_KEYS)",
             )
-        return _json({"links": [self._link(item, access) for item in body.items]})
+        return _json(
+            {"links": [self._maker.make(item, sign=access.can_sign) for item in body.items]}
+        )
 
     async def render(self, request: Request) -> Response:
         """Render the image in the body with the operations of the query, a JSON list."""
         client = self._check_upload(request)
-        steps = self._write_steps(_decode_query(request, "operations"))
+        steps = self._maker.write_steps(_decode_query(request, "operations"))
         plan = self._context.dialects.parse_steps(steps)
         async with self._context.uploads.accept(request, client, self._max_bytes) as room:
             upload = Upload(await room.receive(request, self._max_bytes))
@@ -174,7 +154,7 @@ class Playground:
         try:
             ratios = msgspec.convert(_decode_query(request, "ratios"), Ratios)
         except msgspec.ValidationError as error:
-            raise InvalidLink(f"ratios: {parse_message(error).reason}") from None
+            raise InvalidLink(f"ratios: {explain_error(error, Ratios).reason}") from None
         sizes = tuple(Size(*ratio) for ratio in ratios)
         async with self._context.uploads.accept(request, client, self._max_bytes) as room:
             upload = Upload(await room.receive(request, self._max_bytes))
@@ -182,55 +162,6 @@ class Playground:
                 request.receive, self._context.service.info(upload, sizes)
             )
         return _respond(info.body(found, sizes))
-
-    def _link(self, item: LinkItem, access: Access) -> dict[str, object]:
-        dialects = self._context.dialects
-        builder = dialects if access.can_sign else self._unsigned
-        try:
-            if item.ratios is not None:
-                sizes = tuple(Size(*ratio) for ratio in item.ratios)
-                described = dialects.make_request(item.source, ())
-                path = builder.build(replace(described, plan=Plan(), info=InfoRequest(sizes)))
-                return {"path": path, "steps": []}
-            steps = self._write_steps(item.operations)
-            return {"path": builder.build_link(item.source, steps), "steps": steps}
-        except InvalidOperation as error:
-            return {"error": str(error), "operation": error.operation, "field": error.field}
-        except ProxyError as error:
-            return {"error": str(error)}
-
-    def _write_steps(self, operations: Sequence[Any]) -> list[str]:
-        """Write the steps of a chain: operations, and presets by their names.
-
-        Raises InvalidOperation, naming the position in the chain.
-        """
-        steps: dict[int, str] = {}
-        for index, operation in enumerate(operations):
-            if isinstance(operation, dict) and operation.get("type") == "preset":
-                steps[index] = self._write_preset(index, operation)
-        own = [index for index in range(len(operations)) if index not in steps]
-        try:
-            plan = self._context.operations.plan([operations[index] for index in own])
-        except InvalidOperation as error:
-            if error.operation is None:
-                raise
-            index = own[error.operation]
-            raise InvalidOperation(str(error), operation=index, field=error.field) from error
-        steps |= dict(zip(own, map(format_operation, plan), strict=True))
-        if not operations and DEFAULT_PRESET in self._links.presets:
-            return ["preset"]  # an empty chain leaves the picture as it is
-        return [steps[index] for index in range(len(operations))]
-
-    def _write_preset(self, index: int, operation: dict[str, Any]) -> str:
-        name = operation.get("name")
-        if not isinstance(name, str) or name not in self._links.presets:
-            raise InvalidOperation(
-                f"preset: name: must be one of {', '.join(sorted(self._links.presets)) or 'none'} "
-                "(FRAMEKEEP_LINKS_PRESETS)",
-                operation=index,
-                field="name",
-            )
-        return f"preset:{name}"
 
     def _check_exists(self) -> None:
         if not self._exists:

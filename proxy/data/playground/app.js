@@ -6,6 +6,7 @@ import { Chain, newId } from "./chain.js";
 import { cropWindow, windowRatio } from "./crop-window.js";
 import { Compare, Facts, Original } from "./picture.js";
 import { presetStep, readOperations, toOperations } from "./schema.js";
+import { RuleLink } from "./rule-link.js";
 import { Snippets } from "./snippets.js";
 import { Formats, Widths } from "./variants.js";
 
@@ -157,6 +158,7 @@ function Workbench({ config }) {
       </section>
       ${source && html`<${Original} picture=${original} info=${info} step=${steps[0]} onStep=${setFirst} announce=${announce} />`}
       ${source && html`<${Snippets} source=${source} operations=${chain} result=${error ? null : result} size=${size} widths=${widths} signs=${config.signs} base=${config.link_base} announce=${announce} />`}
+      ${source && !source.file && config.link_base !== null && html`<${RuleLink} source=${source} kinds=${operations} steps=${steps} operations=${chain} base=${config.link_base} announce=${announce} />`}
       ${source && !error && html`<${Formats} source=${source} operations=${chain} />`}
       ${source && !error && html`<${Widths} source=${source} operations=${chain} size=${size} text=${widths} setText=${setWidths} />`}
     </div>
@@ -190,7 +192,7 @@ function Source({ config, source, onText, onFile, onSample }) {
     </ul>
     <form class="row" onSubmit=${submit}>
       <label for="source">URL${hint}</label>
-      <input id="source" type="text" spellcheck="false" autocomplete="off" value=${text} placeholder="https://cdn.example.com/u/42.jpg" onInput=${(event) => setText(event.target.value)} />
+      <input id="source" type="text" spellcheck=${false} autocomplete="off" value=${text} placeholder="https://cdn.example.com/u/42.jpg" onInput=${(event) => setText(event.target.value)} />
       <button type="submit">Use</button>
     </form>
     ${config.can_upload &&

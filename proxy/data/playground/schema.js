@@ -51,6 +51,9 @@ function readField(name, property, isRequired) {
     step: numeric?.type === "integer" ? 1 : "any",
     isNumeric: Boolean(numeric),
     words,
+    canBeOpen: choices.every(({ type, title: form, enum: listed }) => {
+      return !["array", "object"].includes(type) && (type !== "string" || Boolean(form || property.title || listed));
+    }),
     suggestions: kind === "text" ? [...words, ...points] : [],
   };
 }

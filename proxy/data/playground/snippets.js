@@ -91,6 +91,22 @@ function useLinks(source, operations, size, widths, result) {
   return links;
 }
 
+// A text with a button that copies it; with `href` also a link that opens it.
+export function CopyText({ id, label, text, href, announce }) {
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      announce("Copied");
+    } catch {
+      getSelection().selectAllChildren(document.getElementById(id));
+      announce("The browser does not allow copying here; the text is selected");
+    }
+  };
+  return html`<pre tabindex="0" aria-label=${label}><code id=${id}>${text}</code></pre>
+    <button type="button" class="main" id=${`copy-${id}`} aria-label=${`Copy: ${label}`} disabled=${!text} onClick=${copy}>Copy</button>
+    ${href && html` <a href=${href} target="_blank" rel="noopener" aria-label=${`Open the link: ${label}`}>Open the link</a>`}`;
+}
+
 export function Snippets({ source, operations, result, size, widths, signs, base, announce }) {
   const [tab, setTab] = useState("URL");
   const links = useLinks(source, operations, size, widths, result);
@@ -108,15 +124,6 @@ export function Snippets({ source, operations, result, size, widths, signs, base
     candidates: links?.candidates ?? [],
     formats: links?.formats ?? [],
   });
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      announce("Copied");
-    } catch {
-      getSelection().selectAllChildren(document.getElementById("snippet"));
-      announce("The browser does not allow copying here; the text is selected");
-    }
-  };
   const choose = (event) => {
     const at = TABS.indexOf(tab) + { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (Number.isNaN(at)) return;
@@ -142,9 +149,7 @@ export function Snippets({ source, operations, result, size, widths, signs, base
       )}
     </div>
     <div role="tabpanel" id="snippet-panel" aria-labelledby=${`tab-${tab}`}>
-      <pre tabindex="0" aria-label="Snippet"><code id="snippet">${text}</code></pre>
-      <button type="button" class="main" id="copy" disabled=${!text} onClick=${copy}>Copy</button>
-      ${url && html` <a href=${url} target="_blank" rel="noopener">Open the link</a>`}
+      <${CopyText} id="snippet" label="Snippet" text=${text} href=${url} announce=${announce} />
     </div>
     ${url && !signs && html`<p class="quiet">This link is unsigned. It works where the server accepts unsigned links; enter an admin key to get signed ones.</p>`}
   </section>`;
