@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from proxy.errors import InvalidLink
 from proxy.links.percent_encoding import safe_excerpt
@@ -29,12 +29,14 @@ class OpenField(Struct, frozen=True):
     """A field and the values that may be chosen for it.
 
     ``label`` names it in errors, such as ``resize: width_in_px``. ``range`` is how a range is
-    written, such as ``100..2000..100``.
+    written, such as ``100..2000..100``. ``are_shares`` is set where all options are shares of the
+    picture's side, which no number of pixels is rounded to.
     """
 
     label: str
     options: tuple[str, ...]
     range: str = ""
+    are_shares: bool = False
 
     @property
     def text(self) -> str:
@@ -63,7 +65,7 @@ class OpenField(Struct, frozen=True):
             wanted = Decimal(text)
             below = [number for number in numbers if number < wanted]
             above = [number for number in numbers if number > wanted]
-            if round_up:
+            if round_up and not (self.are_shares and wanted >= 1):
                 return format_number(above[0] if above else below[-1])
             near = [format_number(number) for number in (*below[-1:], *above[:1])]
             raise InvalidLink(
@@ -106,6 +108,22 @@ def parse_open_field(label: str, text: str, *, max_options: int) -> OpenField:
         repeated = next(one for one in options if options.count(one) > 1)
         raise InvalidLink(f"{label}: {repeated} is given twice in {safe_excerpt(text)}")
     return OpenField(label, options)
+
+
+def mark_shares(field: OpenField) -> OpenField:
+    """The open field of one that takes pixels and shares of the picture's side.
+
+    Raises InvalidLink where both are listed: 1 is one pixel, and not the whole side.
+    """
+    shares = [number for number in field.numbers if 0 < number < 1]
+    if not shares:
+        return field
+    if len(shares) < len(field.options):
+        raise InvalidLink(
+            f"{field.label}: {shares[0]} is a share of the picture and "
+            f"{format_number(field.numbers[-1])} is in pixels; list only the one or the other"
+        )
+    return structs.replace(field, are_shares=True)
 
 
 def format_number(number: Decimal) -> str:

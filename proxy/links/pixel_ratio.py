@@ -37,7 +37,7 @@ def scale_plan(plan: Plan, ratio: float, operations: OperationRegistry) -> Plan:
     steps = plan.operations
     if any(isinstance(operation, Thumbnail) for operation in steps):
         raise InvalidLink("dpr: thumbnail has a field dpr of its own; use that")
-    if not any(operation.scales_to_size for operation in steps):
+    if not any(operation.scales_to_pixels() for operation in steps):
         raise InvalidLink("dpr: no operation of the link scales to a size in pixels")
     return structs.replace(plan, operations=_scale_steps(steps, ratio, operations))
 
@@ -48,7 +48,7 @@ def _scale_steps(
     scaled: list[Operation] = []
     is_scaled = False
     for operation in steps:
-        is_scaled = is_scaled or operation.scales_to_size
+        is_scaled = is_scaled or operation.scales_to_pixels()
         scaled.append(_scale(operation, ratio, operations) if is_scaled else operation)
     return tuple(scaled)
 

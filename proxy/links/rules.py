@@ -13,8 +13,10 @@ from proxy.links.open_fields import (
     OpenField,
     can_be_open,
     is_open,
+    mark_shares,
     parse_open_field,
 )
+from proxy.operations.box import takes_shares
 from proxy.operations.operation import Operation
 from proxy.operations.registry import OperationRegistry
 from proxy.text_values import canonical_color
@@ -72,6 +74,8 @@ def parse_operation(
         value: str | OpenField = text
         if field and is_open(text) and can_be_open(field_schemas(kind)[field]):
             value = parse_open_field(f"{name}: {field}", text, max_options=max_options)
+            if takes_shares(field_schemas(kind)[field]):
+                value = mark_shares(value)
         elif field and is_color(kind, field) and (color := canonical_color(text)):
             value = color.removeprefix("#")
         open_args.append((key, value))

@@ -72,7 +72,7 @@ _SIZES = {
     "scale_to_box": Example("scale_to_box:200:280/convert:webp"),
     "fit_box": Example("fit_box:200:280:cover/convert:webp"),
     "thumbnail": Example("thumbnail:200:200:fill:0.45,0.35/convert:webp"),
-    "crop": Example("crop:1000:250:1400:1900/resize:200/convert:webp"),
+    "crop": Example("crop:ratio=16x9:position=north/resize:280/convert:webp"),
     "crop_region": Example("crop_region:0.25:0.05:0.6:0.8:true/resize:200/convert:webp"),
     "crop_to": Example("crop_to:0.5:0.5:west/resize:280/convert:webp"),
     "smart_crop": Example("smart_crop:160:280/convert:webp"),

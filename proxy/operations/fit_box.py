@@ -33,7 +33,6 @@ class FitBox(Operation, frozen=True):
     """
 
     changes_size = True
-    scales_to_size = True
     nanoseconds_per_pixel = 30
 
     width_in_px: Annotated[
@@ -105,6 +104,9 @@ class FitBox(Operation, frozen=True):
         else:
             target = self._scaled(target)
         return max(target, detection_size(natural)) if self.uses_detection() else target
+
+    def scales_to_pixels(self) -> bool:
+        return True
 
     def uses_detection(self) -> bool:
         return self._is_smart() and self.fit == "cover"

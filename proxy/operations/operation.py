@@ -48,10 +48,6 @@ class Operation(
     """Whether the size of a frame changes, as its size and the arguments alone decide. None: pixels
     decide it. What follows is then checked only once it is carried out."""
 
-    scales_to_size: ClassVar[bool] = False
-    """Whether the picture is scaled to a size in pixels. From there on, sizes of a plan are those
-    of the result and no longer those of the original."""
-
     nanoseconds_per_pixel: ClassVar[float] = 30.0
     """CPU time for each pixel of its input or its result, whichever has more."""
 
@@ -72,6 +68,13 @@ class Operation(
     def pixel_cost(self) -> float:
         """Nanoseconds of CPU time for each pixel, where the arguments decide it."""
         return self.nanoseconds_per_pixel
+
+    def scales_to_pixels(self) -> bool:
+        """Whether the picture is scaled to a size in pixels.
+
+        From there on, sizes of a plan are those of the result and no longer those of the original.
+        """
+        return False
 
     def uses_detection(self) -> bool:
         """Whether the result depends on where the subject is."""

@@ -2,20 +2,24 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
-from proxy.geometry import Size, anchor, contain, cover, resolve_size
+from proxy.geometry import Size, anchor, contain, cover
 from proxy.imaging.canvas_fill import FILLS, CanvasBackground, fill_cost, put_on_canvas
 from proxy.imaging.picture import Picture, detection_size
 from proxy.imaging.resize import resize, resize_and_crop
+from proxy.operations.box import AspectRatio, RelativeSide, check_box, has_pixels, resolve_box
 from proxy.operations.gravity import SMART_POSITIONS, Position, to_fractions
 from proxy.operations.operation import Operation
-from proxy.operations.params import Dpr, Side, scale_by_dpr
+from proxy.operations.params import Dpr
 from proxy.smartcrop.placement import place_crop
 
 
 class Resize(Operation, frozen=True):
     """Scale the picture to a box. If you give one side, the other keeps the aspect ratio.
+
+    A side from 1 on is in pixels. A side below 1 is a share of the picture's, as it is at this
+    step: `width=0.5` is half of it.
 
     `fit` decides what happens when box and picture have different aspect ratios. `cover` fills the
     box and crops what does not fit. `contain` shows the whole picture inside the box and fills the
@@ -27,11 +31,14 @@ class Resize(Operation, frozen=True):
     """
 
     changes_size = True
-    scales_to_size = True
     nanoseconds_per_pixel = 30
 
-    width_in_px: Annotated[Side | None, Meta(description="Width of the box, in pixels.")] = None
-    height_in_px: Annotated[Side | None, Meta(description="Height of the box, in pixels.")] = None
+    width_in_px: Annotated[
+        RelativeSide | None, Meta(description="Width of the box, in pixels or as a share.")
+    ] = None
+    height_in_px: Annotated[
+        RelativeSide | None, Meta(description="Height of the box, in pixels or as a share.")
+    ] = None
     fit: Annotated[
         Literal["cover", "contain", "fill", "inside", "outside"],
         Meta(description="How the picture is fitted into the box."),
@@ -51,10 +58,16 @@ class Resize(Operation, frozen=True):
         ),
     ] = None
     dpr: Dpr = 1.0
+    ratio: Annotated[
+        AspectRatio | None,
+        Meta(description="Aspect ratio of the box, where only one side is given."),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.width_in_px is None and self.height_in_px is None:
             raise ValueError("width_in_px or height_in_px is required")
+        ratio = check_box(self.width_in_px, self.height_in_px, self.ratio, self.dpr)
+        structs.force_setattr(self, "ratio", ratio)
 
     def apply(self, picture: Picture) -> Picture:
         match self.fit:
@@ -75,15 +88,16 @@ class Resize(Operation, frozen=True):
     def uses_detection(self) -> bool:
         return self.fit == "cover" and self.position in SMART_POSITIONS
 
+    def scales_to_pixels(self) -> bool:
+        return has_pixels(self.width_in_px, self.height_in_px)
+
     def _box(self, natural: Size) -> Size:
-        width = scale_by_dpr(self.width_in_px, self.dpr)
-        height = scale_by_dpr(self.height_in_px, self.dpr)
-        return resolve_size(natural, width, height)
+        return resolve_box(natural, self.width_in_px, self.height_in_px, self.ratio, self.dpr)
 
     def _scaled_size(self, natural: Size) -> Size:
         """The size of the whole picture, before it is cropped or put on a background."""
         box = self._box(natural)
-        if self.width_in_px is None or self.height_in_px is None:
+        if self.ratio is None and None in (self.width_in_px, self.height_in_px):
             box_fits = {"inside": min(natural, box), "outside": max(natural, box)}
             return box_fits.get(self.fit, box)  # it has the picture's aspect ratio
         match self.fit:

@@ -27,7 +27,6 @@ class ScaleToBox(Operation, frozen=True):
     """
 
     changes_size = True
-    scales_to_size = True
     nanoseconds_per_pixel = 30
 
     width_in_px: Annotated[Side, Meta(description="Width of the box, in pixels.")]
@@ -78,6 +77,9 @@ class ScaleToBox(Operation, frozen=True):
     def required_size(self, natural: Size) -> Size:
         size = self._scaled_size(natural)
         return max(size, detection_size(natural)) if self.uses_detection() else size
+
+    def scales_to_pixels(self) -> bool:
+        return True
 
     def uses_detection(self) -> bool:
         return self.fit == "cover" and self.position in SMART_POSITIONS

@@ -1,12 +1,13 @@
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from proxy.geometry import Size, cover, largest_window, zoom_to
 from proxy.imaging.picture import Picture, detection_size
 from proxy.imaging.resize import resize_and_crop
+from proxy.operations.box import AspectRatio, RelativeSide, check_box, has_pixels, resolve_box
 from proxy.operations.operation import Operation
-from proxy.operations.params import Dpr, Side, size_at_dpr
+from proxy.operations.params import Dpr
 from proxy.smartcrop.placement import max_default_zoom, place_crop
 from proxy.smartcrop.regions import FocusOption
 from proxy.smartcrop.subject import Subject
@@ -15,17 +16,24 @@ from proxy.smartcrop.subject import Subject
 class SmartCrop(Operation, frozen=True):
     """Scale the picture to fill a box, and crop it so that the subject stays in it.
 
+    `smart_crop:800:600` gives exactly that size. `smart_crop:800:ratio=16x9` is 800 by 450, and
+    `smart_crop:ratio=16x9` crops to the largest window of that ratio, without scaling. A side below
+    1 is a share of the picture's.
+
     If nothing of the kind in `focus` is found, the next kinds are tried: faces, people, animals,
     objects, then whatever stands out. If nothing is found at all, the center is kept. All frames of
     an animation are cropped in the same place.
     """
 
     changes_size = True
-    scales_to_size = True
     nanoseconds_per_pixel = 30
 
-    width_in_px: Annotated[Side, Meta(description="Width of the result, in pixels.")]
-    height_in_px: Annotated[Side, Meta(description="Height of the result, in pixels.")]
+    width_in_px: Annotated[
+        RelativeSide | None, Meta(description="Width of the result, in pixels or as a share.")
+    ] = None
+    height_in_px: Annotated[
+        RelativeSide | None, Meta(description="Height of the result, in pixels or as a share.")
+    ] = None
     focus: Annotated[
         FocusOption,
         Meta(
@@ -43,12 +51,26 @@ class SmartCrop(Operation, frozen=True):
         ),
     ] = None
     dpr: Dpr = 1.0
+    ratio: Annotated[
+        AspectRatio | None,
+        Meta(description="Aspect ratio of the result, where only one side is given, or none."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.ratio is None and None in (self.width_in_px, self.height_in_px):
+            missing = "width_in_px" if self.width_in_px is None else "height_in_px"
+            raise ValueError(
+                f"{missing} is missing: give width_in_px and height_in_px, or a ratio such as 16x9"
+            )
+        ratio = check_box(self.width_in_px, self.height_in_px, self.ratio, self.dpr)
+        structs.force_setattr(self, "ratio", ratio)
 
     def apply(self, picture: Picture) -> Picture:
         subject = Subject()
         if self.uses_detection():
             picture, subject = picture.detect_subject()
-        box, natural = self._box(), picture.natural_size
+        natural = picture.natural_size
+        box = self._box(natural)
         placement = place_crop(subject, natural, box, self.focus, self.zoom)
         if self.zoom or placement.box.size != largest_window(natural, box):
             size, window = zoom_to(natural, placement.box, box)
@@ -64,12 +86,15 @@ class SmartCrop(Operation, frozen=True):
     def required_size(self, natural: Size) -> Size | None:
         if self.zoom:
             return None  # how much is cropped is known only after detection
-        box = self._box()
+        box = self._box(natural)
         size = cover(natural, box)
         if self.zoom is None and self.uses_detection():
             factor = max_default_zoom(box)
             size = Size(round(size.width * factor), round(size.height * factor))
         return max(size, detection_size(natural))
 
-    def _box(self) -> Size:
-        return size_at_dpr(self.width_in_px, self.height_in_px, self.dpr)
+    def scales_to_pixels(self) -> bool:
+        return has_pixels(self.width_in_px, self.height_in_px)
+
+    def _box(self, natural: Size) -> Size:
+        return resolve_box(natural, self.width_in_px, self.height_in_px, self.ratio, self.dpr)

@@ -121,6 +121,10 @@ def test_the_loader_for_next_leaves_other_images_as_they_are(found):
     assert found["ruleUntouched"] == found["source"]
 
 
+def test_no_width_of_a_page_chooses_a_share_of_the_picture(found):
+    assert found["shares"] == "resize is required: the link leaves it open"
+
+
 def test_transform_resolves_to_data_with_a_buffer(found):
     assert found["transform"]["mime_type"] == "image/webp"
     assert photos.decode(base64.b64decode(found["transform"]["buffer"])).size == (20, 20)

@@ -257,6 +257,24 @@ def test_dpr_multiplies_the_sizes_of_an_overlay() -> None:
     )
 
 
+def test_dpr_leaves_shares_of_the_picture() -> None:
+    written = ("resize:200:height=0.5", "pad:120:90")
+    assert key_of("dpr:2", *written) == key_of("resize:400:height=0.5", "pad:240:180")
+    with pytest.raises(InvalidLink, match="no operation of the link scales to a size in pixels"):
+        key_of("dpr:2", "resize:0.5", "pad:120:90")
+
+
+def test_shares_are_chosen_and_never_rounded_to_from_pixels() -> None:
+    link = NATIVE.build_link(URL, ["resize:{0.25,0.5}", "round:up"])
+    assert NATIVE.parse(choose(link, "0.25").encode()).key == key_of("resize:0.25")
+    assert NATIVE.parse(choose(link, "0.3").encode()).key == key_of("resize:0.5")
+    assert "640 is not one of its values" in refusal(choose(link, "640"))
+    assert "list only the one or the other" in build_refusal("resize:{0.25..1..0.25}")
+    ratios = NATIVE.build_link(URL, ["crop:ratio={16x9,1x1}", "resize:{320,640}"])
+    parsed = NATIVE.parse(choose(ratios, "1x1:320").encode())
+    assert parsed.key == key_of("crop:ratio=1x1", "resize:320")
+
+
 def test_one_signature_covers_the_rule_and_not_the_choice() -> None:
     rule = NATIVE.build_link(URL, ["resize:{320,640}"])
     signature = rule.split("/")[1]

@@ -13,6 +13,8 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "inside": {"width": 120, "height": 120, "fit": "inside"},
         "outside": {"width": 120, "height": 120, "fit": "outside"},
         "one_side": {"width": 90},
+        "half": {"width": 0.5},
+        "ratio": {"width": 90, "ratio": "1x1"},
         "enlarged": {"width": 500, "dpr": 1.2},
         "east": {"width": 60, "height": 120, "position": "east"},
         "share": {"width": 60, "height": 120, "position": "0.2,0.5"},
@@ -61,10 +63,17 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "auto": {"width": 200, "height": 130, "background": "auto"},
         "blur": {"width": 90, "height": 200, "background": "blur", "adaptive": True},
     },
-    "crop": {"disc": {"left_in_px": 40, "top_in_px": 30, "width_in_px": 30, "height_in_px": 25}},
+    "crop": {
+        "disc": {"left_in_px": 40, "top_in_px": 30, "width_in_px": 30, "height_in_px": 25},
+        "ratio": {"ratio": "16x9", "position": "north"},
+        "shares": {"left": 0.1, "top": 0.2, "width": 0.5, "height": 0.5},
+        "square": {"left": 0.15, "width": 40, "ratio": "1x1"},
+    },
     "smart_crop": {
         "tall": {"width": 60, "height": 120},
         "middle": {"width": 9, "height": 9, "focus": "center"},
+        "ratio": {"ratio": "1x2"},
+        "half": {"height": 0.5, "ratio": "1x1"},
     },
     "extend": {
         "color": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "#f80"},

@@ -97,7 +97,7 @@ def _out_of_bounds() -> list[tuple[str, str, object]]:
                 found += [
                     (operation_name(kind), field, option[bound] + by)
                     for bound, by in beyond.items()
-                    if bound in option
+                    if bound in option and option.get("exclusiveMaximum") != 1  # then come pixels
                 ]
     return found
 

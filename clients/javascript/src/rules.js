@@ -12,7 +12,8 @@ const SIGNATURE = /^(?:_|[A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43})$/;
 const MAX_GRID = 10_000;
 
 /** @typedef {{ name: string, values: string[] }} OpenField `name` is `width`, `height`, `format`,
- *   `quality` or `dpr` where that is known, and otherwise the step's own, such as `blur`. */
+ *   `quality` or `dpr` where that is known, and otherwise the step's own, such as `blur`. Shares of the
+ *   picture, as in `resize:{0.25,0.5}`, are no `width`. */
 /** @typedef {{ before: string, after: string, fields: OpenField[] }} Rule */
 
 // What the values of a step mean, by their places.
@@ -149,8 +150,11 @@ function readFields(segment) {
   return values.flatMap((value, at) => {
     const [, own, text] = OPEN_IN_LINK.exec(value) ?? [];
     if (!text) return [];
-    const name = own ? (NAMED[own] ?? own) : (FIELDS[step]?.[at] ?? step);
-    return [{ name, values: expand(text) }];
+    const known = own ? (NAMED[own] ?? own) : (FIELDS[step]?.[at] ?? step);
+    const values = expand(text);
+    // Below 1 a side is a share of the picture, which no width of a page chooses.
+    const isShare = ["width", "height"].includes(known) && values.some((one) => Number(one) < 1);
+    return [{ name: isShare ? step : known, values }];
   });
 }
 

@@ -34,7 +34,8 @@ export function chooseSizing(link: string, sizing: import("./sizing.js").Sizing 
 }): string | undefined;
 /**
  * `name` is `width`, `height`, `format`,
- *  `quality` or `dpr` where that is known, and otherwise the step's own, such as `blur`.
+ *  `quality` or `dpr` where that is known, and otherwise the step's own, such as `blur`. Shares of the
+ *  picture, as in `resize:{0.25,0.5}`, are no `width`.
  */
 export type OpenField = {
     name: string;

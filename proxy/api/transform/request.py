@@ -41,6 +41,8 @@ _DEFAULTS: Mapping[str, Mapping[str, str]] = {"remove_background": {"if_unclear"
 # Fields that the API's own description requires, though our operations could do without them.
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "resize": ("width_in_px", "height_in_px", "fit"),
+    "crop": ("left_in_px", "top_in_px", "width_in_px", "height_in_px"),
+    "smart_crop": ("width_in_px", "height_in_px"),
     "extend": ("top_in_px", "bottom_in_px", "left_in_px", "right_in_px", "hex_color"),
     "trim": ("threshold",),
     "sharpen": ("sigma",),

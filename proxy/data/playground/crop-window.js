@@ -8,7 +8,7 @@ const POINTS = {
 
 export const clamp = (value) => Math.min(1, Math.max(0, value));
 
-// The width and height of the crop, where the first operation crops to a box.
+// Two numbers of the aspect ratio that the first operation crops to, where it crops to a box.
 export function cropBox(step) {
   if (!step) return null;
   const { type, values } = step;
@@ -16,8 +16,17 @@ export function cropBox(step) {
     type === "smart_crop" ||
     (type === "resize" && (values.fit ?? "cover") === "cover") ||
     (type === "thumbnail" && values.fit === "fill");
+  if (!isBox) return null;
+  const ratio = readRatio(values.ratio);
+  if (ratio) return ratio;
+  // Below 1 a side is a share of the picture, whose size is not known yet.
   const { width_in_px: width, height_in_px: height } = values;
-  return isBox && width >= 1 && height >= 1 ? [Math.round(width), Math.round(height)] : null;
+  return width >= 1 && height >= 1 ? [Math.round(width), Math.round(height)] : null;
+}
+
+function readRatio(text) {
+  const found = /^([1-9]\d{0,4})x([1-9]\d{0,4})$/.exec(text ?? "");
+  return found ? [Number(found[1]), Number(found[2])] : null;
 }
 
 // The ratio whose window the server is asked for: sides of at most 10,000.
@@ -38,14 +47,7 @@ function fractions(position) {
 export function cropWindow(step, info) {
   if (!step || !info) return null;
   const { type, values } = step;
-  if (type === "crop") {
-    return {
-      left: (values.left_in_px ?? 0) / info.width,
-      top: (values.top_in_px ?? 0) / info.height,
-      width: (values.width_in_px ?? 0) / info.width,
-      height: (values.height_in_px ?? 0) / info.height,
-    };
-  }
+  if (type === "crop") return rectangle(values, info);
   const box = cropBox(step);
   if (!box) return null;
   const position = type === "resize" ? values.position ?? "center" : values.gravity ?? "center";
@@ -72,6 +74,26 @@ export function cropWindow(step, info) {
 
 const clamp01 = (value, most) => Math.min(most, Math.max(0, value));
 
+// What `crop` keeps: pixels or shares; what is not given follows from the ratio and the position.
+function rectangle(values, info) {
+  const share = (value, side) => (value === undefined ? undefined : value > 0 && value < 1 ? value : value / side);
+  const left = share(values.left_in_px, info.width);
+  const top = share(values.top_in_px, info.height);
+  let width = share(values.width_in_px, info.width);
+  let height = share(values.height_in_px, info.height);
+  const ratio = readRatio(values.ratio);
+  if (ratio) {
+    const relative = ratio[0] / ratio[1] / (info.width / info.height);
+    if (width === undefined && height === undefined) width = Math.min(1 - (left ?? 0), (1 - (top ?? 0)) * relative);
+    width ??= height * relative;
+    height ??= width / relative;
+  }
+  width ??= 1 - (left ?? 0);
+  height ??= 1 - (top ?? 0);
+  const [x, y] = fractions(values.position ?? "center") ?? [0.5, 0.5];
+  return { left: left ?? x * (1 - width), top: top ?? y * (1 - height), width, height };
+}
+
 // The same step with its window centered on a point of the original, as far as it reaches.
 export function moveFocalPoint(step, info, x, y) {
   const box = cropBox(step);
@@ -84,6 +106,10 @@ export function moveFocalPoint(step, info, x, y) {
   const align = (at, size) => (size >= 1 ? 0.5 : (at - size / 2) / (1 - size));
   const position = write(align(x, Math.min(1, relative)), align(y, Math.min(1, 1 / relative)));
   if (step.type === "resize") return { ...step, values: { ...step.values, position } };
-  const { width_in_px, height_in_px, dpr } = step.values;
-  return { ...step, type: "resize", values: { width_in_px, height_in_px, fit: "cover", position, dpr } };
+  const { width_in_px, height_in_px, dpr, ratio } = step.values;
+  // A ratio alone is not scaled to, so it becomes a crop.
+  if (width_in_px === undefined && height_in_px === undefined) {
+    return { ...step, type: "crop", values: { ratio, position } };
+  }
+  return { ...step, type: "resize", values: { width_in_px, height_in_px, fit: "cover", position, dpr, ratio } };
 }

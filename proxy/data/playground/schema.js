@@ -28,7 +28,7 @@ function plain(text) {
 function readField(name, property, isRequired) {
   const choices = (property.anyOf ?? [property]).filter((choice) => choice.type !== "null");
   const isColor = choices.some((choice) => choice.pattern?.includes("0-9a-fA-F"));
-  const numeric = choices.find((choice) => ["integer", "number"].includes(choice.type));
+  const numeric = readNumeric(choices.filter((choice) => ["integer", "number"].includes(choice.type)));
   const words = choices.flatMap((choice) => choice.enum ?? []);
   const title = choices.map((choice) => choice.title ?? "").find(Boolean) ?? "";
   const points = [...title.matchAll(/`([a-z]+)`/g)].map((match) => match[1]);
@@ -46,15 +46,28 @@ function readField(name, property, isRequired) {
     unit: { px: "px", degrees: "°", percent: "%" }[name.match(/_in_(\w+)$/)?.[1]] ?? "",
     help: plain(property.description ?? ""),
     default: property.default ?? null,
-    minimum: numeric?.minimum ?? numeric?.exclusiveMinimum,
-    maximum: numeric?.maximum ?? numeric?.exclusiveMaximum,
-    step: numeric?.type === "integer" ? 1 : "any",
+    minimum: numeric?.minimum,
+    maximum: numeric?.maximum,
+    step: numeric?.step,
     isNumeric: Boolean(numeric),
     words,
     canBeOpen: choices.every(({ type, title: form, enum: listed }) => {
       return !["array", "object"].includes(type) && (type !== "string" || Boolean(form || property.title || listed));
     }),
     suggestions: kind === "text" ? [...words, ...points] : [],
+  };
+}
+
+// One control for all numbers of a field: pixels, and shares of a side below 1.
+function readNumeric(choices) {
+  if (!choices.length) return undefined;
+  const known = (values) => values.filter((value) => value !== undefined);
+  const least = known(choices.map((choice) => choice.minimum ?? choice.exclusiveMinimum));
+  const most = known(choices.map((choice) => choice.maximum ?? choice.exclusiveMaximum));
+  return {
+    minimum: least.length ? Math.min(...least) : undefined,
+    maximum: most.length ? Math.max(...most) : undefined,
+    step: choices.every((choice) => choice.type === "integer") ? 1 : "any",
   };
 }
 
@@ -69,6 +82,7 @@ const STARTS = {
   bottom_in_px: 20,
   angle_in_degrees: 90,
   radius_in_px: 40,
+  ratio: "1x1",
   hex_color: "#ff8800",
   text: "Framekeep",
   format: "webp",
@@ -81,14 +95,21 @@ const STARTS = {
   quality: 80,
 };
 const MIDDLE = 10;
-// Operations that need at least one of their fields, or do nothing without one.
-const NEEDED = { modulate: "brightness", quality: "quality", resize: "width_in_px", thumbnail: "width_in_px" };
+// Operations that need some of their fields though none is required, or do nothing without.
+const NEEDED = {
+  crop: ["ratio"],
+  modulate: ["brightness"],
+  quality: ["quality"],
+  resize: ["width_in_px"],
+  smart_crop: ["width_in_px", "height_in_px"],
+  thumbnail: ["width_in_px"],
+};
 
 // Values that make a new operation valid at once, so that adding one shows something.
 export function startValues(operation) {
   const values = {};
   for (const field of operation.fields) {
-    if (!field.isRequired && NEEDED[operation.name] !== field.name) continue;
+    if (!field.isRequired && !NEEDED[operation.name]?.includes(field.name)) continue;
     if (field.name in STARTS) values[field.name] = STARTS[field.name];
     else if (field.kind === "number") {
       values[field.name] = Math.min(field.maximum ?? MIDDLE, Math.max(field.minimum ?? 1, MIDDLE));

@@ -31,6 +31,14 @@ const srcset = (options) =>
   service.getSrcSet(options).map(({ transform, descriptor }) => [service.getURL(transform), descriptor]);
 
 const rule = signer.rule(source, "resize:{20,40,80}", "convert:{auto,png}:{60,75}");
+const shares = signer.rule(source, "resize:{0.25,0.5}");
+const shareRefusal = () => {
+  try {
+    return ruleLoader()({ src: shares, width: 40 });
+  } catch (error) {
+    return error.message;
+  }
+};
 const unpic = provider(signer);
 const first = unpic.transform(source, { width: 40, height: 30, format: "png" });
 
@@ -82,6 +90,7 @@ console.log(
       unpicWithoutKey: transformRule(rule, { width: 9000, format: "png" }),
       unsized: getImage(rule).url,
     },
+    shares: shareRefusal(),
     ruleUntouched: ruleLoader()({ src: source, width: 40 }),
     transform: data,
     transformRefused: await refusal({ file: { type: "url", url: source }, operations: [] }),
