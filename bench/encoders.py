@@ -20,6 +20,7 @@ from corpus import make_originals
 from statistics_table import format_number, markdown_table
 
 from proxy.imaging import encoders
+from proxy.imaging.encoder_options import EncoderOptions
 
 SIZES = ((200, 200), (800, 600), (1600, 1200))
 
@@ -60,7 +61,7 @@ def compare(image: pyvips.Image, format: str) -> tuple[str, ...]:
 
     def by_pillow() -> bytes:
         save = encoders._ENCODERS[format]
-        return bytes(save(image, image.height, 80, 0))
+        return bytes(save(image, image.height, 80, EncoderOptions()))
 
     libvips_ms, pillow_ms = cpu_time.median_cpu_ms(by_libvips, by_pillow)
     sizes = (f"{len(encode()):,}" for encode in (by_libvips, by_pillow))

@@ -7,8 +7,13 @@ codec with the settings that are used here.
 
 from collections.abc import Mapping
 
+from msgspec import structs
+
+from proxy.errors import OperationNotApplicable
 from proxy.formats import FormatName
+from proxy.imaging.encoder_options import EFFORTS, EncoderOptions
 from proxy.imaging.headers import ImageHeader
+from proxy.limits import Limits
 
 EXPENSIVE_SECONDS = 1.0
 """Work that takes longer is scheduled with the priority of expensive work."""
@@ -31,6 +36,21 @@ _ENCODE: Mapping[FormatName, float] = {
     "jxl": 450,
     "gif": 1000,
 }
+_ENCODE_BY_EFFORT: Mapping[FormatName, tuple[float, ...]] = {
+    "webp": (100, 100, 130, 130, 130, 150, 250),
+    "avif": (90, 280, 430, 660, 2800, 3700, 6200, 10000, 12000, 21000),
+    "png": (20, 35, 50, 55, 65, 75, 100, 180, 320, 550),
+    "gif": (0, 900, 900, 900, 1000, 2000, 3000, 3800, 4500, 5500, 6400),
+    "jxl": (0, 40, 40, 40, 50, 250, 400, 450, 1900, 2200),
+}
+"""By the effort that a plan gives."""
+
+_LOSSLESS: Mapping[FormatName, float] = {"webp": 500, "avif": 1300, "jxl": 900}
+_LOSSLESS_WEBP_BY_EFFORT = (100.0, 300.0, 350.0, 500.0, 500.0, 750.0, 750.0)
+_PROGRESSIVE = 2.0
+"""A factor, where an encoder writes a picture in several passes."""
+
+_USUAL = EncoderOptions()
 _OTHER = 15.0
 _COMPARE = 400.0
 
@@ -41,11 +61,48 @@ def decode_cost(header: ImageHeader, frames: int | None = None) -> float:
     return pixels * (_DECODE.get(header.format, _OTHER) + header.scans * _SCAN) / 1e9
 
 
-def search_cost(format: FormatName, sample_pixels: int) -> float:
+def search_cost(format: FormatName, sample_pixels: int, options: EncoderOptions) -> float:
     """Seconds to find a quality by a sample: two encodes, each compared with what it was."""
-    return 2 * sample_pixels * (_ENCODE.get(format, _OTHER) + _COMPARE) / 1e9
+    return 2 * sample_pixels * (_encode_nanoseconds(format, options) + _COMPARE) / 1e9
 
 
-def encode_cost(format: FormatName, pixels: int) -> float:
+def encode_cost(format: FormatName, pixels: int, options: EncoderOptions = _USUAL) -> float:
     """Seconds to encode ``pixels`` pixels, all frames together."""
-    return pixels * _ENCODE.get(format, _OTHER) / 1e9
+    return pixels * _encode_nanoseconds(format, options) / 1e9
+
+
+def check_effort(format: FormatName, pixels: int, options: EncoderOptions, limits: Limits) -> None:
+    """Raise OperationNotApplicable for an effort that takes longer than a render may.
+
+    ``pixels`` are those of all frames.
+    """
+    seconds, most = encode_cost(format, pixels, options), limits.render_timeout_seconds
+    if options.effort is None or seconds <= most:
+        return
+    raise OperationNotApplicable(
+        f"effort: {options.effort} for {format} takes about {seconds:.3g} s for {pixels:,} pixels, "
+        f"more than {most:g} s (FRAMEKEEP_LIMITS_RENDER_TIMEOUT_SECONDS); "
+        f"{_affordable_effort(format, pixels, options, most)}"
+    )
+
+
+def _affordable_effort(
+    format: FormatName, pixels: int, options: EncoderOptions, seconds: float
+) -> str:
+    low, high = EFFORTS[format]
+    for effort in range(high, low - 1, -1):
+        if encode_cost(format, pixels, structs.replace(options, effort=effort)) <= seconds:
+            return f"{effort} is possible at this size"
+    return "leave it out, or make the result smaller"
+
+
+def _encode_nanoseconds(format: FormatName, options: EncoderOptions) -> float:
+    cost, effort = _ENCODE.get(format, _OTHER), options.effort
+    if options.lossless:
+        cost = max(cost, _LOSSLESS.get(format, cost))
+    if effort is not None:
+        by_effort = _ENCODE_BY_EFFORT[format]
+        if options.lossless and format == "webp":
+            by_effort = _LOSSLESS_WEBP_BY_EFFORT
+        cost = by_effort[effort]
+    return cost * _PROGRESSIVE if options.progressive else cost

@@ -10,6 +10,7 @@ from msgspec import structs
 from proxy.errors import ImageTooLarge, OperationNotApplicable
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
+from proxy.imaging.cost_model import check_effort
 from proxy.imaging.encoders import encode_as
 from proxy.imaging.format_choice import Encoding, choose_encoding, lossy_encoding
 from proxy.imaging.format_limits import MAX_SIDE, can_hold, check_encoder_memory
@@ -39,11 +40,11 @@ def encode(picture: Picture, limits: Limits) -> Rendition:
     if max_bytes is None or encoding.lossless:
         body = encode_as(picture, encoding.format, encoding.quality, lossless=encoding.lossless)
     if max_bytes is not None and not 0 < len(body) <= max_bytes:
-        if encoding.lossless:
+        if encoding.lossless and not picture.output.must_be_lossless(encoding.format):
             encoding = lossy_encoding(picture, limits)
             picture = _adapt_to_format(picture, encoding.format)
             picture, encoding = _with_found_quality(picture, encoding)
-        picture, body = _fit_bytes(max_bytes, picture, encoding.format, encoding.quality)
+        picture, body = _fit_bytes(max_bytes, picture, encoding)
     if len(body) > limits.max_result_bytes:
         raise ImageTooLarge(
             f"the result has {len(body)} bytes, more than {limits.max_result_bytes} "
@@ -61,7 +62,11 @@ def prepare(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
     """
     picture, encoding = choose_encoding(picture, limits)
     check_encoder_memory(encoding.format, picture.frame_size, limits)
-    return _with_found_quality(_adapt_to_format(picture, encoding.format), encoding)
+    picture = _adapt_to_format(picture, encoding.format)
+    options = structs.replace(picture.output.encoder(encoding.format), lossless=encoding.lossless)
+    pixels = picture.frame_size.pixels * picture.frame_count
+    check_effort(encoding.format, pixels, options, limits)
+    return _with_found_quality(picture, encoding)
 
 
 def _adapt_to_format(picture: Picture, format: FormatName) -> Picture:
@@ -87,20 +92,20 @@ def _with_found_quality(picture: Picture, encoding: Encoding) -> tuple[Picture, 
     return picture, structs.replace(encoding, quality=quality)
 
 
-def _fit_bytes(
-    max_bytes: int, picture: Picture, format: FormatName, quality: int
-) -> tuple[Picture, bytes]:
+def _fit_bytes(max_bytes: int, picture: Picture, encoding: Encoding) -> tuple[Picture, bytes]:
     """The picture and its file of at most ``max_bytes``: lower the quality first, then the size."""
     picture = picture.materialize()  # it is encoded more than once
-    body = encode_as(picture, format, quality)
+    format, quality = encoding.format, encoding.quality
+    body = encode_as(picture, format, quality, lossless=encoding.lossless)
     if len(body) <= max_bytes:
         return picture, body
-    lowest = min(quality, _MIN_QUALITY) if FORMATS[format].lossy else quality
+    is_lossy = FORMATS[format].lossy and not encoding.lossless
+    lowest = min(quality, _MIN_QUALITY) if is_lossy else quality
     if lowest < quality:
         body = encode_as(picture, format, lowest)
         if len(body) <= max_bytes:
             return picture, _find_best_quality(max_bytes, picture, format, lowest, quality) or body
-    return _shrink_to_fit(max_bytes, picture, format, lowest, len(body))
+    return _shrink_to_fit(max_bytes, picture, structs.replace(encoding, quality=lowest), len(body))
 
 
 def _find_best_quality(
@@ -119,13 +124,14 @@ def _find_best_quality(
 
 
 def _shrink_to_fit(
-    max_bytes: int, picture: Picture, format: FormatName, quality: int, current_bytes: int
+    max_bytes: int, picture: Picture, encoding: Encoding, current_bytes: int
 ) -> tuple[Picture, bytes]:
     """The largest picture that fits, among sizes that are each a tenth smaller than the last."""
 
     def attempt(step: int) -> tuple[Picture, bytes]:
         smaller = _scale_down(picture, step)
-        return smaller, encode_as(smaller, format, quality)
+        body = encode_as(smaller, encoding.format, encoding.quality, lossless=encoding.lossless)
+        return smaller, body
 
     # Bytes are about proportional to the area, so the search starts near its end.
     first = max(1, math.floor(math.log(max_bytes / current_bytes) / math.log(_SIZE_STEP) / 2))
@@ -133,7 +139,7 @@ def _shrink_to_fit(
     while len(result[1]) > max_bytes:
         if result[0].frame_size == Size(1, 1):
             raise OperationNotApplicable(
-                f"even one pixel of {format} does not fit into {max_bytes} bytes "
+                f"even one pixel of {encoding.format} does not fit into {max_bytes} bytes "
                 "(max_file_size_in_bytes)"
             )
         step += 1

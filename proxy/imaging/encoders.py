@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pyvips
+from msgspec import structs
 from PIL import Image
 
 from proxy.errors import OperationNotApplicable
 from proxy.formats import FormatName
 from proxy.imaging.copyright.embed import embed, exif_bytes, xmp_bytes
 from proxy.imaging.copyright.notice import CopyrightNotice
+from proxy.imaging.encoder_options import Chroma, EncoderOptions
 from proxy.imaging.metadata import EXIF, XMP, get_field, set_fields, with_metadata
 from proxy.imaging.optional_codecs import missing_package
 from proxy.imaging.picture import Picture
@@ -35,12 +37,15 @@ DEFAULT_QUALITY: Mapping[FormatName, int] = {
 }
 """docs/formats.md describes how these were chosen."""
 
-Encoder = Callable[[pyvips.Image, int, int], bytes]
+Encoder = Callable[[pyvips.Image, int, int, EncoderOptions], bytes]
 """The file of an image whose frames have this height, at this quality."""
 
 _KEEP_NONE, _KEEP_EXIF, _KEEP_XMP = 0, 1, 2  # libvips' flags for the metadata to keep
 
 _PILLOW_MODES = {3: "RGB", 4: "RGBA"}
+
+SUBSAMPLE_MODES: Mapping[Chroma | None, str] = {"420": "on", "444": "off", None: "auto"}
+"""libvips' names."""
 
 _FULL_CHROMA_QUALITY = 90
 """From this quality on, JPEG chroma is not subsampled; libvips does the same automatically."""
@@ -65,12 +70,13 @@ def encode_as(
 ) -> bytes:
     """Encode the picture; ``quality`` is 1 to 100 for formats that have one.
 
-    ``lossless`` matters for webp, which can be both. ``encoders`` replace the usual ones.
+    ``lossless`` matters for formats that can be both. ``encoders`` replace the usual ones.
 
     Raises OperationNotApplicable where there is no encoder.
     """
-    usual = _encode_lossless_webp if lossless and format == "webp" else _ENCODERS.get(format)
+    usual = _ENCODERS.get(format)
     encoder = usual if encoders is None else encoders.get(format, usual)
+    options = structs.replace(picture.output.encoder(format), lossless=lossless)
     if encoder is None:
         raise OperationNotApplicable(
             f"there is no encoder for {format}; output formats: {', '.join(_ENCODERS)}"
@@ -80,60 +86,83 @@ def encode_as(
     image = with_metadata(picture.image, exif=exif_bytes(notice), xmp=xmp_bytes(notice))
     if picture.animation is not None:
         image = set_fields(image, delays=picture.animation.delays, loop=picture.animation.loop)
-    body = bytes(encoder(image, picture.frame_size.height, quality))
+    body = bytes(encoder(image, picture.frame_size.height, quality, options))
     return embed(body, format, notice) if notice else body
 
 
-def _encode_jpeg(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
+def _encode_jpeg(
+    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+) -> bytes:
     # By `bench/efforts`: progressive saves 1 % of the bytes at 800 pixels and adds 2 % at 200, for
     # 1.7 and 1.3 times the CPU time.
-    subsampling = "4:4:4" if quality >= _FULL_CHROMA_QUALITY else "4:2:0"
-    options = {"quality": quality, "optimize": True, "subsampling": subsampling}
-    image, body = _encode_with_pillow(image, "JPEG", options)
-    return body or image.jpegsave_buffer(Q=quality, optimize_coding=True, keep=_KEEP_NONE)
+    progressive = bool(options.progressive)
+    chroma = options.chroma or ("444" if quality >= _FULL_CHROMA_QUALITY else "420")
+    pillow = {"quality": quality, "optimize": True, "progressive": progressive}
+    image, body = _encode_with_pillow(image, "JPEG", {**pillow, "subsampling": ":".join(chroma)})
+    return body or image.jpegsave_buffer(
+        Q=quality,
+        optimize_coding=True,
+        interlace=progressive,
+        subsample_mode=SUBSAMPLE_MODES[chroma],
+        keep=_KEEP_NONE,
+    )
 
 
-def _encode_png(image: pyvips.Image, _frame_height: int, _quality: int) -> bytes:
+def _encode_png(
+    image: pyvips.Image, _frame_height: int, _quality: int, options: EncoderOptions
+) -> bytes:
     image = image.copy_memory()  # pixels are read twice: to count colors and to encode
-    if body := encode_palette_png(image):
+    progressive = bool(options.progressive)
+    # Pillow, which writes the palettes, cannot interlace.
+    if not progressive and (body := encode_palette_png(image, options.effort)):
         return body
     image = to_single_band_if_gray(image)
-    return image.pngsave_buffer(compression=6, filter=_PNG_FILTER_PAETH, keep=_KEEP_NONE)
+    return image.pngsave_buffer(
+        compression=6 if options.effort is None else options.effort,
+        filter=_PNG_FILTER_PAETH,
+        interlace=progressive,
+        keep=_KEEP_NONE,
+    )
 
 
-def _encode_webp(image: pyvips.Image, frame_height: int, quality: int) -> bytes:
+def _encode_webp(
+    image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
+) -> bytes:
     # By `bench/efforts`, at equal SSIMULACRA2: effort 2 makes 3 % more bytes than libvips' default
     # of 4 in 0.46 of its CPU time. Images with alpha are mostly graphics, which would grow by 14 %.
-    effort = 4 if image.hasalpha() else 2
+    # By `bench/auto.py`, lossless: effort 2 makes up to twice the bytes for text, 6 is much slower.
+    usual = 4 if options.lossless or image.hasalpha() else 2
+    effort = usual if options.effort is None else options.effort
+    quality = _LOSSLESS_EFFORT if options.lossless else quality
     if image.height == frame_height:
-        options = {"quality": quality, "method": effort}
-        image, body = _encode_with_pillow(image, "WEBP", options)
+        pillow = {"quality": quality, "method": effort, "lossless": options.lossless}
+        image, body = _encode_with_pillow(image, "WEBP", pillow)
         if body:
             return body
     return image.webpsave_buffer(
-        Q=quality, effort=effort, page_height=frame_height, keep=_KEEP_NONE
+        Q=quality,
+        effort=effort,
+        lossless=options.lossless,
+        page_height=frame_height,
+        keep=_KEEP_NONE,
     )
 
 
-def _encode_lossless_webp(image: pyvips.Image, frame_height: int, _quality: int) -> bytes:
-    # By `bench/auto.py`: effort 2 makes up to twice the bytes for text, effort 6 takes much longer.
-    if image.height == frame_height:
-        options = {"lossless": True, "quality": _LOSSLESS_EFFORT, "method": 4}
-        image, body = _encode_with_pillow(image, "WEBP", options)
-        if body:
-            return body
-    return image.webpsave_buffer(
-        lossless=True, Q=_LOSSLESS_EFFORT, effort=4, page_height=frame_height, keep=_KEEP_NONE
-    )
-
-
-def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
+def _encode_avif(
+    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+) -> bytes:
     pixels = image.width * image.height
-    effort = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
+    usual = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
     # By `bench/efforts`, at equal SSIMULACRA2: effort 3 with 10 bits makes 3 % more bytes than
     # libvips' default of 4, with 28 % of the CPU time; with 8 bits 7 % more, with 22 %.
     return image.heifsave_buffer(
-        Q=quality, compression="av1", effort=effort, bitdepth=10, keep=kept_metadata(image)
+        Q=quality,
+        compression="av1",
+        effort=usual if options.effort is None else options.effort,
+        bitdepth=8 if options.lossless else 10,
+        lossless=options.lossless,
+        subsample_mode=SUBSAMPLE_MODES[options.chroma],
+        keep=kept_metadata(image),
     )
 
 
@@ -143,8 +172,15 @@ def kept_metadata(image: pyvips.Image) -> int:
     return keep | (_KEEP_NONE if get_field(image, XMP) is None else _KEEP_XMP)
 
 
-def _encode_gif(image: pyvips.Image, frame_height: int, _quality: int) -> bytes:
-    return image.gifsave_buffer(effort=4, page_height=frame_height, keep=_KEEP_NONE)
+def _encode_gif(
+    image: pyvips.Image, frame_height: int, _quality: int, options: EncoderOptions
+) -> bytes:
+    return image.gifsave_buffer(
+        effort=options.effort or 4,
+        interlace=bool(options.progressive),
+        page_height=frame_height,
+        keep=_KEEP_NONE,
+    )
 
 
 def _encode_with_pillow(
@@ -170,14 +206,20 @@ def _encode_with_pillow(
 
 
 def _optional_encoder(format: FormatName) -> Encoder:
-    def encode(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
+    def encode(
+        image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+    ) -> bytes:
         if package := missing_package(format):
             raise OperationNotApplicable(f"encoding {format} needs {package} on the server")
         metadata = {"exif": get_field(image, EXIF), "xmp": get_field(image, XMP)}
-        options: dict[str, Any] = {"quality": quality}
-        options |= {name: value for name, value in metadata.items() if value is not None}
+        pillow: dict[str, Any] = {"quality": quality}
+        if options.lossless:
+            pillow = {"lossless": True}
+        if options.effort is not None:
+            pillow["effort"] = options.effort
+        pillow |= {name: value for name, value in metadata.items() if value is not None}
         output = io.BytesIO()
-        Image.fromarray(image.numpy()).save(output, format.upper(), **options)
+        Image.fromarray(image.numpy()).save(output, format.upper(), **pillow)
         return output.getvalue()
 
     return encode

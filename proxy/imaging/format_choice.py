@@ -58,6 +58,23 @@ class Encoding(Struct, frozen=True):
 
 def choose_encoding(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
     """The encoding, and the picture as it is encoded: in memory where it had to be looked at."""
+    if picture.output.lossless:
+        format = _lossless_format(picture)
+        return picture, Encoding(format, DEFAULT_QUALITY.get(format, 100), lossless=True)
+    picture, encoding = _choose_by_pixels(picture, limits)
+    if picture.output.must_be_lossless(encoding.format):
+        encoding = structs.replace(encoding, lossless=True)
+    return picture, encoding
+
+
+def _lossless_format(picture: Picture) -> FormatName:
+    """What "auto" takes where nothing may be lost: webp takes the fewest bytes."""
+    if "webp" in picture.output.accepted_formats and can_hold("webp", picture.frame_size):
+        return "webp"
+    return "gif" if picture.frame_count > 1 else "png"
+
+
+def _choose_by_pixels(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
     was_lossless = picture.source is not None and picture.source.lossless
     may_be_lossless = picture.output.negotiates and picture.output.keep_lossless
     if not may_be_lossless or not was_lossless:
@@ -96,6 +113,7 @@ def likely_format(picture: Picture, limits: Limits) -> FormatName:
         if (FORMATS[format].animated or not is_animated)
         and can_hold(format, size)
         and (format not in UNSTREAMED or size.pixels <= limits.max_result_pixels_unstreamed)
+        and not (format == "webp" and picture.output.full_chroma)
     ]
     if size.pixels < _MIN_AVIF_PIXELS and "webp" in formats:
         return "webp"

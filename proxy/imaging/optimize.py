@@ -4,8 +4,8 @@ The first rendition of a picture is encoded quickly. What is requested often is 
 encoders: mozjpeg's trellis quantization and progressive scans for JPEG, the highest effort and
 sharp chroma for WebP, more effort for AVIF, and AVIF in place of WebP where the client accepts
 both. Of each the lowest quality is taken at which SSIMULACRA2 is at least that of the first
-rendition. What is lossless stays so: only the compression is better. `bench/better.py` shows what
-it saves.
+rendition. What is lossless stays so: only the compression is better. Encoder options that the plan
+has given are kept. `bench/better.py` shows what it saves.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,8 @@ import pyvips
 
 from proxy.formats import FORMATS, FormatName
 from proxy.imaging.encode import encode, prepare
-from proxy.imaging.encoders import Encoder, encode_as, kept_metadata
+from proxy.imaging.encoder_options import EncoderOptions
+from proxy.imaging.encoders import SUBSAMPLE_MODES, Encoder, encode_as, kept_metadata
 from proxy.imaging.format_choice import Encoding
 from proxy.imaging.picture import Picture
 from proxy.imaging.results import MIN_SAVING, OPTIMIZABLE, Rendition
@@ -127,7 +128,7 @@ def _optimize_lossless(
     picture: Picture, encoding: Encoding, first: Rendition, max_bytes: int
 ) -> Rendition:
     if encoding.format == "webp":
-        files = [encode_as(picture, "webp", 100, encoders={"webp": _encode_lossless_webp})]
+        files = [encode_as(picture, "webp", 100, lossless=True, encoders={"webp": _encode_webp})]
     elif encoding.format == "png":
         files = [
             encode_as(picture, "png", 100, encoders={"png": _png_encoder(filter)})
@@ -141,38 +142,60 @@ def _optimize_lossless(
     return Rendition(body, encoding.format, first.size, first.crop_reason)
 
 
-def _encode_jpeg(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
+def _encode_jpeg(
+    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+) -> bytes:
+    is_progressive = options.progressive is not False
     # At equal SSIMULACRA2, mozjpeg's own table takes 8 % fewer bytes than that of the standard.
     return image.jpegsave_buffer(
         Q=quality,
         optimize_coding=True,
-        interlace=True,
+        interlace=is_progressive,
         trellis_quant=True,
         overshoot_deringing=True,
-        optimize_scans=True,
+        optimize_scans=is_progressive,
         quant_table=3,
+        subsample_mode=SUBSAMPLE_MODES[options.chroma],
         keep=0,
     )
 
 
-def _encode_webp(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
-    return image.webpsave_buffer(Q=quality, effort=6, smart_subsample=True, keep=0)
+def _encode_webp(
+    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+) -> bytes:
+    return image.webpsave_buffer(
+        Q=quality,
+        effort=6 if options.effort is None else options.effort,
+        lossless=options.lossless,
+        smart_subsample=True,
+        keep=0,
+    )
 
 
-def _encode_lossless_webp(image: pyvips.Image, _frame_height: int, _quality: int) -> bytes:
-    return image.webpsave_buffer(lossless=True, Q=100, effort=6, keep=0)
-
-
-def _encode_avif(image: pyvips.Image, _frame_height: int, quality: int) -> bytes:
-    effort = 5 if image.width * image.height <= _AVIF_EFFORT_PIXELS else 4
+def _encode_avif(
+    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+) -> bytes:
+    usual = 5 if image.width * image.height <= _AVIF_EFFORT_PIXELS else 4
     return image.heifsave_buffer(
-        Q=quality, compression="av1", effort=effort, bitdepth=10, keep=kept_metadata(image)
+        Q=quality,
+        compression="av1",
+        effort=usual if options.effort is None else options.effort,
+        bitdepth=10,
+        subsample_mode=SUBSAMPLE_MODES[options.chroma],
+        keep=kept_metadata(image),
     )
 
 
 def _png_encoder(filter: int) -> Encoder:
-    def encode_png(image: pyvips.Image, _frame_height: int, _quality: int) -> bytes:
-        return image.pngsave_buffer(compression=9, filter=filter, keep=0)
+    def encode_png(
+        image: pyvips.Image, _frame_height: int, _quality: int, options: EncoderOptions
+    ) -> bytes:
+        return image.pngsave_buffer(
+            compression=9 if options.effort is None else options.effort,
+            filter=filter,
+            interlace=bool(options.progressive),
+            keep=0,
+        )
 
     return encode_png
 

@@ -12,6 +12,7 @@ from proxy.formats import FormatName
 from proxy.geometry import Size, contain
 from proxy.imaging.alpha import ImageFunction, map_premultiplied
 from proxy.imaging.copyright.notice import CopyrightNotice
+from proxy.imaging.encoder_options import EncoderOptions
 from proxy.imaging.shrink_on_load import LoadScale, SourceEncoding
 from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Subject
@@ -45,7 +46,8 @@ class OutputOptions(Struct, frozen=True):
     single formats, and count before ``quality``. ``negotiates`` is set where the plan asks for
     "auto", and not only the original's format cannot be shown. ``keep_lossless``: "auto" may choose
     a lossless encoding for an original that was lossless. ``score`` is the SSIMULACRA2 that the
-    result shall have, instead of a quality.
+    result shall have, instead of a quality. ``encoders`` are options for single formats. With
+    ``lossless`` or ``full_chroma``, "auto" takes only what keeps every pixel, or all of its color.
     """
 
     format: FormatName | Literal["auto"]
@@ -57,6 +59,17 @@ class OutputOptions(Struct, frozen=True):
     format_qualities: Mapping[FormatName, int] = field(default_factory=dict)
     negotiates: bool = False
     keep_lossless: bool = True
+    encoders: Mapping[FormatName, EncoderOptions] = field(default_factory=dict)
+    lossless: bool = False
+    full_chroma: bool = False
+
+    def encoder(self, format: FormatName) -> EncoderOptions:
+        """The options for a result in this format."""
+        return self.encoders.get(format, EncoderOptions())
+
+    def must_be_lossless(self, format: FormatName) -> bool:
+        """Whether a result in this format may lose nothing, whatever its size."""
+        return self.lossless or self.encoder(format).lossless
 
 
 class Animation(Struct, frozen=True):

@@ -19,8 +19,8 @@ _SAMPLE = 4096  # pixels that are looked at first
 Pixels = npt.NDArray[np.uint8]
 
 
-def encode_palette_png(image: pyvips.Image) -> bytes | None:
-    """Encode an 8-bit sRGB image as a PNG with a palette.
+def encode_palette_png(image: pyvips.Image, effort: int | None = None) -> bytes | None:
+    """Encode an 8-bit sRGB image as a PNG with a palette; ``effort`` is from 0 to 9.
 
     None if it has too many colors, or only grays but many: `to_single_band_if_gray` is better then.
     """
@@ -35,8 +35,9 @@ def encode_palette_png(image: pyvips.Image) -> bytes | None:
     indexed = Image.fromarray(indexes.reshape(shape).astype(np.uint8)).convert("L")
     indexed.putpalette(entries[:, :3].tobytes())
     options = {"transparency": entries[:, 3].tobytes()} if image.hasalpha() else {}
+    level = {"optimize": True} if effort is None else {"compress_level": effort}
     output = io.BytesIO()
-    indexed.save(output, "PNG", optimize=True, **options)
+    indexed.save(output, "PNG", **level, **options)
     return output.getvalue()
 
 

@@ -11,6 +11,7 @@ from proxy.operations.crop import Crop
 from proxy.operations.crop_region import CropRegion
 from proxy.operations.crop_to import CropTo
 from proxy.operations.denoise import Denoise
+from proxy.operations.encode import Encode
 from proxy.operations.extend import Extend
 from proxy.operations.fit_box import FitBox
 from proxy.operations.flip import Flip
@@ -93,6 +94,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     PassThrough,
     Limit,
     Convert,
+    Encode,
     Quality,
     CompressToSize,
 )

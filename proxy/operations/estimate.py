@@ -5,6 +5,7 @@ the sizes, and raise exactly the errors, that they will have and raise.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import pyvips
@@ -12,7 +13,7 @@ import pyvips
 from proxy.errors import ImageError, ImageTooLarge
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import Size
-from proxy.imaging.cost_model import decode_cost, encode_cost, search_cost
+from proxy.imaging.cost_model import check_effort, decode_cost, encode_cost, search_cost
 from proxy.imaging.format_limits import check_encoder_memory
 from proxy.imaging.frames import default_format
 from proxy.imaging.headers import ImageHeader
@@ -22,8 +23,10 @@ from proxy.imaging.shrink_on_load import DecodedInfo, shrink_factor
 from proxy.limits import Limits
 from proxy.operations.compress_to_size import CompressToSize
 from proxy.operations.convert import Convert
+from proxy.operations.encode import Encode
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
+from proxy.operations.quality import Quality
 from proxy.smartcrop.subject import Subject
 
 _DETECTION_SECONDS = 0.2
@@ -94,7 +97,10 @@ class PlanEstimate:
             size = step.size
         check_result_size(size, frames, limits)
         if self._plan.format is not None and self._plan.format != "auto":
-            check_encoder_memory(self._plan.format, size, limits)
+            format: FormatName = self._plan.format
+            check_encoder_memory(format, size, limits)
+            frames = frames if FORMATS[format].animated else 1
+            check_effort(format, size.pixels * frames, self._output.encoder(format), limits)
 
     def check_header(self, header: ImageHeader, frames: int, limits: Limits) -> None:
         """The same by the header alone: the picture may also be shown on its side."""
@@ -147,11 +153,21 @@ class PlanEstimate:
         """``pixels`` are those of a decoded frame."""
         frames = frames if FORMATS[output].animated else 1
         seconds, pixels = self._operation_seconds(natural, pixels, frames)
+        options = self._output.encoder(output)
         has_bound = any(isinstance(operation, CompressToSize) for operation in self._plan)
         encodes = _MAX_ENCODES_TO_FIT if has_bound else 1
-        if any(isinstance(operation, Convert) and operation.score for operation in self._plan):
-            seconds += search_cost(output, min(pixels, SAMPLE_PIXELS))
-        return seconds + encodes * encode_cost(output, pixels * frames)
+        if self._output.score is not None:
+            seconds += search_cost(output, min(pixels, SAMPLE_PIXELS), options)
+        return seconds + encodes * encode_cost(output, pixels * frames, options)
+
+    @cached_property
+    def _output(self) -> OutputOptions:
+        """What the plan says of the output."""
+        picture = _without_pixels(Size(1, 1))
+        for operation in self._plan:
+            if isinstance(operation, Convert | Encode | Quality):
+                picture = operation.apply(picture)
+        return picture.output
 
     def _operation_seconds(self, natural: Size, pixels: int, frames: int) -> tuple[float, int]:
         """The seconds of all operations, and the pixels of a frame after them."""
@@ -170,10 +186,12 @@ class PlanEstimate:
         return steps
 
 
+def _without_pixels(size: Size) -> Picture:
+    return Picture(blank_image(size), size, OutputOptions("png"), _NoDetector(), has_pixels=False)
+
+
 def _apply(plan: Plan, natural: Size) -> Iterator[_Step]:
-    picture = Picture(
-        blank_image(natural), natural, OutputOptions("png"), _NoDetector(), has_pixels=False
-    )
+    picture = _without_pixels(natural)
     is_exact, error = True, None
     for operation in plan:
         if operation.changes_pixels:

@@ -90,6 +90,7 @@ _ORIGINALS = {
     "pass_through": Example("pass_through", "logo.png"),
     "limit": Example("limit:20/resize:280/convert:webp"),
     "convert": Example("resize:280/convert:jpeg:10"),
+    "encode": Example("resize:280/convert:webp/encode:webp:lossless=true"),
     "quality": Example("resize:280/quality::60:5/convert:webp"),
     "compress_to_size": Example("resize:280/convert:webp/compress_to_size:4000"),
 }

@@ -220,7 +220,7 @@ def _prefer_original(rendition: Rendition, picture: Picture, original: Buffer) -
 
 def _may_send(format: FormatName, rendition: Rendition, picture: Picture) -> bool:
     """Whether the original without metadata is another form of this rendition."""
-    if picture.output.keep_metadata:
+    if picture.output.keep_metadata or picture.output.encoder(rendition.format).fixes_coding:
         return False
     if picture.output.format != "auto":
         return format == rendition.format

@@ -80,7 +80,7 @@ def test_secrets_stay_where_they_are() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "IMGPROXY_JPEG_PROGRESSIVE: encoders are not set one by one",
+        "IMGPROXY_JPEG_PROGRESSIVE: encoders have no settings",
         "IMGPROXY_AUTO_JXL: needs framekeep[jxl]",
         "IMGPROXY_SECRET: there is no bearer token for links",
         "IMGPROXY_NEW_RELIC_KEY: metrics are at /metrics",

@@ -13,11 +13,13 @@ from proxy.errors import OperationNotApplicable
 from proxy.formats import FormatName, sniff
 from proxy.geometry import Size
 from proxy.imaging import encoders
+from proxy.imaging.encoder_options import EncoderOptions
 from proxy.imaging.headers.strip import strip_metadata
 from proxy.limits import Limits
 from proxy.operations.pipeline import render
 from proxy.operations.plan import Plan
 
+USUAL = EncoderOptions()
 NOISE = np.random.default_rng(7).integers(0, 256, (90, 120, 3), np.uint8)
 
 
@@ -259,12 +261,12 @@ def as_image(body: pictures.Pixels) -> pyvips.Image:
 def test_pillow_encodes_the_same_pixels_as_libvips(width: int, height: int, quality: int) -> None:
     body = pictures.scene(width, height)
     opaque, alpha = as_image(body), as_image(pictures.translucent_scene(width, height))
-    jpeg = encoders._encode_jpeg(opaque, height, quality)
+    jpeg = encoders._encode_jpeg(opaque, height, quality, USUAL)
     expected = opaque.jpegsave_buffer(Q=quality, optimize_coding=True, keep=0)
     assert len(jpeg) == len(expected) + JFIF
     assert np.array_equal(pictures.decode(jpeg), pictures.decode(expected))
     for image, effort in ((opaque, 2), (alpha, 4)):
-        webp = encoders._encode_webp(image, height, quality)
+        webp = encoders._encode_webp(image, height, quality, USUAL)
         assert webp == image.webpsave_buffer(Q=quality, effort=effort, keep=0)
 
 
@@ -273,13 +275,13 @@ JFIF = 18  # bytes of a header that libvips does not write
 
 def test_libvips_encodes_what_pillow_cannot() -> None:
     large = as_image(np.zeros((4100, 4000, 3), np.uint8))
-    assert len(encoders._encode_jpeg(large, 4100, 80)) == len(
+    assert len(encoders._encode_jpeg(large, 4100, 80, USUAL)) == len(
         large.jpegsave_buffer(Q=80, optimize_coding=True, keep=0)
     )
     deep = (as_image(NOISE) * 257).cast("ushort").copy(interpretation="rgb16")
-    assert encoders._encode_jpeg(deep, 90, 80) == deep.jpegsave_buffer(
+    assert encoders._encode_jpeg(deep, 90, 80, USUAL) == deep.jpegsave_buffer(
         Q=80, optimize_coding=True, keep=0
     )
     wide = as_image(np.zeros((2, 20_000, 3), np.uint8))  # more than WebP holds
     with pytest.raises(pyvips.Error):
-        encoders._encode_webp(wide, 2, 80)
+        encoders._encode_webp(wide, 2, 80, USUAL)

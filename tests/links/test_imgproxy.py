@@ -22,6 +22,7 @@ from links.imgproxy_fixture import (
 from proxy.errors import ConfigError, InvalidLink, InvalidSignature, InvalidSource, LinkExpired
 from proxy.image_request import InfoRequest
 from proxy.links.imgproxy import ImgproxyDialect
+from proxy.links.imgproxy.encoder_options import ENCODER_OPTIONS
 from proxy.links.imgproxy.options import PIPELINE_OPTIONS
 from proxy.links.imgproxy.output_options import OUTPUT_OPTIONS, UNSUPPORTED_OPTIONS
 from proxy.originals import SourceRef
@@ -248,6 +249,19 @@ def test_options_are_carried_out_in_a_fixed_order() -> None:
         ("mc:0", ""),
         ("sm:1/scp:1/ar:1/ph:0/eth:0", ""),
         ("g:fp:1:0/rs:fill:9:9", "thumbnail:9:9:fill:1%2C0"),
+        ("jpgo:1", "encode:jpeg:false::true"),
+        ("jpgo:0:0", "encode:jpeg:false::false"),
+        ("jpgo:1:1:0:0:0:0/f:jpg/q:70", "convert:jpeg:70:true::false::true:444"),
+        ("jpgo:1/jpgo::1/jpgo:::", "encode:jpeg:false::true:444"),
+        ("jpgo:1/f:webp", "convert:webp"),
+        ("pngo:1:0:16", "encode:png:false::true"),
+        ("pngo:0", ""),
+        ("webpo:lossless:0:default/q:70", "quality:70/encode:webp:true"),
+        ("webpo:lossless/f:webp/q:70", "convert:webp::true::true"),
+        ("webpo:lossless/webpo:lossy", ""),
+        ("avifo:off/jpgo:1", "encode:avif:false:::444/encode:jpeg:false::true"),
+        ("avifo:off/avifo:auto", ""),
+        ("f:avif/avifo:on", "convert:avif::true::false:::420"),
         ("c:9:9:obj:cat:dog", "crop_to:9:9:smart:0:0:animal"),
         ("c:9:9:obj:face:dog", "crop_to:9:9:smart"),
     ],
@@ -260,6 +274,10 @@ def test_options_mean_these_steps(options: str, steps: str) -> None:
     ("options", "steps"),
     [
         ({"auto_format": True}, "convert:auto"),
+        (
+            {"auto_format": True, "presets": {"default": "webpo:lossless"}},
+            "convert:auto/encode:webp:true",
+        ),
         ({"quality": 70}, "quality:70"),
         ({"auto_format": True, "format_quality": {"avif": 40}}, "convert:auto/quality::::40"),
         ({"keep_copyright": True}, "keep"),
@@ -343,6 +361,17 @@ def test_another_separator() -> None:
         ("ra:cubic", "ra: only lanczos3 is possible here"),
         ("mc:0.5", "mc: only the intensities 0 and 1"),
         ("aq:dssim", "aq: is not possible here: use quality or max_bytes"),
+        ("jpgo:yes", "jpgo: progressive: must be 1, t, true, 0, f or false, not 'yes'"),
+        ("jpgo:1:1:1", "jpgo: trellis_quant: is not possible here: popular images get that by"),
+        ("jpgo::::::3", "jpgo: quant_table: only 0 is possible here, not 3"),
+        ("jpgo::::::9", "jpgo: quant_table: must be a whole number from 0 to 8, not '9'"),
+        ("jpgo:1:1:1:1:1:1:1", "jpgo: takes 1 to 6 values, not 7"),
+        ("pngo:0:1:16", "pngo: quantize: is not possible here: up to 256 colors become a palette"),
+        ("pngo:0:0:1", "pngo: quantization_colors: must be a whole number from 2 to 256, not '1'"),
+        ("webpo:near_lossless", "webpo: compression: must be lossy or lossless here, not 'near_"),
+        ("webpo:lossy:1", "webpo: smart_subsample: is not possible here: popular images get"),
+        ("webpo:lossy:0:photo", "webpo: preset: only default is possible here, not 'photo'"),
+        ("avifo:half", "avifo: subsample: must be auto, on or off, not 'half'"),
         ("ct:a,b", "ct: a tag is 1 to 64 visible ASCII"),
         ("msr:10", "msr: is not allowed here (FRAMEKEEP_IMGPROXY_ALLOW_SECURITY_OPTIONS)"),
         ("fill/300/200/ce/0", "the basic form of imgproxy 2 is not possible"),
@@ -362,7 +391,7 @@ def test_an_option_that_cannot_be_had_names_the_reason(name: str) -> None:
 
 
 def test_no_name_stands_for_two_options() -> None:
-    tables = (PIPELINE_OPTIONS, OUTPUT_OPTIONS, UNSUPPORTED_OPTIONS)
+    tables = (PIPELINE_OPTIONS, OUTPUT_OPTIONS, ENCODER_OPTIONS, UNSUPPORTED_OPTIONS)
     names = [name for table in tables for names in table for name in names]
     assert len(names) == len(set(names))
 

@@ -179,7 +179,12 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "pass_through": {"webp_only": {"formats": ["webp"]}},
     "limit": {"generous": {"megapixels": 1, "frames": 3}},
     "quality": {"low": {"quality": 20, "webp": 30}},
-    "convert": {"webp": {"format": "webp", "quality": 60}, "gif": {"format": "gif"}},
+    "convert": {
+        "webp": {"format": "webp", "quality": 60},
+        "gif": {"format": "gif"},
+        "lossless": {"format": "webp", "lossless": True, "effort": 1},
+    },
+    "encode": {"effort": {"encoder": "webp", "effort": 0}},
     "compress_to_size": {"small": {"max_file_size_in_bytes": 3000}},
 }
 

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 
 _ALWAYS = "is always so here"
-_ENCODER = "encoders are not set one by one; docs/formats.md says how they work"
+_ENCODER = (
+    "encoders have no settings; links and presets may have jpeg_options, png_options, webp_options "
+    "and avif_options, see docs/formats.md"
+)
 _VIDEO = "videos are not read"
 _REPORTS = "errors are in the log, in metrics and in traces"
 _S3 = "AWS_REGION, AWS_ENDPOINT_URL and the other variables of AWS' own clients are read"

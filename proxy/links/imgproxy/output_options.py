@@ -206,7 +206,6 @@ SECURITY_OPTIONS = frozenset(
 )
 
 _NO_VIDEO = "videos are not read"
-_NO_ENCODER_OPTIONS = "options of single encoders are not offered; use quality or format_quality"
 
 UNSUPPORTED_OPTIONS: Mapping[tuple[str, ...], Setter] = {
     names: _unsupported(reason)
@@ -229,11 +228,7 @@ UNSUPPORTED_OPTIONS: Mapping[tuple[str, ...], Setter] = {
         ("dpi",): "metadata is removed",
         ("color_profile", "cp", "icc"): "results are sRGB",
         ("autoquality", "aq"): "use quality or max_bytes",
-        ("jpeg_options", "jpgo"): _NO_ENCODER_OPTIONS,
-        ("png_options", "pngo"): _NO_ENCODER_OPTIONS,
-        ("webp_options", "webpo"): _NO_ENCODER_OPTIONS,
-        ("avif_options", "avifo"): _NO_ENCODER_OPTIONS,
-        ("gif_options", "gifo"): _NO_ENCODER_OPTIONS,
+        ("gif_options", "gifo"): "imgproxy itself has dropped it",
         ("pages", "pgs"): "use page",
         ("video_thumbnail_second", "vts"): _NO_VIDEO,
         ("video_thumbnail_keyframes", "vtk"): _NO_VIDEO,

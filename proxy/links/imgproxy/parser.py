@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from proxy.errors import InvalidLink
 from proxy.links.imgproxy.config import ImgproxyConfig
+from proxy.links.imgproxy.encoder_options import ENCODER_OPTIONS
 from proxy.links.imgproxy.options import PIPELINE_OPTIONS, Setter
 from proxy.links.imgproxy.output_options import (
     OUTPUT_OPTIONS,
@@ -17,7 +18,7 @@ from proxy.links.percent_encoding import safe_excerpt
 
 MAX_PIPELINES = 8
 
-_TABLES = (PIPELINE_OPTIONS, OUTPUT_OPTIONS, UNSUPPORTED_OPTIONS)
+_TABLES = (PIPELINE_OPTIONS, OUTPUT_OPTIONS, ENCODER_OPTIONS, UNSUPPORTED_OPTIONS)
 _SETTERS: Mapping[str, Setter] = {
     name: setter for table in _TABLES for names, setter in table.items() for name in names
 }

@@ -104,9 +104,11 @@ class PlanTranslator:
             qualities = {format: quality for format, quality in qualities.items() if quality}
         general = state.quality or config.quality
         format = state.format or ("auto" if config.auto_format else "")
+        encoders = _encoders(state)
         if format and format != "auto":
-            quality = qualities.get(format) or general
-            yield {"type": "convert", "format": format, "quality": quality}
+            options = encoders.get(format, {})
+            quality = None if options.get("lossless") else qualities.get(format) or general
+            yield {"type": "convert", "format": format, "quality": quality, **options}
         else:
             if format:
                 yield {"type": "convert", "format": format}
@@ -117,10 +119,24 @@ class PlanTranslator:
             }
             if general or lossy:
                 yield {"type": "quality", "quality": general, **lossy}
+            for encoder, options in encoders.items():
+                yield {"type": "encode", "encoder": encoder, **options}
         if state.keep_copyright:
             yield {"type": "keep"}
         if state.max_bytes:
             yield {"type": "compress_to_size", "max_file_size_in_bytes": state.max_bytes}
+
+
+def _encoders(state: ImgproxyState) -> dict[str, Step]:
+    """The options that are set, by format in the order of names: that of the link says nothing."""
+    options = {
+        format: {name: value for name, value in values.items() if value not in (None, False)}
+        for format, values in sorted(state.encoders.items())
+    }
+    # The optimizer would make a jpeg progressive otherwise.
+    if state.encoders.get("jpeg", {}).get("progressive") is False:
+        options["jpeg"]["progressive"] = False
+    return {format: values for format, values in options.items() if values}
 
 
 def _limit(state: ImgproxyState, max_frames: int) -> list[Step]:

@@ -94,6 +94,8 @@ class ImgproxyState(Struct):
     format: str = ""
     quality: int = 0
     format_quality: dict[str, int] = field(default_factory=dict)
+    encoders: dict[str, dict[str, object]] = field(default_factory=dict)
+    """By format, the fields of the operation `encode`; None and false leave them out."""
     max_bytes: int = 0
     skip_formats: tuple[str, ...] = ()
     raw: bool = False

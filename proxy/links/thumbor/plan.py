@@ -6,6 +6,7 @@ The order is that of thumbor: trim, crop, resize, mirror, then the filters as th
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from proxy.errors import InvalidLink
 from proxy.links.thumbor.config import ImagorConfig, ThumborConfig
 from proxy.links.thumbor.filters import trim_step
 from proxy.links.thumbor.grammar import LinkParts
@@ -152,12 +153,28 @@ def _padding(state: ThumborState) -> Iterator[Step]:
 def _output(state: ThumborState, config: ThumborConfig | ImagorConfig) -> Iterator[Step]:
     quality = state.quality or config.quality
     format = state.format or ("auto" if config.auto_format else "")
+    encoders = _encoders(state)
+    if format == "heif" and state.lossless:
+        raise InvalidLink("lossless: heif is always lossy here; write format(webp)")
     if format and format != "auto":
-        yield {"type": "convert", "format": format, "quality": quality}
+        options = encoders.get(format, {})
+        quality = None if options.get("lossless") else quality
+        yield {"type": "convert", "format": format, "quality": quality, **options}
     else:
         if format:
             yield {"type": "convert", "format": format}
         if quality:
             yield {"type": "quality", "quality": quality}
+        for encoder, options in encoders.items():
+            yield {"type": "encode", "encoder": encoder, **options}
     if state.max_bytes:
         yield {"type": "compress_to_size", "max_file_size_in_bytes": state.max_bytes}
+
+
+def _encoders(state: ThumborState) -> dict[str, Step]:
+    """Options by format; a format that is always lossless, or always lossy, has none for that."""
+    lossless = ("avif", "jxl", "webp") if state.lossless else ()
+    options: dict[str, Step] = {format: {"lossless": True} for format in lossless}
+    if state.png_effort is not None:
+        options["png"] = {"effort": state.png_effort}
+    return options

@@ -33,4 +33,6 @@ class ThumborState(Struct):
     keep_copyright: bool = False
     expires: int = 0
     attachment: bool = False
+    lossless: bool = False
+    png_effort: int | None = None
     filename: str = ""
