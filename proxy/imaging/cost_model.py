@@ -31,7 +31,7 @@ _ENCODE: Mapping[FormatName, float] = {
     "jpeg": 30,
     "png": 100,
     "webp": 130,
-    "avif": 250,
+    "avif": 350,
     "heif": 1300,
     "jxl": 450,
     "gif": 1000,

@@ -17,6 +17,7 @@ from PIL import Image
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import scale_length
 from proxy.imaging.encoders import DEFAULT_QUALITY
+from proxy.imaging.flatness import MIN_FLATNESS, flatness, sample_bands
 from proxy.imaging.format_limits import UNSTREAMED, can_hold
 from proxy.imaging.picture import Picture
 from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
@@ -27,13 +28,6 @@ _MIN_AVIF_PIXELS = 2_500
 
 _AVIF_FRAME_BYTES = 300
 """What an AVIF file has around its coded pixels."""
-
-_MIN_FLATNESS = 0.4
-"""Below this share of pixels that equal their neighbor, lossless files are always larger."""
-
-_SAMPLE_PIXELS, _SAMPLE_ROWS = 131_072, 64
-"""A picture is judged by so many pixels, in bands of so many rows. Narrow bands would hide that
-letters are repeated."""
 
 _MAX_LOSSLESS_RATIO: Mapping[FormatName, float] = {"avif": 0.6, "jxl": 0.6, "webp": 1.1}
 """Bytes of lossless WebP, relative to lossy WebP, up to which the picture stays lossless; by the
@@ -159,40 +153,18 @@ def _drop_opaque_alpha(picture: Picture) -> Picture:
 
 
 def _is_smaller_lossless(picture: Picture, lossy: Encoding) -> bool:
-    pixels = _sample(picture)
-    flatness = _flatness(pixels)
-    if flatness < _MIN_FLATNESS:
+    pixels = sample_bands(picture.image)
+    share = flatness(pixels)
+    if share < MIN_FLATNESS:  # lossless files of such pictures are always larger
         return False
     lossy_bytes = _webp_bytes(pixels, quality=_choose_quality(picture, "webp"), method=2)
     max_bytes = lossy_bytes * _MAX_LOSSLESS_RATIO[lossy.format]
     max_bytes += _AVIF_FRAME_BYTES if lossy.format == "avif" else 0
-    if flatness < _CERTAIN_FLATNESS:
+    if share < _CERTAIN_FLATNESS:
         quick_bytes = _webp_bytes(pixels, lossless=True, quality=75, method=0)
         if quick_bytes > lossy_bytes * _MAX_QUICK_RATIO:
             return False
     return _webp_bytes(pixels, lossless=True, quality=75, method=4) <= max_bytes
-
-
-def _sample(picture: Picture) -> npt.NDArray[np.uint8]:
-    """Bands of rows, spread over all frames; the whole picture if it is small."""
-    image = picture.image
-    pixels = image.numpy().reshape(image.height, image.width, image.bands)
-    rows = max(1, _SAMPLE_PIXELS // image.width)
-    if rows >= image.height:
-        return pixels
-    bands = max(1, rows // _SAMPLE_ROWS)
-    height = rows // bands
-    tops = [index * (image.height - height) // max(1, bands - 1) for index in range(bands)]
-    if bands == 1:
-        tops = [(image.height - height) // 2]
-    return np.concatenate([pixels[top : top + height] for top in tops])
-
-
-def _flatness(pixels: npt.NDArray[np.uint8]) -> float:
-    """The share of pixels that equal their left neighbor."""
-    if pixels.shape[1] < 2:
-        return 1.0
-    return float((pixels[:, 1:] == pixels[:, :-1]).all(axis=2).mean())
 
 
 def _webp_bytes(pixels: npt.NDArray[np.uint8], **options: int) -> int:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyvips
+from msgspec import structs
 
 from proxy.formats import FORMATS, FormatName
 from proxy.imaging.encode import encode, prepare
 from proxy.imaging.encoder_options import EncoderOptions
-from proxy.imaging.encoders import SUBSAMPLE_MODES, Encoder, encode_as, kept_metadata
+from proxy.imaging.encoders import SUBSAMPLE_MODES, Encoder, encode_as, encode_avif
 from proxy.imaging.format_choice import Encoding
 from proxy.imaging.picture import Picture
 from proxy.imaging.results import MIN_SAVING, OPTIMIZABLE, Rendition
@@ -173,17 +174,11 @@ def _encode_webp(
 
 
 def _encode_avif(
-    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+    image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
     usual = 5 if image.width * image.height <= _AVIF_EFFORT_PIXELS else 4
-    return image.heifsave_buffer(
-        Q=quality,
-        compression="av1",
-        effort=usual if options.effort is None else options.effort,
-        bitdepth=10,
-        subsample_mode=SUBSAMPLE_MODES[options.chroma],
-        keep=kept_metadata(image),
-    )
+    effort = usual if options.effort is None else options.effort
+    return encode_avif(image, frame_height, quality, structs.replace(options, effort=effort))
 
 
 def _png_encoder(filter: int) -> Encoder:
