@@ -63,6 +63,40 @@ sub vcl_recv {
     set req.http.Accept = req.http.x-formats + "*/*";
     unset req.http.x-formats;
 
+    # Client hints choose from lists such as {auto,800,320,640}. Reduce them to a few values: whoever
+    # sends another one cannot fill the cache. Widths that are not in the list of a link go up to the
+    # next one there.
+    unset req.http.Width;
+    unset req.http.DPR;
+    unset req.http.Viewport-Width;
+    if (req.http.Sec-CH-Width ~ "^[1-9][0-9]{1,3}$") {
+        set req.http.Sec-CH-Width = ((std.integer(req.http.Sec-CH-Width, 0) + 158) / 160) * 160;
+    } else {
+        unset req.http.Sec-CH-Width;
+    }
+    if (req.http.Sec-CH-Viewport-Width ~ "^[1-9][0-9]{1,3}$") {
+        set req.http.Sec-CH-Viewport-Width =
+            ((std.integer(req.http.Sec-CH-Viewport-Width, 0) + 158) / 160) * 160;
+    } else {
+        unset req.http.Sec-CH-Viewport-Width;
+    }
+    if (req.http.Sec-CH-DPR ~ "^(0?\.[0-9]+|1|1\.0+)$") {
+        set req.http.Sec-CH-DPR = "1";
+    } elsif (req.http.Sec-CH-DPR ~ "^(1\.[0-4][0-9]*|1\.50*)$") {
+        set req.http.Sec-CH-DPR = "1.5";
+    } elsif (req.http.Sec-CH-DPR ~ "^(1\.[0-9]+|2|2\.0+)$") {
+        set req.http.Sec-CH-DPR = "2";
+    } elsif (req.http.Sec-CH-DPR ~ "^(2\.[0-9]+|[3-9]|[3-9]\.[0-9]+)$") {
+        set req.http.Sec-CH-DPR = "3";
+    } else {
+        unset req.http.Sec-CH-DPR;
+    }
+    if (req.http.Save-Data ~ "(?i)^on$") {
+        set req.http.Save-Data = "on";
+    } else {
+        unset req.http.Save-Data;
+    }
+
     # The grace of an object is its stale-if-error, see below.
     if (std.healthy(req.backend_hint)) {
         set req.grace = 1d;  # FRAMEKEEP_CACHE_STALE_WHILE_REVALIDATE

@@ -240,8 +240,10 @@ def create_app(
         tracing=tracing,
         server_timing=settings.tracing.server_timing,
     )
-    response_cache = ResponseCache(settings.cache.max_memory_bytes)
-    negotiate = partial(accepted_formats, offers_jxl=settings.links.auto_jxl)
+    response_cache = ResponseCache(
+        settings.cache.max_memory_bytes,
+        negotiate=partial(accepted_formats, offers_jxl=settings.links.auto_jxl),
+    )
     cors = CorsPolicy(settings.server.allow_origins)
     readable = partial(allow_origins, policy=cors)
     images = observe(
@@ -260,7 +262,6 @@ def create_app(
                 cors=cors,
                 path_prefix=settings.server.path_prefix,
                 tag_headers=settings.cdn.tag_headers,
-                negotiate=negotiate,
             )
         ),
         "images",
@@ -291,7 +292,7 @@ def create_app(
     fast_path = (
         None
         if tracing is not None or settings.tracing.server_timing
-        else FastPath(response_cache, images, metrics, cors=cors, negotiate=negotiate)
+        else FastPath(response_cache, images, metrics, cors=cors)
     )
     routes = below_prefix(
         settings.server.path_prefix,

@@ -3,7 +3,9 @@
 Equal requests are equal values and have one cache key, however they came in.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -15,6 +17,24 @@ CACHE_KEY_VERSION = b"6"
 """Bumped when pixels change for equal plans: every rendition cached before becomes a miss."""
 
 
+class ChoiceByHints(Protocol):
+    """How client hints choose what a link leaves open."""
+
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """The request headers that may change the choice, as ``Vary`` names them."""
+        ...
+
+    @property
+    def requested_headers(self) -> tuple[str, ...]:
+        """Those that browsers send only where they are asked to, as ``Accept-CH`` names them."""
+        ...
+
+    def choose(self, headers: Mapping[bytes, bytes]) -> str:
+        """Return the choice for a request with these headers, by names in lower case."""
+        ...
+
+
 class ResponseOptions(Struct, frozen=True):
     """The part of a link that affects the response and not the pixels; not in the cache key.
 
@@ -22,7 +42,7 @@ class ResponseOptions(Struct, frozen=True):
     duration of each stage in the response; ``fallback`` names the image that replaces an original
     that cannot be used. ``dialect`` is that of the link, for the access log and metrics. With
     ``is_attachment`` browsers save the image. ``max_age`` is in seconds, and bounds how long caches
-    may keep the response.
+    may keep the response. ``hint_choice`` is what client hints chose by the ``hint_rule``.
     """
 
     expires: int | None = None
@@ -33,6 +53,8 @@ class ResponseOptions(Struct, frozen=True):
     dialect: str = "native"
     is_attachment: bool = False
     max_age: int | None = None
+    hint_rule: ChoiceByHints | None = None
+    hint_choice: str = ""
 
 
 class InfoRequest(Struct, frozen=True):

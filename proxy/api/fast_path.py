@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from proxy.api.http.accept import Negotiate, accepted_formats
 from proxy.api.http.cors import CorsPolicy
 from proxy.api.http.headers import combine_headers
 from proxy.api.http.request_id import request_id
@@ -47,16 +46,14 @@ class FastPath:
         metrics: Metrics,
         *,
         cors: CorsPolicy | None = None,
-        negotiate: Negotiate = accepted_formats,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``cache`` and ``negotiate`` are the images endpoint's, which ``access_log`` wraps."""
+        """``cache`` is the images endpoint's, which ``access_log`` wraps."""
         self._cache = cache
         self._access_log = access_log
         self._metrics = metrics
         self._logged_at = -_LOG_SECONDS
         self._cors = cors or CorsPolicy()
-        self._negotiate = negotiate
         self._now = now
 
     def __call__(
@@ -81,7 +78,7 @@ class FastPath:
             return None
         if has_own_via(fields) or (self._cors.depends_on_origin and b"origin" in fields):
             return None
-        cached = self._cache.get((target, self._negotiate(fields.get(b"accept", b""))))
+        cached = self._cache.get(self._cache.key_of(target, fields))
         if cached is None or not cached.is_current():
             return None
         context = self._access_log.start_request()

@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from proxy.api import info, thumbor_meta
-from proxy.api.http.accept import Negotiate, accepted_formats
 from proxy.api.http.cache_control import StaleConfig, cache_control
 from proxy.api.http.conditional import byte_range, not_modified
 from proxy.api.http.content_disposition import attachment, inline
@@ -35,7 +34,7 @@ from proxy.formats import FORMATS
 from proxy.geometry import Size
 from proxy.image_request import ImageRequest, InfoRequest
 from proxy.imaging.results import ImageInfo
-from proxy.links.dialect import Dialect
+from proxy.links.dialect import Dialect, parse_link
 from proxy.links.fallback import Fallbacks
 from proxy.originals import CacheDirectives, OriginalRef, SourceRef, digest
 from proxy.render.scheduling import Priority
@@ -89,7 +88,6 @@ class ImagesEndpoint:
         cors: CorsPolicy | None = None,
         path_prefix: str = "",
         tag_headers: Sequence[TagHeader] = DEFAULT_TAG_HEADERS,
-        negotiate: Negotiate = accepted_formats,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``path_prefix`` is that of the server; `CorsMiddleware` with ``cors`` is around this."""
@@ -102,7 +100,6 @@ class ImagesEndpoint:
         self._cors = cors or CorsPolicy()
         self._path_prefix = path_prefix
         self._tag_headers = tag_headers
-        self._negotiate = negotiate
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,11 +152,11 @@ class ImagesEndpoint:
         if EMPTY_QUERY in scope.get("extensions", ()):
             # It would be a second entry in the cache of a CDN, and one more for each such spelling.
             raise InvalidLink("link ends with an empty query; remove the ? at its end")
-        key = (target, self._negotiate(headers.get(b"accept", b"")))
+        key = self._cache.key_of(target, headers)
         cached = self._cache.get(key)
         if cached is not None and b"range" not in headers and cached.is_current():
             return self._cached_response(headers, cached)
-        request = cached.request if cached is not None else self._parse(key)
+        request = cached.request if cached is not None else self._parse(key, headers)
         set_dialect(request.response_options.dialect)
         with serving(self._caller(scope, request)), _naming_source(request):
             if request.info is not None:
@@ -173,17 +170,18 @@ class ImagesEndpoint:
                 )
             except (SourceError, ImageError) as error:
                 return await self._fallback_response(scope, headers, receive, request, error)
-        self._remember(key, request, result)
+        choice = request.response_options.hint_choice
+        self._remember(self._cache.key_of(target, headers, choice), request, result)
         status, response_headers, body = self._build_response(
             scope["method"], headers, request, result
         )
         response_headers.append(_age(result.age))
         return status, response_headers, body
 
-    def _parse(self, key: ResponseKey) -> ImageRequest:
-        target, formats = key
+    def _parse(self, key: ResponseKey, headers: Mapping[bytes, bytes]) -> ImageRequest:
+        target, formats, _ = key
         with stage("parse"):
-            request = self._dialect.parse(target)
+            request = parse_link(self._dialect, target, headers)
         if request.response_options.debug:
             enable_timing()
         if request.info is None and request.plan.negotiates_format:
@@ -288,8 +286,7 @@ class ImagesEndpoint:
         response_headers += tag_headers(self._tag_headers, result.tags)
         if result.last_modified:
             response_headers.append((b"last-modified", result.last_modified.encode("latin-1")))
-        if request.plan.negotiates_format:
-            response_headers.append((b"vary", b"Accept"))
+        response_headers += _selection_headers(request)
         if not_modified(headers, result.etag, result.last_modified):
             return 304, response_headers, b""
 
@@ -362,6 +359,21 @@ class ImagesEndpoint:
         if options.max_age is not None:
             ttl = min(ttl, age + options.max_age)
         return cache_control(directives, ttl, stale or self._stale, expires_in)
+
+
+def _selection_headers(request: ImageRequest) -> Headers:
+    """Say which request headers chose the response, and what they chose."""
+    varying = ["Accept"] if request.plan.negotiates_format else []
+    headers: Headers = []
+    rule = request.response_options.hint_rule
+    if rule is not None:
+        varying += rule.header_names
+        headers.append((b"x-choice", request.response_options.hint_choice.encode()))
+        if requested := rule.requested_headers:
+            headers.append((b"accept-ch", ", ".join(requested).encode()))
+    if varying:
+        headers.append((b"vary", ", ".join(varying).encode()))
+    return headers
 
 
 @contextmanager

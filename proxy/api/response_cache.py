@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from proxy.api.http.accept import AcceptedFormats
+from proxy.api.http.accept import AcceptedFormats, Negotiate, accepted_formats
 from proxy.api.http.conditional import not_modified
 from proxy.api.http.problems import Headers
-from proxy.image_request import ImageRequest
+from proxy.image_request import ChoiceByHints, ImageRequest
 from proxy.service import ImageResult
 
-ResponseKey = tuple[bytes, AcceptedFormats]
-"""The raw path of the URL with its query, and the formats that the client accepts."""
+ResponseKey = tuple[bytes, AcceptedFormats, str]
+"""The raw path of the URL with its query, the formats that the client accepts, and what its client
+hints choose; empty for links that leave them nothing to choose."""
 
 _OVERHEAD_BYTES = 4096  # of an entry beside its body: URLs, headers, objects
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -60,12 +61,34 @@ class CachedResponse(Struct, frozen=True):
 class ResponseCache:
     """Holds at most ``max_bytes``; the least recently used response is evicted first."""
 
-    def __init__(self, max_bytes: int, *, max_response_bytes: int = 512 * 1024) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        max_response_bytes: int = 512 * 1024,
+        negotiate: Negotiate = accepted_formats,
+    ) -> None:
         """Larger responses than ``max_response_bytes`` are not cached: it saves them little."""
         self._max_bytes = max_bytes
         self._max_response_bytes = min(max_response_bytes, max_bytes)
+        self._negotiate = negotiate
         self._responses: OrderedDict[ResponseKey, CachedResponse] = OrderedDict()
+        self._hint_rules: dict[bytes, tuple[ChoiceByHints, int]] = {}
+        """How client hints choose, by the path of the link, and how many responses it has."""
         self._bytes = 0
+
+    def key_of(
+        self, target: bytes, headers: Mapping[bytes, bytes], choice: str | None = None
+    ) -> ResponseKey:
+        """The key of the response to a request; ``headers`` by names in lower case.
+
+        ``choice`` is what client hints chose. Without it, a link of which no response is cached has
+        the key of one that leaves nothing to them.
+        """
+        if choice is None:
+            found = self._hint_rules.get(target)
+            choice = found[0].choose(headers) if found is not None else ""
+        return target, self._negotiate(headers.get(b"accept", b"")), choice
 
     def get(self, key: ResponseKey) -> CachedResponse | None:
         response = self._responses.get(key)
@@ -79,13 +102,22 @@ class ResponseCache:
             return
         self._responses[key] = response
         self._bytes += response.size
+        rule = response.request.response_options.hint_rule
+        if rule is not None:
+            _, count = self._hint_rules.get(key[0], (rule, 0))
+            self._hint_rules[key[0]] = rule, count + 1
         while self._bytes > self._max_bytes:
             self.remove(next(iter(self._responses)))
 
     def remove(self, key: ResponseKey) -> None:
         response = self._responses.pop(key, None)
-        if response is not None:
-            self._bytes -= response.size
+        if response is None:
+            return
+        self._bytes -= response.size
+        if key[0] in self._hint_rules:
+            rule, count = self._hint_rules.pop(key[0])
+            if count > 1:
+                self._hint_rules[key[0]] = rule, count - 1
 
 
 def response_head(headers: Headers) -> ResponseHead:

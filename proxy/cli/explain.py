@@ -6,20 +6,23 @@ native link. A dialect that is not mounted is explained without its signature.
 
 import asyncio
 import os
+import re
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from proxy.api.http.accept import accepted_formats
+from proxy.api.http.headers import combine_headers
 from proxy.app import open_dialects
 from proxy.cli.development import add_dev_argument, load_settings
 from proxy.cli.sign import describe_rule
 from proxy.config import Settings
-from proxy.errors import ProxyError
+from proxy.errors import ConfigError, ProxyError
 from proxy.image_request import ImageRequest, ResponseOptions
 from proxy.imaging.cost_model import EXPENSIVE_SECONDS, decode_cost
 from proxy.imaging.headers import probe
@@ -44,8 +47,11 @@ examples:
   framekeep explain /insecure/rs:fit:300:200/plain/https://cdn.example.com/u/42.jpg
   framekeep explain /_ipx/w_300,f_webp/https://cdn.example.com/u/42.jpg
   framekeep explain --dev /_/smart_crop:200:200/demo:beach.jpg
+  framekeep explain -H "Sec-CH-Width: 700" "/SIGNATURE/resize:{auto,800,320,640}/media:users/42.jpg"
   framekeep explain --fetch https://img.example.com/SIGNATURE/info/media:users/42.jpg
 """
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -55,6 +61,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="fetch the original, and print its size, decode cost and subject",
     )
+    parser.add_argument(
+        "-H",
+        "--header",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="a request header, such as 'Sec-CH-Width: 700' or 'Accept: image/webp'",
+    )
     add_dev_argument(parser)
 
 
@@ -62,17 +76,19 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load_settings(args, environment)
     links = open_dialects(settings)
     path = _path(args.link).encode()
+    headers = _parse_headers(args.header)
     rule = _read_rule(links, path)
     if rule is not None:
         for line in describe_rule(rule):
             print(line)
-        if not rule.has_choice:
+        if not rule.is_complete:
             return 0
     try:
-        request = _parse(settings, links, path)
+        request = _parse(settings, links, path, headers)
     except ProxyError as error:
         print(f"error        {error}")
         return 1
+    request = _negotiate(request, headers, settings)
     for line in _describe_request(request, links):
         print(line)
     for line in links.describe_bounds(request.response_options.dialect):
@@ -87,10 +103,23 @@ def _read_rule(links: MountedDialects, path: bytes) -> Rule | None:
     return None
 
 
-def _parse(settings: Settings, links: MountedDialects, path: bytes) -> ImageRequest:
+def _parse_headers(lines: Sequence[str]) -> dict[bytes, bytes]:
+    """The headers by their names in lower case. Raises ConfigError for a line that is none."""
+    headers = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not _HEADER_NAME.fullmatch(name):
+            raise ConfigError(f"--header {line!r}: must be a name, a colon and a value")
+        headers.append((name.lower().encode(), value.strip().encode()))
+    return combine_headers(headers)
+
+
+def _parse(
+    settings: Settings, links: MountedDialects, path: bytes, headers: Mapping[bytes, bytes]
+) -> ImageRequest:
     """Parse a link, also one of a dialect that is not mounted. Raises a ProxyError."""
     try:
-        return links.parse(path)
+        return links.parse_with_headers(path, headers)
     except ProxyError:
         unmounted = _open_unmounted(settings, path, links.names)
         if unmounted is None:
@@ -98,6 +127,16 @@ def _parse(settings: Settings, links: MountedDialects, path: bytes) -> ImageRequ
     request = unmounted.parse(path)
     print("mounted      no (FRAMEKEEP_LINKS_MOUNTS); the signature was not verified")
     return request
+
+
+def _negotiate(
+    request: ImageRequest, headers: Mapping[bytes, bytes], settings: Settings
+) -> ImageRequest:
+    """The request of a client with this ``Accept``, if one is given."""
+    if b"accept" not in headers:
+        return request
+    formats = accepted_formats(headers[b"accept"], offers_jxl=settings.links.auto_jxl)
+    return replace(request, plan=request.plan.with_accepted_formats(formats))
 
 
 def _describe_request(request: ImageRequest, links: MountedDialects) -> Iterator[str]:
@@ -109,6 +148,10 @@ def _describe_request(request: ImageRequest, links: MountedDialects) -> Iterator
         yield f"operation    {format_operation(operation)}"
     if request.plan.negotiates_format:
         yield "format       from the Accept header: one cached result for each of four groups"
+    if options.hint_choice:
+        yield f"chosen       {options.hint_choice} by client hints"
+    if request.plan.accepted_formats:
+        yield f"accepted     {', '.join(request.plan.accepted_formats)}"
     yield from _describe_options(options)
     is_native = options.dialect == DEFAULT_DIALECT
     yield f"{'canonical' if is_native else 'native':<13}{links.native_link(request)}"

@@ -29,6 +29,7 @@ examples:
   framekeep sign --dev demo:beach.jpg smart_crop:200:200
   framekeep sign media:users/42.jpg "resize:{320,640,960}" convert:auto
   framekeep sign media:users/42.jpg "resize:{320,640,960}" --choose 640
+  framekeep sign media:users/42.jpg "resize:{auto,800,320,640,1280}" "convert:webp:{auto,80,50}"
 """
 
 
@@ -92,4 +93,6 @@ def describe_rule(rule: Rule) -> Iterator[str]:
         yield f"open         {field.describe()}"
     if rule.round_up:
         yield "rounds       numbers up to the next value"
+    if rule.hint_headers:
+        yield f"hints        {', '.join(rule.hint_headers)}"
     yield f"renditions   {rule.renditions:,} of one original at most"

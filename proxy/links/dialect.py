@@ -1,6 +1,6 @@
 """What a URL dialect is, and what it is made from. `DIALECTS` in `proxy.links` lists them."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
@@ -29,6 +29,22 @@ class Dialect(Protocol):
     def build(self, request: ImageRequest) -> str:
         """Build the path of a request. Raises InvalidLink for a request that has no link."""
         ...
+
+
+@runtime_checkable
+class HintedDialect(Protocol):
+    """A dialect with links from whose lists client hints choose."""
+
+    def parse_with_headers(self, path: bytes, headers: Mapping[bytes, bytes]) -> ImageRequest:
+        """Parse as `Dialect.parse` does; ``headers`` of the request by names in lower case."""
+        ...
+
+
+def parse_link(dialect: Dialect, path: bytes, headers: Mapping[bytes, bytes]) -> ImageRequest:
+    """Parse a link for a request with these headers. Raises as `Dialect.parse` does."""
+    if isinstance(dialect, HintedDialect):
+        return dialect.parse_with_headers(path, headers)
+    return dialect.parse(path)
 
 
 @runtime_checkable

@@ -9,8 +9,15 @@ from proxy.errors import ConfigError, InvalidLink, InvalidOperation, InvalidSign
 from proxy.image_request import ImageRequest
 from proxy.limits import Limits
 from proxy.links import DIALECTS
+from proxy.links.client_hints import NO_HEADERS
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
-from proxy.links.dialect import BoundedDialect, Dialect, DialectContext, DialectFactory
+from proxy.links.dialect import (
+    BoundedDialect,
+    Dialect,
+    DialectContext,
+    DialectFactory,
+    parse_link,
+)
 from proxy.links.fallback import Fallbacks
 from proxy.links.native import NativeDialect, Rule
 from proxy.links.recognition import find_usual_prefix, has_grammar, recognize
@@ -137,6 +144,10 @@ class MountedDialects:
                 return
 
     def parse(self, path: bytes) -> ImageRequest:
+        """Parse a raw path as `parse_with_headers` does, for a client without client hints."""
+        return self.parse_with_headers(path, NO_HEADERS)
+
+    def parse_with_headers(self, path: bytes, headers: Mapping[bytes, bytes]) -> ImageRequest:
         """Parse a raw path with its query string; the mounted dialect verifies its signature.
 
         Raises a RequestError or LinkError that names what is wrong.
@@ -144,7 +155,7 @@ class MountedDialects:
         mount, rest = self._find(path)
         set_dialect(mount.name)
         try:
-            request = mount.dialect.parse(rest)
+            request = parse_link(mount.dialect, rest, headers)
         except (InvalidLink, InvalidSignature, InvalidSource) as error:
             if hint := self._hint(mount.name, rest):
                 raise type(error)(f"{error}; {hint}", detail=error.detail) from error
@@ -203,7 +214,7 @@ class MountedDialects:
         """
         rule = self._context.steps.parse_rule(steps)
         count = self._context.steps.count_renditions(rule)
-        return Rule(tuple(rule.open_fields), rule.round_up, count, has_choice=False)
+        return Rule.from_link(rule, count, has_choice=False)
 
     def native_link(self, request: ImageRequest) -> str:
         """Build the native link that means the same, at the root where none is mounted.

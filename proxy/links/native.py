@@ -17,16 +17,17 @@ The rules, in the order in which they are applied:
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
 
 from proxy.errors import InvalidLink, InvalidSignature, InvalidSource, LinkExpired
 from proxy.image_request import ImageRequest
+from proxy.links.client_hints import NO_HEADERS
 from proxy.links.dialect import DialectContext
 from proxy.links.native_steps import format_steps
-from proxy.links.open_fields import OpenField
+from proxy.links.open_fields import AUTO, OpenField
 from proxy.links.parsed_link import ParsedLink
 from proxy.links.parser import LINK_OPTIONS, error_location
 from proxy.links.repair import repaired_paths, restore_merged_slashes
@@ -48,6 +49,20 @@ class Rule(Struct, frozen=True):
     round_up: bool
     renditions: int
     has_choice: bool
+    hint_headers: tuple[str, ...]
+    """The request headers by which client hints choose; none where they do not."""
+
+    @classmethod
+    def from_link(cls, link: ParsedLink, renditions: int, *, has_choice: bool) -> "Rule":
+        fields = tuple(link.open_fields)
+        hints = link.hint_rule_for([AUTO if field.hint else field.options[0] for field in fields])
+        names = hints.header_names if hints else ()
+        return cls(fields, link.round_up, renditions, has_choice, names)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the link has an answer without a choice, or has one."""
+        return self.has_choice or all(field.hint for field in self.open_fields)
 
 
 class NativeDialect:
@@ -70,7 +85,11 @@ class NativeDialect:
         self._now = now
 
     def parse(self, path: bytes) -> ImageRequest:
-        """Parse a raw path with its query string.
+        """Parse a raw path with its query string, for a client without client hints."""
+        return self.parse_with_headers(path, NO_HEADERS)
+
+    def parse_with_headers(self, path: bytes, headers: Mapping[bytes, bytes]) -> ImageRequest:
+        """Parse a raw path with its query string; client hints may choose what is open.
 
         Raises:
             InvalidLink: the link is too long, or a step is invalid.
@@ -88,7 +107,7 @@ class NativeDialect:
         except UnicodeDecodeError:
             raise InvalidLink("link is not UTF-8: percent-encode non-ASCII characters") from None
         link, source = self._parse_segments(rule, 2 if choice is None else 3)
-        link = self._choose(link, choice)
+        link = self._choose(link, choice, headers)
         if rule.startswith(f"/{UNSIGNED}/"):
             self._unsigned.check(link, source, allow_others=self._allow_unsigned)
         if link.expires is not None and self._now() >= link.expires:
@@ -146,15 +165,18 @@ class NativeDialect:
         if not rule.open_fields:
             return None
         count = self._steps.count_renditions(rule)
-        return Rule(tuple(rule.open_fields), rule.round_up, count, choice is not None)
+        return Rule.from_link(rule, count, has_choice=choice is not None)
 
-    def _choose(self, rule: ParsedLink, choice: str | None) -> ParsedLink:
+    def _choose(
+        self, rule: ParsedLink, choice: str | None, headers: Mapping[bytes, bytes]
+    ) -> ParsedLink:
         if choice is None:
-            return self._steps.choose(rule, None)
+            return self._steps.choose(rule, None, headers)
         with error_location("segment 2", choice, ParsedLink()):
             if "%" in choice:
                 raise InvalidLink("choose: values are written without percent-escapes")
-            return self._steps.choose(rule, choice.removeprefix("choose").removeprefix(":"))
+            values = choice.removeprefix("choose").removeprefix(":")
+            return self._steps.choose(rule, values, headers)
 
     def _split(self, path: bytes) -> tuple[str, str | None]:
         """Return the path as it was signed, and the segment of the choice where there is one.

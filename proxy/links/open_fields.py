@@ -1,22 +1,34 @@
 """Open fields of a link: ``resize:{320,640,960}``, where whoever requests it chooses a value.
 
 A list is written ``{320,640,960}``, a range ``{100..2000..100}``: start, end and step, as shells
-write brace expansion. Each value has one spelling.
+write brace expansion. Each value has one spelling. From ``{auto,640,320,960}`` client hints choose,
+and the first value is for clients that send none.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct, structs
 
 from proxy.errors import InvalidLink
+from proxy.links.client_hints import HINT_HEADERS, Hint
 from proxy.links.percent_encoding import safe_excerpt
 from proxy.text_values import FORMAT_ALIASES, canonical_color, did_you_mean
 
 MAX_OPEN_FIELDS = 8
+AUTO = "auto"
+"""What stands first in a list from which client hints choose."""
+
 _MAX_SHOWN = 12
+
+_EXAMPLES: Mapping[Hint, str] = {
+    Hint.WIDTH: "{auto,800,320,640,1280}",
+    Hint.DPR: "{auto,1,2}",
+    Hint.SAVE_DATA: "{auto,80,50}",
+}
 
 _OPEN = re.compile(r"\{.*\}", re.DOTALL)
 _RANGE = re.compile(r"(-?[0-9.]+?)\.\.(-?[0-9.]+?)(?:\.\.(-?[0-9.]+))?", re.ASCII)
@@ -30,18 +42,20 @@ class OpenField(Struct, frozen=True):
 
     ``label`` names it in errors, such as ``resize: width_in_px``. ``range`` is how a range is
     written, such as ``100..2000..100``. ``are_shares`` is set where all options are shares of the
-    picture's side, which no number of pixels is rounded to.
+    picture's side, which no number of pixels is rounded to. With ``hint``, client hints choose
+    where nobody else does.
     """
 
     label: str
     options: tuple[str, ...]
     range: str = ""
     are_shares: bool = False
+    hint: Hint | None = None
 
     @property
     def text(self) -> str:
         """As it is written in a link, percent-encoded."""
-        return f"%7B{self.range or ','.join(self.options)}%7D"
+        return f"%7B{self.range or ','.join(self._words)}%7D"
 
     @property
     def numbers(self) -> Sequence[Decimal]:
@@ -50,15 +64,29 @@ class OpenField(Struct, frozen=True):
 
     def describe(self) -> str:
         """Say what may be chosen, such as ``resize: width_in_px: 320, 640, 960``."""
-        return f"{self.label}: {self.range or ', '.join(self.options)}"
+        described = f"{self.label}: {self.range or ', '.join(self.options)}"
+        if self.hint is None:
+            return described
+        return f"{described}; {AUTO}: by {HINT_HEADERS[self.hint][0]}, else {self.options[0]}"
+
+    def round_up(self, wanted: Fraction | Decimal) -> str:
+        """Return the smallest option that is a number and not below ``wanted``, or the largest."""
+        numbers = self.numbers
+        return format_number(next((one for one in numbers if one >= wanted), numbers[-1]))
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        """What a choice may say."""
+        return (AUTO, *self.options) if self.hint else self.options
 
     def choose(self, text: str, *, round_up: bool) -> str:
         """Return the option that a text chooses.
 
         With ``round_up`` a number between two options chooses the larger one, and a number above
-        all of them the largest. Raises InvalidLink, naming the nearest options.
+        all of them the largest. Where client hints may choose, ``auto`` leaves it to them. Raises
+        InvalidLink, naming the nearest options.
         """
-        if text in self.options:
+        if text in self._words:
             return text
         numbers = self.numbers
         if numbers and _SPELLED_NUMBER.fullmatch(text):
@@ -66,15 +94,15 @@ class OpenField(Struct, frozen=True):
             below = [number for number in numbers if number < wanted]
             above = [number for number in numbers if number > wanted]
             if round_up and not (self.are_shares and wanted >= 1):
-                return format_number(above[0] if above else below[-1])
+                return self.round_up(wanted)
             near = [format_number(number) for number in (*below[-1:], *above[:1])]
             raise InvalidLink(
                 f"choose: {self.label}: {text} is not one of its values; "
                 f"{'the nearest are' if len(near) > 1 else 'the nearest is'} {' and '.join(near)}"
             )
         raise InvalidLink(
-            f"choose: {self.label}: must be one of {_shorten(self.options)}, written exactly so, "
-            f"not {safe_excerpt(text)}{did_you_mean(text, self.options)}"
+            f"choose: {self.label}: must be one of {_shorten(self._words)}, written exactly so, "
+            f"not {safe_excerpt(text)}{did_you_mean(text, self._words)}"
         )
 
 
@@ -95,19 +123,21 @@ def can_be_open(schemas: Sequence[Mapping[str, Any]]) -> bool:
     )
 
 
-def parse_open_field(label: str, text: str, *, max_options: int) -> OpenField:
-    """Parse ``{320,640}`` or ``{100..2000..100}``. Raises InvalidLink."""
-    inner = text[1:-1]
+def parse_open_field(
+    label: str, text: str, *, max_options: int, hint: Hint | None = None
+) -> OpenField:
+    """Parse ``{320,640}`` or ``{100..2000..100}``. Raises InvalidLink, also for ``auto`` alone.
+
+    ``hint`` is what chooses where the list begins with ``auto``; None where ``auto`` is a value
+    like others.
+    """
+    inner = text[1:-1] if is_open(text) else text
+    if hint is not None and AUTO in inner.split(","):
+        return _parse_auto(label, inner, max_options, hint)
     found = _RANGE.fullmatch(inner)
     if found:
         return _parse_range(label, *found.groups(), max_options=max_options)
-    parts = inner.split(",", max_options)
-    _check_count(label, len(parts), max_options)
-    options = tuple(_parse_option(label, part) for part in parts)
-    if len(set(options)) < len(options):
-        repeated = next(one for one in options if options.count(one) > 1)
-        raise InvalidLink(f"{label}: {repeated} is given twice in {safe_excerpt(text)}")
-    return OpenField(label, options)
+    return OpenField(label, _parse_list(label, inner, max_options))
 
 
 def mark_shares(field: OpenField) -> OpenField:
@@ -130,6 +160,33 @@ def format_number(number: Decimal) -> str:
     """Write a number in its only spelling: a plain decimal without zeros at its end."""
     text = f"{number or Decimal(0):f}"  # without the sign of -0
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _parse_list(label: str, text: str, max_options: int) -> tuple[str, ...]:
+    parts = text.split(",", max_options)
+    _check_count(label, len(parts), max_options)
+    options = tuple(_parse_option(label, part) for part in parts)
+    if len(set(options)) < len(options):
+        repeated = next(one for one in options if options.count(one) > 1)
+        raise InvalidLink(f"{label}: {repeated} is given twice in {safe_excerpt(text)}")
+    return options
+
+
+def _parse_auto(label: str, text: str, max_options: int, hint: Hint) -> OpenField:
+    first, _, rest = text.partition(",")
+    if first != AUTO or ".." in rest or "," not in rest:
+        raise InvalidLink(
+            f"{label}: where client hints choose, write a list of at least two values after auto, "
+            f"the first one for clients without hints, such as {_EXAMPLES[hint]}; not "
+            f"{safe_excerpt(text)}"
+        )
+    options = _parse_list(label, rest, max_options)
+    is_number = [_NUMBER.fullmatch(one) is not None for one in options]
+    if hint is not Hint.SAVE_DATA and not all(is_number):
+        raise InvalidLink(f"{label}: client hints choose from numbers, not {safe_excerpt(text)}")
+    if hint is Hint.WIDTH and any(Decimal(one) < 1 for one in options):
+        raise InvalidLink(f"{label}: client hints choose from pixels, so from numbers of 1 or more")
+    return OpenField(label, options, hint=hint)
 
 
 def _parse_option(label: str, text: str) -> str:

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from proxy.errors import InvalidLink, InvalidOperation, InvalidSource, ProxyError
 from proxy.image_request import InfoRequest
+from proxy.links.client_hints import NO_HEADERS, Hint
 from proxy.links.config import DEFAULT_MAX_RENDITIONS
 from proxy.links.native_steps import format_steps
-from proxy.links.open_fields import format_number, is_open, parse_open_field
+from proxy.links.open_fields import AUTO, format_number, is_open, parse_open_field
 from proxy.links.option_values import (
     MAX_VALUE_LENGTH,
     check_length,
@@ -22,7 +23,7 @@ from proxy.links.option_values import (
     parse_flag,
     parse_tag,
 )
-from proxy.links.parsed_link import ParsedLink
+from proxy.links.parsed_link import ParsedLink, require_first
 from proxy.links.percent_encoding import percent_decode, safe_excerpt
 from proxy.links.pixel_ratio import parse_dpr, scale_plan
 from proxy.links.rules import (
@@ -50,6 +51,7 @@ LINK_OPTIONS = (
     "attachment",
     "dpr",
     "round",
+    "save_data",
 )
 DEFAULT_PRESET = "default"
 
@@ -99,14 +101,23 @@ class StepParser:
         self.apply_default(link)
         return link
 
-    def choose(self, rule: ParsedLink, choice: str | None) -> ParsedLink:
+    def choose(
+        self, rule: ParsedLink, choice: str | None, headers: Mapping[bytes, bytes] = NO_HEADERS
+    ) -> ParsedLink:
         """Fill the open fields, and apply the device pixel ratio.
 
         ``choice`` has a value for each open field, separated by colons; None where a link has no
-        choice. Raises InvalidLink or InvalidOperation.
+        choice. The client hints in the ``headers`` of the request choose what is left to them.
+        Raises InvalidLink or InvalidOperation.
         """
         self._check_size(rule)
-        return self._fill(rule, choose_values(rule.open_fields, choice, round_up=rule.round_up))
+        values = choose_values(rule.open_fields, choice, round_up=rule.round_up)
+        hint_rule = rule.hint_rule_for(values)
+        if hint_rule is None:
+            return self._fill(rule, values)
+        chosen = hint_rule.choose(headers)
+        link = self._fill(rule, chosen.split(":"))
+        return replace(link, hint_rule=hint_rule, hint_choice=chosen)
 
     def count_renditions(self, rule: ParsedLink) -> int:
         """Count the different renditions of one source that a rule allows, trying every choice.
@@ -127,6 +138,12 @@ class StepParser:
     def _check_size(self, rule: ParsedLink) -> None:
         if rule.round_up and not rule.open_fields:
             raise InvalidLink("round: no field of this link is open, so there is nothing to round")
+        if rule.save_data and not any(
+            field.hint in (Hint.WIDTH, Hint.DPR) for field in rule.open_fields
+        ):
+            raise InvalidLink(
+                "save_data: needs a width or dpr that client hints choose, such as dpr:{auto,1,2}"
+            )
         if rule.open_fields:
             negotiates = any(may_negotiate(operation) for operation in rule.operations)
             most = self._max_renditions
@@ -257,41 +274,38 @@ class StepParser:
             case "preset":
                 self._apply_preset(link, value)
             case "expires":
-                _require_first(name, link.expires is None)
+                require_first(name, link.expires is None)
                 link.expires = parse_expires(value)
             case "v":
-                _require_first(name, not link.version)
+                require_first(name, not link.version)
                 link.version = check_length(name, value, MAX_VALUE_LENGTH)
             case "filename":
-                _require_first(name, not link.filename)
+                require_first(name, not link.filename)
                 link.filename = parse_filename(value)
             case "info":
-                _require_first(name, link.info is None)
+                require_first(name, link.info is None)
                 link.info = InfoRequest(parse_aspect_ratios(value))
-            case "debug":
-                _require_first(name, not link.debug)
-                link.debug = parse_flag(name, value)
-            case "attachment":
-                _require_first(name, not link.attachment)
-                link.attachment = parse_flag(name, value)
+            case "debug" | "attachment" | "save_data":
+                require_first(name, not getattr(link, name))
+                setattr(link, name, parse_flag(name, value))
             case "tag":
                 link.tags.append(parse_tag(value, link.tags))
             case "fallback":
-                _require_first(name, not link.fallback)
+                require_first(name, not link.fallback)
                 link.fallback = self._parse_fallback(value)
 
     def _parse_round(self, link: ParsedLink, value: str) -> None:
-        _require_first("round", not link.round_up)
+        require_first("round", not link.round_up)
         if value != "up":
             raise InvalidLink(f"round: must be `up`, not {safe_excerpt(value)}")
         link.round_up = True
 
     def _parse_dpr(self, link: ParsedLink, value: str) -> None:
-        _require_first("dpr", link.dpr is None and link.open_dpr is None)
-        if is_open(value):
+        require_first("dpr", link.dpr is None and link.open_dpr is None)
+        if is_open(value) or value == AUTO:
             link.open_dpr = len(link.open_fields)
             link.open_fields.append(
-                parse_open_field("dpr", value, max_options=self._max_renditions)
+                parse_open_field("dpr", value, max_options=self._max_renditions, hint=Hint.DPR)
             )
         else:
             link.dpr = parse_dpr(value)
@@ -312,29 +326,7 @@ class StepParser:
             return
         preset = self._find_preset(name)
         self._operations.check_count(len(link.operations) + len(preset.operations))
-        if preset.expires is not None:
-            _require_first("expires", link.expires is None)
-            link.expires = preset.expires
-        if preset.version:
-            _require_first("v", not link.version)
-            link.version = preset.version
-        if preset.filename:
-            _require_first("filename", not link.filename)
-            link.filename = preset.filename
-        if preset.fallback:
-            _require_first("fallback", not link.fallback)
-            link.fallback = preset.fallback
-        if preset.dpr is not None or preset.open_dpr is not None:
-            _require_first("dpr", link.dpr is None and link.open_dpr is None)
-            link.dpr = preset.dpr
-        if preset.open_dpr is not None:
-            link.open_dpr = len(link.open_fields) + preset.open_dpr
-        link.open_fields += preset.open_fields
-        link.round_up |= preset.round_up
-        link.debug |= preset.debug
-        link.attachment |= preset.attachment
-        link.operations += preset.operations
-        link.tags += [f"preset:{name}", *preset.tags]
+        link.add_preset(name, preset)
 
     def _find_preset(self, name: str) -> ParsedLink:
         if name not in self._preset_texts:
@@ -386,6 +378,8 @@ def _format_rule_option(link: ParsedLink) -> str:
         return f"dpr:{link.open_fields[link.open_dpr].text}"
     if link.dpr is not None:
         return f"dpr:{format_number(Decimal(repr(link.dpr)))}"
+    if link.save_data:
+        return "save_data"
     return "round:up" if link.round_up else ""
 
 
@@ -398,8 +392,3 @@ def _parse_argument(text: str) -> tuple[str | None, str]:
     if not equals:
         return None, percent_decode(text, allow_line_breaks=True)
     return percent_decode(key), percent_decode(value, allow_line_breaks=True)
-
-
-def _require_first(name: str, is_first: bool) -> None:
-    if not is_first:
-        raise InvalidLink(f"{name} is given twice")

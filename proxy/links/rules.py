@@ -8,7 +8,9 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from proxy.errors import InvalidLink
+from proxy.links.client_hints import Hint
 from proxy.links.open_fields import (
+    AUTO,
     MAX_OPEN_FIELDS,
     OpenField,
     can_be_open,
@@ -17,7 +19,7 @@ from proxy.links.open_fields import (
     parse_open_field,
 )
 from proxy.operations.box import takes_shares
-from proxy.operations.operation import Operation
+from proxy.operations.operation import Operation, operation_name
 from proxy.operations.registry import OperationRegistry
 from proxy.text_values import canonical_color
 from proxy.validation import field_schemas, is_color
@@ -68,18 +70,18 @@ def parse_operation(
 ) -> Operation | OpenOperation:
     """Parse a step of a link. Raises InvalidOperation, and InvalidLink for an open field."""
     kind = operations.get(name)
-    open_args: list[tuple[str | None, str | OpenField]] = []
-    for index, (key, text) in enumerate(args):
-        field = operations.field_of(kind, index, key)
-        value: str | OpenField = text
-        if field and is_open(text) and can_be_open(field_schemas(kind)[field]):
-            value = parse_open_field(f"{name}: {field}", text, max_options=max_options)
-            if takes_shares(field_schemas(kind)[field]):
-                value = mark_shares(value)
-        elif field and is_color(kind, field) and (color := canonical_color(text)):
-            value = color.removeprefix("#")
-        open_args.append((key, value))
-    operation = OpenOperation(name, tuple(open_args))
+    if not any(is_open(text) or text == AUTO for _, text in args):
+        return operations.from_args(name, args, parse_steps)
+    fields = [operations.field_of(kind, index, key) for index, (key, _) in enumerate(args)]
+    open_args = tuple(
+        (key, _parse_value(kind, field, text, max_options))
+        for field, (key, text) in zip(fields, args, strict=True)
+    )
+    operation = OpenOperation(name, open_args)
+    if "dpr" in fields and any(field.hint is Hint.WIDTH for field in operation.open_fields):
+        raise InvalidLink(
+            f"{name}: dpr: where client hints choose the width, use the link option dpr instead"
+        )
     if operation.open_fields:
         return operation
     return operations.from_args(name, args, parse_steps)
@@ -117,7 +119,7 @@ def every_choice(fields: Sequence[OpenField]) -> Iterator[tuple[str, ...]]:
 def choose_values(
     fields: Sequence[OpenField], choice: str | None, *, round_up: bool
 ) -> Sequence[str]:
-    """Return one option for each open field.
+    """Return one option for each open field, ``auto`` for one that is left to client hints.
 
     ``choice`` is what follows ``choose:`` in the link, None where the link has no such segment.
     Raises InvalidLink.
@@ -129,7 +131,9 @@ def choose_values(
     count = f"{len(fields)} field{'s' if len(fields) > 1 else ''}"
     described = "; ".join(field.describe() for field in fields)
     if choice is None:
-        values = ":".join(field.options[0] for field in fields)
+        if all(field.hint for field in fields):
+            return [AUTO] * len(fields)
+        values = ":".join(AUTO if field.hint else field.options[0] for field in fields)
         raise InvalidLink(
             f"{count} of this link {'are' if len(fields) > 1 else 'is'} open: write a choice after "
             f"the signature, such as /choose:{values}/. {described}"
@@ -143,6 +147,34 @@ def choose_values(
     return [
         field.choose(text, round_up=round_up) for field, text in zip(fields, texts, strict=True)
     ]
+
+
+def _parse_value(kind: type[Operation], field: str, text: str, max_options: int) -> str | OpenField:
+    """Parse the value of an argument, which is text unless it is open. Raises InvalidLink."""
+    schemas, hint = field_schemas(kind).get(field), _hint_for(kind, field)
+    may_be_open = is_open(text) or (text == AUTO and hint is not None)
+    if schemas is None or not may_be_open or not can_be_open(schemas):
+        color = canonical_color(text) if schemas and is_color(kind, field) else ""
+        return color.removeprefix("#") if color else text
+    label = f"{operation_name(kind)}: {field}"
+    is_word = any(AUTO in schema.get("enum", ()) for schema in schemas)
+    if hint is None and not is_word and AUTO in text[1:-1].split(","):
+        raise InvalidLink(
+            f"{label}: no client hint is about this field; auto may stand in the list of a width "
+            "that the image is scaled to, of the link option dpr, and of a quality"
+        )
+    opened = parse_open_field(label, text, max_options=max_options, hint=hint)
+    return mark_shares(opened) if takes_shares(schemas) else opened
+
+
+def _hint_for(kind: type[Operation], field: str) -> Hint | None:
+    """The client hint that is about a field, if any."""
+    may_scale = kind.scales_to_pixels is not Operation.scales_to_pixels
+    if field == "width_in_px" and may_scale:
+        return Hint.WIDTH
+    if operation_name(kind) == "quality" or field in ("quality", "ssimulacra2"):
+        return Hint.SAVE_DATA
+    return None
 
 
 def _format_argument(key: str | None, value: str | OpenField) -> str:

@@ -25,7 +25,7 @@ _WIDTHS = frozenset(("width_in_px", "min_width_in_px", "width"))
 _HEIGHTS = frozenset(("height_in_px", "min_height_in_px", "height"))
 _QUALITIES = frozenset(("quality", "jpeg", "webp", "avif", "heif", "jxl"))
 _RESPONSE_OPTIONS = frozenset(("filename", "attachment", "fallback"))
-_PLAN_OPTIONS = frozenset(("preset", "dpr", "round"))
+_PLAN_OPTIONS = frozenset(("preset", "dpr", "round", "save_data"))
 """Link options whose effect is in the plan."""
 
 

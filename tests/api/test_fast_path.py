@@ -28,6 +28,7 @@ from proxy.links.dialect import DialectContext
 from proxy.links.native import NativeDialect
 from proxy.operations.operation import Operation
 from proxy.operations.registry import OperationRegistry
+from proxy.operations.resize import Resize
 from proxy.render.scheduling import Priority
 from proxy.server.http_protocol import TimeoutHttpProtocol
 from proxy.service import ImageResult
@@ -43,6 +44,7 @@ BODIES = {
 }
 SMALL, LARGE = (f"/_/{url}".encode() for url in BODIES)
 AUTOMATIC = SMALL.replace(b"/_/", b"/_/package:auto/")
+HINTED = SMALL.replace(b"/_/", b"/_/resize:{auto,800,320}/dpr:{auto,1,2}/save_data/package:auto/")
 
 FAST_FIELDS = (
     b"accept: image/avif,image/webp",
@@ -58,6 +60,10 @@ FAST_FIELDS = (
     b"connection: keep-alive",
     b"x-request-id: from-the-cdn",
     b"x-request-id: short",
+    b"sec-ch-width: 300",
+    b"dpr: 2",
+    b"viewport-width: x",
+    b"save-data: on",
     b"priority: u=7",
     b"expect: 100-continue",
 )
@@ -122,7 +128,7 @@ class Stack:
         self.app_calls = 0
         self._loop = loop
         context = DialectContext(
-            OperationRegistry([Package]), LinksConfig(allow_unsigned=True), aliases=["a"]
+            OperationRegistry([Package, Resize]), LinksConfig(allow_unsigned=True), aliases=["a"]
         )
         native = NativeDialect(context)
         cache = ResponseCache(1_000_000)
@@ -208,7 +214,7 @@ def stacks() -> Iterator[tuple[Stack, Stack]]:
     try:
         for stack in pair:
             asyncio.run_coroutine_threadsafe(stack.start(), loop).result()
-            for target in (SMALL, LARGE, AUTOMATIC):
+            for target in (SMALL, LARGE, AUTOMATIC, HINTED):
                 for accept in (b"accept: */*", *FAST_FIELDS[:2]):
                     stack.send(request(target, accept), LAST)
         yield pair
@@ -228,7 +234,7 @@ def comparable(received: bytes) -> bytes:
 @settings(max_examples=300)
 @given(
     st.sampled_from((b"GET", b"HEAD", b"POST")),
-    st.sampled_from((SMALL, LARGE, AUTOMATIC, b"/_/nothing")),
+    st.sampled_from((SMALL, LARGE, AUTOMATIC, HINTED, b"/_/nothing")),
     st.lists(st.sampled_from(FAST_FIELDS + FULL_PATH_FIELDS), max_size=4),
     st.sampled_from((b"1.1", b"1.1", b"1.0")),
 )
@@ -256,6 +262,18 @@ def test_usual_requests_take_the_fast_path(
     received = fast.send(*[request(LARGE, field, method=method)] * 3, LAST)
     assert received.count(b"x-cache: hit") == 4
     assert fast.app_calls == before + 1  # the last one, after which the connection is closed
+
+
+def test_what_client_hints_choose_takes_the_fast_path_once_it_is_cached(
+    stacks: tuple[Stack, Stack],
+) -> None:
+    fast, _ = stacks
+    sent = request(HINTED, b"sec-ch-width: 300", b"accept: image/webp")
+    fast.send(sent, LAST)
+    before = fast.app_calls
+    received = fast.send(sent, sent, LAST)
+    assert received.count(b"x-choice: 320:1") == 2
+    assert fast.app_calls == before + 1
 
 
 @pytest.mark.parametrize("field", FULL_PATH_FIELDS)

@@ -2,7 +2,6 @@
 
 import io
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,22 +22,6 @@ AXE = Path(sys.prefix) / "clients" / "node" / "node_modules" / "axe-core" / "axe
 DEMO = Path(__file__).parents[2] / "proxy" / "data" / "demo"
 ADMIN_KEY = "playground-admin"
 SIGNING_KEY = "0f" * 32
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        pytest.skip("the Python package playwright is not installed")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-    if found is None:
-        pytest.skip("no Chromium is installed; `apt-get install chromium` does it")
-    with sync_playwright() as playwright:
-        # Its own sandbox does not start as root, or without user namespaces.
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

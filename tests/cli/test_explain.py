@@ -5,6 +5,7 @@ from argparse import Namespace
 import pytest
 
 from proxy.cli import explain
+from proxy.errors import ConfigError
 
 URL = "https://cdn.example.com/u/42.jpg"
 IMGPROXY_LINK = f"/insecure/rs:fit:300:200/q:70/plain/{URL}@webp"
@@ -13,7 +14,7 @@ IMGPROXY_LINK = f"/insecure/rs:fit:300:200/q:70/plain/{URL}@webp"
 def explained(
     capsys: pytest.CaptureFixture[str], link: str, **environment: str
 ) -> tuple[int, dict[str, str]]:
-    status = explain.run(Namespace(link=link, fetch=False, dev=False), environment)
+    status = explain.run(Namespace(link=link, fetch=False, dev=False, header=[]), environment)
     lines = capsys.readouterr().out.splitlines()
     return status, {line[:13].strip(): line[13:] for line in lines}
 
@@ -83,7 +84,7 @@ def test_an_ipx_link_is_explained_with_what_the_lists_allow(
         "FRAMEKEEP_IPX_ALLOW_QUALITIES": "80",
     }
     link = f"/_ipx/s_300x200&q_80/{URL}"
-    assert explain.run(Namespace(link=link, fetch=False, dev=False), environment) == 0
+    assert explain.run(Namespace(link=link, fetch=False, dev=False, header=[]), environment) == 0
     printed = capsys.readouterr().out
     assert f"/_/scale_to_box:300:200/quality:80/{URL}" in printed
     assert "allowed      widths: 300\n" in printed
@@ -116,3 +117,19 @@ def test_open_fields_are_explained_with_and_without_a_choice(
     _, written = explained(capsys, chosen["canonical"], **unsigned)
     assert chosen["key"] == written["key"]
     assert "open" not in written
+
+
+def test_what_client_hints_choose_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    environment = {"FRAMEKEEP_LINKS_KEYS": "0f" * 16, "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true"}
+    link = "/_/resize:{auto,800,320,640}/convert:auto/https://a.example/a.jpg"
+    headers = ["Sec-CH-Width: 600", "accept: image/webp"]
+    args = Namespace(link=link, fetch=False, dev=False, header=headers)
+    assert explain.run(args, environment) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "chosen       640 by client hints" in lines
+    assert "accepted     webp" in lines
+    assert "operation    resize:640" in lines
+    assert any(line.startswith("hints        Sec-CH-Width, Width") for line in lines)
+    bad = Namespace(link=link, fetch=False, dev=False, header=["Sec-CH-Width"])
+    with pytest.raises(ConfigError, match="must be a name, a colon and a value"):
+        explain.run(bad, environment)

@@ -211,6 +211,27 @@ async def test_varnish_serves_what_it_has_until_it_is_purged(
     assert await edge_cache(other) == "MISS"
 
 
+async def test_varnish_keeps_one_copy_for_each_choice_of_client_hints(
+    varnish: tuple[httpx2.AsyncClient, HttpPurgeCdn], pair: list[LiveServer]
+) -> None:
+    client, _ = varnish
+    url = pair[0].origin.serve("/hinted.png", PNG)
+    link = f"/_/resize:{{auto,12,320,640,1280}}/dpr:{{auto,1,2}}/save_data/{url}"
+    for headers, choice, edge_cache in (
+        ({}, "12:1", "MISS"),
+        ({"width": "500", "dpr": "2", "sec-ch-width": "x"}, "12:1", "HIT"),
+        ({"sec-ch-width": "600"}, "640:1", "MISS"),
+        ({"sec-ch-width": "641"}, "640:1", "HIT"),
+        ({"sec-ch-width": "642"}, "1280:1", "MISS"),
+        ({"sec-ch-width": "1200", "sec-ch-dpr": "1.75"}, "640:2", "MISS"),
+        ({"sec-ch-width": "1280", "sec-ch-dpr": "2"}, "640:2", "HIT"),
+        ({"sec-ch-width": "1280", "sec-ch-dpr": "2", "save-data": "on"}, "640:1", "MISS"),
+    ):
+        answer = await client.get(link, headers=headers)
+        found = (answer.headers["x-choice"], answer.headers["x-edge-cache"])
+        assert found == (choice, edge_cache), headers
+
+
 async def test_varnish_hides_private_paths_and_bans_of_strangers(
     varnish: tuple[httpx2.AsyncClient, HttpPurgeCdn],
 ) -> None:

@@ -54,8 +54,9 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield running
 
 
-async def answer(url: str, target: bytes) -> bytes:
-    request = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + ADMIN + b"\r\n"
+async def answer(url: str, target: bytes, *fields: bytes) -> bytes:
+    lines = b"".join(field + b"\r\n" for field in fields) + ADMIN
+    request = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines + b"\r\n"
     return await exchange(url, request)
 
 
@@ -130,6 +131,29 @@ async def test_a_link_has_one_entry_in_the_cache_of_nginx(opened: LiveServer, ng
         assert b"X-Edge-Cache: HIT" not in received
     again = await answer(nginx, link)
     assert b"X-Edge-Cache: HIT" in again
+
+
+async def test_nginx_keeps_one_copy_for_each_choice_of_client_hints(
+    opened: LiveServer, nginx: str
+) -> None:
+    url = opened.origin.serve("/hinted.png", body=PNG)
+    link = f"/_/resize:{{auto,12,320,640,1280}}/dpr:{{auto,1,2}}/save_data/{url}".encode()
+    for fields, choice, edge_cache in (
+        ((), b"12:1", b"MISS"),
+        ((b"width: 500", b"dpr: 2", b"sec-ch-width: x"), b"12:1", b"HIT"),
+        ((b"sec-ch-width: 600",), b"640:1", b"MISS"),
+        ((b"sec-ch-width: 321",), b"640:1", b"HIT"),
+        ((b"sec-ch-width: 961",), b"1280:1", b"MISS"),
+        ((b"sec-ch-width: 1200", b"sec-ch-dpr: 1.75"), b"640:2", b"MISS"),
+        ((b"sec-ch-width: 1280", b"sec-ch-dpr: 2"), b"640:2", b"HIT"),
+        ((b"sec-ch-width: 1280", b"sec-ch-dpr: 2", b"save-data: on"), b"640:1", b"MISS"),
+    ):
+        received = await answer(nginx, link, *fields)
+        assert b"x-choice: " + choice in received, (fields, received)
+        assert b"X-Edge-Cache: " + edge_cache in received, (fields, received)
+    plain = f"/_/resize:9:9/{url}".encode()
+    for fields, edge_cache in (((), b"MISS"), ((b"sec-ch-width: 600",), b"HIT")):
+        assert b"X-Edge-Cache: " + edge_cache in await answer(nginx, plain, *fields)
 
 
 @pytest.mark.parametrize("ending", [b"#", b"#1", b"?#", b"?x#"])

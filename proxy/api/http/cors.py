@@ -33,6 +33,7 @@ EXPOSED_HEADERS = (
     "Surrogate-Key",
     "WWW-Authenticate",
     "X-Cache",
+    "X-Choice",
     "X-Fallback",
     "X-Focus",
     "X-Optimization",
