@@ -26,7 +26,7 @@ FORMATS: dict[str, Format] = {
         Format("jpeg", "image/jpeg", alpha=False, animated=False, lossy=True, web_safe=True),
         Format("png", "image/png", alpha=True, animated=False, lossy=False, web_safe=True),
         Format("webp", "image/webp", alpha=True, animated=True, lossy=True, web_safe=True),
-        Format("avif", "image/avif", alpha=True, animated=False, lossy=True, web_safe=True),
+        Format("avif", "image/avif", alpha=True, animated=True, lossy=True, web_safe=True),
         Format("heif", "image/heif", alpha=True, animated=False, lossy=True, web_safe=False),
         Format("gif", "image/gif", alpha=True, animated=True, lossy=False, web_safe=True),
         Format("tiff", "image/tiff", alpha=True, animated=False, lossy=False, web_safe=False),

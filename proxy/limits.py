@@ -190,8 +190,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
             description=(
                 "Pixels of a result whose encoder holds the whole picture in memory several times: "
                 "AVIF, HEIF, JPEG XL. Larger results are answered with 422; `convert:auto` takes "
-                "another format for them. It goes with FRAMEKEEP_RENDER_MAX_MEMORY_BYTES: AVIF "
-                "takes 50 bytes a pixel."
+                "another format for them. A frame of an animated AVIF may have half as many. It "
+                "goes with FRAMEKEEP_RENDER_MAX_MEMORY_BYTES: AVIF takes 50 bytes a pixel."
             )
         ),
     ] = 25_000_000

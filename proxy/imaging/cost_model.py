@@ -18,6 +18,9 @@ from proxy.limits import Limits
 EXPENSIVE_SECONDS = 1.0
 """Work that takes longer is scheduled with the priority of expensive work."""
 
+MAX_SMALL_ANIMATION = 1_000_000
+"""Pixels of all frames together, up to which an animated AVIF is worth the slower encoder."""
+
 _DECODE: Mapping[FormatName, float] = {
     "jpeg": 10,
     "webp": 35,
@@ -51,6 +54,10 @@ _PROGRESSIVE = 2.0
 """A factor, where an encoder writes a picture in several passes."""
 
 _USUAL = EncoderOptions()
+
+_ANIMATED_AVIF, _SMALL_ANIMATED_AVIF = 150, 800
+"""Frames are compared with each other: thoroughly where there are few pixels."""
+
 _OTHER = 15.0
 _COMPARE = 400.0
 
@@ -66,8 +73,13 @@ def search_cost(format: FormatName, sample_pixels: int, options: EncoderOptions)
     return 2 * sample_pixels * (_encode_nanoseconds(format, options) + _COMPARE) / 1e9
 
 
-def encode_cost(format: FormatName, pixels: int, options: EncoderOptions = _USUAL) -> float:
+def encode_cost(
+    format: FormatName, pixels: int, options: EncoderOptions = _USUAL, *, frames: int = 1
+) -> float:
     """Seconds to encode ``pixels`` pixels, all frames together."""
+    if format == "avif" and frames > 1 and options.effort is None:
+        cost = _SMALL_ANIMATED_AVIF if pixels <= MAX_SMALL_ANIMATION else _ANIMATED_AVIF
+        return pixels * cost / 1e9
     return pixels * _encode_nanoseconds(format, options) / 1e9
 
 

@@ -103,7 +103,7 @@ def decode(
     return Picture(
         image=_drop_opaque_alpha(to_srgb(_autorotate(image)), animation),
         natural_size=natural_size,
-        output=OutputOptions(default_format(header, is_animated=animation is not None)),
+        output=OutputOptions(default_format(header)),
         detector=detector,
         load_scale=LoadScale.oriented(step, _orientation(image)),
         subject=subject,

@@ -61,7 +61,7 @@ def prepare(picture: Picture, limits: Limits) -> tuple[Picture, Encoding]:
     Raises the errors of `encode`.
     """
     picture, encoding = choose_encoding(picture, limits)
-    check_encoder_memory(encoding.format, picture.frame_size, limits)
+    check_encoder_memory(encoding.format, picture.frame_size, picture.frame_count, limits)
     picture = _adapt_to_format(picture, encoding.format)
     options = structs.replace(picture.output.encoder(encoding.format), lossless=encoding.lossless)
     pixels = picture.frame_size.pixels * picture.frame_count

@@ -20,6 +20,7 @@ from PIL import Image
 
 from proxy.errors import OperationNotApplicable
 from proxy.formats import FormatName
+from proxy.imaging.avif_sequence import encode_sequence
 from proxy.imaging.copyright.embed import embed, exif_bytes, xmp_bytes
 from proxy.imaging.copyright.notice import CopyrightNotice
 from proxy.imaging.encoder_options import Chroma, EncoderOptions
@@ -161,8 +162,10 @@ def _encode_webp(
 
 
 def encode_avif(
-    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
+    image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
+    if image.height != frame_height:
+        return encode_sequence(image, frame_height, quality, options)
     pixels = image.width * image.height
     if pixels <= _MAX_GRAPHIC_PIXELS and not options.lossless:
         image = image.copy_memory()  # pixels are read twice: to measure flatness and to encode

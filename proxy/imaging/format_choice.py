@@ -16,9 +16,11 @@ from PIL import Image
 
 from proxy.formats import FORMATS, FormatName
 from proxy.geometry import scale_length
-from proxy.imaging.encoders import DEFAULT_QUALITY
+from proxy.imaging.avif_sequence import encode_large_sequence, is_small_animation
+from proxy.imaging.cost_model import MAX_SMALL_ANIMATION
+from proxy.imaging.encoders import DEFAULT_QUALITY, Encoder, encode_as
 from proxy.imaging.flatness import MIN_FLATNESS, flatness, sample_bands
-from proxy.imaging.format_limits import UNSTREAMED, can_hold
+from proxy.imaging.format_limits import can_hold, has_encoder_memory
 from proxy.imaging.picture import Picture
 from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
 from proxy.limits import Limits
@@ -40,6 +42,10 @@ better encoding may still be small enough. Of text it makes a quarter."""
 _QUALITY_ABOVE_SOURCE = 10
 """An original is coded at its own quality. What takes fewer bytes than JPEG has a little more, so
 that faults do not add up."""
+
+
+_MAX_LOSSLESS_ANIMATION_RATIO = 1.1
+"""Bytes of lossless WebP, relative to the lossy format, up to which an animation is lossless."""
 
 
 class Encoding(Struct, frozen=True):
@@ -106,10 +112,10 @@ def likely_format(picture: Picture, limits: Limits) -> FormatName:
         for format in picture.output.accepted_formats
         if (FORMATS[format].animated or not is_animated)
         and can_hold(format, size)
-        and (format not in UNSTREAMED or size.pixels <= limits.max_result_pixels_unstreamed)
+        and has_encoder_memory(format, size, picture.frame_count, limits)
         and not (format == "webp" and picture.output.full_chroma)
     ]
-    if size.pixels < _MIN_AVIF_PIXELS and "webp" in formats:
+    if size.pixels * picture.frame_count < _MIN_AVIF_PIXELS and "webp" in formats:
         return "webp"
     if formats:
         return formats[0]
@@ -153,6 +159,8 @@ def _drop_opaque_alpha(picture: Picture) -> Picture:
 
 
 def _is_smaller_lossless(picture: Picture, lossy: Encoding) -> bool:
+    if picture.animation is not None:
+        return _is_smaller_lossless_animation(picture, lossy)
     pixels = sample_bands(picture.image)
     share = flatness(pixels)
     if share < MIN_FLATNESS:  # lossless files of such pictures are always larger
@@ -165,6 +173,36 @@ def _is_smaller_lossless(picture: Picture, lossy: Encoding) -> bool:
         if quick_bytes > lossy_bytes * _MAX_QUICK_RATIO:
             return False
     return _webp_bytes(pixels, lossless=True, quality=75, method=4) <= max_bytes
+
+
+def _is_smaller_lossless_animation(picture: Picture, lossy: Encoding) -> bool:
+    if flatness(sample_bands(picture.image)) < MIN_FLATNESS:
+        return False
+    lossless_bytes = _animation_bytes(picture, Encoding("webp", 100, lossless=True))
+    return lossless_bytes <= _animation_bytes(picture, lossy) * _MAX_LOSSLESS_ANIMATION_RATIO
+
+
+def _animation_bytes(picture: Picture, encoding: Encoding) -> float:
+    """Of a large animation, what the first frames take, and all others as much as they on average.
+
+    The very first one does not count for others: it has no frame before it to be coded by.
+    """
+
+    def count_bytes(frames: int, encoders: Mapping[FormatName, Encoder]) -> int:
+        first, lossless = picture.with_first_frames(frames), encoding.lossless
+        format, quality = encoding.format, encoding.quality
+        return len(encode_as(first, format, quality, lossless=lossless, encoders=encoders))
+
+    count = picture.frame_count
+    if is_small_animation(picture.image):
+        return count_bytes(count, {})
+    sampled = min(count, max(3, MAX_SMALL_ANIMATION // picture.frame_size.pixels))
+    one, some = (count_bytes(frames, _SAMPLE_ENCODERS) for frames in (1, sampled))
+    return one + (some - one) / (sampled - 1) * (count - 1)
+
+
+_SAMPLE_ENCODERS: Mapping[FormatName, Encoder] = {"avif": encode_large_sequence}
+"""A part of a large animation is encoded as the whole will be."""
 
 
 def _webp_bytes(pixels: npt.NDArray[np.uint8], **options: int) -> int:

@@ -33,10 +33,8 @@ def may_have_frames(head: bytes) -> bool:
     return format is None or format.name not in _SINGLE_FRAME_FORMATS
 
 
-def default_format(header: ImageHeader, *, is_animated: bool) -> FormatName | Literal["auto"]:
-    """The output format where the plan sets none; ``is_animated`` if it shows several frames."""
-    if is_animated and header.format == "avif":
-        return "webp"  # there is no encoder for an animated avif
+def default_format(header: ImageHeader) -> FormatName | Literal["auto"]:
+    """The output format where the plan sets none."""
     return header.format if FORMATS[header.format].web_safe else "auto"
 
 
@@ -49,7 +47,7 @@ def shown_frames(
     first and last frame that were asked for, None for all. Frames that the original does not have
     are not left out.
     """
-    output_format = output_format or default_format(header, is_animated=header.animated)
+    output_format = output_format or default_format(header)
     first, last = page_range or (1, header.frames if header.animated else 1)
     is_animated = header.animated and (output_format == "auto" or FORMATS[output_format].animated)
     return FrameRange(first, last if is_animated else first)

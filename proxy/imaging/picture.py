@@ -154,6 +154,17 @@ class Picture(Struct, frozen=True):
         height = self.frame_size.height
         return self.image.crop(0, index * height, self.image.width, height)
 
+    def with_first_frames(self, count: int) -> "Picture":
+        """The animation with no more than so many frames."""
+        if self.animation is None or count >= self.frame_count:
+            return self
+        height = count * self.frame_size.height
+        return structs.replace(
+            self,
+            image=self.image.crop(0, 0, self.image.width, height),
+            animation=structs.replace(self.animation, delays=self.animation.delays[:count]),
+        )
+
     def with_pixels(self, image: pyvips.Image) -> "Picture":
         """The same frame with other pixel values: size and subject still hold."""
         return structs.replace(

@@ -25,7 +25,7 @@ class Convert(Operation, frozen=True):
     With `auto` you get the best format that the client accepts: avif, then webp, then jpeg, or png
     for what has transparency or was lossless. Flat pictures such as screenshots stay lossless where
     that takes fewer bytes, and an original that was not changed is sent as it was if it takes the
-    fewest. Animations become webp or gif.
+    fewest. Animations become avif, webp or gif.
 
     With a name instead of a number you get the lowest quality at which the result looks as asked:
     `best` is the score 85 of SSIMULACRA2, `good` 75, `eco` 65, `low` 55. It is found by a sample of

@@ -98,7 +98,7 @@ class PlanEstimate:
         check_result_size(size, frames, limits)
         if self._plan.format is not None and self._plan.format != "auto":
             format: FormatName = self._plan.format
-            check_encoder_memory(format, size, limits)
+            check_encoder_memory(format, size, frames, limits)
             frames = frames if FORMATS[format].animated else 1
             check_effort(format, size.pixels * frames, self._output.encoder(format), limits)
 
@@ -116,7 +116,7 @@ class PlanEstimate:
         """CPU time to decode an original, to carry out the plan and to encode the result."""
         is_jpeg = header.format == "jpeg"
         fallback: FormatName = "gif" if frames > 1 else "jpeg" if is_jpeg else "png"
-        format = self._plan.format or default_format(header, is_animated=frames > 1)
+        format = self._plan.format or default_format(header)
         output = self._output_format(format, frames, fallback)
         natural, pixels = Size(header.width, header.height), self._decoded_pixels(header)
         return decode_cost(header, frames) + self._seconds(natural, pixels, frames, output)
@@ -158,7 +158,7 @@ class PlanEstimate:
         encodes = _MAX_ENCODES_TO_FIT if has_bound else 1
         if self._output.score is not None:
             seconds += search_cost(output, min(pixels, SAMPLE_PIXELS), options)
-        return seconds + encodes * encode_cost(output, pixels * frames, options)
+        return seconds + encodes * encode_cost(output, pixels * frames, options, frames=frames)
 
     @cached_property
     def _output(self) -> OutputOptions:

@@ -183,7 +183,8 @@ def test_auto_takes_the_first_accepted_format_that_can_hold_the_picture() -> Non
     assert chosen_format(still) == "jpeg"
     assert chosen_format(clear) == "png"
     assert chosen_format(moving, "avif", "webp") == "webp"
-    assert chosen_format(moving, "avif") == "gif"
+    assert chosen_format(moving, "avif") == "avif"
+    assert chosen_format(moving) == "gif"
 
 
 def test_formats_that_are_not_web_safe_become_jpeg_or_png() -> None:

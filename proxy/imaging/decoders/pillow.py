@@ -16,7 +16,8 @@ from PIL.ImageFile import ImageFile
 from proxy.buffers import Buffer
 from proxy.errors import BrokenImage, NotAnImage
 from proxy.imaging.decoders.options import DecodeOptions
-from proxy.imaging.headers import ImageHeader
+from proxy.imaging.headers import ImageHeader, isobmff
+from proxy.imaging.headers.header import ProbeBudget
 from proxy.imaging.metadata import set_fields
 from proxy.imaging.optional_codecs import missing_package
 
@@ -59,12 +60,19 @@ def decode_frames(original: Buffer, header: ImageHeader, options: DecodeOptions)
             file.seek(first + index)
             pixels[index] = np.asarray(file.convert("RGBA"))
             delays.append(round(file.info.get("duration", 0)))
-        loop = int(file.info.get("loop", 0))
+        loop = _read_loop_count(original, header, file)
         info = file.info
         orientation = int(file.getexif().get(_ORIENTATION_TAG, 1))
     image = pyvips.Image.new_from_array(pixels.reshape(-1, header.width, 4))
     image = _with_metadata(image.copy(interpretation="srgb"), info)
     return set_fields(image, pages=count, delays=delays, loop=loop, orientation=orientation)
+
+
+def _read_loop_count(original: Buffer, header: ImageHeader, file: ImageFile) -> int:
+    if header.format != "avif":
+        return int(file.info.get("loop", 0))
+    with memoryview(original) as view:  # Pillow does not read it
+        return isobmff.read_loop_count(view, ProbeBudget(len(view)))
 
 
 def _with_metadata(image: pyvips.Image, info: Mapping[Any, Any]) -> pyvips.Image:

@@ -6,7 +6,7 @@ from proxy.formats import sniff
 from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
 
 _CONTAINERS = {
-    **dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0),
+    **dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl"), 0),
     b"meta": 4,
     b"stsd": 8,
     b"av01": 78,
@@ -16,6 +16,11 @@ _CONTAINERS = {
 _MAX_DEPTH = 8
 
 _SEQUENCE_BRAND = b"avis"
+
+_TIMES = (b"tkhd", b"elst")
+"""Boxes whose times have 8 bytes in version 1, and 4 in version 0."""
+
+_REPEATS, _MAX_LOOP_COUNT = 1, 65_535
 
 
 def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
@@ -43,6 +48,28 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     return ImageHeader(
         format.name, width, height, frames=frames, animated=frames > 1, needs_full_frame=True
     )
+
+
+def read_loop_count(view: memoryview, budget: ProbeBudget) -> int:
+    """How often an image sequence is played; 0 is forever.
+
+    The edit list is one pass, which is repeated until the track ends (ISO/IEC 14496-12, 8.6.6).
+    """
+    track_duration: int | None = None
+    for name, start, _ in boxes(view, budget):
+        is_long = name in _TIMES and view[start] == 1
+        number, width = (">Q", 8) if is_long else (">I", 4)
+        if name == b"tkhd":
+            duration = read_int(view, number, start + 12 + 2 * width)
+            track_duration = None if duration == 256**width - 1 else duration
+        elif name == b"elst":
+            if not view[start + 3] & _REPEATS:
+                return 1
+            once = read_int(view, number, start + 8)
+            if track_duration is None or not once:
+                return 0
+            return min(_MAX_LOOP_COUNT, -(-track_duration // once))
+    return 0
 
 
 def boxes(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[bytes, int, int]]:

@@ -39,7 +39,7 @@ def _check(modifiers: LinkModifiers) -> None:
 
 
 def _limit(modifiers: LinkModifiers) -> Iterator[Step]:
-    if modifiers.format in ("webp", "auto") and not modifiers.animated:
+    if modifiers.format in ("webp", "avif", "auto") and not modifiers.animated:
         yield {"type": "limit", "frames": 1}
 
 
