@@ -39,6 +39,7 @@ INPUTS = {
     "ico": pictures.encode(pictures.scene(64, 64), "ico"),
     "svg": SVG,
     "animation": pictures.encode_animation(pictures.moving_scene(3, 160, 120), "webp"),
+    "sequence": pictures.encode_animation(pictures.moving_scene(3, 160, 120), "avif"),
     "nonsense": b"nonsense",
     "half": pictures.encode(pictures.scene(160, 120))[:3000],
 }
