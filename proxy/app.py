@@ -242,7 +242,7 @@ def create_app(
     )
     response_cache = ResponseCache(
         settings.cache.max_memory_bytes,
-        negotiate=partial(accepted_formats, offers_jxl=settings.links.auto_jxl),
+        negotiate=partial(accepted_formats, offered=settings.links.auto_formats),
     )
     cors = CorsPolicy(settings.server.allow_origins)
     readable = partial(allow_origins, policy=cors)

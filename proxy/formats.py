@@ -37,6 +37,9 @@ FORMATS: dict[str, Format] = {
     )
 }
 
+AUTO_FORMATS: tuple[FormatName, ...] = ("avif", "webp")
+"""What `auto` gives beyond JPEG, PNG and GIF to clients that name it, best first, by default."""
+
 _MAGIC: tuple[tuple[bytes, FormatName], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
     (b"\x89PNG\r\n\x1a\n", "png"),

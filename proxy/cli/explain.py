@@ -89,7 +89,7 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         print(f"error        {error}")
         return 1
     request = _negotiate(request, headers, settings)
-    for line in _describe_request(request, links):
+    for line in _describe_request(request, links, settings.links.accept_groups):
         print(line)
     for line in links.describe_bounds(request.response_options.dialect):
         print(f"allowed      {line}")
@@ -135,11 +135,13 @@ def _negotiate(
     """The request of a client with this ``Accept``, if one is given."""
     if b"accept" not in headers:
         return request
-    formats = accepted_formats(headers[b"accept"], offers_jxl=settings.links.auto_jxl)
+    formats = accepted_formats(headers[b"accept"], settings.links.auto_formats)
     return replace(request, plan=request.plan.with_accepted_formats(formats))
 
 
-def _describe_request(request: ImageRequest, links: MountedDialects) -> Iterator[str]:
+def _describe_request(
+    request: ImageRequest, links: MountedDialects, accept_groups: int
+) -> Iterator[str]:
     options = request.response_options
     yield f"dialect      {options.dialect}"
     if isinstance(request.source, SourceRef):
@@ -147,7 +149,7 @@ def _describe_request(request: ImageRequest, links: MountedDialects) -> Iterator
     for operation in request.plan:
         yield f"operation    {format_operation(operation)}"
     if request.plan.negotiates_format:
-        yield "format       from the Accept header: one cached result for each of four groups"
+        yield f"format       from the Accept header, in {accept_groups} groups: one rendition each"
     if options.hint_choice:
         yield f"chosen       {options.hint_choice} by client hints"
     if request.plan.accepted_formats:

@@ -25,8 +25,9 @@ from proxy.cli.parser import whole_number
 from proxy.cli.sign import open_links
 from proxy.cli.warm_list import SeenLinks, count_lines, read_lines
 from proxy.cli.warm_report import Failure, WarmReport
-from proxy.config import load
+from proxy.config import Settings, load
 from proxy.errors import ConfigError, InvalidLink, InvalidSource, ProxyError
+from proxy.formats import FormatName
 from proxy.sources.net.config import HttpClientConfig
 from proxy.sources.net.http_client import HttpClient, HttpResponse
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
@@ -54,8 +55,6 @@ _HEADERS = (
 )
 
 _ANY = "*/*"
-_NEGOTIATING = ("image/avif,image/webp,*/*", "image/webp,*/*", "image/avif,*/*")
-"""The other classes of clients for which formats are chosen, as caches in front write them."""
 
 Expand = Callable[[str], Sequence[str]]
 """The links of a line. Raises ProxyError where it has none."""
@@ -114,13 +113,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def accept_headers(auto_formats: Sequence[FormatName]) -> Sequence[str]:
+    """One for each class of clients that name a format, as caches in front write them."""
+    sizes = range(len(auto_formats), 0, -1)
+    classes = (chosen for size in sizes for chosen in combinations(auto_formats, size))
+    return [",".join((*(f"image/{format}" for format in chosen), _ANY)) for chosen in classes]
+
+
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     name, base = args.retry or args.file, args.base.rstrip("/")
     try:
         parse_url(base)
     except InvalidSource as error:
         raise ConfigError(f"--base {args.base}: {error}") from error
-    expand = _expansion(args, environment)
+    settings = load(environment).settings
+    expand = _expansion(args, settings)
     _check_files(name, args)
     total = count_lines(name)
     with ExitStack() as stack:
@@ -131,13 +138,15 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         seen = SeenLinks()
         stack.callback(seen.close)
         report = WarmReport(total and total * max(1, len(args.preset)), failures, standard_error())
-        warmer = CacheWarmer(base, expand, report, seen, done)
+        warmer = CacheWarmer(
+            base, expand, report, seen, done, auto_formats=settings.links.auto_formats
+        )
         asyncio.run(warmer.run(name, args.done, concurrency=args.concurrency))
     print(f"{report.warmed} warmed, {report.describe_failed()}, {report.skipped} skipped")
     return 1 if report.failed else 0
 
 
-def _expansion(args: Namespace, environment: Mapping[str, str]) -> Expand:
+def _expansion(args: Namespace, settings: Settings) -> Expand:
     """How the lines of the list become links."""
     if args.retry:
         if args.preset:
@@ -145,7 +154,6 @@ def _expansion(args: Namespace, environment: Mapping[str, str]) -> Expand:
         return _read_failure
     if not args.preset:
         return lambda line: (line,)
-    settings = load(environment).settings
     links = open_links(settings, sign=not settings.links.allow_unsigned)
     return lambda line: [links.build_link(line, [f"preset:{name}"]) for name in args.preset]
 
@@ -172,13 +180,21 @@ class CacheWarmer:
     """Requests the links of a list, each for every class of clients."""
 
     def __init__(
-        self, base: str, expand: Expand, report: WarmReport, seen: SeenLinks, done: TextIO | None
+        self,
+        base: str,
+        expand: Expand,
+        report: WarmReport,
+        seen: SeenLinks,
+        done: TextIO | None,
+        *,
+        auto_formats: Sequence[FormatName],
     ) -> None:
         self._base = base
         self._expand = expand
         self._report = report
         self._seen = seen
         self._done = done
+        self._negotiating = accept_headers(auto_formats)
         self._reading = asyncio.Lock()
         self._error: ConfigError | None = None
 
@@ -258,7 +274,7 @@ class CacheWarmer:
             self._report.add_failure(failure)
             return False
         is_complete = True
-        for accept in _NEGOTIATING if negotiates else ():
+        for accept in self._negotiating if negotiates else ():
             failure, _ = await self._request(client, url, accept)
             if failure is not None:
                 self._report.add_failure(failure)

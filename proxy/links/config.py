@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from proxy.errors import ConfigError
+from proxy.formats import AUTO_FORMATS, FormatName
 from proxy.imaging.optional_codecs import is_installed
 from proxy.links.unsigned_config import UnsignedConfig
 from proxy.validation import HidesSecrets
@@ -142,6 +143,16 @@ class LinksConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
             )
         ),
     ] = False
+
+    @property
+    def auto_formats(self) -> tuple[FormatName, ...]:
+        """What `auto` gives beyond JPEG, PNG and GIF to clients that name it, best first."""
+        return ("jxl", *AUTO_FORMATS) if self.auto_jxl else AUTO_FORMATS
+
+    @property
+    def accept_groups(self) -> int:
+        """How many renditions `auto` has: one for each set of these formats."""
+        return 1 << len(self.auto_formats)
 
     def validate(self) -> None:
         """Raise ConfigError where a format is offered that cannot be written here."""

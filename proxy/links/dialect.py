@@ -85,7 +85,7 @@ class DialectContext:
             self.config.presets,
             self.config.fallbacks,
             max_renditions=self.config.max_renditions,
-            accept_groups=8 if self.config.auto_jxl else 4,
+            accept_groups=self.config.accept_groups,
         )
         self.sources = SourceEncoder(self.aliases)
         self.fallbacks = Fallbacks(self.config, self.sources)

@@ -9,6 +9,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from proxy.errors import InvalidLink, InvalidOperation, InvalidSource, ProxyError
+from proxy.formats import AUTO_FORMATS
 from proxy.image_request import InfoRequest
 from proxy.links.client_hints import NO_HEADERS, Hint
 from proxy.links.config import DEFAULT_MAX_RENDITIONS
@@ -66,7 +67,7 @@ class StepParser:
         fallbacks: Collection[str] = (),
         *,
         max_renditions: int = DEFAULT_MAX_RENDITIONS,
-        accept_groups: int = 4,
+        accept_groups: int = 1 << len(AUTO_FORMATS),
     ) -> None:
         """Parse every preset now. Raises ValueError where one is invalid.
 

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.api.http.accept import accepted_formats
+from proxy.cli.warm import accept_headers
+from proxy.links.config import LinksConfig
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,8 @@ def test_there_are_four_buckets(accept: bytes) -> None:
     assert accepted_formats(accept) in {(), ("avif",), ("webp",), ("avif", "webp")}
 
 
+WITH_JXL = LinksConfig(auto_jxl=True).auto_formats
+
 SAFARI = (
     b"image/webp,image/avif,image/jxl,image/heic,image/heic-sequence,video/*;q=0.8,"
     b"image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"
@@ -72,11 +76,19 @@ SAFARI = (
 def test_jpeg_xl_counts_where_it_is_offered_and_named(
     accept: bytes, formats: tuple[str, ...]
 ) -> None:
-    assert accepted_formats(accept, offers_jxl=True) == formats
+    assert accepted_formats(accept, WITH_JXL) == formats
 
 
 @given(st.text("aimgevifwbpjxl/*;q=0.159, ", max_size=80).map(str.encode) | st.just(SAFARI))
 def test_offering_jpeg_xl_changes_no_other_format(accept: bytes) -> None:
-    with_jxl = accepted_formats(accept, offers_jxl=True)
+    with_jxl = accepted_formats(accept, WITH_JXL)
     assert "jxl" not in accepted_formats(accept)
     assert tuple(format for format in with_jxl if format != "jxl") == accepted_formats(accept)
+
+
+@pytest.mark.parametrize("config", [LinksConfig(), LinksConfig(auto_jxl=True)])
+def test_there_is_a_group_for_each_set_of_formats_that_auto_gives(config: LinksConfig) -> None:
+    headers = [accept.encode() for accept in accept_headers(config.auto_formats)]
+    groups = {accepted_formats(accept, config.auto_formats) for accept in (*headers, b"*/*")}
+    assert len(groups) == len(headers) + 1 == config.accept_groups
+    assert accepted_formats(headers[0], config.auto_formats) == config.auto_formats

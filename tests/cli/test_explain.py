@@ -133,3 +133,25 @@ def test_what_client_hints_choose_is_explained(capsys: pytest.CaptureFixture[str
     bad = Namespace(link=link, fetch=False, dev=False, header=["Sec-CH-Width"])
     with pytest.raises(ConfigError, match="must be a name, a colon and a value"):
         explain.run(bad, environment)
+
+
+@pytest.mark.parametrize(("auto_jxl", "groups"), [("false", 4), ("true", 8)])
+def test_the_groups_of_clients_are_those_of_the_settings(
+    capsys: pytest.CaptureFixture[str], auto_jxl: str, groups: int
+) -> None:
+    settings = {
+        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
+        "FRAMEKEEP_LINKS_AUTO_JXL": auto_jxl,
+        "FRAMEKEEP_LINKS_MOUNTS": '{"": "native", "i": "ipx"}',
+        "FRAMEKEEP_IPX_ALLOW_SOURCES": "https://cdn.example.com/",
+        "FRAMEKEEP_IPX_ALLOW_WIDTHS": "100",
+        "FRAMEKEEP_IPX_ALLOW_HEIGHTS": "100",
+        "FRAMEKEEP_IPX_ALLOW_QUALITIES": "80",
+        "FRAMEKEEP_IPX_ALLOW_FORMATS": "auto",
+        "FRAMEKEEP_IPX_ALLOW_MODIFIERS": "",
+    }
+    _, lines = explained(capsys, f"/_/convert:auto/{URL}", **settings)
+    assert lines["format"] == f"from the Accept header, in {groups} groups: one rendition each"
+    explain.run(Namespace(link=f"/i/f_auto/{URL}", fetch=False, dev=False, header=[]), settings)
+    most = 2 * 2 * 2 * (1 + groups)
+    assert f"renditions of one source: at most {most}" in capsys.readouterr().out

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from proxy.formats import FormatName
+from proxy.formats import AUTO_FORMATS, FormatName
 
 AcceptedFormats = tuple[FormatName, ...]
 Negotiate = Callable[[bytes], AcceptedFormats]
@@ -13,21 +13,18 @@ Negotiate = Callable[[bytes], AcceptedFormats]
 _QVALUE = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 _MAX_BYTES = 1024
 
-_NEGOTIATED: AcceptedFormats = ("webp", "avif", "jxl")
-"""From the least preferred to the most; JPEG XL only where the operator offers it."""
 
+def accepted_formats(accept: bytes, offered: AcceptedFormats = AUTO_FORMATS) -> AcceptedFormats:
+    """Fold a header into one bucket for each set of the formats that are offered, best first.
 
-def accepted_formats(accept: bytes, *, offers_jxl: bool = False) -> AcceptedFormats:
-    """Fold a header into one of four buckets, so that one link has at most four renditions.
+    So one link has at most four renditions where two formats are offered.
 
     Returns the formats beyond JPEG, PNG and GIF that the client accepts, best first. They count
     only where they are named: clients that show none of them also send ``*/*``. A format with a
     lower quality than the formats that it would replace is left out.
-
-    With ``offers_jxl`` JPEG XL is one more of them, and there are eight buckets.
     """
     # No browser sends a longer header, and it would only fill the cache of parsed headers.
-    return _accepted_formats(accept, offers_jxl) if len(accept) <= _MAX_BYTES else ()
+    return _accepted_formats(accept, offered) if len(accept) <= _MAX_BYTES else ()
 
 
 def preferred_media_type(accept: str, media_types: Sequence[str]) -> str:
@@ -38,11 +35,11 @@ def preferred_media_type(accept: str, media_types: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=512)
-def _accepted_formats(accept: bytes, offers_jxl: bool) -> AcceptedFormats:
+def _accepted_formats(accept: bytes, offered: AcceptedFormats) -> AcceptedFormats:
     qualities = _parse(accept.decode("latin-1"))
     highest = max(_quality_of(qualities, "image/jpeg"), _quality_of(qualities, "image/png"))
     accepted: AcceptedFormats = ()
-    for format in _NEGOTIATED if offers_jxl else _NEGOTIATED[:-1]:
+    for format in reversed(offered):
         quality = qualities.get(f"image/{format}", 0.0)
         if quality > 0 and quality >= highest:
             accepted = (format, *accepted)

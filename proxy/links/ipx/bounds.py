@@ -8,8 +8,6 @@ from proxy.links.ipx.modifiers import ALIASES, MODIFIERS, SIZE_MODIFIERS, Modifi
 from proxy.links.ipx.state import LinkModifiers
 
 _MAX_QUALITY = 100
-_AUTO_FORMATS = 4
-"""Results of `auto`: one for each group of Accept headers."""
 
 _VALUES = {
     "fit": 5,
@@ -26,9 +24,13 @@ _VALUES = {
 class LinkBounds:
     """The lists of the settings. An empty list allows every value up to the maximum."""
 
-    def __init__(self, config: IpxConfig) -> None:
-        """Raise ConfigError for unknown modifiers, and where the lists allow too much."""
+    def __init__(self, config: IpxConfig, accept_groups: int) -> None:
+        """``accept_groups`` is how many renditions `auto` has.
+
+        Raise ConfigError for unknown modifiers, and where the lists allow too much.
+        """
         self._config = config
+        self._accept_groups = accept_groups
         self._max_side = config.max_side
         self._modifiers = frozenset(_listed(text) for text in config.allow_modifiers)
         for side in (*config.allow_widths, *config.allow_heights):
@@ -73,7 +75,7 @@ class LinkBounds:
             count *= (len(set(sides)) or self._max_side) + 1
         count *= (len(set(config.allow_qualities)) or _MAX_QUALITY) + 1
         formats = set(config.allow_formats)
-        count *= 1 + len(formats) + ("auto" in formats) * (_AUTO_FORMATS - 1)
+        count *= 1 + len(formats) + ("auto" in formats) * (self._accept_groups - 1)
         for name in sorted({text.partition("_")[0] for text in self._modifiers}):
             if name not in self._modifiers:
                 count *= 1 + sum(text.startswith(f"{name}_") for text in self._modifiers)

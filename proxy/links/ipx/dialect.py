@@ -22,7 +22,7 @@ class IpxDialect:
         self._operations = context.operations
         self._max_bytes = context.limits.max_url_bytes
         self._sources = SourceResolver(config, context.sources, context.aliases)
-        self._bounds = LinkBounds(config)
+        self._bounds = LinkBounds(config, context.config.accept_groups)
 
     def parse(self, path: bytes) -> ImageRequest:
         """Parse a raw path; its query string belongs to the source.
