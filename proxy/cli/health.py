@@ -40,7 +40,8 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         response = connection.getresponse()
         text = response.read(4096).decode(errors="replace").strip()
     except (OSError, HTTPException) as error:
-        print(f"no answer from {host} port {server.port}: {error}")
+        reason = getattr(error, "strerror", None) or error
+        print(f"no answer from {host} port {server.port}: {reason}")
         return 1
     finally:
         connection.close()

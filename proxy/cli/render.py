@@ -61,6 +61,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings = load(environment).settings
+    _check_order(args)
     link = _parse(settings, args.steps)
     plan = link.plan if link.info else _with_format(link.plan, args.output)
     data = read_bytes(args.input)
@@ -78,6 +79,15 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     if args.output != "-":
         print(f"{args.output}: {rendition.format}, {rendition.size}, {len(rendition.body):,} bytes")
     return 0
+
+
+def _check_order(args: Namespace) -> None:
+    """Raise InvalidLink where the steps stand in place of the output."""
+    if PurePath(args.steps).suffix.lower() in _FORMATS and ":" not in args.steps:
+        raise InvalidLink(
+            f"{args.steps!r} stands where the steps are expected; the order is IN STEPS OUT: "
+            f"framekeep render {args.input} {args.output} {args.steps}"
+        )
 
 
 def _parse(settings: Settings, text: str) -> ParsedLink:

@@ -35,7 +35,9 @@ examples:
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("source", help="a URL, or ALIAS:path for a source alias")
-    parser.add_argument("steps", nargs="*", metavar="STEP", help="a step, such as resize:800:600")
+    parser.add_argument(
+        "steps", nargs="*", default=[], metavar="STEP", help="a step, such as resize:800:600"
+    )
     parser.add_argument("--base", default="", metavar="URL", help="the server's URL, put in front")
     parser.add_argument(
         "--choose",

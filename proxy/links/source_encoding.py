@@ -7,7 +7,8 @@ from collections.abc import Collection
 from urllib.parse import quote
 
 from proxy.errors import InvalidSource
-from proxy.links.percent_encoding import percent_decode
+from proxy.links.percent_encoding import percent_decode, safe_excerpt
+from proxy.text_values import did_you_mean
 
 _HTTP_URL = re.compile(r"(https?)://(.+)", re.IGNORECASE | re.DOTALL)
 _PLAIN_URL = re.compile(r"https?:/", re.IGNORECASE)
@@ -64,8 +65,10 @@ class SourceEncoder:
         alias, _, path = text.partition(":")
         if alias not in self._aliases:
             raise InvalidSource(
-                "invalid source: write an http(s):// URL (plain, percent-encoded or as b64:…), or "
-                "ALIAS:path with an alias of FRAMEKEEP_SOURCES_ALIASES"
+                f"invalid source {safe_excerpt(text)}: write an http(s):// URL (plain, "
+                "percent-encoded or as b64:…), or ALIAS:path with one of the aliases: "
+                f"{', '.join(sorted(self._aliases)) or 'none'} (FRAMEKEEP_SOURCES_ALIASES)"
+                f"{did_you_mean(alias, self._aliases)}"
             )
         if not path:
             raise InvalidSource(f"source path missing: write {alias}:path")

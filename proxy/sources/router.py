@@ -88,7 +88,10 @@ class SourceRouter:
         source = self._by_scheme.get(ref.scheme)
         if source is None:
             names = ", ".join(sorted(self._by_scheme.keys() - {"upload"}))
-            raise InvalidSource(f"unknown source {ref.scheme[:64]!r}; the sources are: {names}")
+            raise InvalidSource(
+                f"unknown source {ref.scheme[:64]!r}; the sources are: {names} "
+                "(FRAMEKEEP_SOURCES_ALIASES adds to them)"
+            )
         return await source.fetch(ref, validators)
 
     async def close(self) -> None:

@@ -86,6 +86,7 @@ def test_a_browser_gets_a_page_with_the_faulty_segment_marked(server: LiveServer
     assert "blur: sigma: must be a number above 0, up to 100" in page.text
     assert "What to do" in page.text
     assert "/docs#problem-bad-plan" in page.text
+    assert 'href="/docs/operations">reference</a>' in page.text
     assert page.headers["x-request-id"] in page.text
     assert "<b>" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'; img-src 'self'")

@@ -281,6 +281,30 @@ def test_no_failure_is_a_traceback(
     assert b"Traceback" not in failed.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("sgn",), "there is no command 'sgn'; did you mean sign?"),
+        (("--verison",), "there is no option '--verison'; did you mean '--version'?"),
+        (("sign", "--unsgined", SOURCE), "there is no option '--unsgined'; did you mean '--unsig"),
+        (("cache", "purge", "--tga=a"), "did you mean '--tag'?; options: --dev, --dialect"),
+        (("cache", "prge"), "ACTION: must be one of stats, verify, purge, not 'prge'; did you me"),
+        (("completion", "bsh"), "shell: must be one of bash, zsh, not 'bsh'; did you mean 'bash'?"),
+        (("config", "x"), "framekeep config: error: unexpected argument 'x'"),
+        (("sign",), "the following arguments are required: source\n"),
+        (("render", "a.jpg", "b.webp", "flip"), "framekeep render a.jpg flip b.webp"),
+        (("sign", "--dev", "dmo:a.jpg"), "invalid source 'dmo:a.jpg': write an http(s):// URL"),
+        (("sign", "--dev", "dmo:a.jpg"), "the aliases: demo (FRAMEKEEP_SOURCES_ALIASES); did you "),
+    ],
+)
+def test_what_is_misspelled_is_refused_with_what_is_allowed_and_the_nearest(
+    arguments: tuple[str, ...], sentence: str
+) -> None:
+    failed = framekeep(*arguments)
+    assert failed.returncode in {1, 2}
+    assert sentence in failed.stderr.decode()
+
+
 def test_an_argument_that_is_not_text_is_refused() -> None:
     failed = framekeep("sign", SOURCE, os.fsdecode(b"text:\xff"), FRAMEKEEP_LINKS_KEYS=KEY)
     assert failed.returncode == 1

@@ -43,10 +43,10 @@ class Search:
             f"</a><p>{_snippet(section.text, query)}</p></li>"
             for _, page, section in results
         )
-        return (
-            f'<h1>Search</h1><p role="status">{count} found for “{escape(query)}”.</p>'
-            f'<ol class="results">{items}</ol>'
+        summary = (
+            f"{count} found for “{escape(query)}”." if query.strip() else "Write what to find."
         )
+        return f'<h1>Search</h1><p role="status">{summary}</p><ol class="results">{items}</ol>'
 
     def _matches(self, words: list[str]) -> Iterator[Result]:
         for name, section in self._sections if words else ():

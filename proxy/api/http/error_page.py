@@ -24,7 +24,10 @@ _MAX_TARGET = 2000
 """Characters of a URL that the page repeats."""
 
 _ADVICE: Mapping[type[Exception], str] = {
-    errors.RequestError: "Correct the link. The operations and their values are in the reference.",
+    errors.RequestError: (
+        "Correct the link. The operations and their values are in the "
+        '<a href="{docs}/operations">reference</a>.'
+    ),
     errors.InvalidSignature: (
         "Make the link again with <code>framekeep sign</code> or with a helper that has the key. A "
         "link cannot be changed by hand after it is signed."
@@ -110,13 +113,16 @@ def _page(
             sentence, anchor = error.detail, ""
         case _:
             sentence, anchor = "Something went wrong in the server.", ""
-    advice = next(_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE)
+    docs = f"{path_prefix}/docs"
+    advice = next(_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE).format(
+        docs=docs
+    )
     title = f"{int(status)} {status.phrase}"
     body = (
         f"<h1>{escape(title)}</h1><p>{escape(sentence[:1].upper() + sentence[1:])}</p>"
         f"<pre>{_marked_target(error, target)}</pre><h2>What to do</h2><p>{advice}</p>"
         f'<nav aria-label="Help"><ul><li><a href="{path_prefix}/">Home</a></li>'
-        f'<li><a href="{path_prefix}/docs{anchor}">Documentation</a></li></ul></nav>'
+        f'<li><a href="{docs}{anchor}">Documentation</a></li></ul></nav>'
         f"<dl><dt>Request id</dt><dd><code>{escape(request_id)}</code></dd></dl>"
     )
     return html_page(title, body)

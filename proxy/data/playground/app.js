@@ -1,7 +1,7 @@
 // The playground: source, chain, result. State lives here; the other modules show parts of it.
 
 import { html, render as mount, useEffect, useMemo, useRef, useState } from "./preact-htm.js";
-import { fetchConfig, fetchInfo, fetchSample, getKey, render, setKey } from "./api.js";
+import { base, fetchConfig, fetchInfo, fetchSample, getKey, render, setKey } from "./api.js";
 import { Chain, newId } from "./chain.js";
 import { cropWindow, windowRatio } from "./crop-window.js";
 import { Compare, Facts, Original } from "./picture.js";
@@ -53,6 +53,7 @@ function App() {
   const needsKey = failure?.status === 401 || (config && !config.can_link);
   return html`<header>
       <h1>Playground</h1>
+      <nav aria-label="Manual"><a href=${`${base.replace(/\/playground$/, "")}/docs`}>Documentation</a></nav>
       ${config && (config.needs_key || getKey()) &&
       html`<${KeyForm} isOpen=${needsKey} hasKey=${Boolean(getKey())} onKey=${useKey} />`}
     </header>
