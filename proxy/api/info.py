@@ -9,6 +9,7 @@ from msgspec import structs
 from proxy.geometry import Size
 from proxy.imaging.results import ImageInfo
 from proxy.smartcrop.placement import Placement
+from proxy.smartcrop.subject import Region
 
 MEDIA_TYPE = b"application/json"
 
@@ -26,7 +27,7 @@ def body(image_info: ImageInfo, aspect_ratios: Sequence[Size]) -> bytes:
             "frames": image_info.frame_count,
             "alpha": image_info.has_alpha,
             # As objects: a region alone is encoded as an array.
-            "focus": [structs.asdict(region) for region in subject.regions],
+            "focus": [_region(region) for region in subject.regions],
             "area_of_interest": image_info.area_of_interest,
             "windows": [_window(aspect_ratio, crop) for aspect_ratio, crop in windows],
             "blurhash": image_info.blurhash,
@@ -34,6 +35,14 @@ def body(image_info: ImageInfo, aspect_ratios: Sequence[Size]) -> bytes:
             "colors": image_info.colors,
         }
     )
+
+
+def _region(region: Region) -> dict[str, Any]:
+    """Its class is named where the detector knows one."""
+    values = structs.asdict(region)
+    if not region.label:
+        del values["label"]
+    return values
 
 
 def _window(aspect_ratio: Size, crop: Placement) -> dict[str, Any]:

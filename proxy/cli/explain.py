@@ -232,7 +232,8 @@ async def _print_original(settings: Settings, request: ImageRequest) -> int:
 
 def _describe(detection: Detection, request: ImageRequest) -> Iterator[str]:
     regions = detection.subject.regions
-    found = Counter(region.kind for region in regions if region.kind != "saliency")
+    names = (region.label or region.kind for region in regions if region.kind != "saliency")
+    found = Counter(names)
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.items())
     yield f"subject      {kinds or 'no faces or objects; the most salient part is used'}"
     area = detection.area_of_interest

@@ -5,11 +5,12 @@ from msgspec import Meta
 
 from proxy.geometry import Size
 from proxy.imaging.picture import Picture
+from proxy.operations.focus import detect_focus, set_focus
 from proxy.operations.gravity import SMART_POSITIONS, Position, place
 from proxy.operations.operation import Operation
 from proxy.operations.params import InwardOffset
+from proxy.smartcrop.focus import Focus
 from proxy.smartcrop.placement import place_window
-from proxy.smartcrop.regions import FocusOption
 
 Length = Annotated[float, Meta(ge=0, le=100_000)]
 
@@ -42,8 +43,11 @@ class CropTo(Operation, frozen=True):
     ] = 0.0
     y_offset: Annotated[InwardOffset, Meta(description="The same from top or bottom.")] = 0.0
     focus: Annotated[
-        FocusOption, Meta(description="What counts as the subject with the gravity `smart`.")
+        Focus, Meta(description="What counts as the subject with the gravity `smart`.")
     ] = "auto"
+
+    def __post_init__(self) -> None:
+        set_focus(self, self.focus)
 
     def apply(self, picture: Picture) -> Picture:
         size = picture.natural_size
@@ -51,7 +55,7 @@ class CropTo(Operation, frozen=True):
         if window == size:
             return picture
         if self.uses_detection():
-            picture, subject = picture.detect_subject()
+            picture, subject = detect_focus(self, picture, self.focus)
             placed = place_window(subject, size, window, self.focus)
             box, picture = placed.box, picture.with_crop_reason(placed.reason)
         else:

@@ -6,10 +6,11 @@ from proxy.geometry import Size, cover, largest_window, zoom_to
 from proxy.imaging.picture import Picture, detection_size
 from proxy.imaging.resize import resize_and_crop
 from proxy.operations.box import AspectRatio, RelativeSide, check_box, has_pixels, resolve_box
+from proxy.operations.focus import detect_focus, set_focus
 from proxy.operations.operation import Operation
 from proxy.operations.params import Dpr
+from proxy.smartcrop.focus import Focus
 from proxy.smartcrop.placement import max_default_zoom, place_crop
-from proxy.smartcrop.regions import FocusOption
 from proxy.smartcrop.subject import Subject
 
 
@@ -35,10 +36,12 @@ class SmartCrop(Operation, frozen=True):
         RelativeSide | None, Meta(description="Height of the result, in pixels or as a share.")
     ] = None
     focus: Annotated[
-        FocusOption,
+        Focus,
         Meta(
             description="What counts as the subject. `auto` takes the first kind that is found; "
-            "`saliency` is what stands out; `center` keeps the center."
+            "`saliency` is what stands out; `center` keeps the center. `dog` is one of the classes "
+            "that a model finds, see docs/smart-crop.md. Of several, as in `person*2,dog`, all "
+            "count, and one with a weight counts more where the crop cannot keep all."
         ),
     ] = "auto"
     zoom: Annotated[
@@ -64,11 +67,12 @@ class SmartCrop(Operation, frozen=True):
             )
         ratio = check_box(self.width_in_px, self.height_in_px, self.ratio, self.dpr)
         structs.force_setattr(self, "ratio", ratio)
+        set_focus(self, self.focus)
 
     def apply(self, picture: Picture) -> Picture:
         subject = Subject()
         if self.uses_detection():
-            picture, subject = picture.detect_subject()
+            picture, subject = detect_focus(self, picture, self.focus)
         natural = picture.natural_size
         box = self._box(natural)
         placement = place_crop(subject, natural, box, self.focus, self.zoom)

@@ -11,11 +11,12 @@ from msgspec import Meta, Struct
 from proxy.geometry import Box, Size
 from proxy.imaging.picture import Picture, detection_size
 from proxy.imaging.resize import resize, resize_and_crop
+from proxy.operations.focus import detect_focus, set_focus
 from proxy.operations.gravity import SMART_POSITIONS, Position, place
 from proxy.operations.operation import Operation
 from proxy.operations.params import Dpr, InwardOffset, Side
+from proxy.smartcrop.focus import Focus
 from proxy.smartcrop.placement import place_window
-from proxy.smartcrop.regions import FocusOption
 
 Fit = Literal["fit", "fill", "fill-down", "force", "auto"]
 Zoom = Annotated[float, Meta(gt=0, le=100)]
@@ -82,15 +83,18 @@ class Thumbnail(Operation, frozen=True):
         Meta(description="Height that the scaled picture has at least, even if it is enlarged."),
     ] = None
     focus: Annotated[
-        FocusOption, Meta(description="What counts as the subject with the gravity `smart`.")
+        Focus, Meta(description="What counts as the subject with the gravity `smart`.")
     ] = "auto"
+
+    def __post_init__(self) -> None:
+        set_focus(self, self.focus)
 
     def apply(self, picture: Picture) -> Picture:
         size = self.size_for(picture.natural_size)
         if size.window == size.scaled:
             return resize(picture, size.scaled).with_pixel_ratio(size.pixel_ratio)
         if self.gravity in SMART_POSITIONS:
-            picture, subject = picture.detect_subject()
+            picture, subject = detect_focus(self, picture, self.focus)
             placed = place_window(subject, size.scaled, size.window, self.focus)
             cropped = resize_and_crop(picture, size.scaled, placed.box)
             return cropped.with_crop_reason(placed.reason).with_pixel_ratio(size.pixel_ratio)

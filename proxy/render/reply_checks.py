@@ -25,6 +25,7 @@ from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.results import Detection, ImageInfo, RenderResult, Rendition
 from proxy.imaging.shrink_on_load import MAX_BANDS, MAX_SHARED_PIXELS, DecodedInfo
 from proxy.limits import Limits
+from proxy.smartcrop.coco import COCO_CLASSES
 from proxy.smartcrop.regions import CropReason
 from proxy.smartcrop.subject import Region, RegionKind, Subject
 
@@ -44,6 +45,7 @@ _CROP_REASONS = frozenset(
     ("", *(reason for part in get_args(CropReason) for reason in get_args(part) or (part,)))
 )
 _KINDS = frozenset(get_args(RegionKind))
+_LABELS = frozenset(("", *COCO_CLASSES))
 
 MAX_MESSAGE_CHARS = 2000
 MAX_DETAIL_CHARS = 100_000
@@ -185,6 +187,7 @@ def _check_region(region: Region) -> None:
     _require(region.left <= region.right and region.top <= region.bottom, "an empty region")
     _require(_is_share(region.weight), f"a weight of {region.weight}")
     _require(region.kind in _KINDS, "an unknown kind of region")
+    _require(region.label in _LABELS, "an unknown class of a region")
 
 
 def _is_share(value: float) -> bool:

@@ -19,8 +19,8 @@ _MIN_FACE_CONFIDENCE = 0.6  # below it both face detectors are mostly wrong
 BoxModel = Callable[[Pixels], Boxes]
 """Finds boxes in RGB pixels of shape (height, width, 3)."""
 
-BoxClass = Callable[[int, float], tuple[RegionKind, float]]
-"""Gives the kind and weight of a region for a class id and a confidence (0 to 1)."""
+BoxClass = Callable[[int, float], tuple[RegionKind, float, str]]
+"""Gives kind, weight and label of a region for a class id and a confidence (0 to 1)."""
 
 
 class BoxDetector:
@@ -43,7 +43,7 @@ class BoxDetector:
 
     def _region(self, box: Sequence[float], width: int, height: int) -> Region:
         left, top, right, bottom, confidence, class_id = box
-        kind, weight = self._classify(int(class_id), confidence)
+        kind, weight, label = self._classify(int(class_id), confidence)
         return Region(
             _fraction(left, width),
             _fraction(top, height),
@@ -51,6 +51,7 @@ class BoxDetector:
             _fraction(bottom, height),
             round(weight, _DIGITS),
             kind,
+            label,
         )
 
 
@@ -60,9 +61,9 @@ def face_detector(find_boxes: BoxModel, confidence_exponent: float = 1.0) -> Box
     An exponent above 1 is for models whose confidence is near 1 also where they are often wrong.
     """
 
-    def classify(_class_id: int, confidence: float) -> tuple[RegionKind, float]:
+    def classify(_class_id: int, confidence: float) -> tuple[RegionKind, float, str]:
         weight = (confidence - _MIN_FACE_CONFIDENCE) / (1 - _MIN_FACE_CONFIDENCE)
-        return "face", max(0.0, weight) ** confidence_exponent
+        return "face", max(0.0, weight) ** confidence_exponent, ""
 
     return BoxDetector(find_boxes, classify, MAX_FACES)
 

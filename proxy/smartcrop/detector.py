@@ -6,7 +6,7 @@ computed. The detectors are listed in `proxy.smartcrop.registry`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
 from typing import Protocol
@@ -56,16 +56,18 @@ class SubjectDetector:
         Frames are upright, 8-bit sRGB with three bands, or four with alpha, of any size, all of the
         same.
         """
+        has_classes = "objects" in self._detectors
         if min(frames[0].width, frames[0].height) < _MIN_SIDE:
-            return Subject()
+            return Subject(has_classes=has_classes)
         scaled = [to_frame(frame) for frame in frames]
         if min(scaled[0].pixels.shape[:2]) < _MIN_SIDE:
-            return Subject()
-        return Subject(tuple(region for detect in self._detectors for region in detect(scaled)))
+            return Subject(has_classes=has_classes)
+        regions = (region for detect in self._detectors.values() for region in detect(scaled))
+        return Subject(tuple(regions), has_classes)
 
     @cached_property
-    def _detectors(self) -> Sequence[RegionDetector]:
-        """The first that is installed of those that find the same."""
+    def _detectors(self) -> Mapping[str, RegionDetector]:
+        """The first that is installed of those that find the same, by what they find."""
         loaded: dict[str, RegionDetector] = {}
         for spec in self._specs:
             if spec.finds not in loaded:
@@ -74,4 +76,4 @@ class SubjectDetector:
                 )
                 if detector is not None:
                     loaded[spec.finds] = detector
-        return tuple(loaded.values())
+        return loaded

@@ -26,7 +26,8 @@ from proxy.smartcrop.area_of_interest import (
 from proxy.smartcrop.axis import AxisProfile
 from proxy.smartcrop.edges import Edges
 from proxy.smartcrop.evidence import Evidence, weigh
-from proxy.smartcrop.regions import CropReason, FocusOption, select_regions, top_kind
+from proxy.smartcrop.focus import parse_focus
+from proxy.smartcrop.regions import CropReason, select_regions, top_kind
 from proxy.smartcrop.subject import Subject
 
 _MIN_RATIO, _MAX_RATIO = 0.5, 2.0  # width by height, when the caller asks for no ratio
@@ -48,7 +49,7 @@ def place_crop(
     subject: Subject,
     picture: Size,
     target: Size,
-    focus: FocusOption = "auto",
+    focus: str = "auto",
     zoom: float | None = 0.0,
 ) -> Placement:
     """Place the window of the target's aspect ratio so that it keeps the subject.
@@ -68,9 +69,7 @@ def place_crops(subject: Subject, picture: Size, targets: Sequence[Size]) -> tup
     return tuple(placer.crop(target, 0.0) for target in targets)
 
 
-def place_window(
-    subject: Subject, picture: Size, window: Size, focus: FocusOption = "auto"
-) -> Placement:
+def place_window(subject: Subject, picture: Size, window: Size, focus: str = "auto") -> Placement:
     """Place a window of exactly this size, which is no larger than the picture."""
     return _CropPlacer(subject, picture, focus).window(window)
 
@@ -113,12 +112,13 @@ def max_default_zoom(target: Size) -> float:
 class _CropPlacer:
     """A subject in a picture, weighed once for all windows."""
 
-    def __init__(self, subject: Subject, picture: Size, focus: FocusOption) -> None:
+    def __init__(self, subject: Subject, picture: Size, focus: str) -> None:
         self._regions = select_regions(subject, focus)
         self._picture = picture
         self._focus = focus
         self._evidence = weigh(self._regions)
-        if focus == "face" and any(each.kind == "face" for each in self._evidence):
+        is_faces = parse_focus(focus).keys() == {"face"}
+        if is_faces and any(each.kind == "face" for each in self._evidence):
             self._evidence = [each for each in self._evidence if each.kind == "face"]
 
     def crop(self, target: Size, zoom: float | None) -> Placement:

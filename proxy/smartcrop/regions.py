@@ -5,37 +5,50 @@ Fractions (0 to 1) are of the picture's width and height.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import sqrt
 from typing import Literal
 
+from msgspec import structs
+
+from proxy.smartcrop.focus import KIND_PRIORITY, kind_of, parse_focus
 from proxy.smartcrop.subject import Region, RegionKind, Subject
 
 FocusOption = Literal["auto", "face", "person", "animal", "object", "saliency", "center"]
 CropReason = RegionKind | Literal["center"]
-
-KIND_PRIORITY: tuple[RegionKind, ...] = ("face", "person", "animal", "object", "saliency")
-"""The kinds of regions, the most important first."""
 
 OBJECT_KINDS: frozenset[RegionKind] = frozenset(("person", "animal", "object"))
 
 _BODY_WIDTH, _BODY_HEIGHT = 3.0, 7.0  # of a standing person, in widths and heights of the face
 
 
-def select_regions(subject: Subject, focus: FocusOption) -> tuple[Region, ...]:
-    """The regions that a crop with this focus goes by.
+def select_regions(subject: Subject, focus: str) -> tuple[Region, ...]:
+    """The regions that a crop with this focus goes by, weighed as it says.
 
-    Without regions of that kind, those of the kinds after it in `KIND_PRIORITY`. A face counts as
-    a person, too.
+    Without any of them, those of the same kinds and of the kinds after these in `KIND_PRIORITY`. A
+    face counts as a person, too.
     """
     if focus == "center":
         return ()
     if focus == "auto":
         return subject.regions
-    kinds = {focus, "face"} if focus == "person" else {focus}
-    selected = tuple(region for region in subject.regions if region.kind in kinds)
-    fallback = KIND_PRIORITY[KIND_PRIORITY.index(focus) :]
+    weights = parse_focus(focus)
+    selected = tuple(
+        region if weight == 1 else structs.replace(region, weight=region.weight * weight)
+        for region in subject.regions
+        if (weight := _weight_in(weights, region)) > 0
+    )
+    first = min(KIND_PRIORITY.index(kind_of(name)) for name in weights)
+    fallback = KIND_PRIORITY[first:]
     return selected or tuple(region for region in subject.regions if region.kind in fallback)
+
+
+def _weight_in(weights: Mapping[str, float], region: Region) -> float:
+    """The weight of a region by its class or else its kind; 0 if neither is named."""
+    weight = weights.get(region.label) or weights.get(region.kind)
+    if weight is None and region.kind == "face":
+        weight = weights.get("person")
+    return weight or 0.0
 
 
 def top_kind(regions: Iterable[Region]) -> CropReason:

@@ -34,7 +34,7 @@ class DetectorSpec(Struct, frozen=True, array_like=True):
 DETECTORS: tuple[DetectorSpec, ...] = (
     DetectorSpec("yunet", finds="faces", module="proxy.smartcrop.yunet"),
     DetectorSpec("mtcnn", finds="faces", module="proxy.smartcrop.mtcnn", version="3"),
-    DetectorSpec("yolox", finds="objects", module="proxy.smartcrop.yolox"),
+    DetectorSpec("yolox", finds="objects", module="proxy.smartcrop.yolox", version="2"),
     DetectorSpec("saliency", finds="saliency", module="proxy.smartcrop.saliency", version="2"),
 )
 

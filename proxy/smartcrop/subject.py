@@ -21,9 +21,13 @@ class Region(Struct, frozen=True, array_like=True):
     bottom: float
     weight: float
     kind: RegionKind
+    label: str = ""
+    """The class of COCO; empty where the detector has no classes."""
 
 
 class Subject(Struct, frozen=True):
     """All regions of an upright picture; they serve every size and aspect ratio."""
 
     regions: tuple[Region, ...] = ()
+    has_classes: bool = True
+    """False where no detector could find classes."""

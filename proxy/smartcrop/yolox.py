@@ -7,11 +7,14 @@ al., "Microsoft COCO: Common Objects in Context", 2014.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from proxy.smartcrop.box_detector import BoxDetector
+from proxy.smartcrop.coco import COCO_CLASSES
+from proxy.smartcrop.focus import kind_of
 from proxy.smartcrop.frame import Pixels, rgb_image
 from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.nms import Boxes, non_max_suppression
@@ -19,12 +22,12 @@ from proxy.smartcrop.onnx import OnnxModel, find_model
 from proxy.smartcrop.subject import RegionKind
 
 STRIDES = (8, 16, 32)
-CLASS_COUNT = 80
-PERSON = 0
-ANIMALS = range(14, 24)  # bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe
+CLASS_COUNT = len(COCO_CLASSES)
 FURNITURE = frozenset(
     (13, 56, 57, 59, 60, 61, 62, 68, 69, 71, 72)
 )  # bench, chair, couch, bed, table …
+
+_PRIORS: Mapping[RegionKind, float] = {"person": 1.0, "animal": 0.8}
 
 _MAX_OBJECTS = 24
 _PADDING = 114  # gray, where a picture does not fill the model's square
@@ -37,18 +40,17 @@ def load_detector(models: ModelsConfig) -> BoxDetector | None:
     return None if path is None else BoxDetector(YoloxDetector(path), _classify, _MAX_OBJECTS)
 
 
-def _classify(class_id: int, confidence: float) -> tuple[RegionKind, float]:
+def _classify(class_id: int, confidence: float) -> tuple[RegionKind, float, str]:
     kind, prior = class_kind(class_id)
-    return kind, confidence * prior
+    return kind, confidence * prior, COCO_CLASSES[class_id]
 
 
 def class_kind(class_id: int) -> tuple[RegionKind, float]:
     """The kind of a COCO class, and how likely (0 to 1) such a thing is a picture's subject."""
-    if class_id == PERSON:
-        return "person", 1.0
-    if class_id in ANIMALS:
-        return "animal", 0.8
-    return "object", 0.15 if class_id in FURNITURE else 0.5
+    kind = kind_of(COCO_CLASSES[class_id])
+    if kind in _PRIORS:
+        return kind, _PRIORS[kind]
+    return kind, 0.15 if class_id in FURNITURE else 0.5
 
 
 class YoloxDetector:

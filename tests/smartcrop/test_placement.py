@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.geometry import Box, Size, largest_window
+from proxy.smartcrop.focus import KIND_PRIORITY
 from proxy.smartcrop.placement import area_of_interest, best_crop, place_crop
-from proxy.smartcrop.regions import KIND_PRIORITY, FocusOption
+from proxy.smartcrop.regions import FocusOption
 from proxy.smartcrop.subject import Region, RegionKind, Subject
 
 SQUARE = Size(1, 1)

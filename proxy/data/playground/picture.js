@@ -117,7 +117,7 @@ export function Original({ picture, info, step, onStep, announce }) {
     </p>`}
     <div class="original" ref=${frame}>
       ${url && html`<img src=${url} alt="Original" draggable="false" />`}
-      ${info?.focus.map((region, index) => html`<${Box} key=${index} kind="region" label=${region.kind} box=${region} />`)}
+      ${info?.focus.map((region, index) => html`<${Box} key=${index} kind="region" label=${region.label ?? region.kind} box=${region} />`)}
       ${found && html`<${Box} kind="window" label="window" box=${found} />`}
       ${isMovable &&
       html`<${FocalPoint}

@@ -114,7 +114,7 @@ def _gravity(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
 
 
 def _crop(state: ImgproxyState, option: str, args: Sequence[str]) -> None:
-    check_count(option, args, 5 if args[2:3] != ["obj"] else 32)
+    check_count(option, args, 32 if args[2:3] in (["obj"], ["objw"]) else 5)
     width, height = (
         parse_float(option, text, 0, 100_000) if text else 0.0 for text in (*args, "")[:2]
     )

@@ -2,14 +2,16 @@
 
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from proxy.errors import InvalidLink
 from proxy.links.numbers import parse_float
 from proxy.links.percent_encoding import safe_excerpt
-from proxy.smartcrop.regions import FocusOption
+from proxy.smartcrop.coco import COCO_CLASSES
+from proxy.smartcrop.focus import MAX_NAMES, MAX_WEIGHT, class_of, write_focus
+from proxy.text_values import did_you_mean
 
 _HEX_COLOR = re.compile(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9_-]*=*", re.ASCII)
@@ -27,7 +29,8 @@ COMPASS = {
     "soea": "southeast",
     "sowe": "southwest",
 }
-_ANIMALS = frozenset(("cat", "dog", "bird", "horse", "sheep", "cow", "bear", "animal"))
+_KINDS = ("face", "person", "animal", "object")
+"""What detectors find; imgproxy has the first two, and classes."""
 
 
 class Gravity(Struct, frozen=True):
@@ -36,7 +39,7 @@ class Gravity(Struct, frozen=True):
     position: str = "center"
     x_offset: float = 0.0
     y_offset: float = 0.0
-    focus: FocusOption = "auto"
+    focus: str = "auto"
 
     def steps(self) -> dict[str, object]:
         """The fields of an operation."""
@@ -105,9 +108,9 @@ def parse_gravity(
         case "sm" | "obj" if smart:
             return _parse_smart(option, kind, rest)
         case "objw" if smart:
-            raise InvalidLink(f"{option}: objw: objects cannot be weighted; use obj")
+            return _parse_weighted(option, rest)
     if kind not in COMPASS:
-        kinds = ", ".join((*COMPASS, "fp", *(("sm", "obj") if smart else ())))
+        kinds = ", ".join((*COMPASS, "fp", *(("sm", "obj", "objw") if smart else ())))
         raise InvalidLink(f"{option}: must be one of {kinds}, not {safe_excerpt(kind)}")
     check_count(f"{option}:{kind}", rest, 2, 0)
     known = (before.x_offset, before.y_offset) if before else (0.0, 0.0)
@@ -125,15 +128,42 @@ def _format_fraction(number: float) -> str:
 def _parse_smart(option: str, kind: str, names: Sequence[str]) -> Gravity:
     if kind == "sm" and names:
         raise InvalidLink(f"{option}: sm: takes no offsets")
-    kinds: dict[FocusOption, None] = {}
-    for name in filter(None, names):
-        kinds["auto" if name == "all" else _focus_of(name)] = None
-    return Gravity("smart", focus=next(iter(kinds)) if len(kinds) == 1 else "auto")
+    known = [_parse_class(option, name) for name in names if name]
+    if not known or "all" in known:
+        return Gravity("smart")
+    return _keep(option, dict.fromkeys(known, 1.0))
 
 
-def _focus_of(name: str) -> FocusOption:
-    if name == "face":
-        return "face"
-    if name == "person":
-        return "person"
-    return "animal" if name in _ANIMALS else "object"
+def _parse_weighted(option: str, args: Sequence[str]) -> Gravity:
+    """Classes, each with its weight."""
+    if not args or len(args) % 2:
+        raise InvalidLink(f"{option}: objw: takes pairs of a class and its weight")
+    weights = {
+        _parse_class(option, name): parse_float(f"{option}: objw: {name}", weight, 0.01, MAX_WEIGHT)
+        for name, weight in zip(args[::2], args[1::2], strict=True)
+    }
+    if weights.keys() == {"all"}:
+        return Gravity("smart")
+    everything = weights.pop("all", None)
+    general = {} if everything is None else dict.fromkeys(_KINDS, everything)
+    return _keep(option, general | weights)
+
+
+def _keep(option: str, weights: Mapping[str, float]) -> Gravity:
+    if len(weights) > MAX_NAMES:
+        raise InvalidLink(f"{option}: at most {MAX_NAMES} classes, not {len(weights)}")
+    if max(weights.values()) > MAX_WEIGHT * min(weights.values()):
+        raise InvalidLink(f"{option}: weights differ by a factor of {MAX_WEIGHT} at most")
+    return Gravity("smart", focus=write_focus(weights))
+
+
+def _parse_class(option: str, name: str) -> str:
+    """A class of COCO, a kind of subject, or ``all``."""
+    found = name if name in (*_KINDS, "all") else class_of(name)
+    if found is None:
+        known = (*_KINDS, "all", *COCO_CLASSES)
+        raise InvalidLink(
+            f"{option}: there is no class {safe_excerpt(name)}{did_you_mean(name, known)}; "
+            "classes are face and those of COCO"
+        )
+    return found
