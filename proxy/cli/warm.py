@@ -1,9 +1,10 @@
 """Request many links before anybody else does, so that they are cached.
 
 Each line of the file is a link (a path, or a URL of the server) or, with
---preset, a source. A link whose format depends on the client is requested
-once for each class of clients. The requests have the lowest priority: others
-never wait for them.
+--preset, a source. A link with open fields, such as resize:{320,640}, is
+requested with each choice, and a link whose format depends on the client once
+for each class of clients. The requests have the lowest priority: others never
+wait for them.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from proxy.cli.parser import whole_number
 from proxy.cli.sign import open_links
 from proxy.cli.warm_list import SeenLinks, count_lines, read_lines
 from proxy.cli.warm_report import Failure, WarmReport
+from proxy.cli.warm_rules import DEFAULT_MAX_CHOICES, MAX_CHOICES, RuleExpander
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, InvalidLink, InvalidSource, ProxyError
 from proxy.formats import FormatName
@@ -38,6 +40,7 @@ examples:
   framekeep warm links.txt --base https://img.example.com --done warmed.txt
   framekeep warm uploads.txt --preset card --preset avatar
   framekeep warm links.txt --failures failures.jsonl
+  framekeep warm rules.txt --max-choices 20
   framekeep warm --retry failures.jsonl
 """
 
@@ -93,6 +96,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="read sources, and request a link with this preset for each",
     )
     parser.add_argument(
+        "--max-choices",
+        type=whole_number(1, MAX_CHOICES),
+        default=DEFAULT_MAX_CHOICES,
+        metavar="NUMBER",
+        help="a link with open fields that has more choices fails, 1 to "
+        f"{MAX_CHOICES}; default {DEFAULT_MAX_CHOICES}",
+    )
+    parser.add_argument(
         "--concurrency",
         type=whole_number(1, MAX_CONCURRENCY),
         default=4,
@@ -137,9 +148,16 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         )
         seen = SeenLinks()
         stack.callback(seen.close)
-        report = WarmReport(total and total * max(1, len(args.preset)), failures, standard_error())
+        per_line = max(1, len(args.preset))
+        report = WarmReport(total and total * per_line, failures, standard_error())
         warmer = CacheWarmer(
-            base, expand, report, seen, done, auto_formats=settings.links.auto_formats
+            base,
+            expand,
+            report,
+            seen,
+            done,
+            auto_formats=settings.links.auto_formats,
+            links_per_line=per_line,
         )
         asyncio.run(warmer.run(name, args.done, concurrency=args.concurrency))
     print(f"{report.warmed} warmed, {report.describe_failed()}, {report.skipped} skipped")
@@ -152,10 +170,20 @@ def _expansion(args: Namespace, settings: Settings) -> Expand:
         if args.preset:
             raise ConfigError("--preset is for lists of sources; --retry reads links")
         return _read_failure
+    rules = RuleExpander(args.max_choices)
     if not args.preset:
-        return lambda line: (line,)
+        return rules.expand
     links = open_links(settings, sign=not settings.links.allow_unsigned)
-    return lambda line: [links.build_link(line, [f"preset:{name}"]) for name in args.preset]
+
+    def expand_source(source: str) -> Sequence[str]:
+        expanded: list[str] = []
+        for name in args.preset:
+            link = links.build_link(source, [f"preset:{name}"])
+            rule = links.read_rule(link.encode())
+            expanded += rules.write_choices(link, rule.open_fields if rule else ())
+        return expanded
+
+    return expand_source
 
 
 def _read_failure(line: str) -> Sequence[str]:
@@ -188,13 +216,16 @@ class CacheWarmer:
         done: TextIO | None,
         *,
         auto_formats: Sequence[FormatName],
+        links_per_line: int,
     ) -> None:
+        """``links_per_line`` is how many links a line has where none of them has open fields."""
         self._base = base
         self._expand = expand
         self._report = report
         self._seen = seen
         self._done = done
         self._negotiating = accept_headers(auto_formats)
+        self._links_per_line = links_per_line
         self._reading = asyncio.Lock()
         self._error: ConfigError | None = None
 
@@ -231,6 +262,7 @@ class CacheWarmer:
                 self._report.failed += 1
                 self._report.add_failure(Failure(line, detail=_explain(error)))
                 links = ()
+            self._report.add_links(max(1, len(links)) - self._links_per_line)
             for link in links:
                 await self._warm(client, self._normalize(link))
                 self._report.show_progress()

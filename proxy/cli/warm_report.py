@@ -62,6 +62,11 @@ class WarmReport:
         self._reasons: Counter[str] = Counter()
         self.warmed = self.failed = self.skipped = 0
 
+    def add_links(self, more: int) -> None:
+        """Count so many links more than were expected."""
+        if self._total is not None:
+            self._total += more
+
     def add_failure(self, failure: Failure) -> None:
         """Write a failed request. A link may have several."""
         reason = failure.reason

@@ -17,6 +17,7 @@ from pictures import encode, scene
 
 from proxy.cli.warm_list import MAX_LINE_BYTES, SeenLinks, count_lines, read_lines
 from proxy.cli.warm_report import Failure, WarmReport
+from proxy.cli.warm_rules import RuleExpander
 from proxy.errors import ConfigError
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +174,78 @@ async def test_sources_are_warmed_by_preset_in_all_formats(
         assert await cache_states(server, links) == {"hit"}
 
 
+async def test_each_choice_of_a_rule_is_warmed_in_each_format(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    picture = origin.serve("/warm/rule.png", encode(scene()))
+    rule = f"resize:{{auto,60,30}}/convert:auto/{picture}"
+    file = tmp_path / "list"
+    file.write_text(f"/_/{rule}\n/_/choose:15/resize:{{15,20}}/{picture}\n")
+    async with dev_server(tmp_path / "cache", environment=ALLOW_LOOPBACK) as server:
+        status, output, errors = await warm(file, base=server.client.base_url)
+        assert (status, output) == (0, "3 warmed, 0 failed, 0 skipped\n")
+        assert not errors
+        links = [f"/_/{rule}", *(f"/_/choose:{width}/{rule}" for width in (60, 30))]
+        assert await cache_states(server, links) == {"hit"}
+
+
+async def test_a_preset_with_open_fields_is_warmed_with_each_choice(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    picture = origin.serve("/warm/preset.png", encode(scene()))
+    presets = {"FRAMEKEEP_LINKS_PRESETS": '{"card": "resize:{40,50}"}'}
+    environment = {**presets, "FRAMEKEEP_LINKS_KEYS": "0f" * 16}
+    async with dev_server(tmp_path / "cache", environment=ALLOW_LOOPBACK | environment) as server:
+        status, output, errors = await warm(
+            "-", "--preset", "card", base=server.client.base_url, stdin=picture, **environment
+        )
+    assert (status, output) == (0, "2 warmed, 0 failed, 0 skipped\n"), errors
+
+
+async def test_a_rule_with_too_many_choices_fails(origin: OriginServer) -> None:
+    link = "/_/resize:{1..50}/dpr:{1,2}/media:a.jpg"
+    status, output, errors = await warm("-", "--max-choices", "99", base=origin.url(""), stdin=link)
+    assert (status, output) == (1, "0 warmed, 1 failed (no response 1), 0 skipped\n")
+    assert "the link has 100 choices, more than 99 (--max-choices)" in errors
+    assert not origin.requests
+
+
+@given(
+    st.lists(st.integers(1, 999), min_size=1, max_size=4, unique=True),
+    st.sampled_from(("_", "A" * 22, "-" * 43)),
+    st.sampled_from(("", "/img", "https://img.example.com", "https://img.example.com/img/resize")),
+    st.sampled_from(("media:a/{1,2}.jpg", "https://a.example/x:{1,2}/blur:{3,4}", "b64:AAAA")),
+    st.sampled_from(("", "text:%7B1,2%7D/", "preset:card/", "attachment/")),
+)
+def test_a_rule_is_found_by_its_text(
+    widths: list[int], signature: str, base: str, source: str, before: str
+) -> None:
+    grid = ",".join(map(str, widths))
+    rest = f"{before}resize:%7B{grid}%7D:fit=cover/convert:{{avif,webp}}/{source}"
+    assert RuleExpander().expand(f"{base}/{signature}/{rest}") == [
+        f"{base}/{signature}/choose:{width}:{format}/{rest}"
+        for width in widths
+        for format in ("avif", "webp")
+    ]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "/_/resize:640/media:a.jpg",
+        "/_/choose:640/resize:{640,320}/media:a.jpg",
+        "/resize:{640,320}/media:a.jpg",
+        "/_/resize:{640,}/media:a.jpg",
+        "/_/unknown:{640,320}/media:a.jpg",
+        "/_/media:a/resize:{1,2}",
+        "no link",
+        "",
+    ],
+)
+def test_a_link_without_open_fields_stays_as_it_is(link: str) -> None:
+    assert RuleExpander().expand(link) == (link,)
+
+
 async def test_links_are_requested_while_the_list_is_still_written(origin: OriginServer) -> None:
     """A list from a pipe has no length; each link is requested as it comes."""
     requested = asyncio.Event()
@@ -272,6 +345,8 @@ def test_the_progress_names_rate_reasons_and_the_time_left_where_the_number_is_k
         "200/1000 links, 2.0/s, 5 failed (bad-plan 2, p2 1, p3 1, others 1), 0:06:40 left"
     )
     assert len(failures.getvalue().splitlines()) == 5
+    report.add_links(500)
+    assert report.progress(50.0).startswith("200/1500 links")
     unknown = WarmReport(None, failures, io.StringIO())
     unknown.warmed = 7
     assert unknown.progress(2.0) == "7 links, 3.5/s, 0 failed"
