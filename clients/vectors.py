@@ -139,6 +139,9 @@ RULES: list[tuple[str, list[str], list[tuple[list[str | float], list[str]]]]] = 
     ]),
     (PHOTO, ["resize:{1280,320,640}"], [([600], ["640"]), ([700], ["1280"])]),
     (PHOTO, ["resize:{1..3}"], [([2], ["2"])]),
+    (PHOTO, ["resize:{auto,800,320,640}", "convert:auto:{auto,80,50}", "dpr:{auto,1,2}"], [
+        ([300, "auto", "auto"], ["320", "auto", "auto"]), (["auto", 60, 1.5], ["auto", "80", "2"]),
+    ]),
     ("media:users/{42}, ü.jpg", ["resize:{80,160}"], [([100], ["160"])]),
     ("https://cdn.example.com/{a}/%7Bb%7D.jpg", ["resize:{80,160}", "flip"], [([1], ["80"])]),
 ]  # fmt: skip

@@ -210,10 +210,18 @@ def path_below_the_mount(url):
 
 
 def written_out(steps, url):
-    """The steps with the values that the link chooses in place of the open fields."""
+    """The steps with the values that the link chooses in place of the open fields.
+
+    Client hints, which are not sent here, choose the first value after ``auto``.
+    """
     choice = path_below_the_mount(url).split("/")[2]
     values = iter(choice.removeprefix("choose:").split(":"))
-    return [re.sub(r"\{[^{}]*\}", lambda _: next(values), step) for step in steps]
+
+    def value_of(field):
+        value = next(values)
+        return field[1].split(",")[1] if value == "auto" else value
+
+    return [re.sub(r"\{([^{}]*)\}", value_of, step) for step in steps]
 
 
 @pytest.mark.parametrize("case", VECTORS["rules"], ids=lambda case: "/".join(case["steps"]))
@@ -224,7 +232,8 @@ def test_the_server_reads_every_choice_as_the_link_that_is_written_out(case):
     for choice in case["choices"]:
         parsed = vectors.DIALECT.parse(path_below_the_mount(choice["url"]).encode())
         steps = written_out(case["steps"], choice["url"])
-        assert parsed == vectors.CONTEXT.make_request(source, steps)
+        request = vectors.CONTEXT.make_request(source, steps)
+        assert (parsed.source, parsed.plan) == (request.source, request.plan)
 
 
 def test_the_server_answers_a_chosen_link_that_every_client_builds(tmp_path):
