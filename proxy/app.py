@@ -2,10 +2,9 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,10 +67,9 @@ from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.router import SourceRouter
 from proxy.sources.source import SourceFactory
-from proxy.telemetry.config import TracingConfig
+from proxy.telemetry.factory import open_tracing
 from proxy.telemetry.logging import AccessLog, configure
 from proxy.telemetry.metrics import Metrics
-from proxy.telemetry.request_context import Tracing
 
 
 class Extensions(NamedTuple):
@@ -144,24 +142,9 @@ def create_app(
         pauses=CachedHostPauses(cache),
     )
     cache_check = CacheCheck(cache)
-    own_processes = RenderProcessManager(
-        settings.render,
-        # Render processes may not read other files, so they need every module beforehand.
-        preload=(
-            *detector_imports(settings.models, detectors),
-            *{operation.__module__ for operation in extensions.operations},
-        ),
-        readable_paths=settings.models.readable_dirs(),
-        log=settings.log,
-        runtime_dir=settings.runtime.directory(),
-        task_seconds=settings.limits.render_wall_timeout_seconds,
-    )
-    pool = RenderPool(
-        render_dir or own_processes.directory,
-        process_count=settings.render.process_count,
-        max_result_bytes=settings.limits.max_result_bytes * 2,
-        wall_seconds=settings.limits.render_wall_timeout_seconds,
-    )
+    preload = {operation.__module__ for operation in extensions.operations}
+    own_processes = open_render_processes(settings, detectors, preload=preload)
+    pool = open_pool(settings, render_dir or own_processes.directory)
     cdn_client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names these hosts
     purging = PurgeService(
         cache,
@@ -321,18 +304,34 @@ def open_dialects(
     )
 
 
-def open_tracing(settings: TracingConfig) -> Tracing | None:
-    """Where traces go, if anywhere. Raises ConfigError where that is not installed."""
-    if not settings.otel:
-        return None
-    try:
-        traces = import_module("proxy.telemetry.tracing")
-    except ImportError as error:
-        raise ConfigError(
-            "FRAMEKEEP_TRACING_OTEL: OpenTelemetry is missing; pip install 'framekeep[otel]'"
-        ) from error
-    opened: Tracing = traces.OpenTelemetryTracing()
-    return opened
+def open_render_processes(
+    settings: Settings,
+    detectors: Sequence[DetectorSpec] = DETECTORS,
+    *,
+    preload: Collection[str] = (),
+    reserve_first: bool = True,
+) -> RenderProcessManager:
+    """The render processes, not started. They read no other modules than these later on."""
+    return RenderProcessManager(
+        settings.render,
+        preload=(*detector_imports(settings.models, detectors), *preload),
+        readable_paths=settings.models.readable_dirs(),
+        log=settings.log,
+        runtime_dir=settings.runtime.directory(),
+        task_seconds=settings.limits.render_wall_timeout_seconds,
+        reserve_first=reserve_first,
+    )
+
+
+def open_pool(settings: Settings, directory: Path, *, reserve_first: bool = True) -> RenderPool:
+    """What sends tasks to the render processes in this directory."""
+    return RenderPool(
+        directory,
+        process_count=settings.render.process_count,
+        max_result_bytes=settings.limits.max_result_bytes * 2,
+        wall_seconds=settings.limits.render_wall_timeout_seconds,
+        reserve_first=reserve_first,
+    )
 
 
 def from_environment(stopping: Callable[[], bool], render_dir: Path) -> App:
@@ -355,11 +354,10 @@ def create_service(
     optimizer: Optimizer | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ImageService:
-    """Create the service from these parts.
+    """Create the service. ``clock`` is in Unix seconds.
 
     In ``shared_dir`` all workers of the machine share decoded originals; without it this process
-    shares with itself only. ``clock`` is in Unix seconds.
-    Raises OSError where nothing can be written to that directory.
+    shares with itself only. Raises OSError where nothing can be written to that directory.
     """
     detections = DetectionCache(cache, context.detector_version)
     headers = HeaderReader(pool, single_flight, negative)

@@ -142,6 +142,11 @@ class OriginMetadata(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     directives: CacheDirectives = field(default_factory=CacheDirectives)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the source says nothing about caching."""
+        return self.ttl is None and self.directives == CacheDirectives()
+
 
 class Original(Struct, frozen=True):
     """The bytes as they lie at the source, with their SHA-256 in hexadecimal."""

@@ -131,6 +131,24 @@ class ImageService:
             return self._result(request, cached, "stale")
         return self._result(request, rendered, "miss")
 
+    def announce(self, source: OriginalRef) -> None:
+        """Note that several renditions of this source follow, so that all share its decode."""
+        self._renderer.announce(source)
+
+    async def get_fresh(self, request: ImageRequest, priority: Priority) -> ImageResult:
+        """The rendition from the cache where it is fresh, or a new one; never a stale one.
+
+        The tags of the request are stored before it returns. Raises a ProxyError.
+        """
+        stored, freshness = await self._renditions.get(request.key, request.sources)
+        if isinstance(freshness, NegativeHit):
+            raise restore_error(freshness.error, self._clock())
+        if stored is None or freshness != Fresh():
+            return self._result(request, await self._render_once(request, priority), "miss")
+        if tags := self._renditions.missing_tags(stored, _tags(request, stored)):
+            await self._renditions.add_tags(request.key, tags)
+        return self._result(request, stored, "hit")
+
     async def _render_once(self, request: ImageRequest, priority: Priority) -> StoredRendition:
         """Render once for all requests that come meanwhile; none waits for a less urgent flight."""
         async with self._deadline():

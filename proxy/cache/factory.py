@@ -17,10 +17,12 @@ def open_cache(
     store: Store | None = None,
     *,
     background: BackgroundTasks | None = None,
+    shared_kind: type[SharedCache] = SharedCache,
 ) -> Cache:
     """Return the layered cache; closing it closes the store.
 
-    ``store`` replaces the disk. Raises ValueError if the shared bucket cannot be opened.
+    ``store`` replaces the disk, ``shared_kind`` is what writes to the shared bucket. Raises
+    ValueError if that cannot be opened.
     """
     base = DiskStore(config) if store is None else store
     cache = MemoryCacheLayer(base, config.max_memory_bytes)
@@ -28,4 +30,4 @@ def open_cache(
         return cache
     # Another store may be one of this process alone: then each process learns purges for itself.
     folder = config.directory() if store is None else None
-    return SharedCache(cache, shared_config, folder=folder, background=background)
+    return shared_kind(cache, shared_config, folder=folder, background=background)

@@ -189,7 +189,7 @@ def record_not_modified(
     """Return the record after a 304; headers that it lacks keep their values (RFC 9111, 4.3.4)."""
     known = before.metadata
     has_validators = metadata.validators != Validators()
-    says_nothing = metadata.ttl is None and metadata.directives == CacheDirectives()
+    says_nothing = metadata.is_silent
     updated = OriginMetadata(
         validators=metadata.validators if has_validators else known.validators,
         ttl=known.ttl if says_nothing else metadata.ttl,

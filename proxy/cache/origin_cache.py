@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy import errors
 from proxy.cache import entries
@@ -45,6 +46,7 @@ from proxy.errors import (
 )
 from proxy.originals import NotModified, Original, OriginalRef, OriginMetadata, SourceRef, Upload
 from proxy.runtime.singleflight import SingleFlight
+from proxy.sources.cache_headers import override_cache_control
 from proxy.sources.source import Source, require_body
 from proxy.telemetry.request_context import count_fetched_bytes, record_cache, stage
 
@@ -137,6 +139,22 @@ class OriginCache:
         if isinstance(source, Upload):
             return _upload_record(source, self._clock())
         return (await self._request_once(source, soft_purged_at, need_body=False)).record
+
+    async def extend(self, source: OriginalRef, cache_control: str) -> None:
+        """Treat a source that says nothing about caching as if it had sent this ``Cache-Control``.
+
+        That holds for the original that is cached, from when the source confirmed it.
+        """
+        started_at = self._clock()
+        record = (await self.get_state(source, shared=True)).record
+        if isinstance(source, Upload) or record is None or not record.digest:
+            return
+        if record.metadata.is_silent:
+            metadata = override_cache_control(record.metadata, cache_control)
+            ttl = self._config.clamp_ttl(metadata)
+            await self._store_record(
+                source, replace(record, metadata=metadata, ttl=ttl), started_at
+            )
 
     async def get_original(
         self, source: OriginalRef, *, since: float = float("inf")

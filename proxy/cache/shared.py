@@ -50,7 +50,7 @@ from proxy.runtime.components import OK, Components, ComponentStatus
 
 _log = logging.getLogger(__name__)
 
-_SHARED_KINDS: frozenset[Kind] = frozenset(("rendition", "record", "detection"))
+SHARED_KINDS: frozenset[Kind] = frozenset(("rendition", "record", "detection"))
 _MAX_ENTRY_BYTES = 32 * 1024 * 1024
 _COMPACT_EVERY_SECONDS = 300.0
 _LOG_EVERY_SECONDS = 60.0
@@ -174,7 +174,7 @@ class SharedCache:
     async def get(self, kind: Kind, key: str) -> Entry | None:
         await self._wait_started()
         entry = await self._local.get(kind, key)
-        if entry is not None or kind not in _SHARED_KINDS or self._was_missed(kind, key):
+        if entry is not None or kind not in SHARED_KINDS or self._was_missed(kind, key):
             return entry
         if not self._reads.allows():
             return None
@@ -197,21 +197,24 @@ class SharedCache:
         self._misses.pop((kind, key), None)
         stored_at = self._clock()
         await self._local.put(kind, key, entry, started_at=started_at)
-        if kind not in _SHARED_KINDS:
+        if kind not in SHARED_KINDS:
             return
         if len(entry.body) > _MAX_ENTRY_BYTES:
             self._writes.lose("too_large")
             return
+        write = PendingWrite(kind, key, entry.tags, entry, self.began(started_at), stored_at)
+        await self._writes.put(write, is_patient=current_caller().is_background)
+
+    def began(self, started_at: float | None) -> float | None:
+        """When work began, by the monotonic clock; None where that may be at any time."""
         seconds = 0.0 if started_at is None else self._clock() - started_at
         # If the clock was set back meanwhile, the work may have begun at any time.
-        began = self._monotonic() - seconds if seconds >= 0 else None
-        write = PendingWrite(kind, key, entry.tags, entry, began, stored_at)
-        await self._writes.put(write, is_patient=current_caller().is_background)
+        return self._monotonic() - seconds if seconds >= 0 else None
 
     async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
         added = tuple(tags)
         await self._local.add_tags(kind, key, added)
-        if kind in _SHARED_KINDS:
+        if kind in SHARED_KINDS:
             self._writes.add(PendingWrite(kind, key, added, only_tags=True))
 
     async def wait_written(self) -> None:

@@ -10,7 +10,7 @@ from proxy.text_values import did_you_mean
 
 COMMANDS = (
     *("serve", "sign", "render", "explain", "config"),
-    *("doctor", "health", "cache", "warm", "models", "migrate", "completion"),
+    *("doctor", "health", "cache", "warm", "prepare", "models", "migrate", "completion"),
 )
 
 _EXAMPLES = """\

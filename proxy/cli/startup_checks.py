@@ -16,7 +16,7 @@ from typing import Literal
 
 from msgspec import Struct, structs
 
-from proxy.app import create_app, open_dialects, open_tracing
+from proxy.app import create_app, open_dialects
 from proxy.cache.cdn import open_cdns
 from proxy.cache.factory import open_cache
 from proxy.config import Settings
@@ -34,6 +34,7 @@ from proxy.smartcrop.registry import detector_imports
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.router import SourceRouter
+from proxy.telemetry.factory import open_tracing
 
 
 class CheckResult(Struct, frozen=True):

@@ -23,9 +23,10 @@ from msgspec import Struct, structs
 
 from proxy.cli.files import standard_error
 from proxy.cli.parser import whole_number
+from proxy.cli.progress import ProgressReport
 from proxy.cli.sign import open_links
+from proxy.cli.warm_failure import Failure
 from proxy.cli.warm_list import SeenLinks, count_lines, read_lines
-from proxy.cli.warm_report import Failure, WarmReport
 from proxy.cli.warm_rules import DEFAULT_MAX_CHOICES, MAX_CHOICES, RuleExpander
 from proxy.config import Settings, load
 from proxy.errors import ConfigError, InvalidLink, InvalidSource, ProxyError
@@ -149,7 +150,7 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         seen = SeenLinks()
         stack.callback(seen.close)
         per_line = max(1, len(args.preset))
-        report = WarmReport(total and total * per_line, failures, standard_error())
+        report = ProgressReport(total and total * per_line, failures, standard_error())
         warmer = CacheWarmer(
             base,
             expand,
@@ -160,7 +161,7 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
             links_per_line=per_line,
         )
         asyncio.run(warmer.run(name, args.done, concurrency=args.concurrency))
-    print(f"{report.warmed} warmed, {report.describe_failed()}, {report.skipped} skipped")
+    print(f"{report.done} warmed, {report.describe_failed()}, {report.skipped} skipped")
     return 1 if report.failed else 0
 
 
@@ -211,7 +212,7 @@ class CacheWarmer:
         self,
         base: str,
         expand: Expand,
-        report: WarmReport,
+        report: ProgressReport,
         seen: SeenLinks,
         done: TextIO | None,
         *,
@@ -262,7 +263,7 @@ class CacheWarmer:
                 self._report.failed += 1
                 self._report.add_failure(Failure(line, detail=_explain(error)))
                 links = ()
-            self._report.add_links(max(1, len(links)) - self._links_per_line)
+            self._report.expect(max(1, len(links)) - self._links_per_line)
             for link in links:
                 await self._warm(client, self._normalize(link))
                 self._report.show_progress()
@@ -286,7 +287,7 @@ class CacheWarmer:
             self._report.skipped += 1
             return
         if await self._request_all(client, link):
-            self._report.warmed += 1
+            self._report.done += 1
             if self._done is not None:
                 self._done.write(f"{link}\n")
         else:

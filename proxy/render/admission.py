@@ -217,9 +217,21 @@ class AdmissionQueue:
 class Admission:
     """The queues of one HTTP worker."""
 
-    def __init__(self, process_count: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """``process_count`` render processes, which other workers may use as well."""
-        serving = [priorities_for_slot(slot, process_count) for slot in range(process_count)]
+    def __init__(
+        self,
+        process_count: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        reserve_first: bool = True,
+    ) -> None:
+        """``process_count`` render processes, which other workers may use as well.
+
+        ``reserve_first`` is that of `priorities_for_slot`.
+        """
+        serving = [
+            priorities_for_slot(slot, process_count, reserve_first=reserve_first)
+            for slot in range(process_count)
+        ]
         # Twice the processes: each finds its next task in the socket, and waits for no worker.
         self._queues = {
             priority: AdmissionQueue(2 * sum(priority in served for served in serving), clock)

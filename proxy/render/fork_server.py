@@ -73,12 +73,15 @@ class ForkServer:
         dispatcher: Dispatcher,
         *,
         directory: Path,
+        reserve_first: bool = True,
     ) -> None:
         """Keep ``process_count`` processes running until the owner closes ``owner_pipe``.
 
         ``run_process`` is called in each of them, with its slot and its socket to this process. How
         many are missing, and what their sandbox lacks, is reported in ``directory``.
+        ``reserve_first`` is that of `priorities_for_slot`.
         """
+        self._reserve_first = reserve_first
         self._process_count = process_count
         self._owner_pipe = owner_pipe
         self._run_process = run_process
@@ -165,7 +168,9 @@ class ForkServer:
             if not pid:
                 ours.close()
                 self._run_child(slot, theirs)
-        priorities = priorities_for_slot(slot, self._process_count)
+        priorities = priorities_for_slot(
+            slot, self._process_count, reserve_first=self._reserve_first
+        )
         return ProcessHandle(pid, slot, ours, priorities, started_at=now)
 
     def _report_status(self) -> None:
@@ -263,6 +268,7 @@ def main() -> None:
     parser.add_argument("--listeners", required=True, help="descriptors, one for each priority")
     parser.add_argument("--directory", required=True, help="folder to remove at the end")
     parser.add_argument("--task-seconds", required=True, type=float, help="limit of each task")
+    parser.add_argument("--no-reserve", action="store_true", help="each process serves all tasks")
     parser.add_argument("--preload", nargs="*", default=[], help="modules to import")
     parser.add_argument("--readable-paths", nargs="*", default=[], help="for the sandbox")
     options = parser.parse_args()
@@ -298,6 +304,7 @@ def main() -> None:
         run_process,
         Dispatcher(listeners, task_seconds=options.task_seconds),
         directory=Path(options.directory),
+        reserve_first=not options.no_reserve,
     )
     if fork_server.run():
         # The owner removes it too, unless it was killed.

@@ -67,6 +67,7 @@ class RenderProcessManager:
         log: LogConfig | None = None,
         runtime_dir: Path | None = None,
         task_seconds: float = 60.0,
+        reserve_first: bool = True,
     ) -> None:
         """``handlers`` names the module whose ``HANDLERS`` run the tasks.
 
@@ -74,8 +75,10 @@ class RenderProcessManager:
         declared here: ``preload`` are modules to import before the fork, ``readable_paths`` are
         files and folders such as those of models. ``runtime_dir`` is where the folder of sockets is
         made; by default that is the temporary directory of the system. A process is killed when it
-        has had a task for longer than ``task_seconds``, whatever the task's own limit is.
+        has had a task for longer than ``task_seconds``, whatever the task's own limit is. With
+        ``reserve_first`` one of several processes is kept free for interactive tasks.
         """
+        self._reserve_first = reserve_first
         self._config = config
         self._handlers = handlers
         self._preload = preload
@@ -185,6 +188,7 @@ class RenderProcessManager:
             f"--listeners={','.join(map(str, listeners))}",
             f"--directory={self.directory}",
             f"--task-seconds={self._task_seconds}",
+            *(() if self._reserve_first else ("--no-reserve",)),
             "--preload",
             *self._preload,
             "--readable-paths",

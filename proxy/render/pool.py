@@ -111,13 +111,15 @@ class RenderPool:
         process_count: int = 1,
         max_result_bytes: int = 64 * 1024 * 1024,
         wall_seconds: float = 60.0,
+        reserve_first: bool = True,
     ) -> None:
         """``directory`` is where the sockets of the ``process_count`` render processes are.
 
         A task may take ``wall_seconds`` from its start there, however little CPU time it gets.
+        ``reserve_first`` is that of `RenderProcessManager`.
         """
         self._directory = directory
-        self._admission = Admission(process_count)
+        self._admission = Admission(process_count, reserve_first=reserve_first)
         self._failures = FailureTracker()
         self._max_result_bytes = max_result_bytes
         self._wall_seconds = wall_seconds

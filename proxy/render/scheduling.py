@@ -19,9 +19,16 @@ _HALF_LIFE_SECONDS = 10.0
 """Seconds of work after which the time that was charged before counts half."""
 
 
-def priorities_for_slot(slot: int, process_count: int) -> Sequence[Priority]:
-    """Of several render processes, the first serves interactive tasks only, the others all."""
-    return PRIORITIES if slot > 0 or process_count == 1 else ("interactive",)
+def priorities_for_slot(
+    slot: int, process_count: int, *, reserve_first: bool = True
+) -> Sequence[Priority]:
+    """Of several render processes, the first serves interactive tasks only, the others all.
+
+    Without ``reserve_first`` each serves all: where nobody waits, none must be kept free.
+    """
+    if slot > 0 or process_count == 1 or not reserve_first:
+        return PRIORITIES
+    return ("interactive",)
 
 
 class FairScheduler:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from origin_server import OriginServer
 from pictures import encode, scene
 
+from proxy.cli.progress import ProgressReport
+from proxy.cli.warm_failure import Failure
 from proxy.cli.warm_list import MAX_LINE_BYTES, SeenLinks, count_lines, read_lines
-from proxy.cli.warm_report import Failure, WarmReport
 from proxy.cli.warm_rules import RuleExpander
 from proxy.errors import ConfigError
 
@@ -335,8 +336,8 @@ def test_a_link_is_new_once() -> None:
 
 def test_the_progress_names_rate_reasons_and_the_time_left_where_the_number_is_known() -> None:
     failures = io.StringIO()
-    report = WarmReport(1000, failures, io.StringIO())
-    report.warmed, report.failed, report.skipped = 95, 5, 100
+    report = ProgressReport(1000, failures, io.StringIO())
+    report.done, report.failed, report.skipped = 95, 5, 100
     for number in range(4):
         problem = f"/docs#problem-{'bad-plan' if number < 2 else f'p{number}'}"
         report.add_failure(Failure("/", "*/*", 400, problem, "…"))
@@ -345,9 +346,9 @@ def test_the_progress_names_rate_reasons_and_the_time_left_where_the_number_is_k
         "200/1000 links, 2.0/s, 5 failed (bad-plan 2, p2 1, p3 1, others 1), 0:06:40 left"
     )
     assert len(failures.getvalue().splitlines()) == 5
-    report.add_links(500)
+    report.expect(500)
     assert report.progress(50.0).startswith("200/1500 links")
-    unknown = WarmReport(None, failures, io.StringIO())
-    unknown.warmed = 7
+    unknown = ProgressReport(None, failures, io.StringIO())
+    unknown.done = 7
     assert unknown.progress(2.0) == "7 links, 3.5/s, 0 failed"
     assert unknown.progress(0.0) == "7 links, 0.0/s, 0 failed"

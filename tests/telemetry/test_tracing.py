@@ -9,7 +9,6 @@ from origin_server import OriginServer
 from starlette.types import Receive, Scope, Send
 
 from proxy.api.middleware import AccessLogMiddleware
-from proxy.app import open_tracing
 from proxy.errors import SourceFailed
 from proxy.limits import Limits
 from proxy.originals import SourceRef
@@ -17,6 +16,7 @@ from proxy.sources.http import HttpSource
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import SsrfPolicy
 from proxy.telemetry.config import TracingConfig
+from proxy.telemetry.factory import open_tracing
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.request_context import set_error, set_request_id, set_source, stage
 from proxy.telemetry.tracing import OpenTelemetryTracing

@@ -1,13 +1,12 @@
-"""Tell how `framekeep warm` gets on: failures as JSON lines, and a progress line."""
+"""Tell how a long command gets on: failures as JSON lines, and a progress line."""
 
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import msgspec
-from msgspec import Struct
 
 _MAX_REASONS = 50
 """So many are counted each for itself; a server may invent them."""
@@ -16,33 +15,21 @@ _SHOWN_REASONS = 3
 _REDRAW_SECONDS, _LOG_SECONDS = 0.1, 10.0
 
 
-class Failure(Struct, frozen=True):
-    """A request that failed; a line of the file of failures.
-
-    ``status`` is None where no response came, ``type`` where it was no problem+json.
-    """
-
-    url: str
-    accept: str | None = None
-    status: int | None = None
-    type: str | None = None
-    detail: str = ""
+class ReportedFailure(Protocol):
+    """A struct that becomes a line of the file of failures."""
 
     @property
     def reason(self) -> str:
         """The failure in a word or two."""
-        _, _, name = (self.type or "").rpartition("#problem-")
-        if name and name != "about:blank":
-            return name[:60]
-        return "no response" if self.status is None else f"status {self.status}"
+        ...
 
 
-class WarmReport:
-    """Counts the links, writes failures at once, and shows the progress on standard error.
+class ProgressReport:
+    """Counts what is done, writes failures at once, and shows the progress on standard error.
 
     ``failures`` is where they go; without it, to standard error. There the progress is shown only
     where it is a terminal or has no failures in it, so that each line of a file is JSON. ``total``
-    is the number of links, where known.
+    is the number of what has to be done, where known; ``unit`` is its name.
     """
 
     def __init__(
@@ -51,8 +38,11 @@ class WarmReport:
         failures: TextIO | None,
         stderr: TextIO,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        unit: str = "links",
     ) -> None:
         self._total = total
+        self._unit = unit
         self._stderr = stderr
         self._is_terminal = stderr.isatty()
         self._shows_progress = self._is_terminal or failures is not None
@@ -60,15 +50,15 @@ class WarmReport:
         self._clock = clock
         self._started_at = self._shown_at = clock()
         self._reasons: Counter[str] = Counter()
-        self.warmed = self.failed = self.skipped = 0
+        self.done = self.failed = self.skipped = 0
 
-    def add_links(self, more: int) -> None:
-        """Count so many links more than were expected."""
+    def expect(self, more: int) -> None:
+        """Add to what has to be done."""
         if self._total is not None:
             self._total += more
 
-    def add_failure(self, failure: Failure) -> None:
-        """Write a failed request. A link may have several."""
+    def add_failure(self, failure: ReportedFailure) -> None:
+        """Write what failed. A link may fail several times."""
         reason = failure.reason
         if reason not in self._reasons and len(self._reasons) >= _MAX_REASONS:
             reason = "other"
@@ -92,11 +82,11 @@ class WarmReport:
 
     def progress(self, seconds: float) -> str:
         """The progress after so many seconds: done, rate, failures by reason, time left."""
-        requested = self.warmed + self.failed
-        finished = requested + self.skipped
-        rate = requested / seconds if seconds > 0 else 0.0
+        worked_on = self.done + self.failed
+        finished = worked_on + self.skipped
+        rate = worked_on / seconds if seconds > 0 else 0.0
         parts = [f"{finished}/{self._total}" if self._total is not None else str(finished)]
-        parts[0] += " links"
+        parts[0] += f" {self._unit}"
         parts += [f"{rate:.1f}/s", self.describe_failed()]
         if self._total is not None and rate > 0:
             left = max(0, self._total - finished) / rate
@@ -104,9 +94,9 @@ class WarmReport:
         return ", ".join(parts)
 
     def describe_failed(self) -> str:
-        """The number of links that failed, and why: ``3 failed (bad-signature 2, status 502 1)``.
+        """The number of what failed, and why: ``3 failed (bad-signature 2, status 502 1)``.
 
-        A link fails once for each class of ``Accept``, so the reasons may add up to more.
+        The reasons are those of the lines that were written, of which there may be more or fewer.
         """
         if not self._reasons:
             return f"{self.failed} failed"

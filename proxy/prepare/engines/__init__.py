@@ -1,0 +1,1 @@
+"""What runs the shards: one file each."""

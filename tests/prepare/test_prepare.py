@@ -1,0 +1,460 @@
+"""`framekeep prepare`: what it made is what live requests find, whatever happened meanwhile."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+from dev_server import ALLOW_LOOPBACK, dev_server
+from live_server import GENEROUS_TIMEOUTS
+from msgspec.structs import replace
+from origin_server import OriginServer
+from pictures import encode, gradient, scene
+from s3_server import CREDENTIALS, RCLONE, s3_server
+
+from proxy.app import create_service
+from proxy.cache import entries
+from proxy.cache.disk import DiskStore
+from proxy.cache.factory import open_cache
+from proxy.cache.negative import NegativeCache
+from proxy.cache.origin_cache import OriginCache
+from proxy.cli import prepare
+from proxy.cli.parser import make_parser
+from proxy.config import Settings, load
+from proxy.errors import ConfigError
+from proxy.image_request import ImageRequest
+from proxy.originals import SourceRef
+from proxy.prepare.engines.ray import close_renderers, prepare_shard
+from proxy.prepare.job import Job, JobLinks
+from proxy.prepare.manifest import ManifestRow
+from proxy.prepare.outputs.caches import LocalCacheOutput
+from proxy.prepare.renderer import ShardRenderer
+from proxy.prepare.report import PreparedRendition, decode_rows
+from proxy.prepare.service import PrepareParts, open_parts
+from proxy.prepare.shards import Shard
+from proxy.prepare.storage import BucketStorage, FileHeaders
+from proxy.render.manager import RenderProcessManager
+from proxy.render.pool import RenderPool
+from proxy.render.tasks import RenderContext
+from proxy.runtime.singleflight import SingleFlight
+from proxy.service import ImageResult
+from proxy.sources.router import SourceRouter
+
+pytestmark = pytest.mark.anyio
+
+PRESETS = {"card": "smart_crop:60:40/convert:auto", "icon": "resize:16/convert:png"}
+ACCEPT = {"avif": "image/avif,image/webp,*/*", "webp": "image/webp,*/*", "jpeg": "*/*"}
+DAY = 86_400.0
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    return {
+        **GENEROUS_TIMEOUTS,
+        **ALLOW_LOOPBACK,
+        "FRAMEKEEP_LINKS_KEYS": "0f" * 16,
+        "FRAMEKEEP_LINKS_PRESETS": json.dumps(PRESETS),
+        "FRAMEKEEP_CACHE_DIR": str(folder),
+        "FRAMEKEEP_CACHE_NEGATIVE_TTL": "0",
+        "FRAMEKEEP_CACHE_ERROR_BACKOFF_SECONDS": "0",
+        "FRAMEKEEP_RENDER_PROCESSES": "1",
+        **more,
+    }
+
+
+async def run(settings: Mapping[str, str], *arguments: str | Path) -> int:
+    """Run the command in this process; returns its exit status."""
+    args = make_parser(["prepare"]).parse_args(["prepare", *map(str, arguments)])
+    return await asyncio.to_thread(prepare.run, args, settings)
+
+
+def serve(origin: OriginServer, count: int, folder: str) -> list[str]:
+    """Pictures that differ; returns their URLs."""
+    return [
+        origin.serve(f"/{folder}/{number}.png", encode(scene(200 + number, 150)))
+        for number in range(count)
+    ]
+
+
+def report_rows(folder: Path) -> list[PreparedRendition]:
+    return [
+        row
+        for path in sorted(folder.glob("shards/*.jsonl"))
+        for row in decode_rows(path.read_bytes(), "jsonl", path.name)
+    ]
+
+
+async def age_records(folder: Path, urls: Sequence[str], seconds: float) -> None:
+    """Make it look as if the originals had been fetched that much earlier."""
+    settings = load(environment(folder)).settings
+    store = DiskStore(settings.cache)
+    for url in urls:
+        entry = await store.get("record", SourceRef(url).key)
+        record = entries.decode_record(entry)
+        assert entry is not None
+        assert record is not None
+        aged = replace(record, validated_at=record.validated_at - seconds)
+        await store.put("record", SourceRef(url).key, entries.encode_record(aged, entry.tags))
+    await store.close()
+
+
+async def test_live_requests_hit_what_was_prepared_also_40_days_later_and_ask_no_origin(
+    tmp_path: Path, origin: OriginServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    urls = serve(origin, 4, "live")
+    manifest, cache = tmp_path / "list", tmp_path / "cache"
+    manifest.write_text("\n".join(urls))
+    common = (manifest, "--preset", "card", "--preset", "icon", "--report", tmp_path / "report")
+    assert await run(environment(cache), *common, "--to", "cache") == 0
+    assert capsys.readouterr().out == "16 prepared, 0 failed, 0 skipped\n"
+    assert [origin.count(f"/live/{number}.png") for number in range(4)] == [1] * 4
+    assert await run(environment(cache), *common, "--to", "cache") == 0
+    assert capsys.readouterr().out == "0 prepared, 0 failed, 16 skipped\n"
+    await age_records(cache, urls, 40 * DAY)
+    async with dev_server(cache, environment=environment(cache)) as server:
+        for url in urls:
+            for preset in PRESETS:
+                for accept in ACCEPT.values():
+                    found = await server.get(f"/_/preset:{preset}/{url}", accept=accept)
+                    assert (found.status_code, found.headers["x-cache"]) == (200, "hit")
+                    # Browsers keep it for a day: no purge reaches them.
+                    assert "max-age=86400, s-maxage=31536000" in found.headers["cache-control"]
+    assert [origin.count(f"/live/{number}.png") for number in range(4)] == [1] * 4
+
+
+async def test_what_was_requested_before_is_made_to_last_and_what_a_source_says_goes_first(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    silent = origin.serve("/last/silent.png", encode(scene()))
+    brief = origin.serve("/last/b.png", encode(scene()), headers={"Cache-Control": "max-age=60"})
+    settings = load(environment(tmp_path / "cache")).settings
+    job = Job(presets=("icon",), accept=("jpeg",), to="cache", ttl=365 * DAY)
+    shard = Shard("one", (ManifestRow(silent), ManifestRow(brief)))
+    for ttl in (None, job.ttl):
+        async with ShardRenderer.open(replace(job, ttl=ttl), settings) as renderer:
+            rows = await renderer.run(shard)
+            states = [row.state for row in rows]
+            ttls = [(await result(renderer, row.source)).ttl for row in rows]
+        expected = ("made", DAY) if ttl is None else ("hit", 365 * DAY)
+        assert list(zip(states, ttls, strict=True)) == [expected, (expected[0], 60)]
+    assert (origin.count("/last/silent.png"), origin.count("/last/b.png")) == (1, 1)
+
+
+async def result(renderer: ShardRenderer, source: str) -> ImageResult:
+    (wanted,) = renderer._links.requests(ManifestRow(source))
+    return await renderer._parts.service.get_fresh(wanted.request, "background")
+
+
+async def test_what_failed_is_reported_once_for_each_source_and_can_be_retried(
+    tmp_path: Path, origin: OriginServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (good,) = serve(origin, 1, "retry")
+    missing, private = origin.url("/retry/late.png"), origin.url("/retry/private.png")
+    origin.serve("/retry/private.png", encode(gradient(9, 9)), headers={"Cache-Control": "private"})
+    manifest, failures = tmp_path / "list.csv", tmp_path / "failures"
+    manifest.write_text(f"source,presets\n{good},\n{missing},icon card\n{private},icon\nb64:,\n")
+    common = (
+        *(manifest, "--preset", "icon", "--to", "cache", "--report-format", "jsonl"),
+        *("--report", tmp_path / "report", "--failures", failures),
+    )
+    settings = environment(tmp_path / "cache")
+    assert await run(settings, *common) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("1 prepared, 6 failed (")
+    assert "7/7 renditions, " in err
+    lines = {line["source"]: line for line in map(json.loads, failures.read_text().splitlines())}
+    assert lines[missing]["problem"] == "source-not-found"
+    assert lines[missing]["renditions"] == ["icon", "card avif", "card webp", "card jpeg"]
+    assert lines[private]["problem"] == "not-storable"
+    assert lines["b64:"]["problem"] == "bad-source"
+    assert await run(settings, *common) == 1  # it is known, and not tried again
+    assert capsys.readouterr().out == "0 prepared, 0 failed, 1 skipped, 6 failed before\n"
+    origin.serve("/retry/late.png", encode(scene()))
+    assert await run(settings, *common, "--retry", "failed") == 1
+    assert capsys.readouterr().out.startswith("4 prepared, 2 failed (")
+    assert origin.count("/retry/0.png") == 1
+    rows = report_rows(tmp_path / "report")
+    assert sorted(row.source for row in rows if row.state == "failed") == ["b64:", private]
+    assert len(rows) == 7
+
+
+async def test_a_run_that_was_killed_goes_on_and_leaves_nothing_out(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    urls = serve(origin, 8, "killed")
+    blocked, body, is_open = asyncio.Event(), encode(scene(210, 150)), asyncio.Event()
+
+    async def hang(_: web.BaseRequest) -> web.StreamResponse:
+        blocked.set()
+        await is_open.wait()
+        return web.Response(body=body)
+
+    urls.append(origin.handle("/killed/last.png", hang))
+    manifest = tmp_path / "list"
+    manifest.write_text("\n".join(urls))
+    settings = environment(tmp_path / "cache")
+    common = (
+        *(manifest, "--preset", "icon", "--preset", "card", "--to", "cache"),
+        *("--report", tmp_path / "report", "--report-format", "jsonl"),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", "prepare", *map(str, common)),
+        env={"PATH": os.environ["PATH"], **settings},
+    )
+    await blocked.wait()
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    is_open.set()
+    assert not list(tmp_path.glob("report/shards/*"))
+    assert await run(settings, *common) == 0
+    rows = report_rows(tmp_path / "report")
+    assert len({(row.source, row.preset, row.accept) for row in rows}) == len(rows) == 9 * 4
+    assert {row.state for row in rows} <= {"made", "hit"}
+
+
+async def test_files_are_named_by_the_template_and_listed(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    manifest, site = tmp_path / "list", tmp_path / "site"
+    manifest.write_text("\n".join(serve(origin, 2, "files")))
+    common = (
+        *(manifest, "--preset", "card", "--preset", "icon", "--report", tmp_path / "report"),
+        *("--to", f"{site}/{{preset}}/{{path}}.{{ext}}", "--report-format", "jsonl"),
+    )
+    assert await run(environment(tmp_path / "cache"), *common) == 0
+    files = {str(p.relative_to(site)): p.read_bytes() for p in site.rglob("*") if p.is_file()}
+    index = decode_rows(files.pop("index.jsonl"), "jsonl", "index")
+    # Small pictures are WebP for the class of AVIF too, so both have one file.
+    assert set(files) == {
+        f"{name}.{ext}"
+        for number in range(2)
+        for name, exts in ((f"card/files/{number}", "webp png"), (f"icon/files/{number}", "png"))
+        for ext in exts.split()
+    }
+    assert {row.name for row in index} == set(files)
+    assert len(index) == 8
+    # Another machine, or a cache that was emptied, makes the same bytes under the same names.
+    before = {path: path.stat().st_mtime_ns for path in site.rglob("*.webp")}
+    assert await run(environment(tmp_path / "other"), *common, "--again") == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    manifest.write_text("media:a.jpg\nmedia:a.png\n")
+    with pytest.raises(ConfigError, match=r"files of several sources would be \*/a\.\*"):
+        await run(environment(tmp_path / "cache"), *common)
+
+
+async def test_files_in_a_bucket_have_their_headers_and_are_written_once(
+    origin: OriginServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: dict[str, str] = {}
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "PUT":
+            stored.update(request.headers)
+            return web.Response(headers={"ETag": '"1"'})
+        if not stored:
+            return web.Response(status=404)
+        meta = {n: v for n, v in stored.items() if n.lower().startswith("x-amz-meta-")}
+        modified = "Sun, 06 Nov 1994 08:49:37 GMT"
+        return web.Response(
+            body=b"body", headers={**meta, "ETag": '"1"', "Last-Modified": modified}
+        )
+
+    origin.handle("/site/img/a.avif", handle)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    storage = BucketStorage(f"s3://site/img?region=eu-central-1&endpoint={origin.url('')}")
+    headers = FileHeaders("image/avif", "public, max-age=60", "etag-1")
+    for etag in ("etag-1", "etag-1", "etag-2"):
+        await storage.write("a.avif", b"body", headers._replace(etag=etag))
+    methods = [request.method for request in origin.requests]
+    assert methods == ["HEAD", "PUT", "HEAD", "HEAD", "PUT"]
+    put = origin.requests[1].headers
+    assert put["content-type"] == "image/avif"
+    assert put["cache-control"] == "public, max-age=60"
+    assert put["x-amz-meta-framekeep-etag"] == "etag-1"
+
+
+@pytest.fixture(scope="module")
+def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if RCLONE is None:
+        pytest.skip("rclone, which serves S3 here, is not installed")
+    root = tmp_path_factory.mktemp("s3")
+    (root / "shared").mkdir()
+    with s3_server(root) as address:
+        yield address
+
+
+async def test_another_machine_finds_everything_in_the_bucket(
+    tmp_path: Path,
+    origin: OriginServer,
+    bucket_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    shared = {
+        "FRAMEKEEP_SHARED_CACHE_URL": f"s3://shared/p?region=eu-west-1&endpoint={bucket_server}",
+        "FRAMEKEEP_SHARED_CACHE_KEYS": "0a" * 16,
+        "FRAMEKEEP_SHARED_CACHE_READ_TIMEOUT_SECONDS": "10",
+    }
+    urls = serve(origin, 3, "shared")
+    manifest = tmp_path / "list"
+    manifest.write_text("\n".join(urls))
+    common = (manifest, "--preset", "card", "--report", tmp_path / "report")
+    # One of them was rendered on this machine before there was a bucket.
+    first = tmp_path / "first"
+    first.write_text(urls[0])
+    one = environment(tmp_path / "one")
+    assert await run(one, first, *common[1:], "--to", "cache") == 0
+    assert await run({**one, **shared}, *common, "--to", "shared") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "9 prepared, 0 failed, 0 skipped"
+    settings = load({**environment(tmp_path / "two"), **shared}).settings
+    job = Job(presets=("card",), accept=("avif", "webp", "jpeg"), to="shared")
+    links = JobLinks.from_settings(job, settings)
+    async with open_parts(settings, ttl=None, shares=True) as parts:
+        for url in urls:
+            for wanted in links.requests(ManifestRow(url)):
+                found = await parts.service.get_or_render(wanted.request)
+                assert (found.state, found.ttl) == ("hit", 365 * DAY)
+    assert [origin.count(f"/shared/{number}.png") for number in range(3)] == [1] * 3
+
+
+async def test_a_picture_that_kills_its_render_process_costs_its_own_rows(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    urls = serve(origin, 3, "deadly")
+    deadly = origin.serve("/deadly/x.png", encode(scene()) + b"DEADLY")
+    settings = load(environment(tmp_path / "cache")).settings
+    job = Job(presets=("card",), accept=("webp", "jpeg"), to="cache")
+    processes = RenderProcessManager(
+        settings.render, handlers="deadly_tasks", task_seconds=600, reserve_first=False
+    )
+    async with processes:
+        cache = open_cache(settings.cache, settings.shared_cache)
+        sources = SourceRouter.from_config(settings.sources, settings.limits)
+        flights = SingleFlight(tmp_path / "flights")
+        origins = OriginCache(sources, cache, flights, settings.cache)
+        service = create_service(
+            origins=origins,
+            cache=cache,
+            pool=RenderPool(processes.directory, process_count=1, wall_seconds=600),
+            context=RenderContext(settings.limits),
+            single_flight=flights,
+            negative=NegativeCache(0, lambda: 0.0),
+        )
+        parts = PrepareParts(service, origins, cache, settings, None)
+        links = JobLinks.from_settings(job, settings)
+        renderer = ShardRenderer(job, links, parts, LocalCacheOutput(cache))
+        rows = await renderer.run(Shard("one", tuple(map(ManifestRow, (*urls, deadly)))))
+        for opened in (service, cache, sources):
+            await opened.close()
+    failed = {(row.source, row.problem) for row in rows if row.state == "failed"}
+    assert failed == {(deadly, "render-failed")}
+    assert sum(row.state == "made" for row in rows) == 6
+
+
+async def test_a_dry_run_estimates_by_a_sample_and_keeps_nothing(
+    tmp_path: Path, origin: OriginServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "list"
+    manifest.write_text("\n".join([*serve(origin, 2, "dry"), origin.url("/dry/missing.png")]))
+    status = await run(
+        environment(tmp_path / "cache"),
+        *(manifest, "--preset", "icon", "--to", "cache", "--dry-run", "--core-hour-price", "0.05"),
+        *("--report", tmp_path / "report"),
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 0
+    assert lines[:2] == [
+        "3 sources, 3 renditions, 1 shards",
+        "sample       3 sources: 2 renditions, 1 failed (source-not-found 1)",
+    ]
+    assert [line.split()[0] for line in lines[2:]] == ["rendering", "output", "origins", "cost"]
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--to", "cache", "--preset", "hero"), "--preset: 'hero' is no preset; those of"),
+        (("--to", "cache"), "has no preset: name some"),
+        (("--to", "cache", "--preset", "card", "--accept", "bmp"), "--accept: 'bmp' is not one"),
+        (("--to", "cache", "--preset", "card", "--accept", "jxl"), "FRAMEKEEP_LINKS_AUTO_JXL"),
+        (("--to", "shared", "--preset", "card"), "no bucket is set"),
+        (("--to", "cache", "--preset", "card", "--engine", "ray"), "the caches of workers end"),
+        (("--to", "cache", "--preset", "card", "--ray-address", "x"), "needs --engine ray"),
+        (("--to", "cache", "--preset", "card", "--cache-control", "x"), "is for files"),
+        (("--to", "x/{path}", "--preset", "card"), "add {accept} or {ext}"),
+        (("--to", "cache", "--preset", "card", "--report", "ftp://x"), "must be a folder or"),
+    ],
+)
+async def test_what_cannot_be_is_refused_before_anything_is_rendered(
+    tmp_path: Path, arguments: Sequence[str], message: str
+) -> None:
+    manifest = tmp_path / "list"
+    manifest.write_text("media:a.jpg\n")
+    with pytest.raises(ConfigError, match=message):
+        await run(environment(tmp_path / "cache"), manifest, *arguments)
+
+
+async def test_requests_have_the_keys_of_links(tmp_path: Path) -> None:
+    settings = load(environment(tmp_path)).settings
+    row = ManifestRow("https://a.example/ä b.jpg", tags=("x/y",), version="2/3")
+    job = Job(presets=("card",), accept=("avif",), to="cache")
+    links = JobLinks.from_settings(job, settings)
+    (wanted,) = links.requests(row)
+    link = links._links.build_link(row.source, ["preset:card", "tag:x%2Fy", "v:2%2F3"])
+    parsed = links._links.parse(link.encode())
+    plan = parsed.plan.with_accepted_formats(["avif", "webp"])
+    assert wanted.request == ImageRequest(parsed.source, plan, parsed.response_options)
+
+
+def worker_rows(settings: Settings, shard: Shard, job: Job) -> list[PreparedRendition]:
+    fingerprint = JobLinks.from_settings(job, settings).fingerprint(settings)
+    encoded = prepare_shard(
+        msgspec.json.encode(job), fingerprint, msgspec.json.encode(shard), b"[]"
+    )
+    return msgspec.json.decode(encoded, type=list[PreparedRendition])
+
+
+async def test_a_worker_prepares_with_its_own_settings_and_refuses_others(
+    tmp_path: Path, origin: OriginServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = environment(tmp_path / "cache")
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    (url,) = serve(origin, 1, "worker")
+    site = tmp_path / "site"
+    job = Job(presets=("icon",), accept=("jpeg",), to=f"{site}/{{path}}.{{ext}}")
+    settings, shard = load(own).settings, Shard("one", (ManifestRow(url),))
+    try:
+        (row,) = await asyncio.to_thread(worker_rows, settings, shard, job)
+    finally:
+        await asyncio.to_thread(close_renderers)
+    assert (row.state, row.name) == ("made", "worker/0.png")
+    assert (site / row.name).is_file()
+    links = replace(settings.links, presets={"icon": "resize:17/convert:png"})
+    with pytest.raises(ConfigError, match="are not those of the command"):
+        await asyncio.to_thread(
+            worker_rows, replace(settings, links=links), shard, replace(job, attempts=1)
+        )
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="an extra")
+async def test_reports_are_parquet_where_that_is_installed(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    manifest = tmp_path / "list"
+    manifest.write_text("\n".join(serve(origin, 1, "parquet")))
+    common = (manifest, "--preset", "icon", "--report", tmp_path / "report")
+    assert await run(environment(tmp_path / "cache"), *common, "--to", "cache") == 0
+    (path,) = (tmp_path / "report" / "shards").iterdir()
+    (row,) = decode_rows(path.read_bytes(), "parquet", path.name)
+    assert (row.state, row.format, row.width) == ("made", "png", 16)
