@@ -1,6 +1,11 @@
 """The name of a saved file ends like the format that was sent."""
 
+import re
+from urllib.parse import unquote
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from proxy.api.http.content_disposition import attachment, inline
 from proxy.formats import FormatName
@@ -35,3 +40,28 @@ def test_a_name_that_is_not_ascii_is_sent_in_both_forms() -> None:
 
 def test_an_attachment_without_a_name_stays_without_one() -> None:
     assert attachment("", "png") == b"attachment"
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("100%25.png", "filename=\"100_25.png\"; filename*=UTF-8''100%2525.png"),
+        ('a"b.png', "filename=\"a_b.png\"; filename*=UTF-8''a%22b.png"),
+        ("a; b.png", 'filename="a; b.png"'),
+    ],
+)
+def test_what_a_browser_could_read_otherwise_is_sent_in_both_forms(name: str, sent: str) -> None:
+    assert attachment(name, "png") == f"attachment; {sent}".encode()
+
+
+@given(st.text(min_size=1, max_size=200).filter(str.isprintable))
+@example('\u65e5\u672c; "filename"=%0d%0a.jpg')
+def test_any_name_makes_one_header_that_says_the_name(name: str) -> None:
+    header = attachment(name, "jpeg").decode("ascii")
+    found = re.fullmatch(
+        r"attachment; filename=\"([ !#$&-\[\]-~]*)\"(?:; filename\*=UTF-8''([A-Za-z0-9._~%-]+))?",
+        header,
+    )
+    assert found
+    sent = found[1] if found[2] is None else unquote(found[2], errors="strict")
+    assert sent.startswith(name.removesuffix(".jpg").rpartition(".")[0] or name[:1])

@@ -1,5 +1,10 @@
 """Lines, weight, outline and box of `text`."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pictures
 import pytest
@@ -108,3 +113,31 @@ def test_a_mask_grows_by_a_disc(radius: int, points: list[tuple[int, int]]) -> N
         inside = (height <= radius) & (np.abs(columns - column) <= np.round(span))
         expected = np.maximum(expected, np.where(inside, mask[row, column], 0))
     assert (grown == expected).all()
+
+
+_WITHOUT_FONTS = """
+import sys
+from proxy.operations.text import Text
+for text in ("Hi", "\\u6f22", "\\u5b57"):
+    image = Text(text, size_in_px=60)._render(400, 0.5, 10_000_000)[3]
+    image = image.resize(50 / image.width, vscale=50 / image.height)
+    sys.stdout.buffer.write(image.write_to_memory())
+"""
+
+
+def test_without_other_fonts_what_the_font_lacks_is_a_box_with_its_code(tmp_path: Path) -> None:
+    """As in a container that has no fonts: its own font is enough for Latin letters."""
+    config = tmp_path / "fonts.conf"
+    config.write_text(f"<fontconfig><cachedir>{tmp_path / 'cache'}</cachedir></fontconfig>")
+    drawn = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_FONTS],
+        env={**os.environ, "FONTCONFIG_FILE": str(config)},
+        check=True,
+        capture_output=True,
+    )
+    latin, first, second = np.frombuffer(drawn.stdout, np.uint8).reshape(3, 50, 50)
+    for box in (first, second):
+        edges = [box[:5].max(0), box[-5:].max(0), box[:, :5].max(1), box[:, -5:].max(1)]
+        assert all((edge[5:-5] > 127).all() for edge in edges)
+    assert (latin[:5].max(0) < 127).any()
+    assert (first != second).any()

@@ -11,12 +11,15 @@ _SUFFIXES = {
 }
 
 
+_UNSAFE = frozenset('"\\%')
+
+
 def inline(filename: str, format: FormatName) -> bytes:
-    """Return the header for a filename without quotes, slashes and control characters.
+    """Return the header for a filename without slashes and control characters.
 
     The name gets the suffix of the format, in place of that of another image format. A name that is
     not ASCII is sent twice: as ``filename*``, which clients that know it prefer, and with ``_`` for
-    each other character.
+    each other character. So are quotes, and the percent sign, which some browsers decode.
     """
     return _disposition("inline", filename, format)
 
@@ -28,7 +31,9 @@ def attachment(filename: str, format: FormatName) -> bytes:
 
 def _disposition(kind: str, filename: str, format: FormatName) -> bytes:
     filename = _with_suffix(filename, format)
-    ascii_name = "".join(letter if " " <= letter <= "~" else "_" for letter in filename)
+    ascii_name = "".join(
+        letter if " " <= letter <= "~" and letter not in _UNSAFE else "_" for letter in filename
+    )
     if ascii_name == filename:
         return f'{kind}; filename="{ascii_name}"'.encode()
     encoded_name = quote(filename, safe="")

@@ -19,7 +19,7 @@ from proxy.links.thumbor.grammar import FilterCall, LinkParts, split_link
 from proxy.links.thumbor.imagor_filters import IMAGOR_FILTERS
 from proxy.links.thumbor.plan import steps
 from proxy.links.thumbor.signature import ThumborVerifier
-from proxy.links.thumbor.state import ThumborState
+from proxy.links.thumbor.state import SIZE_FLAGS, ThumborState, open_state
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
 
@@ -100,12 +100,9 @@ class _LinkDialect:
         )
 
     def _apply_filters(self, parts: LinkParts) -> ThumborState:
-        state = ThumborState(
-            box=_box(parts),
-            is_adaptive=parts.is_adaptive,
-            padding=parts.padding,
-        )
-        for call in parts.filters:
+        state = open_state(parts)
+        # Where flags are written does not matter to what other filters make of the size.
+        for call in sorted(parts.filters, key=lambda call: call.name not in SIZE_FLAGS):
             try:
                 self._apply_filter(state, call)
             except InvalidLink as error:
@@ -144,6 +141,12 @@ class _LinkDialect:
             raise InvalidSource("source: versions of objects (?…) cannot be chosen")
         return source
 
+    def _resolve_overlay(self, text: str) -> str:
+        """The source of a watermark, which is decoded with its filter."""
+        if self._is_imagor and text.startswith("b64:"):
+            text = _decode_base64(text.removeprefix("b64:"))
+        return self._resolve(text)
+
     def _has_scheme(self, text: str) -> bool:
         return (
             _HTTP_URL.match(text) is not None
@@ -156,7 +159,7 @@ class _LinkDialect:
         for name, side in (("width", parts.width), ("height", parts.height)):
             if isinstance(side, int) and side > _MAX_SIDE:
                 raise InvalidLink(f"size: {name} must be at most {_MAX_SIDE}, not {side}")
-        listed = steps(parts, state, self._config, self._resolve)
+        listed = steps(parts, state, self._config, self._resolve_overlay)
         try:
             return self._operations.plan(listed)
         except InvalidOperation as error:
@@ -173,12 +176,6 @@ class ImagorDialect(_LinkDialect):
     def __init__(self, context: DialectContext, *, now: Callable[[], float] = time.time) -> None:
         """``now`` is in Unix seconds. Raises ConfigError where the dialect would be open."""
         super().__init__(context, context.section(ImagorConfig), IMAGOR_FILTERS, now)
-
-
-def _box(parts: LinkParts) -> tuple[int, int]:
-    """The requested size in pixels; 0 for a side that follows from the picture."""
-    width, height = parts.width, parts.height
-    return (width if isinstance(width, int) else 0, height if isinstance(height, int) else 0)
 
 
 def _decode_base64(encoded: str) -> str:

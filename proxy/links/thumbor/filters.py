@@ -256,12 +256,29 @@ def add_round_corners(
         step(state, "round_corners", radius_in_px=x, hex_color=color, **vertical)
 
 
-def watermark(state: ThumborState, name: str, args: Sequence[str]) -> None:
-    """Source, x, y, transparency in percent, and the most of width and height in percent."""
-    check_count(name, args, 1, 6)
-    source, x, y, transparency, width, height = (*args, *("0", "0", "0", "", "")[len(args) - 1 :])
-    if not source:
-        raise InvalidLink(f"{name}: needs the source of the watermark")
+def watermark_filter(place: Callable[[str, str, str], dict[str, Any]]) -> Filter:
+    """The filter, where ``place`` makes fields of the operation of its name, x and y."""
+
+    def apply(state: ThumborState, name: str, args: Sequence[str]) -> None:
+        """Source, x, y, transparency in percent, the most of width and height in percent."""
+        check_count(name, args, 1, 6)
+        source, x, y, transparency, *sizes = (*args, *("0", "0", "0", "", "")[len(args) - 1 :])
+        if not source:
+            raise InvalidLink(f"{name}: needs the source of the watermark")
+        step(
+            state,
+            "watermark",
+            source=source,
+            **place(name, x, y),
+            opacity_in_percent=100 - parse_float(f"{name}: alpha", transparency or "0", 0, 100),
+            scale=_parse_ratio(f"{name}: width", sizes[0]),
+            height_scale=_parse_ratio(f"{name}: height", sizes[1]),
+        )
+
+    return apply
+
+
+def _place(name: str, x: str, y: str) -> dict[str, Any]:
     column, x_offset = _parse_place(f"{name}: x", x, ("west", "east"))
     row, y_offset = _parse_place(f"{name}: y", y, ("north", "south"))
     if column == "repeat":
@@ -272,18 +289,12 @@ def watermark(state: ThumborState, name: str, args: Sequence[str]) -> None:
         column = "west" if column == "repeat" else column
         row = "north" if row == "repeat" else row
     position = "".join(part for part in (row, column) if part) or "center"
-    step(
-        state,
-        "watermark",
-        source=source,
-        position=position,
-        x_offset_in_px=x_offset,
-        y_offset_in_px=y_offset,
-        opacity_in_percent=100 - parse_float(f"{name}: alpha", transparency or "0", 0, 100),
-        scale=_parse_ratio(f"{name}: width", width),
-        height_scale=_parse_ratio(f"{name}: height", height),
+    return {
+        "position": position,
+        "x_offset_in_px": x_offset,
+        "y_offset_in_px": y_offset,
         **({"tile": True, "tile_direction": direction} if direction else {}),
-    )
+    }
 
 
 def _parse_place(name: str, text: str, sides: tuple[str, str]) -> tuple[str, float]:
@@ -334,7 +345,6 @@ SHARED_FILTERS: Mapping[str, Filter] = {
     "strip_exif": nothing,
     "strip_icc": nothing,
     "upscale": flag("upscale"),
-    "watermark": watermark,
 }
 
 THUMBOR_FILTERS: Mapping[str, Filter] = {
@@ -347,6 +357,7 @@ THUMBOR_FILTERS: Mapping[str, Filter] = {
     "rotate": _rotate,
     "round_corner": _round_corner,
     "sharpen": _sharpen,
+    "watermark": watermark_filter(_place),
     "autojpg": unsupported("formats are not guessed; write format(jpeg)"),
     "colorize": unsupported("no operation blends a color into the channels"),
     "convolution": unsupported("kernels are not possible; see blur and sharpen"),

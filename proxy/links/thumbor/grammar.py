@@ -179,18 +179,24 @@ def _parse_filter(text: str) -> FilterCall:
     found = _FILTER.fullmatch(percent_decode(text))
     if found is None:
         raise InvalidLink(f"filters: {safe_excerpt(text)} is not NAME(VALUE,…)")
-    return FilterCall(found[1], _split_args(found[2]), f"{found[1]}({found[2]})")
+    args = _split_args(found[2], is_nested=found[1] == "image")
+    return FilterCall(found[1], args, f"{found[1]}({found[2]})")
 
 
-def _split_args(text: str) -> tuple[str, ...]:
-    """Split at commas; a value in single quotes may have some."""
+def _split_args(text: str, *, is_nested: bool) -> tuple[str, ...]:
+    """Split at commas; a value in single quotes may have some.
+
+    ``is_nested``: values may be links, whose own parentheses have commas and quotes.
+    """
     if not text:
         return ()
-    args, quoted = [""], False
+    args, quoted, depth = [""], False, 0
     for character in text:
-        if character == "'":
+        if is_nested:
+            depth += (character == "(") - (character == ")")
+        if character == "'" and depth <= 0:
             quoted = not quoted
-        elif character == "," and not quoted:
+        elif character == "," and not quoted and depth <= 0:
             args.append("")
         else:
             args[-1] += character

@@ -4,8 +4,10 @@ import re
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from proxy.errors import InvalidLink
+from proxy.imaging.alpha import BlendMode
 from proxy.links.numbers import parse_float, parse_int
 from proxy.links.option_values import MAX_EXPIRES, MAX_FILENAME_LENGTH
 from proxy.links.percent_encoding import safe_excerpt
@@ -23,11 +25,14 @@ from proxy.links.thumbor.filters import (
     step,
     trim_step,
     unsupported,
-    watermark,
+    watermark_filter,
     whole_number,
     without_values,
 )
-from proxy.links.thumbor.state import ThumborState
+from proxy.links.thumbor.grammar import split_link
+from proxy.links.thumbor.imagor_overlay import place, resolve_full_sides
+from proxy.links.thumbor.plan import pixel_steps
+from proxy.links.thumbor.state import SIZE_FLAGS, ThumborState, open_state
 from proxy.links.thumbor.values import check_count, parse_bool
 
 _FOCAL = re.compile(
@@ -207,6 +212,41 @@ def _strip_metadata(_state: ThumborState, name: str, args: Sequence[str]) -> Non
         raise InvalidLink(f"{name}: metadata is always removed here")
 
 
+def _image(state: ThumborState, name: str, args: Sequence[str]) -> None:
+    """A link without signature that makes the overlay, x, y, transparency, blend mode."""
+    check_count(name, args, 1, 5)
+    path, x, y, transparency, blend_mode = (*args, *("",) * 4)[:5]
+    parts = split_link(resolve_full_sides(name, path.removeprefix("/"), state), is_imagor=True)
+    if parts.is_meta:
+        raise InvalidLink(f"{name}: meta: an overlay is an image")
+    overlay = open_state(parts)
+    for call in sorted(parts.filters, key=lambda call: call.name not in SIZE_FLAGS):
+        if call.name not in _OVERLAY_FILTERS:
+            raise InvalidLink(
+                f"{name}: {safe_excerpt(call.name)} is no filter of an overlay; filters: "
+                f"{', '.join(_OVERLAY_FILTERS)}"
+            )
+        IMAGOR_FILTERS[call.name](overlay, f"{name}: {call.name}", call.args)
+    step(
+        state,
+        "watermark",
+        source=parts.image,
+        **place(name, x, y),
+        opacity_in_percent=100 - parse_float(f"{name}: alpha", transparency or "0", 0, 100),
+        blend_mode=_parse_blend_mode(name, blend_mode.lower() or "normal"),
+        steps=pixel_steps(parts, overlay, is_imagor=True),
+    )
+
+
+def _parse_blend_mode(name: str, mode: str) -> str:
+    if mode not in get_args(BlendMode):
+        raise InvalidLink(
+            f"{name}: the blend mode must be one of {', '.join(get_args(BlendMode))}, not "
+            f"{safe_excerpt(mode)}"
+        )
+    return mode
+
+
 _META_ONLY = "is part of the description of every original: write meta/ in front"
 _ENCODER = "encoders are not set by links"
 
@@ -220,6 +260,7 @@ IMAGOR_FILTERS: Mapping[str, Filter] = {
     "focal": _focal,
     "format": format_filter({**FORMATS, "jxl": "jxl"}),
     "hue": _hue,
+    "image": _image,
     "invert": without_values("invert_colors"),
     "compression": whole_number("png_effort", 0, 9),
     "label": _label,
@@ -239,7 +280,7 @@ IMAGOR_FILTERS: Mapping[str, Filter] = {
     "text": _label,
     "to_colorspace": _to_colorspace,
     "trim": _trim,
-    "watermark": watermark,
+    "watermark": watermark_filter(place),
     "avgcolor": unsupported(_META_ONLY),
     "blurhash": unsupported(_META_ONLY),
     "thumbhash": unsupported(_META_ONLY),
@@ -247,6 +288,13 @@ IMAGOR_FILTERS: Mapping[str, Filter] = {
     "palette": unsupported(_ENCODER),
     "dpi": unsupported("documents are drawn at one resolution"),
     "draw_detections": unsupported("detections are not drawn"),
-    "image": unsupported("images are overlaid by watermark(…), without operations of their own"),
     "redact_oval": unsupported("rectangles are blurred; write redact()"),
 }
+
+_OVERLAY_FILTERS = (
+    *("background_color", "blur", "brightness", "contrast", "crop", "fill", "focal", "grayscale"),
+    *("hue", "invert", "label", "no_upscale", "pixelate", "proportion", "redact", "rgb", "rotate"),
+    *("round_corner", "saturation", "sharpen", "strip_exif", "strip_icc", "strip_metadata"),
+    *("stretch", "text", "to_colorspace", "trim", "upscale"),
+)
+"""Those that change its pixels, or nothing. An overlay has no format, and no overlay of its own."""

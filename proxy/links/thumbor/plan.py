@@ -25,26 +25,33 @@ def steps(
     """``resolve`` turns the source of a watermark into a source of ours."""
     limits = [{"type": "limit", "frames": state.max_frames}] if state.max_frames else []
     if state.raw:
-        return [*limits, {"type": "original"}]
+        return [*limits, {"type": "pass_through"}]
     return [
         *limits,
         *([{"type": "page", "number": state.page}] if state.page else ()),
-        *_trim(parts, state, config),
-        *_crop(parts, state),
-        *_resize(parts, state),
-        *([{"type": "flop"}] if parts.mirrors_horizontally else ()),
-        *([{"type": "flip"}] if parts.mirrors_vertically else ()),
-        *(_with_source(step, resolve) for step in state.steps),
-        *_padding(state),
+        *(
+            _with_source(step, resolve)
+            for step in pixel_steps(parts, state, is_imagor=isinstance(config, ImagorConfig))
+        ),
         *_output(state, config),
     ]
 
 
-def _trim(
-    parts: LinkParts, state: ThumborState, config: ThumborConfig | ImagorConfig
-) -> Iterator[Step]:
+def pixel_steps(parts: LinkParts, state: ThumborState, *, is_imagor: bool) -> list[Step]:
+    """The steps that change pixels; sources of watermarks are still as in the link."""
+    return [
+        *_trim(parts, state, is_imagor=is_imagor),
+        *_crop(parts, state),
+        *_resize(parts, state),
+        *([{"type": "flop"}] if parts.mirrors_horizontally else ()),
+        *([{"type": "flip"}] if parts.mirrors_vertically else ()),
+        *state.steps,
+        *_padding(state),
+    ]
+
+
+def _trim(parts: LinkParts, state: ThumborState, *, is_imagor: bool) -> Iterator[Step]:
     if parts.trim is not None:
-        is_imagor = isinstance(config, ImagorConfig)
         tolerance, metric = (1.0, "channel") if is_imagor else (0.0, "euclidean")
         if parts.trim.tolerance is not None:
             tolerance = float(parts.trim.tolerance)
