@@ -20,10 +20,11 @@ from proxy.imaging.color_management import is_srgb, needs_profile, to_srgb, with
 from proxy.imaging.copyright.read import read_copyright
 from proxy.imaging.decoders import DECODERS, DecodeOptions, turbo
 from proxy.imaging.frames import default_format, shown_frames
+from proxy.imaging.gain_map import GainMap, read_gain_map
 from proxy.imaging.headers import ImageHeader, probe
 from proxy.imaging.headers.color_tags import ColorTags, read_color_tags
 from proxy.imaging.headers.repair import repair
-from proxy.imaging.metadata import ORIENTATION, get_field
+from proxy.imaging.metadata import ORIENTATION, get_field, set_fields
 from proxy.imaging.picture import Animation, Detector, OutputOptions, Picture, check_memory
 from proxy.imaging.resize import shrink
 from proxy.imaging.shrink_on_load import (
@@ -57,12 +58,14 @@ def decode(
     required_size: Callable[[Size], Size | None] = _every_pixel,
     output_format: FormatName | Literal["auto"] | None = None,
     page_range: tuple[int, int] | None = None,
+    keeps_hdr: bool = False,
 ) -> Picture:
     """Open an original; its pixels are computed later, while they are read.
 
     ``required_size`` maps the upright size to the smallest size that may be decoded, None for every
     pixel. ``output_format`` decides whether all frames of an animation are read; None is the
-    original's own. ``page_range`` is the first and last frame or page, counted from 1.
+    original's own. ``page_range`` is the first and last frame or page, counted from 1. With
+    ``keeps_hdr`` the picture has the original's gain map, if there is one.
 
     Raises:
         NotAnImage: the bytes are not an image of an accepted format.
@@ -111,10 +114,28 @@ def decode(
         max_pixels_in_memory=limits.max_source_pixels_unstreamed,
         unmodified_format=header.format if is_unmodified else None,
         copyright=copyright,
+        gain_map=_read_gain_map(original, header, image, limits) if keeps_hdr else None,
         source=SourceEncoding(
             natural_size, header.lossless or not FORMATS[header.format].lossy, header.quality
         ),
     )
+
+
+def _read_gain_map(
+    original: Buffer, header: ImageHeader, picture: pyvips.Image, limits: Limits
+) -> GainMap | None:
+    """The gain map, scaled and turned as its picture is."""
+    found = read_gain_map(original, header) if header.format == "jpeg" else None
+    if found is None:
+        return None
+    gain_map, inner, size_in_bytes = found
+    check_limits(structs.replace(inner, needs_full_frame=True), size_in_bytes, limits)
+    image = gain_map.image.copy_memory()  # its rows are read again for each file that is tried
+    image = image.resize(
+        picture.width / image.width, vscale=picture.height / image.height, kernel="linear"
+    )
+    image = _autorotate(set_fields(image, orientation=_orientation(picture)))
+    return structs.replace(gain_map, image=image)
 
 
 def picture_from_pixels(

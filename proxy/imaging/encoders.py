@@ -25,6 +25,7 @@ from proxy.imaging.copyright.embed import embed, exif_bytes, xmp_bytes
 from proxy.imaging.copyright.notice import CopyrightNotice
 from proxy.imaging.encoder_options import Chroma, EncoderOptions
 from proxy.imaging.flatness import MIN_FLATNESS, flatness, sample_bands
+from proxy.imaging.gain_map import write_gain_map
 from proxy.imaging.metadata import EXIF, XMP, get_field, set_fields, with_metadata
 from proxy.imaging.optional_codecs import missing_package
 from proxy.imaging.picture import Picture
@@ -100,7 +101,10 @@ def encode_as(
     if picture.animation is not None:
         image = set_fields(image, delays=picture.animation.delays, loop=picture.animation.loop)
     body = bytes(encoder(image, picture.frame_size.height, quality, options))
-    return embed(body, format, notice) if notice else body
+    body = embed(body, format, notice) if notice else body
+    if picture.gain_map is not None and format == "jpeg":
+        return write_gain_map(body, picture.gain_map, picture.frame_size)
+    return body
 
 
 def _encode_jpeg(

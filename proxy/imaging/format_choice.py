@@ -106,6 +106,8 @@ def likely_format(picture: Picture, limits: Limits) -> FormatName:
     requested = picture.output.format
     if requested != "auto":
         return requested
+    if picture.gain_map is not None:
+        return "jpeg"  # no other encoder writes one
     is_animated, size = picture.frame_count > 1, picture.frame_size
     formats = [
         format

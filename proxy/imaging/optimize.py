@@ -91,6 +91,7 @@ def _can_be_optimized(picture: Picture, first: Rendition) -> bool:
         first.format in OPTIMIZABLE
         and first.size == size
         and picture.frame_count == 1
+        and picture.gain_map is None
         and picture.output.max_bytes is None
         and min(size.width, size.height) >= _MIN_SIDE
         and size.pixels <= _MAX_PIXELS

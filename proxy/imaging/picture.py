@@ -13,6 +13,7 @@ from proxy.geometry import Size, contain
 from proxy.imaging.alpha import ImageFunction, map_premultiplied
 from proxy.imaging.copyright.notice import CopyrightNotice
 from proxy.imaging.encoder_options import EncoderOptions
+from proxy.imaging.gain_map import GainMap
 from proxy.imaging.shrink_on_load import LoadScale, SourceEncoding
 from proxy.originals import SourceRef
 from proxy.smartcrop.subject import Subject
@@ -55,7 +56,7 @@ class OutputOptions(Struct, frozen=True):
     score: float | None = None
     max_bytes: int | None = None
     accepted_formats: tuple[FormatName, ...] = ()
-    keep_metadata: tuple[Literal["copyright"], ...] = ()
+    keep_metadata: tuple[Literal["copyright", "hdr"], ...] = ()
     format_qualities: Mapping[FormatName, int] = field(default_factory=dict)
     negotiates: bool = False
     keep_lossless: bool = True
@@ -116,6 +117,7 @@ class Picture(Struct, frozen=True):
     original's format while every pixel is as it was coded there. ``is_cut_out`` says that the
     background was made transparent. ``copyright`` is what the original says about its rights.
     ``max_pixels_in_memory`` is how many pixels may be computed at once, None for any number.
+    ``gain_map`` is there where the plan keeps it and the original has one.
     ``pixel_ratio`` is the device pixel ratio that `thumbnail` reached.
 
     Without ``has_pixels`` only sizes count, and nothing is computed.
@@ -139,6 +141,7 @@ class Picture(Struct, frozen=True):
     pixel_ratio: float = 1.0
     has_pixels: bool = True
     source: SourceEncoding | None = None
+    gain_map: GainMap | None = None
 
     @property
     def frame_count(self) -> int:

@@ -135,7 +135,9 @@ class _TileSample:
         self._format = format
         self._curve = curve
         output = structs.replace(picture.output, keep_metadata=())
-        self._picture = structs.replace(picture, image=self._stack(), animation=None, output=output)
+        self._picture = structs.replace(
+            picture, image=self._stack(), animation=None, gain_map=None, output=output
+        )
         contrast = _contrast(pixels[::2, :, 1])
         self._offset = (
             curve.size * math.log(pixels.shape[0] * pixels.shape[1] / 1e6)

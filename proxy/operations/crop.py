@@ -81,6 +81,9 @@ class Crop(Operation, frozen=True):
         ratio = check_box(self.width_in_px, self.height_in_px, self.ratio)
         structs.force_setattr(self, "ratio", ratio)
 
+    def only_moves_pixels(self) -> bool:
+        return True
+
     def apply(self, picture: Picture) -> Picture:
         box = self._box(picture.natural_size)
         if not box.is_inside(picture.natural_size):

@@ -27,6 +27,9 @@ class CropRegion(Operation, frozen=True):
         Meta(description="Whether the edges are fractions of the picture's sides, 0 to 1."),
     ] = False
 
+    def only_moves_pixels(self) -> bool:
+        return True
+
     def apply(self, picture: Picture) -> Picture:
         box = self._box(picture.natural_size)
         if box is None or box.size == picture.natural_size:

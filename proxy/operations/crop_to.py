@@ -49,6 +49,9 @@ class CropTo(Operation, frozen=True):
     def __post_init__(self) -> None:
         set_focus(self, self.focus)
 
+    def only_moves_pixels(self) -> bool:
+        return True
+
     def apply(self, picture: Picture) -> Picture:
         size = picture.natural_size
         window = Size(_side(self.width, size.width), _side(self.height, size.height))

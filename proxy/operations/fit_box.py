@@ -77,6 +77,9 @@ class FitBox(Operation, frozen=True):
         Meta(gt=0, le=1, description="Factor for the sides of the result, rounded down."),
     ] = 1.0
 
+    def only_moves_pixels(self) -> bool:
+        return True
+
     def apply(self, picture: Picture) -> Picture:
         natural = picture.natural_size
         box = self._box(natural)

@@ -8,5 +8,8 @@ class Flop(Operation, frozen=True):
     changes_size = False
     nanoseconds_per_pixel = 5
 
+    def only_moves_pixels(self) -> bool:
+        return True
+
     def apply(self, picture: Picture) -> Picture:
         return picture.with_frame(picture.image.fliphor())

@@ -76,6 +76,14 @@ class Operation(
         """
         return False
 
+    def only_moves_pixels(self) -> bool:
+        """Whether pixels are only scaled, cut out and turned, so that a gain map still fits."""
+        return not self.changes_pixels
+
+    def keeps_hdr(self) -> bool | None:
+        """Whether an HDR gain map is kept from here on; None where that does not change."""
+        return None
+
     def uses_detection(self) -> bool:
         """Whether the result depends on where the subject is."""
         return False

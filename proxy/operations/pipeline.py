@@ -24,8 +24,9 @@ from proxy.imaging.results import Detection, RenderResult, Rendition
 from proxy.imaging.shrink_on_load import DecodedInfo, size_for_shrink
 from proxy.imaging.vips_errors import translate_vips_errors
 from proxy.limits import Limits
-from proxy.operations.estimate import PlanEstimate, apply_within_limits, check_result_size
+from proxy.operations.estimate import PlanEstimate, check_result_size
 from proxy.operations.extra_images import ExtraImages
+from proxy.operations.gain_map import apply_with_gain_map, check_gain_map_is_kept
 from proxy.operations.plan import Plan
 from proxy.originals import SourceRef
 from proxy.smartcrop.placement import area_of_interest, best_crop, place_crops
@@ -59,6 +60,7 @@ def render(
             applied to it.
     """
     with translate_vips_errors():
+        check_gain_map_is_kept(plan)
         extra = ExtraImages(extra_images or {}, limits, detector)
         extra_cost = extra.check(plan)
         estimate = PlanEstimate(plan)
@@ -90,6 +92,7 @@ def render(
                 required_size=check_sizes,
                 output_format=plan.format,
                 page_range=plan.page_range or plan.frame_range(header),
+                keeps_hdr=plan.keeps_hdr,
             )
         picture = picture.with_output(
             accepted_formats=plan.accepted_formats, negotiates=plan.negotiates_format
@@ -97,7 +100,7 @@ def render(
 
         for operation in plan:
             picture = structs.replace(picture, extra_images=extra.load(operation))
-            picture = apply_within_limits(operation, picture, limits)
+            picture = apply_with_gain_map(operation, picture, limits)
         check_result_size(picture.frame_size, picture.frame_count, limits)
         if optimize_from is None:
             rendition = encode(picture, limits)
@@ -220,7 +223,8 @@ def _prefer_original(rendition: Rendition, picture: Picture, original: Buffer) -
 
 def _may_send(format: FormatName, rendition: Rendition, picture: Picture) -> bool:
     """Whether the original without metadata is another form of this rendition."""
-    if picture.output.keep_metadata or picture.output.encoder(rendition.format).fixes_coding:
+    keeps_more = picture.gain_map is not None or "copyright" in picture.output.keep_metadata
+    if keeps_more or picture.output.encoder(rendition.format).fixes_coding:
         return False
     if picture.output.format != "auto":
         return format == rendition.format

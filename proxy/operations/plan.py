@@ -80,6 +80,12 @@ class Plan(Struct, frozen=True):
         return first.required_size(natural) if first else None
 
     @property
+    def keeps_hdr(self) -> bool:
+        """Whether an HDR gain map of the original is kept."""
+        choices = (operation.keeps_hdr() for operation in reversed(self.operations))
+        return next((choice for choice in choices if choice is not None), False)
+
+    @property
     def uses_detection(self) -> bool:
         """Whether any operation depends on where the subject is."""
         return any(operation.uses_detection() for operation in self.operations)

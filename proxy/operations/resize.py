@@ -69,6 +69,9 @@ class Resize(Operation, frozen=True):
         ratio = check_box(self.width_in_px, self.height_in_px, self.ratio, self.dpr)
         structs.force_setattr(self, "ratio", ratio)
 
+    def only_moves_pixels(self) -> bool:
+        return self.fit != "contain"
+
     def apply(self, picture: Picture) -> Picture:
         match self.fit:
             case "cover":

@@ -30,6 +30,9 @@ class Rotate(Operation, frozen=True):
         ),
     ] = None
 
+    def only_moves_pixels(self) -> bool:
+        return self.angle_in_degrees % 90 == 0
+
     def apply(self, picture: Picture) -> Picture:
         angle = self.angle_in_degrees % 360
         if angle == 0:

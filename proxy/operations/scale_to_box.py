@@ -50,6 +50,9 @@ class ScaleToBox(Operation, frozen=True):
         bool, Meta(description="Whether a box that is larger than the picture stays as it is.")
     ] = False
 
+    def only_moves_pixels(self) -> bool:
+        return self.fit != "contain"
+
     def apply(self, picture: Picture) -> Picture:
         natural = picture.natural_size
         box, size = self._box(natural), self._scaled_size(natural)

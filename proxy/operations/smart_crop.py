@@ -69,6 +69,9 @@ class SmartCrop(Operation, frozen=True):
         structs.force_setattr(self, "ratio", ratio)
         set_focus(self, self.focus)
 
+    def only_moves_pixels(self) -> bool:
+        return True
+
     def apply(self, picture: Picture) -> Picture:
         subject = Subject()
         if self.uses_detection():

@@ -7,5 +7,8 @@ class Strip(Operation, frozen=True):
 
     changes_pixels = False
 
+    def keeps_hdr(self) -> bool | None:
+        return False
+
     def apply(self, picture: Picture) -> Picture:
         return picture.with_output(keep_metadata=())

@@ -89,6 +89,9 @@ class Thumbnail(Operation, frozen=True):
     def __post_init__(self) -> None:
         set_focus(self, self.focus)
 
+    def only_moves_pixels(self) -> bool:
+        return True
+
     def apply(self, picture: Picture) -> Picture:
         size = self.size_for(picture.natural_size)
         if size.window == size.scaled:

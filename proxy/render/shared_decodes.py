@@ -95,7 +95,7 @@ class SharedDecodes:
 
         Raises the errors of rendering.
         """
-        if plan.page_range is not None or plan.reads_original:
+        if plan.page_range is not None or plan.reads_original or plan.keeps_hdr:
             return None
         if not self._requests.repeated_within(source_key, _TTL_SECONDS):
             return None

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import gain_maps
 import pictures
 import pytest
 import pyvips
@@ -110,6 +111,11 @@ async def test_every_kind_of_original(sandboxed: Sandboxed, name: str) -> None:
 @pytest.mark.parametrize("form", ["jpeg", "png", "webp", "avif", "gif", "heif"])
 async def test_every_format(sandboxed: Sandboxed, form: str) -> None:
     await sandboxed.check(SCENE, REGISTRY.plan([step("convert", format=form)]))
+
+
+async def test_a_gain_map(sandboxed: Sandboxed) -> None:
+    plan = REGISTRY.plan([step("keep", metadata="hdr"), step("resize", width=80)])
+    await sandboxed.check(gain_maps.ultra_hdr(), plan)
 
 
 async def test_expensive_results_are_made_at_the_priority_of_expensive_tasks(

@@ -16,10 +16,11 @@ from proxy.imaging.headers.tiff import TiffPage
 # every loader and saver is blocked that is not called in this package.
 for _family in ("VipsForeignLoad", "VipsForeignSave"):
     pyvips.operation_block_set(_family, True)
-for _codec in ("Jpeg", "Png", "Webp", "Heif", "Tiff", "Nsgif", "Svg"):
+for _codec in ("Jpeg", "Uhdr", "Png", "Webp", "Heif", "Tiff", "Nsgif", "Svg"):
     pyvips.operation_block_set(f"VipsForeignLoad{_codec}Buffer", False)
-for _codec in ("Jpeg", "Png", "Webp", "Heif", "Cgif"):
+for _codec in ("Jpeg", "Uhdr", "Png", "Webp", "Heif", "Cgif"):
     pyvips.operation_block_set(f"VipsForeignSave{_codec}Buffer", False)
+pyvips.operation_block_set("VipsForeignSaveJpegTarget", False)  # uhdrsave calls it
 
 _STRICT: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
 
