@@ -45,7 +45,7 @@ def with_gain_map(base: npt.NDArray[np.uint8], gains: npt.NDArray[np.uint8]) -> 
     image.set_type(pyvips.GValue.gdouble_type, "gainmap-hdr-capacity-max", 4.0)
     image.set_type(pyvips.GValue.gint_type, "gainmap-use-base-cg", 1)
     image.set_type(pyvips.GValue.gint_type, "gainmap-scale-factor", 1)
-    return bytes(image.uhdrsave_buffer(Q=95, keep="gainmap"))
+    return bytes(image.uhdrsave_buffer(Q=95, keep=32))
 
 
 def shown_light(body: bytes) -> Light:
