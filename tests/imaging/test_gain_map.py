@@ -22,6 +22,7 @@ from proxy.limits import Limits
 from proxy.operations.gain_map import apply_with_gain_map, check_gain_map_is_kept
 from proxy.operations.operation import Operation
 from proxy.operations.pipeline import render
+from proxy.smartcrop.subject import Subject
 
 HDR = gain_maps.ultra_hdr()
 KEEP = step("keep", metadata="hdr")
@@ -58,6 +59,19 @@ def test_the_gain_map_is_cut_as_its_picture() -> None:
     assert np.abs(after - before).mean() < 0.12
     assert after[45, 50].min() > 2.5
     assert after[45, 10].max() < 1
+
+
+def test_the_subject_is_that_of_the_picture() -> None:
+    """The red square is found in the picture; the gain map is bright elsewhere."""
+    base = pictures.red_square(160, 80, 120, 30, 24)
+    gains = np.zeros((80, 160), np.uint8)
+    gains[:, :40] = 255
+    original = gain_maps.with_gain_map(base, gains)
+    result = render_steps(original, KEEP, step("smart_crop", width=60, height=80))
+    kept = gain_maps.gain_map(result.body)
+    assert kept is not None
+    assert kept.max() < 20
+    assert (pictures.decode(result.body)[:, :, 0] > 180).sum() > 300
 
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
@@ -105,6 +119,7 @@ def test_what_moves_pixels_moves_those_of_the_gain_map_alike(name: str, case: st
         Size(160, 120),
         OutputOptions("jpeg"),
         DETECTOR,
+        subject=Subject(),
         gain_map=GainMap(image, 1.0, is_gray=False, fields={}),
     )
     result = apply_with_gain_map(operation, picture, Limits())
