@@ -125,17 +125,21 @@ def _read_gain_map(
     original: Buffer, header: ImageHeader, picture: pyvips.Image, limits: Limits
 ) -> GainMap | None:
     """The gain map, scaled and turned as its picture is."""
-    found = read_gain_map(original, header) if header.format == "jpeg" else None
-    if found is None:
+    file = read_gain_map(original, header) if header.format == "jpeg" else None
+    if file is None:
         return None
-    gain_map, inner, size_in_bytes = found
-    check_limits(structs.replace(inner, needs_full_frame=True), size_in_bytes, limits)
-    image = gain_map.image.copy_memory()  # its rows are read again for each file that is tried
+    inner = structs.replace(file.header, needs_full_frame=True)
+    check_limits(inner, len(file.body), limits)
+    # In memory, because its rows are read again for each file that is tried.
+    image = DECODERS["jpeg"](file.body, inner, DecodeOptions()).copy_memory()
+    scale, is_gray = image.width / header.width, image.bands == 1
+    if is_gray:
+        image = image.bandjoin(image).bandjoin(image).copy(interpretation="srgb")
     image = image.resize(
         picture.width / image.width, vscale=picture.height / image.height, kernel="linear"
     )
     image = _autorotate(set_fields(image, orientation=_orientation(picture)))
-    return structs.replace(gain_map, image=image)
+    return GainMap(image, scale, is_gray, file.fields)
 
 
 def picture_from_pixels(

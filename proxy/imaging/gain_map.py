@@ -6,7 +6,7 @@ other screens and programs show the first one. libvips reads and writes its valu
 
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyvips
 from msgspec import Struct
@@ -14,8 +14,6 @@ from msgspec import Struct
 from proxy.buffers import Buffer
 from proxy.errors import BrokenImage
 from proxy.geometry import Size
-from proxy.imaging.decoders import vips
-from proxy.imaging.decoders.options import DecodeOptions
 from proxy.imaging.headers import ImageHeader, ProbeBudget, probe
 from proxy.imaging.headers.jpeg import START_OF_SCAN, segments
 from proxy.imaging.metadata import get_field
@@ -42,32 +40,35 @@ class GainMap(Struct, frozen=True):
     fields: Mapping[str, tuple[int, Any]]
 
 
-def read_gain_map(original: Buffer, header: ImageHeader) -> tuple[GainMap, ImageHeader, int] | None:
-    """The gain map of a JPEG at its own size, its header and its bytes; None where there is none.
+class GainMapFile(NamedTuple):
+    """A gain map as it lies in its original: a JPEG, and libvips' fields."""
 
-    No pixel of it is decoded yet. Raises BrokenImage for one that is larger than its picture.
+    body: bytes
+    header: ImageHeader
+    fields: Mapping[str, tuple[int, Any]]
+
+
+def read_gain_map(original: Buffer, header: ImageHeader) -> GainMapFile | None:
+    """The gain map of a JPEG, None where there is none. No pixel is decoded.
+
+    Raises BrokenImage for one that is no JPEG, or is larger than its picture.
     """
     try:
         picture = pyvips.Image.uhdrload_buffer(memoryview(original))
     except pyvips.Error:
         return None  # there is none, or nothing that an HDR screen would show
-    data = get_field(picture, _DATA)
-    if not isinstance(data, bytes):
+    data: Any = get_field(picture, _DATA)
+    if data is None:
         return None
     inner = probe(data)
     if inner.format != "jpeg" or inner.width > header.width or inner.height > header.height:
         raise BrokenImage("the gain map is no jpeg, or larger than its picture")
-    image = vips.load_jpeg(data, inner, DecodeOptions())
     fields = {
         name: (picture.get_typeof(name), picture.get(name))
         for name in picture.get_fields()
         if name.startswith("gainmap-") and name != _DATA
     }
-    is_gray = image.bands == 1
-    if is_gray:
-        image = image.bandjoin(image).bandjoin(image).copy(interpretation="srgb")
-    gain_map = GainMap(image, inner.width / header.width, is_gray, fields)
-    return gain_map, inner, len(data)
+    return GainMapFile(data, inner, fields)
 
 
 def write_gain_map(body: bytes, gain_map: GainMap, size: Size) -> bytes:
