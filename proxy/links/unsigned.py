@@ -149,7 +149,8 @@ def _check_values(operation: Operation, config: UnsignedConfig) -> None:
         elif field.name in _QUALITIES:
             allowed = config.qualities
         elif isinstance(value, bool) or any(
-            value in schema.get("enum", ()) for schema in schemas[field.name]
+            value in (*schema.get("enum", ()), *schema.get("examples", ()))
+            for schema in schemas[field.name]
         ):
             continue
         if value not in allowed:

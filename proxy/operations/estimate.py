@@ -99,6 +99,15 @@ class PlanEstimate:
         if self._plan.format is not None and self._plan.format != "auto":
             format: FormatName = self._plan.format
             check_encoder_memory(format, size, frames, limits)
+
+    def check_effort(self, header: ImageHeader, frames: int, limits: Limits) -> None:
+        """Raise the ImageError for an effort that certainly takes longer than a render may."""
+        format, size = self._plan.format, Size(header.width, header.height)
+        if format is None or format == "auto":
+            return
+        trace = self._trace(size)
+        if all(step.is_exact and step.error is None for step in trace):
+            size = trace[-1].size if trace else size
             frames = frames if FORMATS[format].animated else 1
             check_effort(format, size.pixels * frames, self._output.encoder(format), limits)
 

@@ -78,6 +78,7 @@ def render(
                 return _send_original(original, header, limits, detector)
             if decodes_at_once(header):
                 estimate.check_header(header, frames, limits)
+            estimate.check_effort(header, frames, limits)
             on_cost(extra_cost + estimate.seconds_from_original(header, frames))
 
             def check_sizes(natural: Size) -> Size | None:

@@ -31,6 +31,7 @@ Focus = Annotated[
         pattern=r"^[a-z_]{1,20}(\*[0-9.]{1,6})?(,[a-z_]{1,20}(\*[0-9.]{1,6})?){0,11}$",
         title="`auto`, `face`, `person`, `animal`, `object`, `saliency`, `center`, or classes of "
         "COCO such as `dog` or `person*2,dog`",
+        examples=[_ALONE[0], *KIND_PRIORITY, _ALONE[1]],
     ),
 ]
 

@@ -335,7 +335,13 @@ def test_an_effort_that_takes_too_long_is_refused_before_anything_is_decoded() -
     plan = REGISTRY.plan([step("resize", width=3000), step("convert", format="avif", effort=9)])
     broken = SCENE[:100]  # its header is whole
     with pytest.raises(OperationNotApplicable, match=r"effort: 9 for avif takes about .* 3 is po"):
-        render(broken, plan, Limits(), detector=DETECTOR)
+        render(
+            broken,
+            plan,
+            Limits(),
+            detector=DETECTOR,
+            on_cost=lambda _: pytest.fail("the refusal without the effort comes first"),
+        )
 
 
 def test_an_effort_that_takes_too_long_is_refused_where_auto_chooses_the_format() -> None:
