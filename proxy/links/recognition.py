@@ -4,12 +4,12 @@ import re
 
 _PATTERNS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     # /SIGNATURE/rs:fit:300:200/…/plain/https://…, or /SIGNATURE/w:300/BASE64. Names that are also
-    # operations of native links tell nothing.
+    # operations or options of native links tell nothing.
     (
         "imgproxy",
         re.compile(
             rb"/[A-Za-z0-9_=-]+/"
-            rb"(?:(?:rs|s|size|w|width|h|height|rt|resizing_type|g|gravity|pr|q|f|format|ext|dpr|el"
+            rb"(?:(?:rs|s|size|w|width|h|height|rt|resizing_type|g|gravity|pr|q|f|format|ext|el"
             rb"|enlarge|c|cb|exp|bg|bl|sh|wm)(?::|%3A)|resize:(?:fit|fill|fill-down|force|auto):"
             rb"|plain/https?:|aHR0c[A-Za-z0-9_-]{8})"
         ),

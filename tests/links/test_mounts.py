@@ -101,6 +101,7 @@ def test_an_error_names_the_dialect_that_a_path_looks_like(path: bytes, dialect:
         f"/_x/resize:300:200/{URL}",
         f"/_x/crop:0:0:10:10/{URL}",
         f"/_x/preset:card/{URL}",
+        f"/_x/dpr:2/resize:640/{URL}",
         "/_x/media:300x200/a",
     ],
 )
