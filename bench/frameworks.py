@@ -3,7 +3,8 @@
     python bench/frameworks.py
 
 Needs Framekeep with what its tests need, npm and Chromium; takes a few minutes. Names choose sites:
-``python bench/frameworks.py astro``. What is wrong is printed, and ends it with 1.
+``python bench/frameworks.py astro``. What is wrong is printed, and ends it with 1. With the
+variable SCREENSHOTS, pictures of the pages are written to the folder that it names.
 """
 
 import io
@@ -24,6 +25,7 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx2 as httpx
 from PIL import Image
@@ -68,8 +70,10 @@ class Quiet(SimpleHTTPRequestHandler):
 def serve_originals() -> Iterator[str]:
     server = ThreadingHTTPServer((HOST, 0), partial(Quiet, directory=DEMO))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://{HOST}:{server.server_port}/beach.jpg"
-    server.shutdown()
+    try:
+        yield f"http://{HOST}:{server.server_port}/beach.jpg"
+    finally:
+        server.shutdown()
 
 
 @contextmanager
@@ -115,13 +119,14 @@ def build(name: str, folder: Path, environment: Mapping[str, str]) -> None:
         subprocess.run(command, cwd=folder, env={**os.environ, **environment}, check=True)
 
 
-def faults_of(image: Mapping[str, Any]) -> Iterator[str]:
+def faults_of(image: Mapping[str, Any], page_url: str) -> Iterator[str]:
     """Say what is wrong with a picture of a page, and with each of its candidates."""
     if not image["width"]:
         yield f"{image['url']} is not shown"
     for candidates in filter(None, image["sets"]):
         for candidate in candidates.split(", "):
-            url, _, descriptor = candidate.strip().partition(" ")
+            path, _, descriptor = candidate.strip().partition(" ")
+            url = urljoin(page_url, path)
             answer = httpx.get(url, follow_redirects=True, timeout=60)
             if answer.status_code != httpx.codes.OK:
                 yield f"{url} answers {answer.status_code}: {answer.text}"
@@ -145,7 +150,7 @@ def check_page(browser: Browser, url: str) -> int:
     faults = [text for text in messages if "Failed to load resource" not in text]
     for image in page.evaluate(READ_IMAGES):
         print(f"  {image['name']}: {image['width']} pixels wide, {image['url']}")
-        faults += faults_of(image)
+        faults += faults_of(image, url)
     if path := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=f"{path}/{url.rpartition(':')[2].strip('/')}.png", full_page=True)
     page.close()

@@ -17,6 +17,9 @@ BOOLEANS: Mapping[str, bool] = {
 
 FORMAT_ALIASES: Mapping[str, str] = {"jpg": "jpeg", "heic": "heif", "tif": "tiff"}
 
+COLOR_NAMES = (*webcolors.names(webcolors.CSS3), "rebeccapurple")
+"""The names of CSS 4; the library has those of CSS 3."""
+
 _BYTES = {
     **{f"{prefix}b": 1000**power for power, prefix in enumerate(("", "k", "m", "g", "t", "p"))},
     **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgtp", 1)},
@@ -74,7 +77,7 @@ def canonical_color(text: str) -> str | None:
         return f"#{digits.upper()}"
     if not _COLOR_NAME.fullmatch(text):
         return None
-    if text.lower() == "rebeccapurple":  # of CSS 4; the library has those of CSS 3
+    if text.lower() == "rebeccapurple":
         return "#663399"
     try:
         return str(webcolors.name_to_hex(text)).upper()

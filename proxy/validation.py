@@ -26,6 +26,7 @@ from proxy.compat.msgspec import (
 )
 from proxy.text_values import (
     BOOLEANS,
+    COLOR_NAMES,
     EXAMPLES_OF_BYTES,
     EXAMPLES_OF_SECONDS,
     FORMAT_ALIASES,
@@ -45,6 +46,8 @@ _MAX_DIGITS = 18
 
 _MAX_EXCERPT = 60
 """Characters of a wrong text that an error repeats."""
+
+_WORD_IN_TITLE = re.compile(r"`([a-z]+)`")
 
 _FIELD_AND_REASON = re.compile(r"(?P<field>\w+): (?P<reason>.*)", re.DOTALL)
 
@@ -227,6 +230,9 @@ def _wrong_value(kind: type[Struct], field: str, value: object) -> str:
     value = int(value) if isinstance(value, float) and value.is_integer() else value
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     excerpt = text if len(text) <= _MAX_EXCERPT else f"{text[:_MAX_EXCERPT]}…"
+    if is_color(kind, field):
+        titles = " ".join(str(schema.get("title", "")) for schema in field_schemas(kind)[field])
+        words += [*COLOR_NAMES, *_WORD_IN_TITLE.findall(titles)]
     return f", not {excerpt!r}{did_you_mean(text, words)}"
 
 

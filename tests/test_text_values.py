@@ -157,6 +157,8 @@ def test_a_refused_value_of_an_operation_says_what_is_allowed() -> None:
     assert refusal("tint", "tomatoe").startswith(
         "tint: hex_color: must be a color such as `#ff8800`"
     )
+    assert refusal("tint", "tomatoe").endswith("not 'tomatoe'; did you mean 'tomato'?")
+    assert refusal("pad", "9", "9", "", "Transparant").endswith("did you mean 'transparent'?")
     assert refusal("resize", "800", "600", "covers").endswith("did you mean 'cover'?")
     assert "did you mean 'resize'?" in refusal("resise")
 

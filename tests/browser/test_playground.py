@@ -158,6 +158,25 @@ def test_dragging_moves_the_focal_point(browser: "Browser", server: LiveServer) 
         wait_for_snippet(page, r"cover:0\.[1-9]")
 
 
+def test_a_color_is_picked_or_named(browser: "Browser", server: LiveServer) -> None:
+    with opened(browser, server.url + "/playground") as page:
+        wait_for_size(page, 600, 600)
+        page.select_option("#add-operation", "tint")
+        page.get_by_role("button", name="Add operation").click()
+        picked = page.get_by_label("hex color: pick")
+        named = page.get_by_label("hex color", exact=True)
+        for text, shown, written in (
+            ("tomato", "#ff6347", "FF6347"),
+            ("#0af", "#00aaff", "00AAFF"),
+            ("336699", "#336699", "336699"),
+        ):
+            named.fill(text)
+            wait_for_snippet(page, f"/tint:{written}/")
+            assert picked.input_value() == shown
+        picked.fill("#010203")
+        wait_for_snippet(page, "/tint:010203/")
+
+
 def test_an_error_names_the_field(browser: "Browser", server: LiveServer) -> None:
     with opened(browser, server.url + "/playground") as page:
         wait_for_size(page, 600, 600)

@@ -3,7 +3,9 @@
 import { html, useState } from "./preact-htm.js";
 import { parseValue, startValues } from "./schema.js";
 
-const HEX = /^#[0-9a-fA-F]{6}$/;
+const HEX = /^#[0-9a-f]{6}$/;
+const BARE = /^(?:[0-9a-f]{3}|[0-9a-f]{6})$/i;
+const canvas = document.createElement("canvas").getContext("2d");
 let nextId = 1;
 export const newId = () => nextId++;
 
@@ -166,7 +168,7 @@ function Field({ id, field, value, isWrong, errorId, onChange }) {
     </select>`;
   } else if (field.kind === "color") {
     control = html`<span class="pair">
-      <input type="color" aria-label=${`${field.label}: pick`} value=${[shown, hint].find((color) => HEX.test(color)) ?? "#000000"} onInput=${changed} />
+      <input type="color" aria-label=${`${field.label}: pick`} value=${toHex(shown || hint)} onInput=${changed} />
       <input type="text" ...${common} value=${shown} placeholder=${hint} onInput=${changed} />
     </span>`;
   } else if (field.kind === "number") {
@@ -193,6 +195,13 @@ function Field({ id, field, value, isWrong, errorId, onChange }) {
     ${control}
     <small class="help" id=${`${id}-help`}>${field.help}${bounds(field)}</small>
   </div>`;
+}
+
+// A color as a color control has it. Canvases know every color of CSS, and keep what is none.
+function toHex(text) {
+  canvas.fillStyle = "#000000";
+  canvas.fillStyle = BARE.test(text) ? `#${text}` : text;
+  return HEX.test(canvas.fillStyle) ? canvas.fillStyle : "#000000";
 }
 
 function bounds(field) {
