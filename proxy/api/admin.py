@@ -91,7 +91,8 @@ def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys, path_prefix: s
             if not keys.verify(bearer_token(request.headers.get("authorization"))):
                 raise HTTPException(
                     HTTPStatus.UNAUTHORIZED,
-                    "admin key is missing or wrong: send Authorization: Bearer KEY",
+                    "admin key is missing or wrong: send Authorization: Bearer KEY, with one of "
+                    "FRAMEKEEP_ADMIN_KEYS",
                     {"www-authenticate": "Bearer"},
                 )
             return await endpoint(request)

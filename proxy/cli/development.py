@@ -16,6 +16,7 @@ _DEFAULTS = {
     "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
     "FRAMEKEEP_PAGES_PLAYGROUND": "open",
     "FRAMEKEEP_TRACING_SERVER_TIMING": "true",
+    "FRAMEKEEP_TRANSFORM_ALLOW_HTTP": "true",
 }
 """What development mode sets unless the environment does, also against the file of settings."""
 

@@ -141,7 +141,25 @@ def test_the_position_of_a_cover_may_be_smart_crop(server: LiveServer) -> None:
         ({"file": INLINE}, "Missing required field: operations", "operations"),
         ({"file": 7, "operations": FLIP}, "file: must be a table", "file"),
         ({"file": {}, "operations": FLIP}, "Missing required field: file.url", "file.url"),
-        ({"file": {"type": "ftp"}, "operations": FLIP}, "file.type must be", "file.type"),
+        (
+            {"file": {"type": "uri"}, "operations": FLIP},
+            "file.type must be one of url, base64, not 'uri'; did you mean 'url'?",
+            "file.type",
+        ),
+        (
+            {
+                "file": {"url": "https://a.example/b", "fetch_options": {"auth": {"type": "baer"}}},
+                "operations": FLIP,
+            },
+            "must be one of bearer, basic, custom_header, not 'baer'; did you mean 'bearer'?",
+            "file.fetch_options.auth.type",
+        ),
+        (
+            {"file": INLINE, "operations": [{"type": "watermark", "source": "m:a", "steps": [
+                {"type": "resize", "width": 8, "fit": "covr"}]}]},
+            "resize: fit: must be one of contain, cover, fill, inside, outside, not 'covr'",
+            "steps",
+        ),
         ({"file": {"type": "base64"}, "operations": FLIP}, "file.base64", "file.base64"),
         ({"file": {"base64": 7}, "operations": FLIP}, "must be text", "file.base64"),
         ({"file": {"base64": "*"}, "operations": FLIP}, "is not base64", "file.base64"),
@@ -209,7 +227,9 @@ def test_files_are_fetched_over_https_by_default(tmp_path: Path) -> None:
         url = strict.origin.serve("/plain.png", IMAGE)
         response = transform(strict, {"type": "url", "url": url})
     assert response.status_code == 400
-    assert response.json()["error"] == "file.url: URL must be https://, not http://"
+    assert response.json()["error"] == (
+        "file.url: URL must be https://, not http:// (FRAMEKEEP_TRANSFORM_ALLOW_HTTP)"
+    )
 
 
 OPTIONS = {

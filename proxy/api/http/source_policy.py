@@ -40,7 +40,9 @@ class ApiSourcePolicy:
                 )
             return
         if parse_url(source.text).scheme == "http" and not self._allow_http:
-            raise SourceForbidden("URL must be https://, not http://")
+            raise SourceForbidden(
+                "URL must be https://, not http:// (FRAMEKEEP_TRANSFORM_ALLOW_HTTP)"
+            )
 
 
 class ApiImageService:

@@ -25,7 +25,7 @@ class TransformConfig(HidesSecrets, frozen=True, forbid_unknown_fields=True):
         Meta(
             description=(
                 "Allow `http://` URLs for files and in operations. When false, only `https://` is "
-                "allowed."
+                "allowed. `framekeep serve --dev` allows both."
             )
         ),
     ] = False

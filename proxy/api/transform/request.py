@@ -5,7 +5,7 @@ its own size limit: generic values of tens of megabytes of JSON would take many 
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -29,11 +29,14 @@ from proxy.operations.registry import OperationRegistry
 from proxy.originals import SourceRef
 from proxy.sources.net.request_headers import forwardable_headers
 from proxy.sources.net.url import parse_url
+from proxy.text_values import did_you_mean
 
 _MAX_OPERATIONS_BYTES = 262_144
 _MAX_FETCH_OPTIONS_BYTES = 65_536
 _MIN_TIMEOUT_MS, _MAX_TIMEOUT_MS = 1000, 60_000
 _MAX_USER_AGENT_LENGTH = 500
+_MAX_EXCERPT = 60
+_AUTH_TYPES = ("bearer", "basic", "custom_header")
 
 _DEFAULTS: Mapping[str, Mapping[str, str]] = {"remove_background": {"if_unclear": "keep"}}
 """What this API has instead of the defaults of operations: the vendor's refuses no picture."""
@@ -189,7 +192,9 @@ class TransformRequestParser:
                 raise InvalidTransformRequest("Missing required field: file.base64", "file.base64")
             return self._decode_file(file.base64)
         if file_type != "url":
-            raise InvalidTransformRequest('file.type must be "url" or "base64"', "file.type")
+            raise InvalidTransformRequest(
+                f"file.type must be {_one_of(file_type, ('url', 'base64'))}", "file.type"
+            )
         if file.url is None:
             raise InvalidTransformRequest("Missing required field: file.url", "file.url")
         return _with_fetch_options(self._checked_file_url(file.url), file.fetch_options)
@@ -233,8 +238,15 @@ def _checked_url(url: str, field: str, *, allow_http: bool) -> str:
     except InvalidSource as error:
         raise InvalidTransformRequest(f"{field}: {error}", field) from error
     if scheme == "http" and not allow_http:
-        raise InvalidTransformRequest(f"{field} must be an https:// URL", field)
+        raise InvalidTransformRequest(
+            f"{field} must be an https:// URL (FRAMEKEEP_TRANSFORM_WEBHOOK_ALLOW_HTTP)", field
+        )
     return url
+
+
+def _one_of(word: str, words: Sequence[str]) -> str:
+    """Say which words are allowed, which was given, and the nearest."""
+    return f"one of {', '.join(words)}, not {word[:_MAX_EXCERPT]!r}{did_you_mean(word, words)}"
 
 
 def _is_null(raw: Raw) -> bool:
@@ -291,6 +303,9 @@ def _authorization(auth: Mapping[str, Any] | None) -> list[tuple[str, str]]:
             return [("authorization", f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}")]
         case {"type": "custom_header", "name": str(name), "value": str(value)}:
             return [(name, value)]
+        case {"type": str(kind)} if kind not in _AUTH_TYPES:
+            field = "file.fetch_options.auth.type"
+            raise InvalidTransformRequest(f"{field} must be {_one_of(kind, _AUTH_TYPES)}", field)
         case _:
             field = "file.fetch_options.auth"
             raise InvalidTransformRequest(
