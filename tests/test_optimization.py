@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from origin_server import OriginServer
 from pictures import encode, plain
+from PIL import Image
 from render_processes import wait_until
 from service_fixture import ServiceHarness
 
@@ -26,7 +28,8 @@ from proxy.service import ImageResult
 
 pytestmark = pytest.mark.anyio
 
-PHOTO = (Path(__file__).parent / "photographs" / "portrait.jpg").read_bytes()
+PORTRAIT = Path(__file__).parent / "photographs" / "portrait.jpg"
+PHOTO = encode(np.asarray(Image.open(PORTRAIT)), "webp", quality=95)
 HEADERS = {
     "Cache-Control": "max-age=600, immutable",
     "Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT",
@@ -41,7 +44,7 @@ async def popular(tmp_path: Path) -> AsyncIterator[ServiceHarness]:
 
 
 async def get(
-    harness: ServiceHarness, url: str, accepted: Sequence[FormatName] = (), *, times: int = 1
+    harness: ServiceHarness, url: str, accepted: Sequence[FormatName] = ("webp",), *, times: int = 1
 ) -> ImageResult:
     """The last of so many answers, after which nothing is being optimized."""
     operations = (Resize(width_in_px=80), Convert("auto"))
@@ -63,7 +66,7 @@ async def test_from_the_third_request_on_a_smaller_file_takes_the_place(
     assert popular.optimizer.outcomes == {"improved": 1}
     assert len(better.rendition.body) < len(first.rendition.body)
     assert popular.optimizer.saved_bytes == len(first.rendition.body) - len(better.rendition.body)
-    assert (better.rendition.format, better.rendition.size) == ("jpeg", first.rendition.size)
+    assert (better.rendition.format, better.rendition.size) == ("webp", first.rendition.size)
     assert (first.optimization, better.optimization) == ("pending", "done")
     assert better.etag != first.etag
     assert origin.count("/a.jpg") == 1
@@ -135,7 +138,7 @@ async def test_avif_takes_the_place_of_webp_only_for_who_accepts_it(
         )
         assert first.rendition.format == ("webp" if accepted else "jpeg")
         assert better.rendition.format == expected
-        assert len(better.rendition.body) < len(first.rendition.body)
+        assert len(better.rendition.body) < len(first.rendition.body) or expected == "jpeg"
     await harness.close()
 
 
@@ -143,7 +146,7 @@ async def test_what_cannot_be_made_smaller_is_tried_once(
     popular: ServiceHarness, origin: OriginServer
 ) -> None:
     url = origin.serve("/a.png", encode(plain(120, 80)), headers=HEADERS)
-    first, again = await get(popular, url, times=3), await get(popular, url, times=5)
+    first, again = await get(popular, url, (), times=3), await get(popular, url, (), times=5)
     assert popular.optimizer.outcomes == {"unchanged": 1}
     assert (again.etag, again.optimization, again.ttl) == (first.etag, "", 600)
     assert again.rendition == first.rendition
@@ -158,7 +161,7 @@ async def test_what_takes_too_long_is_tried_once(
 
     popular.pool.on_argument = fail_optimizations
     url = origin.serve("/a.jpg", PHOTO)
-    first, again = await get(popular, url, times=3), await get(popular, url, times=5)
+    first, again = await get(popular, url, (), times=3), await get(popular, url, (), times=5)
     assert popular.optimizer.outcomes == {"failed": 1}
     assert again.rendition == first.rendition
 

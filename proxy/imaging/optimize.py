@@ -18,7 +18,13 @@ from msgspec import structs
 from proxy.formats import FORMATS, FormatName
 from proxy.imaging.encode import encode, prepare
 from proxy.imaging.encoder_options import EncoderOptions
-from proxy.imaging.encoders import SUBSAMPLE_MODES, Encoder, encode_as, encode_avif
+from proxy.imaging.encoders import (
+    FULL_CHROMA_QUALITY,
+    SUBSAMPLE_MODES,
+    Encoder,
+    encode_as,
+    encode_avif,
+)
 from proxy.imaging.format_choice import Encoding
 from proxy.imaging.picture import Picture
 from proxy.imaging.results import MIN_SAVING, OPTIMIZABLE, Rendition
@@ -148,7 +154,12 @@ def _encode_jpeg(
     image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
     is_progressive = options.progressive is not False
-    # At equal SSIMULACRA2, mozjpeg's own table takes 8 % fewer bytes than that of the standard.
+    # At equal SSIMULACRA2, trellis quantization with table 5 takes up to 15 % fewer bytes than our
+    # tables without it for smooth pictures, and 1 to 5 % fewer for photographs. At full color
+    # resolution table 3 is better.
+    is_full_chroma = options.chroma == "444" or (
+        options.chroma is None and quality >= FULL_CHROMA_QUALITY
+    )
     return image.jpegsave_buffer(
         Q=quality,
         optimize_coding=True,
@@ -156,7 +167,7 @@ def _encode_jpeg(
         trellis_quant=True,
         overshoot_deringing=True,
         optimize_scans=is_progressive,
-        quant_table=3,
+        quant_table=3 if is_full_chroma else 5,
         subsample_mode=SUBSAMPLE_MODES[options.chroma],
         keep=0,
     )

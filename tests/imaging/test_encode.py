@@ -262,8 +262,9 @@ def as_image(body: pictures.Pixels) -> pyvips.Image:
 def test_pillow_encodes_the_same_pixels_as_libvips(width: int, height: int, quality: int) -> None:
     body = pictures.scene(width, height)
     opaque, alpha = as_image(body), as_image(pictures.translucent_scene(width, height))
-    jpeg = encoders._encode_jpeg(opaque, height, quality, USUAL)
-    expected = opaque.jpegsave_buffer(Q=quality, optimize_coding=True, keep=0)
+    full_chroma = EncoderOptions(chroma="444")
+    jpeg = encoders._encode_jpeg(opaque, height, quality, full_chroma)
+    expected = opaque.jpegsave_buffer(Q=quality, optimize_coding=True, subsample_mode="off", keep=0)
     assert len(jpeg) == len(expected) + JFIF
     assert np.array_equal(pictures.decode(jpeg), pictures.decode(expected))
     for image, effort in ((opaque, 2), (alpha, 4)):

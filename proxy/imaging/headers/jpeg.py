@@ -2,12 +2,14 @@
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import islice
 
 from proxy.errors import NotAnImage
 from proxy.formats import find_jpeg
 from proxy.imaging.headers.header import ImageHeader, ProbeBudget, read_int
+from proxy.imaging.quantization import luma_bytes
 
 _WITHOUT_SEGMENT = frozenset((0x01, *range(0xD0, 0xD9)))
 FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}
@@ -61,12 +63,17 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
 
 
 def _estimate_quality(view: memoryview, offset: int) -> int | None:
-    """The quality by which libjpeg would make this table for brightness; None for another table."""
+    """The quality of the table for brightness; None for another table.
+
+    Ours are known. Of others it is the quality by which libjpeg would make about this table.
+    """
     length = read_int(view, ">H", offset + 2)
     precision, table = divmod(view[offset + 4], 16)
     size = 67 + 64 * (precision > 0)
     if table != 0 or length < size or offset + 2 + size > len(view):
         return None
+    if own := _own_qualities().get(bytes(view[offset + 5 : offset + 69])):
+        return own
     steps = struct.unpack_from(">64H" if precision else "64B", view, offset + 5)
     # Steps for high frequencies end at 255 in poor pictures; then the first ones tell more.
     percent: float = (
@@ -76,6 +83,11 @@ def _estimate_quality(view: memoryview, offset: int) -> int | None:
     )
     quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
     return max(1, min(100, round(quality)))
+
+
+@cache
+def _own_qualities() -> Mapping[bytes, int]:
+    return {luma_bytes(quality): quality for quality in range(1, 101)}
 
 
 def segments(view: memoryview, budget: ProbeBudget) -> Iterator[tuple[int, int]]:
