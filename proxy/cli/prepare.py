@@ -35,7 +35,7 @@ from proxy.prepare.report import (
     group_failures,
 )
 from proxy.prepare.run import PrepareRun, RunOptions
-from proxy.prepare.shards import ShardedManifest, Slice, count_shards
+from proxy.prepare.shards import ShardedManifest, Slice
 from proxy.prepare.storage import open_storage
 from proxy.prepare.template import NameTemplate
 
@@ -114,7 +114,7 @@ def _add_run_arguments(parser: ArgumentParser) -> None:
         "--ray-address",
         default="",
         metavar="ADDRESS",
-        help="the Ray cluster; by default that of RAY_ADDRESS, else one on this machine",
+        help="the Ray cluster; by default that of RAY_ADDRESS, else a new one on this machine",
     )
     parser.add_argument(
         "--shard",
@@ -192,7 +192,7 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         options = RunOptions(again=args.again, retry=args.retry == "failed")
         prepared = PrepareRun(job, settings, manifest, reports, options)
         if args.dry_run:
-            return asyncio.run(_estimate(args, loaded, job, manifest, total))
+            return asyncio.run(_estimate(args, loaded, job, prepared, total))
         with ExitStack() as stack:
             failures = (
                 stack.enter_context(args.failures.open("w", encoding="utf-8", buffering=1))
@@ -267,10 +267,11 @@ async def _rows(args: Namespace, loaded: LoadedConfig) -> AsyncIterator[Manifest
 
 
 async def _estimate(
-    args: Namespace, loaded: LoadedConfig, job: Job, manifest: ShardedManifest, total: int
+    args: Namespace, loaded: LoadedConfig, job: Job, run: PrepareRun, total: int
 ) -> int:
-    settings, sources = loaded.settings, len(manifest)
-    print(f"{sources:,} sources, {total:,} renditions, {count_shards(sources):,} shards")
+    settings, manifest = loaded.settings, run.manifest
+    sources, (shards, done) = len(manifest), await run.count_shards()
+    print(f"{sources:,} sources, {total:,} renditions; {shards:,} shards, {done:,} of them done")
     if args.sample and sources:
         sample = await render_sample(job, settings, iter(manifest), args.sample)
         for line in describe_estimate(
@@ -290,7 +291,17 @@ async def _prepare(
     """Returns the exit status: 1 where anything is missing."""
     await reports.open()
 
+    budget = prepared.cache_budget
+    stored = 0
+
     def on_rows(rows: Sequence[PreparedRendition]) -> None:
+        nonlocal stored
+        stored += sum(row.bytes for row in rows)
+        if budget is not None and stored > budget:
+            raise ConfigError(
+                f"--to cache: more than {budget:,} bytes, so the cache evicts what was prepared; "
+                "raise FRAMEKEEP_CACHE_MAX_RESULT_BYTES"
+            )
         failed = sum(row.state == "failed" for row in rows)
         progress.failed += failed
         progress.done += len(rows) - failed

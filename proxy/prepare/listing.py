@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from proxy.errors import ConfigError
 from proxy.prepare.manifest import ManifestRow
-from proxy.sources.net.object_store import open_bucket
+from proxy.sources.net.object_store import check_location, open_bucket
 
 BUCKET_SCHEMES = ("s3://", "gs://", "az://")
 
@@ -47,6 +47,10 @@ async def list_rows(place: BucketPrefix) -> AsyncIterator[ManifestRow]:
 
     Raises ConfigError where the bucket cannot be listed.
     """
+    try:
+        check_location(place.location)
+    except ValueError as error:
+        raise ConfigError(f"{place.location}: {error}") from error
     import obstore  # noqa: PLC0415 - an extra
 
     try:

@@ -4,6 +4,7 @@ A source that fails costs its own rows and nothing else.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +38,8 @@ from proxy.prepare.write_through import WriteThroughCache
 from proxy.runtime.caller import Caller, Deadline, serving
 from proxy.service import ImageResult
 
+_log = logging.getLogger("framekeep.prepare")
+
 OnRows = Callable[[Sequence[PreparedRendition]], None]
 """Called with the rows of a source when it is done."""
 
@@ -45,6 +48,12 @@ _SOURCES_PER_PROCESS = 6
 
 _MAX_PAUSE_SECONDS = 60.0
 _MAX_DETAIL_LENGTH = 500
+
+
+class InternalError(ProxyError):
+    """Something that should not happen; the log says what."""
+
+    problem_type = "internal-error"
 
 
 class ShardRenderer:
@@ -123,18 +132,29 @@ class ShardRenderer:
                 continue
             if len(wanted) > 1:
                 self._parts.service.announce(one.request.source)
-            started = time.monotonic()
+            names = {known.name for known in done.values() if _is_done(known)}
             try:
-                with serving(self._caller(row)):
-                    result = await self._get(one)
-                    names = {known.name for known in done.values() if _is_done(known)}
-                    name = await self._output.store(row, one, result, names)
+                done[place] = await self._make(row, one, names)
             except ProxyError as error:
                 done[place] = _failed(row, *place, error)
                 pause = pause or self._pause(error, attempt)
-            else:
-                done[place] = _prepared(row, one, result, name, time.monotonic() - started)
         return pause
+
+    async def _make(
+        self, row: ManifestRow, wanted: Wanted, names: Collection[str]
+    ) -> PreparedRendition:
+        """Raises a ProxyError, whatever goes wrong: it must not end the work on other sources."""
+        started = time.monotonic()
+        try:
+            with serving(self._caller(row)):
+                result = await self._get(wanted)
+                name = await self._output.store(row, wanted, result, names)
+        except ProxyError:
+            raise
+        except Exception as error:
+            _log.exception("unexpected error (source=%s)", row.source)
+            raise InternalError("unexpected error", detail=f"{error!r}") from error
+        return _prepared(row, wanted, result, name, time.monotonic() - started)
 
     async def _get(self, wanted: Wanted) -> ImageResult:
         result = await self._parts.service.get_fresh(wanted.request, "background")

@@ -126,6 +126,10 @@ class ReportStore:
                 return None if body is None else decode_rows(body, format, name)
         return None
 
+    def has(self, shard: Shard) -> bool:
+        """Whether the shard is done."""
+        return any(self._name(shard, format) in self._names for format in REPORT_FORMATS)
+
     async def save(self, shard: Shard, rows: Sequence[PreparedRendition]) -> None:
         """Raises StoreUnavailable."""
         name = self._name(shard, self.format)

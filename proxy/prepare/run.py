@@ -49,16 +49,23 @@ class PrepareRun:
         self._settings = settings
         self._reports = reports
         self._options = options
-        self._manifest = manifest
+        self.manifest = manifest
         self._shards = manifest.shards()
         self._lock = asyncio.Lock()
         self.skipped = self.failed_before = 0
+        self.cache_budget = settings.cache.max_result_bytes if job.to == "cache" else None
 
     async def run(
         self, engine: Engine, on_rows: Callable[[Sequence[PreparedRendition]], None]
     ) -> None:
         """Raises ConfigError or StoreUnavailable."""
         await engine.run(self._job, self._settings, self.next_work, self._reports.save, on_rows)
+
+    async def count_shards(self) -> tuple[int, int]:
+        """How many there are, and how many of them are done. Raises StoreUnavailable."""
+        await self._reports.open()
+        done = [self._reports.has(shard) for shard in self.manifest.shards()]
+        return len(done), sum(done)
 
     async def next_work(self) -> ShardWork | None:
         """The next shard that is not done; None at the end."""
@@ -91,7 +98,7 @@ class PrepareRun:
 
     async def _files(self) -> AsyncIterator[list[PreparedRendition]]:
         """The renditions of each shard, as far as there are any."""
-        for shard in self._manifest.shards():
+        for shard in self.manifest.shards():
             rows = await self._reports.load(shard)
             if rows:
                 yield [row for row in rows if row.state != "failed"]

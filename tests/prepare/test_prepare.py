@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from aiohttp import web
 from dev_server import ALLOW_LOOPBACK, dev_server
@@ -35,7 +36,7 @@ from proxy.prepare.engines.ray import close_renderers, prepare_shard
 from proxy.prepare.job import Job, JobLinks
 from proxy.prepare.manifest import ManifestRow
 from proxy.prepare.outputs.caches import LocalCacheOutput
-from proxy.prepare.renderer import ShardRenderer
+from proxy.prepare.renderer import ShardRenderer, failed_rows
 from proxy.prepare.report import PreparedRendition, decode_rows
 from proxy.prepare.service import PrepareParts, open_parts
 from proxy.prepare.shards import Shard
@@ -326,6 +327,105 @@ async def test_another_machine_finds_everything_in_the_bucket(
     assert [origin.count(f"/shared/{number}.png") for number in range(3)] == [1] * 3
 
 
+async def test_a_bucket_is_a_manifest_of_the_objects_that_links_name_by_its_alias(
+    tmp_path: Path, bucket_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    at = f"region=eu-west-1&endpoint={bucket_server}"
+    storage = BucketStorage(f"s3://shared/uploads?{at}")
+    for name in ("2026/a.png", "2026/b/c.PNG", "2026/notes.txt", "2025/old.png"):
+        await storage.write(name, encode(scene()), FileHeaders("image/png"))
+    settings = environment(
+        tmp_path / "cache",
+        FRAMEKEEP_SOURCES_ALIASES=json.dumps({"media": f"s3://shared/uploads/?{at}"}),
+    )
+    status = await run(
+        settings,
+        *("s3://shared/uploads/2026", "--preset", "icon", "--to", "cache"),
+        *("--report", tmp_path / "report", "--report-format", "jsonl"),
+    )
+    found = {row.source: row.state for row in report_rows(tmp_path / "report")}
+    assert (status, found) == (0, {"media:2026/a.png": "made", "media:2026/b/c.PNG": "made"})
+
+
+async def test_a_cache_that_is_too_small_is_said_before_it_evicts(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    manifest = tmp_path / "list"
+    noise = np.random.default_rng(1).integers(0, 256, (3, 500, 400, 3), np.uint8)
+    urls = [origin.serve(f"/noise/{at}.png", encode(pixels)) for at, pixels in enumerate(noise)]
+    manifest.write_text("\n".join(urls))
+    presets = {"FRAMEKEEP_LINKS_PRESETS": '{"all": "convert:png"}'}
+    small = {"FRAMEKEEP_CACHE_MAX_RESULT_BYTES": "1048576", **presets}
+    with pytest.raises(ConfigError, match="raise FRAMEKEEP_CACHE_MAX_RESULT_BYTES"):
+        await run(
+            environment(tmp_path / "cache", **small),
+            *(manifest, "--preset", "all", "--to", "cache", "--report", tmp_path / "report"),
+            *("--concurrency", "1"),
+        )
+
+
+class Broken:
+    """An output with a bug, of which nobody knows."""
+
+    async def store(self, row: ManifestRow, *_: object) -> str:
+        raise ZeroDivisionError(row.source)
+
+
+async def test_an_unexpected_error_costs_the_rows_of_its_source(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    settings = load(environment(tmp_path / "cache")).settings
+    job = Job(presets=("icon",), accept=("jpeg",), to="cache")
+    links = JobLinks.from_settings(job, settings)
+    (url,) = serve(origin, 1, "broken")
+    async with open_parts(settings, ttl=None, shares=False) as parts:
+        renderer = ShardRenderer(job, links, parts, Broken())
+        (row,) = await renderer.run(Shard("one", (ManifestRow(url),)))
+    assert (row.state, row.problem) == ("failed", "internal-error")
+    assert "ZeroDivisionError" in row.detail
+
+
+def test_a_shard_that_cost_its_workers_fails_but_for_what_was_done_before(tmp_path: Path) -> None:
+    settings = load(environment(tmp_path / "cache")).settings
+    job = Job(presets=("icon", "card"), accept=("jpeg",), to="shared")
+    links = JobLinks.from_settings(job, settings)
+    shard = Shard("one", (ManifestRow("media:a"), ManifestRow("media:b")))
+    known = [PreparedRendition("media:a", "icon", "", "made")]
+    rows = failed_rows(shard, links, "worker-lost", "it died", known)
+    assert rows[0] == known[0]
+    assert [(row.source, row.preset, row.problem) for row in rows[1:]] == [
+        ("media:a", "card", "worker-lost"),
+        ("media:b", "icon", "worker-lost"),
+        ("media:b", "card", "worker-lost"),
+    ]
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="an extra")
+async def test_a_ray_cluster_prepares_files(tmp_path: Path, origin: OriginServer) -> None:
+    manifest, site = tmp_path / "list", tmp_path / "site"
+    manifest.write_text("\n".join([*serve(origin, 2, "ray"), origin.url("/ray/missing.png")]))
+    arguments = (
+        *(manifest, "--preset", "icon", "--to", f"{site}/{{path}}.{{ext}}", "--engine", "ray"),
+        *("--ray-address", "local", "--report", tmp_path / "report", "--report-format", "jsonl"),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "proxy", "prepare", *map(str, arguments)),
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "RAY_AUTH_MODE": "disabled",
+            **environment(tmp_path / "cache"),
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert output.startswith(b"2 prepared, 1 failed (source-not-found 1)")
+    assert process.returncode == 1
+    assert sorted(path.name for path in site.rglob("*.png")) == ["0.png", "1.png"]
+
+
 async def test_a_picture_that_kills_its_render_process_costs_its_own_rows(
     tmp_path: Path, origin: OriginServer
 ) -> None:
@@ -373,7 +473,7 @@ async def test_a_dry_run_estimates_by_a_sample_and_keeps_nothing(
     lines = capsys.readouterr().out.splitlines()
     assert status == 0
     assert lines[:2] == [
-        "3 sources, 3 renditions, 1 shards",
+        "3 sources, 3 renditions; 1 shards, 0 of them done",
         "sample       3 sources: 2 renditions, 1 failed (source-not-found 1)",
     ]
     assert [line.split()[0] for line in lines[2:]] == ["rendering", "output", "origins", "cost"]
@@ -441,7 +541,7 @@ async def test_a_worker_prepares_with_its_own_settings_and_refuses_others(
     assert (row.state, row.name) == ("made", "worker/0.png")
     assert (site / row.name).is_file()
     links = replace(settings.links, presets={"icon": "resize:17/convert:png"})
-    with pytest.raises(ConfigError, match="are not those of the command"):
+    with pytest.raises(ConfigError, match="settings are not those of the command"):
         await asyncio.to_thread(
             worker_rows, replace(settings, links=links), shard, replace(job, attempts=1)
         )

@@ -55,9 +55,10 @@ class RayEngine:
         work = await next_work()
         if work is None:
             return
-        options = {"address": self._address} if self._address else {}
+        # Without an address Ray would take any cluster that it finds on this machine.
+        address = self._address or os.environ.get("RAY_ADDRESS") or "local"
         try:
-            ray.init(log_to_driver=False, logging_level="warning", **options)
+            ray.init(address=address, log_to_driver=False, logging_level="warning")
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise ConfigError(f"--engine ray: {error}") from error
         task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(prepare_shard)
@@ -106,12 +107,17 @@ class _WorkerRenderer:
 
     def __init__(self, job: bytes, fingerprint: str) -> None:
         """Raises ConfigError."""
-        settings = load(os.environ).settings
-        decoded = msgspec.json.decode(job, type=Job)
-        if JobLinks.from_settings(decoded, settings).fingerprint(settings) != fingerprint:
+        node = os.uname().nodename
+        try:
+            settings = load(os.environ).settings
+            decoded = msgspec.json.decode(job, type=Job)
+            own = JobLinks.from_settings(decoded, settings).fingerprint(settings)
+        except ConfigError as error:
+            raise ConfigError(f"worker on {node}: {error}") from error
+        if own != fingerprint:
             raise ConfigError(
-                f"the settings of the worker on {os.uname().nodename} are not those of the "
-                "command: its presets, links, models or version differ"
+                f"worker on {node}: its settings are not those of the command: presets, links, "
+                "models or version differ"
             )
         render = msgspec.structs.replace(settings.render, processes=1)
         self._loop = asyncio.new_event_loop()
