@@ -16,7 +16,7 @@ from proxy.imaging.encoder_options import EncoderOptions
 from proxy.imaging.gain_map import GainMap
 from proxy.imaging.shrink_on_load import LoadScale, SourceEncoding
 from proxy.originals import SourceRef
-from proxy.smartcrop.subject import Subject
+from proxy.smartcrop.subject import RegionKind, Subject
 
 DETECTION_SIZE = Size(640, 640)
 """Detectors work on at most this size; a larger picture shows them no further subjects."""
@@ -94,6 +94,10 @@ class Detector(Protocol):
 
         The frames are 8-bit sRGB, upright, with or without alpha, all of one size.
         """
+        ...
+
+    def can_find(self, kind: RegionKind) -> bool:
+        """Whether a detector for that kind is installed."""
         ...
 
 

@@ -30,6 +30,7 @@ from proxy.operations.pad import Pad
 from proxy.operations.page import Page
 from proxy.operations.pass_through import PassThrough
 from proxy.operations.pixelate import Pixelate
+from proxy.operations.pixelate_detections import PixelateDetections
 from proxy.operations.quality import Quality
 from proxy.operations.remove_background import RemoveBackground
 from proxy.operations.remove_transparency import RemoveTransparency
@@ -71,6 +72,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     Sharpen,
     Denoise,
     Pixelate,
+    PixelateDetections,
     Modulate,
     Contrast,
     ShiftColors,

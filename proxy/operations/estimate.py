@@ -27,7 +27,7 @@ from proxy.operations.encode import Encode
 from proxy.operations.operation import Operation
 from proxy.operations.plan import Plan
 from proxy.operations.quality import Quality
-from proxy.smartcrop.subject import Subject
+from proxy.smartcrop.subject import RegionKind, Subject
 
 _DETECTION_SECONDS = 0.2
 _MAX_ENCODES_TO_FIT = 9
@@ -49,6 +49,9 @@ class _Step(NamedTuple):
 class _NoDetector:
     def detect(self, *_frames: pyvips.Image) -> Subject:
         return Subject()
+
+    def can_find(self, _kind: RegionKind) -> bool:
+        return True
 
 
 def check_result_size(size: Size, frames: int, limits: Limits) -> None:
@@ -185,6 +188,7 @@ class PlanEstimate:
             if step.operation.changes_pixels:
                 computed = max(pixels, step.size.pixels) * frames
                 seconds += step.operation.pixel_cost() * computed / 1e9
+                seconds += step.operation.fixed_seconds(step.size, frames)
                 pixels = step.size.pixels
         return seconds, pixels
 

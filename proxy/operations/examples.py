@@ -39,7 +39,11 @@ _PIXELS = {
     "round_corners": _beach("round_corners:40"),
     "blur": _beach("blur:4"),
     "blur_detections": Example(
-        "smart_crop:280:280:face:1/blur_detections:8:face/convert:webp",
+        "smart_crop:280:280:face:1/blur_detections/convert:webp",
+        before="smart_crop:280:280:face:1",
+    ),
+    "pixelate_detections": Example(
+        "smart_crop:280:280:face:1/pixelate_detections/convert:webp",
         before="smart_crop:280:280:face:1",
     ),
     "sharpen": _beach("sharpen:1.5"),

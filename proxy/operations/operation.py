@@ -84,6 +84,10 @@ class Operation(
         """Whether an HDR gain map is kept from here on; None where that does not change."""
         return None
 
+    def fixed_seconds(self, _size: Size, _frames: int) -> float:
+        """CPU time beside that for each pixel and one detection of the subject."""
+        return 0.0
+
     def uses_detection(self) -> bool:
         """Whether the result depends on where the subject is."""
         return False

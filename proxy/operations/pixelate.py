@@ -16,9 +16,12 @@ class Pixelate(Operation, frozen=True):
     size_in_px: Annotated[int, Meta(ge=2, le=512, description="Side of a square, in pixels.")]
 
     def apply(self, picture: Picture) -> Picture:
-        return picture.with_pixels(picture.map_frames(self._pixelate, mixes_pixels=True))
+        return picture.with_pixels(
+            picture.map_frames(lambda frame: pixelate(frame, self.size_in_px), mixes_pixels=True)
+        )
 
-    def _pixelate(self, image: pyvips.Image) -> pyvips.Image:
-        squares = image.shrink(self.size_in_px, self.size_in_px, ceil=True)
-        enlarged = squares.zoom(self.size_in_px, self.size_in_px)
-        return enlarged.crop(0, 0, image.width, image.height)
+
+def pixelate(image: pyvips.Image, side: int) -> pyvips.Image:
+    """Average squares of an image without alpha, or with premultiplied colors."""
+    squares = image.shrink(side, side, ceil=True)
+    return squares.zoom(side, side).crop(0, 0, image.width, image.height)

@@ -16,7 +16,10 @@ import pyvips
 from proxy.smartcrop.frame import Frame, to_frame
 from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.registry import DETECTORS, DetectorSpec
-from proxy.smartcrop.subject import Region, Subject
+from proxy.smartcrop.subject import Region, RegionKind, Subject
+
+_FINDERS: Mapping[RegionKind, str] = {"face": "faces", "saliency": "saliency"}
+"""What finds the kinds of regions; the others are objects."""
 
 _MIN_SIDE = 16  # pixels; nothing is detected in smaller pictures
 
@@ -64,6 +67,10 @@ class SubjectDetector:
             return Subject(has_classes=has_classes)
         regions = (region for detect in self._detectors.values() for region in detect(scaled))
         return Subject(tuple(regions), has_classes)
+
+    def can_find(self, kind: RegionKind) -> bool:
+        """Whether a detector for that kind is installed."""
+        return _FINDERS.get(kind, "objects") in self._detectors
 
     @cached_property
     def _detectors(self) -> Mapping[str, RegionDetector]:

@@ -3,6 +3,9 @@
 from typing import Any
 
 import pictures
+import pyvips
+
+from proxy.smartcrop.subject import Region, RegionKind, Subject
 
 EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "resize": {
@@ -103,7 +106,16 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "elliptic": {"radius": 30, "vertical_radius": 10},
     },
     "blur": {"light": {"sigma": 1.5}, "strong": {"sigma": 30}},
-    "blur_detections": {"none": {"sigma": 5}, "object": {"sigma": 8, "kind": "object"}},
+    "blur_detections": {
+        "none": {"sigma": 5},
+        "object": {"kind": "object"},
+        "everything": {"sigma": 8, "if_none": "cover"},
+    },
+    "pixelate_detections": {
+        "none": {},
+        "auto": {"kind": "auto"},
+        "larger": {"size": 20, "kind": "object"},
+    },
     "sharpen": {"default": {}, "strong": {"sigma": 4}, "slight": {"sigma": 1, "strength": 0.5}},
     "denoise": {"three": {"size": 3}, "even": {"size": 4}},
     "pixelate": {"eight": {"size": 8}},
@@ -191,3 +203,14 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
 MARK = pictures.encode(pictures.translucent_scene(40, 30))
 
 CASES = [(name, case) for name, cases in EXAMPLES.items() for case in cases]
+
+# The scene's red disc. Detectors have tests of their own.
+DISC = Subject((Region(0.2, 0.3, 0.45, 0.6, weight=1, kind="object"),))
+
+
+class DiscDetector:
+    def detect(self, *_frames: pyvips.Image) -> Subject:
+        return DISC
+
+    def can_find(self, _kind: RegionKind) -> bool:
+        return True

@@ -4,8 +4,8 @@ import msgspec
 import pictures
 import pytest
 from golden import check_golden
-from operations.examples import CASES, EXAMPLES, MARK
-from render_helper import DETECTOR, REGISTRY, step
+from operations.examples import CASES, DISC, EXAMPLES, MARK, DiscDetector
+from render_helper import REGISTRY, step
 
 from proxy.errors import ProxyError
 from proxy.imaging.results import Rendition
@@ -14,10 +14,7 @@ from proxy.operations import OPERATIONS
 from proxy.operations.operation import Operation, format_operation, operation_name
 from proxy.operations.pipeline import render
 from proxy.originals import SourceRef
-from proxy.smartcrop.subject import Region, Subject
 
-# The scene's red disc. Detectors have tests of their own.
-DISC = Subject((Region(0.2, 0.3, 0.45, 0.6, weight=1, kind="object"),))
 SCENE = pictures.encode(pictures.scene(160, 120))
 
 INPUTS = {
@@ -34,7 +31,7 @@ def run(original: bytes, *steps: dict[str, object]) -> Rendition:
     plan = REGISTRY.plan(list(steps))
     also = {SourceRef("logos:mark.png"): MARK}
     return render(
-        original, plan, Limits(), detector=DETECTOR, subject=DISC, extra_images=also
+        original, plan, Limits(), detector=DiscDetector(), subject=DISC, extra_images=also
     ).rendition
 
 

@@ -7,7 +7,7 @@ import malformed_images as malformed
 import pictures
 import pytest
 from msgspec import structs
-from operations.examples import CASES, EXAMPLES, MARK
+from operations.examples import CASES, DISC, EXAMPLES, MARK, DiscDetector
 from photos import PORTRAIT
 from render_helper import DETECTOR, REGISTRY, step
 
@@ -27,11 +27,9 @@ from proxy.render.handlers import HANDLERS
 from proxy.render.ipc import TooExpensive, handlers_by_name
 from proxy.render.scheduling import Priority
 from proxy.render.tasks import RENDER, RenderContext, build_render_request
-from proxy.smartcrop.subject import Region, Subject
 
 KINDS = {operation_name(kind): kind for kind in OPERATIONS}
 SCENE = pictures.encode(pictures.scene(160, 120))
-DISC = Subject((Region(0.2, 0.3, 0.45, 0.6, weight=1, kind="object"),))
 
 
 def without_pixels(width: int, height: int, format: str = "png") -> bytes:
@@ -47,7 +45,7 @@ def run(original: bytes, *steps: dict[str, object], limits: Limits | None = None
         original,
         REGISTRY.plan(list(steps)),
         limits or Limits(),
-        detector=DETECTOR,
+        detector=DiscDetector(),
         subject=DISC,
         extra_images={SourceRef("logos:mark.png"): MARK},
     )

@@ -175,13 +175,20 @@ def _parse_text(name: str, text: str) -> str:
 
 
 def _redact(state: ThumborState, name: str, args: Sequence[str]) -> None:
-    """Blur what is found; the mode, and its strength."""
+    """Cover the faces that are found; the mode, and the least strength."""
     check_count(name, args, 0, 2)
     mode, strength = (*args, "", "")[:2]
-    if mode not in ("", "blur"):
-        raise InvalidLink(f"{name}: only blur is possible, not {safe_excerpt(mode)}")
-    sigma = parse_float(f"{name}: strength", strength, 0.1, 100) if strength else 15.0
-    step(state, "blur_detections", sigma=sigma, kind="face")
+    match mode:
+        case "" | "blur":
+            least = parse_float(f"{name}: strength", strength, 0.1, 100) if strength else 15.0
+            step(state, "blur_detections", sigma=least)
+        case "pixelate":
+            side = parse_int(f"{name}: strength", strength, 2, 512) if strength else None
+            step(state, "pixelate_detections", size=side)
+        case _:
+            raise InvalidLink(
+                f"{name}: only blur and pixelate are possible, not {safe_excerpt(mode)}"
+            )
 
 
 def _attachment(state: ThumborState, name: str, args: Sequence[str]) -> None:
@@ -272,6 +279,7 @@ IMAGOR_FILTERS: Mapping[str, Filter] = {
     "preview": nothing,
     "raw": flag("raw"),
     "redact": _redact,
+    "redact_oval": _redact,
     "rotate": _rotate,
     "round_corner": _round_corner,
     "saturation": _saturation,
@@ -288,12 +296,12 @@ IMAGOR_FILTERS: Mapping[str, Filter] = {
     "palette": unsupported(_ENCODER),
     "dpi": unsupported("documents are drawn at one resolution"),
     "draw_detections": unsupported("detections are not drawn"),
-    "redact_oval": unsupported("rectangles are blurred; write redact()"),
 }
 
 _OVERLAY_FILTERS = (
     *("background_color", "blur", "brightness", "contrast", "crop", "fill", "focal", "grayscale"),
-    *("hue", "invert", "label", "no_upscale", "pixelate", "proportion", "redact", "rgb", "rotate"),
+    *("hue", "invert", "label", "no_upscale", "pixelate", "proportion", "redact", "rgb"),
+    *("redact_oval", "rotate"),
     *("round_corner", "saturation", "sharpen", "strip_exif", "strip_icc", "strip_metadata"),
     *("stretch", "text", "to_colorspace", "trim", "upscale"),
 )
