@@ -32,6 +32,7 @@ def body(image_info: ImageInfo, aspect_ratios: Sequence[Size]) -> bytes:
             "windows": [_window(aspect_ratio, crop) for aspect_ratio, crop in windows],
             "blurhash": image_info.blurhash,
             "thumbhash": image_info.thumbhash,
+            "lqip": image_info.lqip,
             "colors": image_info.colors,
         }
     )

@@ -65,8 +65,9 @@ class Color(Struct, frozen=True):
 class ImageInfo(Struct, frozen=True):
     """What an `info` link returns about an original.
 
-    ``size`` is upright, ``size_in_bytes`` the file's. ``blurhash``, ``thumbhash`` (in base64) and
-    ``colors`` are those of the first frame. ``crops`` are for the requested aspect ratios.
+    ``size`` is upright, ``size_in_bytes`` the file's. ``blurhash``, ``thumbhash`` (in base64),
+    ``lqip`` (a ``data:`` URI) and ``colors`` are those of the first frame. ``crops`` are for the
+    requested aspect ratios.
     """
 
     size: Size
@@ -79,4 +80,5 @@ class ImageInfo(Struct, frozen=True):
     crops: tuple[Placement, ...]
     blurhash: str
     thumbhash: str
+    lqip: str
     colors: tuple[Color, ...]

@@ -23,6 +23,7 @@ from proxy.operations.grayscale import Grayscale
 from proxy.operations.invert_colors import InvertColors
 from proxy.operations.keep import Keep
 from proxy.operations.limit import Limit
+from proxy.operations.lqip import Lqip
 from proxy.operations.modulate import Modulate
 from proxy.operations.opacity import Opacity
 from proxy.operations.operation import Operation
@@ -59,6 +60,7 @@ OPERATIONS: tuple[type[Operation], ...] = (
     CropTo,
     CropRegion,
     SmartCrop,
+    Lqip,
     Extend,
     Pad,
     Canvas,

@@ -80,6 +80,7 @@ _SIZES = {
     "crop_region": Example("crop_region:0.25:0.05:0.6:0.8:true/resize:200/convert:webp"),
     "crop_to": Example("crop_to:0.5:0.5:west/resize:280/convert:webp"),
     "smart_crop": Example("smart_crop:160:280/convert:webp"),
+    "lqip": Example("lqip"),
     "extend": _beach("extend:10:10:10:60:0B57D0"),
     "pad": _beach("pad:280:280:center:blur"),
     "canvas": _beach("canvas:1:1:true:north:::F2D8A7"),

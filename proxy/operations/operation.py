@@ -100,7 +100,7 @@ class Operation(
         """Raise an ImageError where the original is not accepted; for `reads_original` only."""
 
     def frame_range(self, header: ImageHeader) -> tuple[int, int] | None:
-        """The frames to decode of an original that has more; for `reads_original` only."""
+        """The frames to decode of an original that has more, where no operation selects some."""
         return None
 
     def sends_original(self, header: ImageHeader, output_formats: tuple[str, ...]) -> bool:

@@ -59,6 +59,7 @@ _MAX_SIDE = 1 << 32
 _TOLERANCE = 1e-3
 _COLOR = re.compile("#[0-9a-f]{6}")
 _BLURHASH = re.compile(r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{6,200}")
+_LQIP = re.compile("data:image/webp;base64,[0-9A-Za-z+/]{1,1366}={0,2}")
 _BASE64 = re.compile("[0-9A-Za-z+/]{1,200}={0,2}")
 
 
@@ -115,6 +116,7 @@ def check_image_info(result: ImageInfo, limits: Limits, aspect_ratios: int) -> N
     _require(result.size_in_bytes > 0, "an original without bytes")
     _require(_BLURHASH.fullmatch(result.blurhash), "a BlurHash that is none")
     _require(_BASE64.fullmatch(result.thumbhash), "a ThumbHash that is none")
+    _require(_LQIP.fullmatch(result.lqip), "a placeholder that is none")
     _require(len(result.colors) <= _MAX_COLORS, f"{len(result.colors)} colors")
     for color in result.colors:
         _require(_COLOR.fullmatch(color.hex), "a color that is none")

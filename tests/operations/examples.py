@@ -78,6 +78,7 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
         "ratio": {"ratio": "1x2"},
         "half": {"height": 0.5, "ratio": "1x1"},
     },
+    "lqip": {"default": {}, "larger": {"size": 40}},
     "extend": {
         "color": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "#f80"},
         "transparent": {"top": 3, "bottom": 6, "left": 9, "right": 12, "hex_color": "transparent"},

@@ -93,7 +93,7 @@ def test_no_face_is_found_in_the_result_at_any_size(name: str, size: int) -> Non
     assert not faces(render_covered(PORTRAIT, step(name), shrink, png))
 
 
-@pytest.mark.parametrize("size", [200, 400, 1200])
+@pytest.mark.parametrize("size", [200, 600])
 def test_a_face_becomes_as_few_squares_whatever_its_size(size: int) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (size, size, 3)).astype(np.uint8)
     noise[:, :, 0] //= 8
@@ -137,15 +137,15 @@ def test_a_long_animation_is_searched_sixty_times_and_covered_throughout() -> No
 
 
 def test_a_large_picture_is_searched_part_by_part() -> None:
-    scene = checkered(2000, 1500, 1400, 900, 60)
-    detector = RedDetector(least=30)  # the whole shows it with 19 pixels
+    scene = checkered(1300, 900, 1000, 500, 40)
+    detector = RedDetector(least=25)  # in the whole it has 20 pixels
     body = render_covered(
         pictures.encode(scene),
         step("blur_detections"),
         step("convert", format="png"),
         detector=detector,
     )
-    assert detector.searches == 10
+    assert detector.searches == 5
     assert detail(pictures.decode(body), scene) < 30
 
 

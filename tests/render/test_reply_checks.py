@@ -140,6 +140,7 @@ INFO = ImageInfo(
     crops=DETECTION.crops,
     blurhash="LEHV6nWB2yk8pyo0adR*",
     thumbhash="1QcSHQRnh493V4dIh4eXh1h4kJUI",
+    lqip="data:image/webp;base64,UklGRg==",
     colors=(Color("#a0b1c2", 1.0),),
 )
 FORGED_LOOKS: list[tuple[dict[str, Any], str]] = [

@@ -18,7 +18,7 @@ from proxy.smartcrop.focus import KIND_PRIORITY, kind_of, normalize_focus, parse
 from proxy.smartcrop.placement import place_crop
 from proxy.smartcrop.regions import select_regions
 from proxy.smartcrop.registry import DETECTORS
-from proxy.smartcrop.subject import Region, Subject
+from proxy.smartcrop.subject import Region, RegionKind, Subject
 
 DOG = Region(0.0, 0.3, 0.2, 0.8, 0.6, "animal", "dog")
 CAT = Region(0.8, 0.3, 1.0, 0.8, 0.6, "animal", "cat")
@@ -38,6 +38,9 @@ class Sees:
 
     def detect(self, *_frames: pyvips.Image) -> Subject:
         return self.subject
+
+    def can_find(self, _kind: RegionKind) -> bool:
+        return True
 
 
 def left_of_crop(focus: str, subject: Subject = STREET) -> float:
