@@ -14,7 +14,9 @@ import pytest
 
 import proxy
 from proxy import Framekeep, Signer
+from proxy.cli.development import set_dev_defaults
 from proxy.cli.parser import COMMANDS
+from proxy.config import load
 from proxy.errors import InvalidOperation
 from proxy.formats import sniff
 
@@ -361,6 +363,14 @@ def test_links_of_development_mode_are_signed_and_explained() -> None:
     link = framekeep("sign", "--dev", "demo:beach.jpg", "flip").stdout.decode().strip()
     assert link == "/_/flip/demo:beach.jpg"
     assert b"operation    flip" in framekeep("explain", "--dev", link).stdout
+
+
+def test_development_mode_takes_originals_from_servers_on_this_machine() -> None:
+    environment: dict[str, str] = {}
+    set_dev_defaults(environment)
+    settings = load(environment).settings
+    assert settings.transform.allow_http
+    assert "127.0.0.0/8" in settings.sources.allow_nets
 
 
 def test_the_suffix_of_the_output_chooses_the_format(tmp_path: Path) -> None:
