@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.render.admission import Admission
 from proxy.render.scheduling import (
     PRIORITIES,
     FailureTracker,
@@ -14,6 +15,13 @@ def test_the_first_of_several_processes_serves_interactive_tasks_only() -> None:
     served = [list(priorities_for_slot(slot, 3)) for slot in range(3)]
     assert served == [["interactive"], [*PRIORITIES], [*PRIORITIES]]
     assert list(priorities_for_slot(0, 1)) == [*PRIORITIES]
+
+
+def test_no_process_is_kept_free_where_nobody_waits() -> None:
+    served = [list(priorities_for_slot(slot, 3, reserve_first=False)) for slot in range(3)]
+    assert served == [[*PRIORITIES]] * 3
+    queue = Admission(3, reserve_first=False).queue("background")
+    assert queue._free == Admission(4).queue("background")._free == 6
 
 
 @given(st.integers(1, 50), st.floats(0.001, 10), st.floats(0.001, 10))
