@@ -7,7 +7,7 @@ import numpy as np
 import pictures
 import pytest
 import pyvips
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from render_helper import REGISTRY, step
 
@@ -199,6 +199,7 @@ def outlines(draw: st.DrawFn) -> tuple[Size, Outline]:
     return size, Outline(left, top, right, bottom, exponent, scale)
 
 
+@settings(max_examples=40)
 @given(outlines())
 def test_all_of_the_box_is_covered_and_nothing_beyond_the_outline(
     case: tuple[Size, Outline],
