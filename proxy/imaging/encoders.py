@@ -59,7 +59,7 @@ _LOSSLESS_EFFORT = 75
 """For lossless WebP, quality is a second number for effort."""
 
 _AVIF_EFFORT = ((60_000, 3), (250_000, 2), (12_000_000, 1), (math.inf, 0))
-"""Effort by number of pixels. By `bench/bytes.py`, at equal SSIMULACRA2: effort 1 makes 6 % more
+"""Effort by number of pixels. By `bench/efforts`, at equal SSIMULACRA2: effort 1 makes 6 % more
 bytes than effort 3 in 0.4 of its CPU time, effort 2 3 % more in 0.6, effort 0 14 % more in 0.1.
 With 8 bits effort 1 makes 3 % more bytes in three quarters of the CPU time."""
 
