@@ -18,23 +18,24 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_SCHEMES = ("s3", "gs", "az")
 _MAX_RETRIES = 2
-_OPTIONS = frozenset(
-    ("account_name", "endpoint", "region", "skip_signature", "virtual_hosted_style_request")
-)
+_OPTIONS = {
+    "s3": ("endpoint", "region", "skip_signature", "virtual_hosted_style_request"),
+    "gs": ("skip_signature",),
+    "az": ("account_name", "endpoint", "skip_signature"),
+}
 
 
 def check_location(location: str) -> None:
     """Raise ValueError with the reason unless this is the URL of a bucket that can be opened."""
     parts, options = _split(location)
-    unknown = options.keys() - _OPTIONS
-    if parts.scheme not in _SCHEMES or not parts.netloc or parts.fragment or "@" in parts.netloc:
+    known = _OPTIONS.get(parts.scheme, ())
+    if not known or not parts.netloc or parts.fragment or "@" in parts.netloc:
         raise ValueError("a bucket is written s3://bucket/prefix, gs://… or az://container/…")
-    if unknown:
+    if unknown := options.keys() - set(known):
         raise ValueError(
-            f"unknown bucket option {min(unknown)!r}; the options are: "
-            f"{', '.join(sorted(_OPTIONS))}"
+            f"unknown bucket option {min(unknown)!r}; the options of {parts.scheme}:// are: "
+            f"{', '.join(known)}"
         )
     if find_spec("obstore") is None:
         raise ValueError("object storage needs an extra: pip install 'framekeep[objects]'")
@@ -50,12 +51,14 @@ def open_bucket(
     parts, options = _split(location)
     config: Any = options
     timeout = timedelta(seconds=timeout_seconds)
+    # Google's address is HTTPS, unless the credentials of the operator name another one.
+    allow_http = parts.scheme == "gs" or options.get("endpoint", "").startswith("http://")
     try:
         return from_url(
             parts._replace(query="").geturl(),
             config=config,
             client_options={
-                "allow_http": options.get("endpoint", "").startswith("http://"),
+                "allow_http": allow_http,
                 "connect_timeout": timedelta(seconds=connect_timeout_seconds),
                 "timeout": timeout,
             },
