@@ -104,7 +104,8 @@ async def test_a_read_that_hangs_is_answered_by_a_second_one(proxy: FaultProxy, 
         other._hedged = HedgedReads(0)
         proxy.decide = EachObject("GET", "hold")
         assert body_of(await other.get("rendition", "key")) == b"1"
-        assert other.shared_counts.hedged_reads == {"won": 1}
+        # Either of them may be the one that the proxy gets first, and holds.
+        assert sum(other.shared_counts.hedged_reads.values()) == 1
         assert other._reads.state == "closed"
     assert proxy.faults == {"hold": 1}
 
@@ -126,7 +127,8 @@ async def test_an_answer_that_is_always_cut_is_a_miss(proxy: FaultProxy, url: st
     async with machine(url) as one, machine(url) as other:
         await one.put("rendition", "key", Entry(os.urandom(300_000)))
         await wait_written(one)
-        proxy.decide = EachObject("GET", *["half a body"] * 100)  # type: ignore[list-item]
+        cut: list[Fault] = ["half a body"] * 100
+        proxy.decide = EachObject("GET", *cut)
         assert await other.get("rendition", "key") is None
 
 
