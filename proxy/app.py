@@ -35,9 +35,10 @@ from proxy.cache.factory import open_cache
 from proxy.cache.host_pauses import CachedHostPauses
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
+from proxy.cache.peers import PurgePeers
 from proxy.cache.purge import PurgeService
 from proxy.cache.renditions import RenditionCache
-from proxy.cache.store import Cache, HasSharedCounts, Store
+from proxy.cache.store import Cache, Store
 from proxy.config import Settings, load
 from proxy.errors import ConfigError
 from proxy.links import DIALECTS
@@ -132,8 +133,16 @@ def create_app(
     dialects = open_dialects(settings, operations, {**DIALECTS, **extensions.dialects})
     detectors = (*extensions.detectors, *DETECTORS)
     background = BackgroundTasks()
+    client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names its hosts
+    peers = PurgePeers(
+        settings.shared,
+        client,
+        background,
+        port=settings.server.port,
+        path_prefix=settings.server.path_prefix,
+    )
     cache = open_cache(
-        settings.cache, settings.shared_cache, extensions.store, background=background
+        settings.cache, settings.shared_cache, extensions.store, peers=peers, background=background
     )
     sources = SourceRouter.from_config(
         settings.sources,
@@ -145,10 +154,9 @@ def create_app(
     preload = {operation.__module__ for operation in extensions.operations}
     own_processes = open_render_processes(settings, detectors, preload=preload)
     pool = open_pool(settings, render_dir or own_processes.directory)
-    cdn_client = HttpClient(SsrfPolicy(allow_nets=ANY_NETWORK))  # the operator names these hosts
     purging = PurgeService(
         cache,
-        (*open_cdns(settings.cdn, cdn_client), *extensions.cdns),
+        (*open_cdns(settings.cdn, client), *extensions.cdns),
         background=background,
     )
     single_flight = SingleFlight(settings.cache.directory() / "flights")
@@ -196,16 +204,10 @@ def create_app(
             # First, so that it also reports what happens while the others are closed.
             await stack.enter_async_context(
                 report_runtime_metrics(
-                    metrics,
-                    pool,
-                    background,
-                    components,
-                    cache.breakers,
-                    optimizer=optimizer,
-                    shared=cache if isinstance(cache, HasSharedCounts) else None,
+                    metrics, pool, background, components, cache, optimizer=optimizer
                 )
             )
-            for opened in (background, cache, sources, cdn_client, purging, single_flight, service):
+            for opened in (background, client, cache, sources, purging, single_flight, service):
                 stack.push_async_callback(opened.close)
             if tracing is not None:
                 stack.callback(tracing.shutdown)

@@ -23,6 +23,7 @@ from proxy.api.pages.config import PagesConfig
 from proxy.api.transform.config import TransformConfig
 from proxy.cache.cdn.config import CdnConfig
 from proxy.cache.config import CacheConfig, SharedCacheConfig
+from proxy.cache.peers import PeersConfig
 from proxy.errors import ConfigError
 from proxy.limits import Limits
 from proxy.links.config import DEFAULT_DIALECT, LinksConfig
@@ -62,6 +63,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     cache: CacheConfig = field(default_factory=CacheConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
     shared_cache: SharedCacheConfig = field(default_factory=SharedCacheConfig)
+    shared: PeersConfig = field(default_factory=PeersConfig)
     cdn: CdnConfig = field(default_factory=CdnConfig)
     admin: AdminConfig = field(default_factory=AdminConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
@@ -84,6 +86,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         self.render.validate()
         self._validate_aliases()
         self.shared_cache.validate()
+        self.shared.validate(
+            has_bucket=bool(self.shared_cache.url),
+            has_keys=bool(self.shared_cache.keys),
+            port=self.server.port,
+        )
 
     def _validate_aliases(self) -> None:
         for alias in self.api.allow_aliases:

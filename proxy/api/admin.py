@@ -18,8 +18,9 @@ from proxy.api.http.api_keys import ApiKey, ApiKeys, bearer_token
 from proxy.api.http.error_page import page_or_problem
 from proxy.api.http.request_body import decode_json, read_body
 from proxy.api.http.routing import api_router
+from proxy.cache.peers import MAX_MESSAGE_BYTES, PEER_PURGES_PATH
 from proxy.cache.purge import PurgeResult, PurgeService
-from proxy.cache.store import All, ByTag, ByTagPrefix, Cache, Kind, Selector
+from proxy.cache.store import All, ByTag, ByTagPrefix, Cache, Kind, ReceivesPurges, Selector
 from proxy.errors import InvalidPurge
 from proxy.server.config import ServerConfig
 from proxy.validation import HidesSecrets
@@ -80,7 +81,7 @@ def create_api(context: ApiContext) -> ASGIApp:
 
 
 def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys, path_prefix: str = "") -> ASGIApp:
-    """Serve ``POST /admin/purge`` and ``GET /admin/cache``.
+    """Serve ``POST /admin/purge``, ``GET /admin/cache``, and ``PUT /admin/purges/…`` for peers.
 
     ``path_prefix`` is that of the server, for the links of problems.
     """
@@ -114,8 +115,22 @@ def admin_api(purging: PurgeService, cache: Cache, keys: ApiKeys, path_prefix: s
     async def cache_stats(_: Request) -> Response:
         return _json(HTTPStatus.OK, _by_json_name(await cache.stats()))
 
+    async def receive_purges(request: Request) -> Response:
+        """Peers have no admin key: their messages are signed."""
+        if not isinstance(cache, ReceivesPurges):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        body = await read_body(request, 2 * MAX_MESSAGE_BYTES)
+        if not await cache.receive_purges(request.path_params["name"], body):
+            raise HTTPException(
+                HTTPStatus.FORBIDDEN,
+                "not a purge of a peer: FRAMEKEEP_SHARED_PEERS is not set here, or it is not "
+                "signed with one of FRAMEKEEP_SHARED_CACHE_KEYS",
+            )
+        return _json(HTTPStatus.OK, {"status": "ok"})
+
     return api_router(
         [
+            Route(f"{PEER_PURGES_PATH}/{{name}}", receive_purges, methods=["PUT"]),
             Route("/admin/purge", purge, methods=["POST"]),
             Route("/admin/cache", cache_stats, methods=["GET"]),
         ],

@@ -105,13 +105,15 @@ def is_batch_name(name: str) -> bool:
     return name.startswith(_BATCH)
 
 
-def split_rows(rows: Iterable[PurgeRow]) -> Iterator[list[PurgeRow]]:
-    """Split purges into as many as fit one object."""
+def split_rows(
+    rows: Iterable[PurgeRow], max_bytes: int = _MAX_OBJECT_BYTES
+) -> Iterator[list[PurgeRow]]:
+    """Split purges into as many as fit one object of about ``max_bytes``."""
     some: list[PurgeRow] = []
     size = 0
     for row in rows:
         row_bytes = len(msgspec.msgpack.encode(row))
-        if some and (len(some) == MAX_ROWS or size + row_bytes > _MAX_OBJECT_BYTES):
+        if some and (len(some) == MAX_ROWS or size + row_bytes > max_bytes):
             yield some
             some, size = [], 0
         some.append(row)

@@ -19,7 +19,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -104,6 +104,8 @@ class PurgeSync:
         self._connected_at = clock()
         self._syncing = asyncio.Lock()
         self.on_late: PrepareLatePurge | None = None
+        self.on_sent: Callable[[Sequence[PurgeRow]], None] = lambda _: None
+        """Called with purges of this machine that reached the bucket later than their request."""
 
     async def selects(self, tags: Sequence[str], started: float) -> bool:
         """Whether a purge selects what has these tags and was worked on since then.
@@ -172,7 +174,8 @@ class PurgeSync:
         async with self._syncing:
             began = self._monotonic()
             late = self._clock() - self._connected_at > self._known_after_seconds
-            await self.send_pending()
+            if sent := await self.send_pending():
+                self.on_sent(sent)
             for _ in range(_MAX_LISTINGS):
                 names, complete = await self._read_new()
                 await self._apply_due(late=late)
@@ -183,6 +186,15 @@ class PurgeSync:
             await self._call(lambda: self._finish(names, began))
             self._connected_at = self._clock()
         return True
+
+    async def learn(self, name: str, data: bytes) -> None:
+        """Apply purges that another machine sends, as a batch with their stamps, at once.
+
+        Raises NotAuthentic, CorruptEntry, StorageError or StoreUnavailable.
+        """
+        rows = self._codec.decode(name, data)
+        await self._call(partial(self._log.merge, name, rows, second=0))
+        await self._apply_due(late=False, only={structs.replace(row, stamp=None) for row in rows})
 
     async def compact(self) -> None:
         """Join older purges into batches: once a day, or where there are many.
@@ -276,9 +288,11 @@ class PurgeSync:
 
         await self._call(merge)
 
-    async def _apply_due(self, *, late: bool) -> None:
+    async def _apply_due(self, *, late: bool, only: Collection[PurgeRow] | None = None) -> None:
         """Purge the cache of this machine by what was learned. Raises StoreUnavailable."""
         due = await self._call(lambda: self._log.due(_MAX_DUE + 1))
+        if only is not None:  # the others may be late, and CDNs must be told of them
+            due = {number: row for number, row in due.items() if row in only}
         if not due:
             return
         if too_many := len(due) > _MAX_DUE:

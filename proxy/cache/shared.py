@@ -24,12 +24,20 @@ from pathlib import Path
 
 from proxy.cache.bucket import Bucket, BucketError, ObjectBucket
 from proxy.cache.config import CLOSE_SECONDS, SharedCacheConfig
+from proxy.cache.envelope import CorruptEntry
 from proxy.cache.failure_rate_breaker import FailureRateBreaker
 from proxy.cache.hedged_reads import HedgedReads
-from proxy.cache.purge_objects import PurgeCodec
+from proxy.cache.peers import PurgePeers
+from proxy.cache.purge_objects import (
+    PURGE_FOLDER,
+    PurgeCodec,
+    PurgeRow,
+    is_batch_name,
+    is_purge_name,
+)
 from proxy.cache.purge_sync import PurgeSync
 from proxy.cache.shared_entries import SharedEntries
-from proxy.cache.shared_objects import PREFIX, EntryCodec, ObjectSigner
+from proxy.cache.shared_objects import PREFIX, EntryCodec, NotAuthentic, ObjectSigner
 from proxy.cache.sqlite import StorageError
 from proxy.cache.store import (
     Cache,
@@ -76,25 +84,28 @@ class SharedCache:
         *,
         folder: Path | None = None,
         bucket: ObjectBucket | None = None,
+        peers: PurgePeers | None = None,
         background: BackgroundTasks | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``folder`` is that of the local cache, which the processes of a machine share.
 
-        ``bucket`` replaces that of the ``config``. ``clock`` is in Unix seconds. Raises ValueError
-        if the bucket cannot be opened.
+        ``bucket`` replaces that of the ``config``; ``peers`` are told of purges at once. ``clock``
+        is in Unix seconds. Raises ValueError if the bucket cannot be opened.
         """
         self._local = local
         self._config = config
         self._clock = clock
         self._monotonic = monotonic
         self._bucket = bucket or Bucket(config.url, timeout_seconds=config.write_timeout_seconds)
+        self._peers = peers if peers is not None and peers.is_enabled else None
         signer = ObjectSigner(config.keys)
+        self._purge_codec = PurgeCodec(signer)
         self._purges = PurgeSync(
             local,
             self._bucket,
-            PurgeCodec(signer),
+            self._purge_codec,
             folder,
             timeout_seconds=config.write_timeout_seconds,
             known_after_seconds=self.purges_known_after_seconds,
@@ -102,6 +113,7 @@ class SharedCache:
             clock=clock,
             monotonic=monotonic,
         )
+        self._purges.on_sent = self._tell_peers_later
         self._entries = SharedEntries(
             local,
             self._bucket,
@@ -134,7 +146,14 @@ class SharedCache:
 
     @property
     def shared_counts(self) -> SharedCounts:
-        return SharedCounts(self._writes.lost, len(self._writes), self._hedged.outcomes)
+        peers = self._peers
+        return SharedCounts(
+            self._writes.lost,
+            len(self._writes),
+            self._hedged.outcomes,
+            0 if peers is None else peers.known,
+            {} if peers is None else peers.outcomes,
+        )
 
     @property
     def purges_known_after_seconds(self) -> float:
@@ -235,14 +254,40 @@ class SharedCache:
                 "cache not available; repeat the request", detail=str(error)
             ) from error
         try:
-            await self._purges.send_pending()
+            sent = await self._purges.send_pending()
         except (TimeoutError, BucketError, StorageError) as error:
             raise StoreUnavailable(
                 "purged on this machine only: the shared cache could not be written; the other "
                 "machines are told when it can be, or repeat the request",
                 detail=describe(error),
             ) from error
+        if self._peers is not None:
+            await self._peers.send(sent, self._purge_codec)
         return counts
+
+    async def receive_purges(self, object_id: str, data: bytes) -> bool:
+        """Apply purges that a peer sends; return whether they come from this fleet.
+
+        Raises StoreUnavailable.
+        """
+        name = f"{PURGE_FOLDER}/{object_id}"
+        if self._peers is None or not (is_purge_name(name) and is_batch_name(name)):
+            return False
+        try:
+            await self._purges.learn(name, data)
+        except (CorruptEntry, NotAuthentic):
+            self._peers.outcomes["refused"] += 1
+            return False
+        except StorageError as error:
+            raise StoreUnavailable(
+                "cache not available; repeat the request", detail=str(error)
+            ) from error
+        self._peers.outcomes["received"] += 1
+        return True
+
+    def _tell_peers_later(self, rows: Sequence[PurgeRow]) -> None:
+        if self._peers is not None:
+            self._peers.send_later(rows, self._purge_codec)
 
     def on_late_purges(self, prepare: PrepareLatePurge) -> None:
         """Call ``prepare`` where purges come so late that CDNs must be told again."""
@@ -264,6 +309,8 @@ class SharedCache:
             await self._writes.close(CLOSE_SECONDS)
         await cancel(*self._tasks)
         self._writes.log_lost()
+        if self._peers is not None:
+            await self._peers.close()
         await self._purges.close()
         await self._local.close()
 

@@ -204,12 +204,15 @@ class SupportsLocalReads(Protocol):
 class SharedCounts(NamedTuple):
     """What a shared cache has done since the start.
 
-    ``lost_writes`` by reason, and ``hedged_reads`` by outcome; ``pending_writes`` wait now.
+    ``lost_writes`` by reason, ``hedged_reads`` and ``peer_purges`` by outcome; ``pending_writes``
+    wait now, and ``peers`` were known at the last purge.
     """
 
     lost_writes: Mapping[str, int]
     pending_writes: int
     hedged_reads: Mapping[str, int]
+    peers: int
+    peer_purges: Mapping[str, int]
 
 
 @runtime_checkable
@@ -218,6 +221,18 @@ class HasSharedCounts(Protocol):
 
     @property
     def shared_counts(self) -> SharedCounts: ...
+
+
+@runtime_checkable
+class ReceivesPurges(Protocol):
+    """A cache that other machines tell of purges directly."""
+
+    async def receive_purges(self, object_id: str, data: bytes) -> bool:
+        """Apply purges that a peer sends; return whether they come from this fleet.
+
+        Raises StoreUnavailable.
+        """
+        ...
 
 
 @runtime_checkable

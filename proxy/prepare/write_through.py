@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proxy.cache.bucket import BucketError
 from proxy.cache.config import SharedCacheConfig
+from proxy.cache.peers import PurgePeers
 from proxy.cache.shared import SHARED_KINDS, SharedCache
 from proxy.cache.sqlite import StorageError
 from proxy.cache.store import Cache, Entry, Kind
@@ -35,10 +36,11 @@ class WriteThroughCache(SharedCache):
         config: SharedCacheConfig,
         *,
         folder: Path | None = None,
+        peers: PurgePeers | None = None,
         background: BackgroundTasks | None = None,
     ) -> None:
         """Raises ValueError if the bucket cannot be opened."""
-        super().__init__(local, config, folder=folder, background=background)
+        super().__init__(local, config, folder=folder, peers=peers, background=background)
         self._written: OrderedDict[tuple[Kind, str], None] = OrderedDict()
 
     async def put(

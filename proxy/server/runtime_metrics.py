@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from proxy.cache.circuit_breaker import Breaker
-from proxy.cache.store import HasSharedCounts
+from proxy.cache.store import HasCircuitBreakers, HasSharedCounts
 from proxy.render.optimizer import Optimizer
 from proxy.render.pool import RenderPool
 from proxy.runtime.background import BackgroundTasks, cancel
@@ -23,15 +23,20 @@ async def report_runtime_metrics(
     metrics: Metrics,
     pool: RenderPool,
     background: BackgroundTasks,
-    components: Components = NO_COMPONENTS,
-    breakers: Sequence[Breaker] = (),
+    components: Components,
+    cache: HasCircuitBreakers,
     *,
     optimizer: Optimizer | None = None,
-    shared: HasSharedCounts | None = None,
 ) -> AsyncIterator[None]:
     """Report while the block runs, and once more at its end."""
     runtime = RuntimeMetrics(
-        metrics, pool, background, components, breakers, optimizer=optimizer, shared=shared
+        metrics,
+        pool,
+        background,
+        components,
+        cache.breakers,
+        optimizer=optimizer,
+        shared=cache if isinstance(cache, HasSharedCounts) else None,
     )
     task = background.repeat("runtime_metrics", runtime.tick)
     try:

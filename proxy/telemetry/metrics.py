@@ -71,6 +71,7 @@ BACKGROUND_TASKS = (
     "cache_check",
     "cdn_purge",
     "optimization",
+    "peer_purge",
     "purge_compaction",
     "purge_listener",
     "runtime_metrics",

@@ -18,6 +18,9 @@ LOSS_REASONS = ("queue_full", "failed", "stopped", "evicted", "too_large")
 
 HEDGE_OUTCOMES = ("won", "lost")
 
+PEER_OUTCOMES = ("delivered", "failed", "received", "refused")
+"""What becomes of purges that machines send each other: `proxy.cache.peers`."""
+
 
 class StoreMetrics:
     """All are set from totals since the start of the worker, once a second."""
@@ -50,6 +53,20 @@ class StoreMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._peers = Gauge(
+            "framekeep_purge_peers",
+            "Peers that the last purge was sent to.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._peer_purges = Counter(
+            "framekeep_peer_purges_total",
+            "Messages with purges to and from peers.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in PEER_OUTCOMES:
+            self._peer_purges.labels(outcome)
         for reason in LOSS_REASONS:
             self._lost_writes.labels(reason)
         for outcome in HEDGE_OUTCOMES:
@@ -61,9 +78,16 @@ class StoreMetrics:
             self._state.labels(store, one).set(float(one == state))
 
     def set_shared_cache(
-        self, lost_writes: Mapping[str, int], pending_writes: int, hedged_reads: Mapping[str, int]
+        self,
+        lost_writes: Mapping[str, int],
+        pending_writes: int,
+        hedged_reads: Mapping[str, int],
+        peers: int,
+        peer_purges: Mapping[str, int],
     ) -> None:
-        """Report lost writes by reason, and hedged reads by outcome."""
+        """Report lost writes by reason, hedged reads and messages of peers by outcome."""
+        self._peers.set(peers)
+        self._add(self._peer_purges, peer_purges)
         self._pending_writes.set(pending_writes)
         self._add(self._lost_writes, lost_writes)
         self._add(self._hedged_reads, hedged_reads)

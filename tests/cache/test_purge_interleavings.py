@@ -1,14 +1,15 @@
 """Machines that share a bucket, in any order of events: what was purged is served by none.
 
 The clocks of the machines differ by days, purges become visible late or twice, answers of the
-bucket are lost, and machines are cut off from it. Only the clock of the bucket is shared, in whole
+bucket are lost, and machines are cut off from it. What machines tell each other directly comes
+late, twice, in any order, or never. Only the clock of the bucket is shared, in whole
 seconds.
 """
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 from cache.suite import body_of
@@ -20,12 +21,14 @@ from msgspec import structs
 from proxy.cache.bucket import BucketError, StoredObject
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.memory_layer import MemoryCacheLayer
+from proxy.cache.peers import PurgePeers
 from proxy.cache.purge_objects import (
     PurgeCodec,
     PurgeRow,
     Stamp,
     is_purge_name,
     new_batch_name,
+    object_id,
 )
 from proxy.cache.shared import SharedCache
 from proxy.cache.shared_objects import ObjectSigner
@@ -55,6 +58,8 @@ class World:
         """The version that must at least be served, by key."""
         self.objects: dict[str, StoredObject] = {}
         self.hidden: set[str] = set()
+        self.messages: list[tuple[str, bytes]] = []
+        """Of peers."""
         self.hides = self.fails_before = self.fails_after = False
 
     async def get(self, name: str) -> StoredObject | None:
@@ -97,6 +102,25 @@ class World:
                     await self.put(name, found.data)
 
 
+class Peers(PurgePeers):
+    """Peers that a test delivers the messages to."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.is_enabled, self.known = world, True, len(MACHINES)
+        self.outcomes: Counter[str] = Counter()
+
+    async def send(self, rows: Sequence[PurgeRow], codec: PurgeCodec) -> None:
+        self.send_later(rows, codec)
+
+    def send_later(self, rows: Sequence[PurgeRow], codec: PurgeCodec) -> None:
+        if rows:
+            name = new_batch_name()
+            self.world.messages.append((object_id(name), codec.encode(name, rows)))
+
+    async def close(self) -> None:
+        pass
+
+
 class Machine:
     def __init__(self, world: World, ahead: float) -> None:
         self.world, self.ahead, self.ticks = world, ahead, 0
@@ -105,6 +129,7 @@ class Machine:
             local,
             CONFIG,
             bucket=world,
+            peers=Peers(world),
             clock=self.clock,
             monotonic=lambda: world.now - 1_600_000_000 + ahead,
         )
@@ -145,6 +170,12 @@ class Machine:
         with contextlib.suppress(BucketError):
             await self.cache._purges.sync()
 
+    async def hear(self, number: int) -> None:
+        """Get one of the messages that were ever sent, perhaps once more."""
+        if self.world.messages:
+            message = self.world.messages[number % len(self.world.messages)]
+            assert await self.cache.receive_purges(*message)
+
     async def compact(self) -> None:
         with contextlib.suppress(BucketError):
             await self.cache._purges.compact()
@@ -170,6 +201,7 @@ STEPS = st.lists(
         st.tuples(st.just("get"), machine, key),
         st.tuples(st.just("sync"), machine),
         st.tuples(st.just("compact"), machine),
+        st.tuples(st.just("hear"), machine, st.integers(0, 5)),
         st.tuples(st.just("purge"), machine, key, st.sampled_from(sorted(PURGES)), st.booleans()),
         st.tuples(st.just("wait"), st.sampled_from([0.0, 0.3, 1.0, 4.0, 700.0, 90_000.0])),
         st.tuples(
@@ -218,6 +250,28 @@ STORIES: dict[str, list[tuple[object, ...]]] = {
         ("bucket", "well"),
         ("sync", 2),
         ("sync", 0),
+    ],
+    "a purge that a peer tells before it is seen in the bucket, and once more later": [
+        ("begin", 2, "a"),
+        ("finish", 2),
+        ("begin", 1, "a"),
+        ("bucket", "hides"),
+        ("purge", 0, "a", "tag", False),
+        ("hear", 2, 0),
+        ("finish", 1),
+        ("bucket", "well"),
+        ("sync", 2),
+        ("hear", 2, 0),
+        ("get", 2, "a"),
+    ],
+    "a purge that a peer tells after a later one": [
+        ("begin", 2, "a"),
+        ("purge", 0, "a", "tag", False),
+        ("wait", 4.0),
+        ("purge", 0, "a", "prefix", True),
+        ("finish", 2),
+        ("hear", 2, 1),
+        ("hear", 2, 0),
     ],
     "a machine that was away while purges were joined": [
         ("begin", 2, "a"),
@@ -338,6 +392,24 @@ def test_many_purges_are_joined_before_the_day_ends_and_many_batches_into_one() 
         await fresh.sync()
         assert len(fresh.cache._purges._log) == 40
         for machine in (one, fresh):
+            await machine.cache.close()
+
+    asyncio.run(story())
+
+
+def test_a_machine_that_hears_a_purge_serves_nothing_older_from_then_on() -> None:
+    async def story() -> None:
+        world = World()
+        one, other = Machine(world, 0.0), Machine(world, 1e5)
+        await other.sync()
+        for machine in (one, other):
+            await machine.begin("a")
+            await machine.finish()
+        await one.purge("a", "tag", False)
+        assert await other.serves("a") == 0  # so the test can fail
+        await other.hear(0)
+        assert await other.serves("a") is None  # neither from its cache nor from the bucket
+        for machine in (one, other):
             await machine.cache.close()
 
     asyncio.run(story())

@@ -131,6 +131,30 @@ def test_servers_keep_their_cache_and_stop_in_peace() -> None:
     assert pod["template"]["spec"]["terminationGracePeriodSeconds"] >= 38 + pause
 
 
+def environment(*values: str) -> dict[str, str]:
+    server = named(render(KEY, *values), "StatefulSet")["spec"]["template"]["spec"]
+    variables = server["containers"][0].get("env", [])
+    return {variable["name"]: variable["value"] for variable in variables}
+
+
+def test_servers_that_share_a_bucket_tell_each_other_of_purges() -> None:
+    bucket = "settings.FRAMEKEEP_SHARED_CACHE_URL=s3://bucket"
+    name = "FRAMEKEEP_SHARED_PEERS"
+    assert environment(bucket)[name] == "images-framekeep-servers:8080"
+    assert environment(bucket, f"settings.{name}=other:81")[name] == "other:81"
+    assert name not in environment(bucket, "sharePurges=false")
+    assert name not in environment()
+    documents = render(KEY, bucket, "networkPolicy.enabled=true")
+    policy = named(documents, "NetworkPolicy")["spec"]
+    component = "app.kubernetes.io/component"
+    for rules, side in ((policy["ingress"], "from"), (policy["egress"], "to")):
+        peers = [peer for rule in rules for peer in rule.get(side, [])]
+        labels = [peer["podSelector"]["matchLabels"][component] for peer in peers]
+        assert "server" in labels
+    # The headless Service, whose name it is, has these pods.
+    assert named(documents, "Service", "-servers")["spec"]["clusterIP"] == "None"
+
+
 def test_the_router_is_the_one_that_is_shipped(tmp_path: Path) -> None:
     """The same rules as in ``deploy/fleet/haproxy.cfg``, and HAProxy accepts them."""
     documents = render(KEY, "router.aliases={media,demo}")

@@ -45,12 +45,14 @@ async def test_the_metrics_tick_returns_and_its_failure_is_counted(
 ) -> None:
     monkeypatch.setattr("proxy.server.runtime_metrics._INTERVAL_SECONDS", 0.001)
     metrics, pool = Metrics(["images"]), FailingPool(tmp_path)
+    cache = MemoryCacheLayer(DiskStore(CacheConfig(dir=str(tmp_path / "cache"))), 0)
     background = BackgroundTasks(min_backoff_seconds=0.001)
-    async with report_runtime_metrics(metrics, pool, background):
+    async with report_runtime_metrics(metrics, pool, background, {}, cache):
         await wait_until(lambda: background.failures["runtime_metrics"])
         pool.failing = False
         await wait_until(lambda: sample_value(metrics, "framekeep_renders_in_progress") == 3)
         await wait_until(lambda: not background.failing)
+    await cache.close()
     name = "framekeep_background_task_failures_total"
     assert sample_value(metrics, name, task="runtime_metrics")
 
