@@ -30,9 +30,10 @@ final class Signer
     /** The steps after which a picture has the size that it had before. */
     public const SAME_SIZE_STEPS = [
         'attachment', 'auto_contrast', 'blur', 'blur_detections', 'contrast', 'convert', 'debug', 'denoise',
-        'expires', 'fallback', 'filename', 'flip', 'flop', 'gamma', 'gradient', 'grayscale', 'invert_colors',
-        'keep', 'modulate', 'opacity', 'pixelate', 'quality', 'remove_background', 'remove_transparency',
-        'sharpen', 'shift_colors', 'strip', 'tag', 'text', 'threshold', 'tint', 'v', 'watermark',
+        'encode', 'expires', 'fallback', 'filename', 'flip', 'flop', 'gamma', 'gradient', 'grayscale',
+        'invert_colors', 'keep', 'modulate', 'opacity', 'pixelate', 'pixelate_detections', 'quality',
+        'remove_background', 'remove_transparency', 'sharpen', 'shift_colors', 'strip', 'tag', 'text',
+        'threshold', 'tint', 'v', 'watermark',
     ];
 
     private const NAME = '/\A[a-z][a-z0-9_]*\z/';

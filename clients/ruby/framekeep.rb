@@ -31,9 +31,10 @@ module Framekeep
 
   # The steps after which a picture has the size that it had before.
   SAME_SIZE_STEPS = %w[
-    attachment auto_contrast blur blur_detections contrast convert debug denoise expires fallback
-    filename flip flop gamma gradient grayscale invert_colors keep modulate opacity pixelate quality
-    remove_background remove_transparency sharpen shift_colors strip tag text threshold tint v watermark
+    attachment auto_contrast blur blur_detections contrast convert debug denoise encode expires
+    fallback filename flip flop gamma gradient grayscale invert_colors keep modulate opacity pixelate
+    pixelate_detections quality remove_background remove_transparency sharpen shift_colors strip tag
+    text threshold tint v watermark
   ].freeze
 
   # Write a step, with its values percent-encoded: step("text", "50 % off", size: 40). Colors are written

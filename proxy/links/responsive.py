@@ -25,7 +25,7 @@ _MAX_NUMBER = 1_000_000
 _RESPONSE_OPTIONS = ("attachment", "debug", "expires", "fallback", "filename", "tag", "v")
 SAME_SIZE_STEPS = frozenset(
     {operation_name(kind) for kind in OPERATIONS if kind.changes_size is False}
-    | {"convert", "keep", "quality", "strip", *_RESPONSE_OPTIONS}
+    | {"convert", "encode", "keep", "quality", "strip", *_RESPONSE_OPTIONS}
 )
 """The steps after which an image has the size that it had before."""
 

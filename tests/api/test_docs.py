@@ -11,6 +11,7 @@ from live_server import KEY, LiveServer, live_server
 
 from proxy.api.azure import analysis, vision
 from proxy.api.docs.html import Layout
+from proxy.api.docs.http_reference import problems_html
 from proxy.api.docs.manual import Manual, find_manual, parse_page
 from proxy.api.health import LIVE, READY
 from proxy.api.http.problems import problem_json
@@ -20,6 +21,7 @@ from proxy.errors import InvalidOperation
 from proxy.operations import OPERATIONS
 from proxy.operations.operation import operation_name
 from proxy.operations.registry import OperationRegistry
+from proxy.prepare.outputs.output import NotStorable
 
 DOCUMENT = openapi_document(OperationRegistry(OPERATIONS))
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -142,6 +144,11 @@ def test_the_manual_has_every_operation_and_problem(server: LiveServer) -> None:
     anchor = re.search(r"/docs#([\w-]+)", body)
     assert anchor
     assert start.count(f'id="{anchor[1]}"') == 1
+
+
+def test_errors_that_only_reports_have_are_no_problems_of_the_manual() -> None:
+    assert NotStorable.problem_type not in problems_html()
+    assert InvalidOperation.problem_type in problems_html()
 
 
 def test_links_to_examples_are_where_this_server_answers_them() -> None:

@@ -59,10 +59,10 @@ export const MAX_SIDE = 16384;
 /** The steps after which a picture has the size that it had before. */
 export const SAME_SIZE_STEPS = new Set(
   (
-    "attachment auto_contrast blur blur_detections contrast convert debug denoise expires fallback " +
-    "filename flip flop gamma gradient grayscale invert_colors keep modulate opacity pixelate " +
-    "quality remove_background remove_transparency sharpen shift_colors strip tag text threshold " +
-    "tint v watermark"
+    "attachment auto_contrast blur blur_detections contrast convert debug denoise encode expires " +
+    "fallback filename flip flop gamma gradient grayscale invert_colors keep modulate opacity " +
+    "pixelate pixelate_detections quality remove_background remove_transparency sharpen " +
+    "shift_colors strip tag text threshold tint v watermark"
   ).split(" "),
 );
 

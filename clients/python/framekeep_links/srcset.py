@@ -20,10 +20,10 @@ MAX_SIDE = 16_384
 SAME_SIZE_STEPS = frozenset(
     (
         "attachment", "auto_contrast", "blur", "blur_detections", "contrast", "convert", "debug",
-        "denoise", "expires", "fallback", "filename", "flip", "flop", "gamma", "gradient",
-        "grayscale", "invert_colors", "keep", "modulate", "opacity", "pixelate", "quality",
-        "remove_background", "remove_transparency", "sharpen", "shift_colors", "strip", "tag",
-        "text", "threshold", "tint", "v", "watermark",
+        "denoise", "encode", "expires", "fallback", "filename", "flip", "flop", "gamma", "gradient",
+        "grayscale", "invert_colors", "keep", "modulate", "opacity", "pixelate",
+        "pixelate_detections", "quality", "remove_background", "remove_transparency", "sharpen",
+        "shift_colors", "strip", "tag", "text", "threshold", "tint", "v", "watermark",
     )
 )  # fmt: skip
 """The steps after which a picture has the size that it had before."""
