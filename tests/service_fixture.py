@@ -100,7 +100,9 @@ class ServiceHarness:
         """
         self.now = 1_000_000.0
         self.http_client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
-        disk = DiskStore(CacheConfig(dir=str(folder)), clock=self.clock)
+        # Patient: a machine that is busy with other things fails no test.
+        config = CacheConfig(dir=str(folder), disk_timeout_seconds=60)
+        disk = DiskStore(config, clock=self.clock)
         self.store = add_layer(MemoryCacheLayer(disk, 10_000_000))
         pauses = CachedHostPauses(self.store, self.clock)
         source = HttpSource(self.http_client, Limits(), max_retries=0, pauses=pauses)

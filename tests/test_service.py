@@ -47,7 +47,7 @@ LIVES = {"Cache-Control": "max-age=600", "ETag": '"1"'}
 @asynccontextmanager
 async def other_worker(folder: Path, clock: Callable[[], float]) -> AsyncIterator[Store]:
     """The same cache in another worker."""
-    store = DiskStore(CacheConfig(dir=str(folder)), clock=clock)
+    store = DiskStore(CacheConfig(dir=str(folder), disk_timeout_seconds=60), clock=clock)
     yield store
     await store.close()
 

@@ -26,6 +26,7 @@ def config(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:
         max_detection_bytes=budget,
         max_metadata_bytes=budget,
         disk_backoff_seconds=0,
+        disk_timeout_seconds=60,
     )
 
 
