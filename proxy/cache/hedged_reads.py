@@ -47,13 +47,13 @@ class HedgedReads:
         """The first result of one or two reads; the last error where all have failed."""
         self._budget = min(_BURST, self._budget + MAX_SHARE)
         started = self._clock()
-        first = _start(read)
+        first = asyncio.ensure_future(read())
         reads = [first]
         try:
             await asyncio.wait(reads, timeout=self.delay_seconds)
             if not _succeeded(first) and self._budget >= 1:
                 self._budget -= 1
-                reads.append(_start(read))
+                reads.append(asyncio.ensure_future(read()))
             done = await _first_success(reads)
             if len(reads) > 1:
                 self.outcomes["lost" if done is first else "won"] += 1
@@ -64,13 +64,6 @@ class HedgedReads:
             for one in reads:
                 one.cancel()
             await asyncio.gather(*reads, return_exceptions=True)
-
-
-def _start(read: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
-    async def task() -> T:
-        return await read()
-
-    return asyncio.get_running_loop().create_task(task())
 
 
 async def _first_success(reads: list[asyncio.Task[T]]) -> asyncio.Task[T]:
