@@ -1,9 +1,11 @@
 """Fixtures of many tests: an event loop, an origin server, and a service."""
 
+import inspect
 import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from origin_server import OriginServer
@@ -13,6 +15,11 @@ from service_fixture import ServiceHarness
 # descriptors that an ordinary user has at first.
 _, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_hard_limit, _hard_limit))
+
+# A machine that stands still for a moment fails no test: requests without a time-out of their own
+# wait for a minute, not for httpx's five seconds.
+_patience = inspect.signature(httpx.get).parameters["timeout"].default
+_patience.connect = _patience.read = _patience.write = _patience.pool = 60.0
 
 # No deadline: the time of an example depends on the machine. The same code gets the same examples;
 # `--hypothesis-profile search` tries others, and more.
