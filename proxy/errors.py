@@ -4,7 +4,8 @@
 API maps these classes to its own status codes and bodies (`proxy.api.http.problems` for
 problem+json).
 
-    ProxyError
+    NamedError          has a name for reports and logs, and each of these a status in every API:
+    └─ ProxyError
     ├─ RequestError     InvalidOperation · InvalidLink · InvalidSource · InvalidUpload ·
     │                   InvalidPurge                                       the caller
     ├─ LinkError        InvalidSignature · LinkExpired                       the signer
@@ -27,17 +28,20 @@ class ConfigError(Exception):
     """The settings cannot be used; one sentence per line, each names its variable."""
 
 
-class ProxyError(Exception):
-    """The request failed.
+class NamedError(Exception):
+    """``problem_type`` names the error on every wire, in reports, the access log and metrics."""
 
-    ``problem_type`` names the error on every wire, in the access log and in metrics.
-    """
-
-    problem_type: ClassVar[str] = "proxy-error"
+    problem_type: ClassVar[str] = "error"
 
     def __init__(self, message: str, *, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
+
+
+class ProxyError(NamedError):
+    """The request failed. Each API has a status for it."""
+
+    problem_type: ClassVar[str] = "proxy-error"
 
 
 class RequestError(ProxyError):

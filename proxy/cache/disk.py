@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
 from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.cache.config import CacheConfig
 from proxy.cache.directory import CacheDirectory
+from proxy.cache.disk_rows import NewEntry
 from proxy.cache.disk_table import DiskTable
+from proxy.cache.group_commit import GroupCommit
 from proxy.cache.io_threads import DiskBusy, IoThreads
 from proxy.cache.recovery import Operation, RecoverableTable
 from proxy.cache.sqlite import BUSY_SECONDS, StorageError
@@ -71,6 +74,13 @@ class DiskStore:
             )
         )
 
+        self._groups = {
+            kind: GroupCommit(
+                self._run_behind, partial(self._put_all, table), max_waiting=_MAX_QUEUE
+            )
+            for kind, table in self._tables.items()
+        }
+
     @property
     def breakers(self) -> Sequence[CircuitBreaker]:
         return (self._breaker,)
@@ -95,8 +105,8 @@ class DiskStore:
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
-        put = partial(DiskTable.put, key=key, entry=entry, started_at=started_at)
-        await self._write(kind, put)
+        with self._errors(kind):
+            await self._groups[kind].put(NewEntry(key, entry, started_at))
 
     async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
         await self._write(kind, partial(DiskTable.add_tags, key=key, tags=tuple(tags)))
@@ -128,6 +138,9 @@ class DiskStore:
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
+    def _put_all(self, table: RecoverableTable, entries: Sequence[NewEntry]) -> None:
+        table.call("write", partial(DiskTable.put_all, entries=entries))
+
     def _close(self) -> None:
         seconds = 0.0 if self._breaker.error else _CLOSE_TIMEOUT_SECONDS
         have_ended = self._reads.close(seconds), self._writes.close(seconds)
@@ -139,15 +152,21 @@ class DiskStore:
         self._directory.close()
 
     async def _write(self, kind: Kind, work: Callable[[DiskTable], None]) -> None:
-        table = self._tables[kind]
+        with self._errors(kind):
+            await self._run_behind(partial(self._tables[kind].call, "write", work))
+
+    async def _run_behind(self, work: Callable[[], None]) -> None:
+        await self._writes.run_behind(work, wait_seconds=_WRITE_WAIT_SECONDS)
+
+    @contextmanager
+    def _errors(self, kind: Kind) -> Iterator[None]:
+        """Log what went wrong with a write: it looks like an entry that was evicted."""
         try:
-            await self._writes.run_behind(
-                partial(table.call, "write", work), wait_seconds=_WRITE_WAIT_SECONDS
-            )
+            yield
         except StorageError:
             pass  # the table has logged it
         except DiskBusy as error:
-            self._report(table, "write", error)
+            self._report(self._tables[kind], "write", error)
 
     def _report(self, table: RecoverableTable, operation: Operation, error: DiskBusy) -> None:
         if not self._breaker.error:  # which has logged it

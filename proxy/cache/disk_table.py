@@ -9,17 +9,16 @@ All methods block and run on threads; whatever goes wrong is a StorageError.
 """
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from msgspec import structs
 
 from proxy.buffers import SharedBuffer
 from proxy.cache import sqlite
+from proxy.cache.disk_rows import IN_FILE, IN_ROW, SELECT_ROW, NewEntry, PreparedWrite, Row
 from proxy.cache.envelope import CorruptEntry, Envelope
 from proxy.cache.files import BodyFiles
 from proxy.cache.sqlite import Columns, Database, Sql, StorageError, translate_errors
@@ -27,40 +26,10 @@ from proxy.cache.store import All, ByTagPrefix, CacheStats, Entry, Kind, Selecto
 
 _log = logging.getLogger(__name__)
 
-_FILE_BYTES = 32 * 1024  # bodies of this size or more are files
-_ROW_BYTES = 512  # of an entry beside its bytes: row, tags, and their indices
-_IN_ROW, _IN_FILE = 1, 2  # where the body lies: the column `mode`
 
 _CLOCK_SKEW_SECONDS = 5.0  # a clock may be set back by this without a loss of entries
 _ABANDONED_SECONDS = 3600.0  # nobody writes to one file for longer
 _BATCH = 200  # rows changed in one transaction, so that others can write in between
-
-
-class _Row(NamedTuple):
-    rowid: int
-    key: str
-    stored_at: float
-    soft_purged_at: float
-    mode: object
-    filename: str | None
-    value: bytes
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether the columns have the right types: SQLite itself does not enforce them."""
-        return (
-            type(self.stored_at) is float
-            and type(self.soft_purged_at) is float
-            and type(self.filename) in {str, type(None)}
-            and type(self.value) is bytes
-        )
-
-
-_SELECT_ROW = (
-    "SELECT rowid, key, store_time, MAX(soft_purged_at, (SELECT CASE WHEN store_time <= value"
-    " THEN value ELSE 0.0 END FROM Settings WHERE Settings.key = 'all_soft_purged_at')),"
-    " mode, filename, value FROM Cache"
-)
 
 
 class DiskTable:
@@ -121,26 +90,36 @@ class DiskTable:
 
     def put(self, key: str, entry: Entry, started_at: float | None = None) -> None:
         """Store the entry in place of the one under this key, and evict others for it."""
-        with translate_errors():
-            envelope = Envelope.wrap(self._kind, key, entry).encode()
-        size = len(envelope) + len(entry.body) + _ROW_BYTES
-        if size > self._budget:
-            _log.info(
-                "cache entry too large: kind=%s, %d bytes, budget %d",
-                self._kind,
-                size,
-                self._budget,
-            )
+        write = self._wrap(NewEntry(key, entry, started_at))
+        if write is None:
             return
         try:
-            self._put(key, entry, envelope, started_at)
+            self._write([write])
         except StorageError as error:
             if not error.disk_full:
                 raise
-            self._free_space(2 * size)
-            self._put(key, entry, envelope, started_at)
-        if not self._has_reserve:
-            self._allocate_reserve()
+            self._free_space(2 * write.size)
+            self._write([write])
+
+    def put_all(self, entries: Sequence[NewEntry]) -> None:
+        """Store them in their order, as `put` does, in one transaction if possible."""
+        if len(entries) > 1:
+            try:
+                writes = [write for entry in entries if (write := self._wrap(entry)) is not None]
+                self._write(writes)
+            except StorageError as error:
+                if error.corrupt:
+                    raise
+            else:
+                return
+        failures = []
+        for entry in entries:
+            try:
+                self.put(*entry)
+            except StorageError as error:  # perhaps of this entry alone
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def add_tags(self, key: str, tags: Iterable[str]) -> None:
         """Add tags to the entry, if there is one."""
@@ -231,16 +210,16 @@ class DiskTable:
         self._on_change(None)
         return VerifyReport(entries, damaged, missing, orphans, retagged)
 
-    def _find_row(self, key: str) -> _Row | None:
-        query = f"{_SELECT_ROW} WHERE key = ? AND raw = 1"
+    def _find_row(self, key: str) -> Row | None:
+        query = f"{SELECT_ROW} WHERE key = ? AND raw = 1"
         found = self._database.sql(query, (key,)).fetchone()
-        return None if found is None else _Row(*found)
+        return None if found is None else Row(*found)
 
-    def _rows(self) -> Iterator[_Row]:
-        last, query = -1, f"{_SELECT_ROW} WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    def _rows(self) -> Iterator[Row]:
+        last, query = -1, f"{SELECT_ROW} WHERE rowid > ? ORDER BY rowid LIMIT ?"
         while rows := self._database.sql(query, (last, _BATCH)).fetchall():
             last = rows[-1][0]
-            yield from (_Row(*row) for row in rows)
+            yield from (Row(*row) for row in rows)
 
     def _get(self, key: str) -> Entry | None:
         row = self._find_row(key)
@@ -262,7 +241,7 @@ class DiskTable:
             self._on_change(key)
         return None
 
-    def _read(self, row: _Row) -> Entry:
+    def _read(self, row: Row) -> Entry:
         """Return the entry of a row. Raises CorruptEntry, or FileNotFoundError."""
         if not row.is_valid:
             raise CorruptEntry("row has wrong types")
@@ -270,9 +249,9 @@ class DiskTable:
             raise CorruptEntry("row is dated in the future")
         envelope, in_row = Envelope.decode(row.value, self._kind, row.key)
         body: bytes | SharedBuffer
-        if row.mode == _IN_ROW and row.filename is None:
+        if row.mode == IN_ROW and row.filename is None:
             body = in_row
-        elif row.mode == _IN_FILE and row.filename is not None:
+        elif row.mode == IN_FILE and row.filename is not None:
             body = SharedBuffer(self._files.open(row.filename))  # closes the file with itself
         else:
             raise CorruptEntry("row has an unknown mode")
@@ -281,7 +260,7 @@ class DiskTable:
             soft_purged_at = self._clamp_soft_purge(row)
         return envelope.unwrap(body, stored_at=row.stored_at, soft_purged_at=soft_purged_at)
 
-    def _clamp_soft_purge(self, row: _Row) -> float:
+    def _clamp_soft_purge(self, row: Row) -> float:
         """Date a soft purge from the future now: the clock was ahead when it was made."""
         now = self._clock()
         with self._database.transaction() as sql:
@@ -292,7 +271,7 @@ class DiskTable:
             )
         return now
 
-    def _remove(self, row: _Row) -> int:
+    def _remove(self, row: Row) -> int:
         """Remove this version of an entry only; return how many that were."""
         query = "SELECT rowid, filename FROM Cache WHERE rowid = ? AND filename IS ?"
         with self._database.transaction() as sql:
@@ -317,58 +296,66 @@ class DiskTable:
                 query = "SELECT rowid, filename FROM Cache WHERE rowid = ?"
                 self._delete_rows(sql, sql(query, (rowid,)).fetchall())
 
-    def _put(self, key: str, entry: Entry, envelope: bytes, started_at: float | None) -> None:
+    def _wrap(self, new: NewEntry) -> PreparedWrite | None:
+        """The entry as it is written; None where it is larger than the budget."""
         with translate_errors():
-            columns = self._write_body(envelope, entry.body)
-            try:
-                obsolete, evicted = self._write_row(key, entry, columns, started_at)
-            except BaseException:
-                if columns.filename is not None:
-                    self._files.remove(columns.filename)
-                raise
-            if obsolete is not None:
-                self._files.remove(obsolete)
-        for changed in (key, *evicted):
-            self._on_change(changed)
+            write = PreparedWrite.wrap(self._kind, new)
+        if write.size <= self._budget:
+            return write
+        sizes = write.size, self._budget
+        _log.info("cache entry too large: kind=%s, %d bytes, budget %d", self._kind, *sizes)
+        return None
 
-    def _write_body(self, envelope: bytes, body: bytes | SharedBuffer) -> Columns:
-        """Return the columns of the row. A large body is staged as a file."""
-        size = len(envelope) + len(body) + _ROW_BYTES
-        if len(body) < _FILE_BYTES:
-            inline = body if isinstance(body, bytes) else body.read()
-            return Columns(size, _IN_ROW, None, envelope + inline)
-        name = secrets.token_hex(16)
-        filename = f"{name[:2]}/{name[2:4]}/{name[4:]}.val"
-        self._files.stage(filename, body)
-        return Columns(size, _IN_FILE, filename, envelope)
+    def _write(self, writes: Sequence[PreparedWrite]) -> None:
+        """Store all of them, or none."""
+        columns: list[Columns] = []
+        obsolete: list[str | None] = []
+        changed: list[str] = []
+        with translate_errors():
+            try:
+                columns.extend(write.stage(self._files) for write in writes)
+                with self._database.transaction() as sql:
+                    self._write_usage(sql)
+                    now = self._clock()
+                    sqlite.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
+                    for write, one in zip(writes, columns, strict=True):
+                        old, evicted = self._write_row(sql, write, one, now)
+                        obsolete.append(old)
+                        changed += (write.key, *evicted)
+            except BaseException:
+                for name in filter(None, (one.filename for one in columns)):
+                    self._files.remove(name)
+                raise
+            for name in filter(None, obsolete):
+                self._files.remove(name)
+        for key in changed:
+            self._on_change(key)
+        if not self._has_reserve:
+            self._allocate_reserve()
 
     def _write_row(
-        self, key: str, entry: Entry, columns: Columns, started_at: float | None
+        self, sql: Sql, write: PreparedWrite, columns: Columns, now: float
     ) -> tuple[str | None, list[str]]:
         """Return the file that no row names any more, and the keys of evicted entries."""
-        with self._database.transaction() as sql:
-            self._write_usage(sql)
-            soft_purged_at = 0.0
-            now = self._clock()
-            sqlite.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
-            if started_at is not None:
-                soft_purged_at, purged = sqlite.purges_since(sql, started_at, entry.tags)
-                if purged:
-                    return columns.filename, []
-            before = self._find_row(key)
-            if columns.filename is not None:
-                self._files.commit(columns.filename)
-            rowid = sqlite.upsert(
-                sql,
-                key,
-                columns,
-                now=now,
-                soft_purged_at=soft_purged_at,
-                cost=entry.cost,
-            )
-            sqlite.set_tags(sql, rowid, entry.tags)
-            evicted = sqlite.select_evictions(sql, self._budget, spare=rowid, limit=_BATCH)
-            self._delete_rows(sql, [(one.rowid, one.filename) for one in evicted])
+        soft_purged_at = 0.0
+        if write.started_at is not None:
+            soft_purged_at, purged = sqlite.purges_since(sql, write.started_at, write.entry.tags)
+            if purged:
+                return columns.filename, []
+        before = self._find_row(write.key)
+        if columns.filename is not None:
+            self._files.commit(columns.filename)
+        rowid = sqlite.upsert(
+            sql,
+            write.key,
+            columns,
+            now=now,
+            soft_purged_at=soft_purged_at,
+            cost=write.entry.cost,
+        )
+        sqlite.set_tags(sql, rowid, write.entry.tags)
+        evicted = sqlite.select_evictions(sql, self._budget, spare=rowid, limit=_BATCH)
+        self._delete_rows(sql, [(one.rowid, one.filename) for one in evicted])
         obsolete = before.filename if before and before.is_valid else None
         return obsolete, [one.key for one in evicted]
 

@@ -34,7 +34,7 @@ from proxy.cache.freshness import (
     record_negative_answer,
     record_not_modified,
 )
-from proxy.cache.store import ByTag, Cache
+from proxy.cache.store import ByTag, LayeredStore
 from proxy.errors import (
     OriginalChanged,
     SourceDenied,
@@ -87,7 +87,7 @@ class OriginCache:
     def __init__(
         self,
         source: Source,
-        store: Cache,
+        store: LayeredStore,
         single_flight: SingleFlight,
         config: FreshnessConfig,
         *,

@@ -201,6 +201,10 @@ class SupportsLocalReads(Protocol):
         ...
 
 
+class LayeredStore(Store, SupportsLocalReads, Protocol):
+    """A store with these two abilities."""
+
+
 class SharedCounts(NamedTuple):
     """What a shared cache has done since the start.
 

@@ -6,7 +6,6 @@ Parquet with a column `source` and optional columns `presets`, `tags` and
 run has done is in its report: the same command goes on where it was stopped.
 """
 
-import asyncio
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from proxy.prepare.run import PrepareRun, RunOptions
 from proxy.prepare.shards import ShardedManifest, Slice
 from proxy.prepare.storage import open_storage
 from proxy.prepare.template import NameTemplate
+from proxy.runtime.event_loop import run as run_loop
 
 EXAMPLES = """\
 examples:
@@ -183,7 +183,7 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
     settings.validate()
     links = JobLinks.from_settings(job, settings)
     with ShardedManifest(args.shard) as manifest:
-        total = asyncio.run(_fill(manifest, args, loaded, links))
+        total = run_loop(_fill(manifest, args, loaded, links))
         reports = ReportStore(
             open_storage(args.report, "--report"),
             args.report_format or ("parquet" if parquet.is_installed() else "jsonl"),
@@ -192,7 +192,7 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
         options = RunOptions(again=args.again, retry=args.retry == "failed")
         prepared = PrepareRun(job, settings, manifest, reports, options)
         if args.dry_run:
-            return asyncio.run(_estimate(args, loaded, job, prepared, total))
+            return run_loop(_estimate(args, loaded, job, prepared, total))
         with ExitStack() as stack:
             failures = (
                 stack.enter_context(args.failures.open("w", encoding="utf-8", buffering=1))
@@ -200,7 +200,7 @@ def run(args: Namespace, environment: Mapping[str, str] = os.environ) -> int:
                 else None
             )
             progress = ProgressReport(total, failures, standard_error(), unit="renditions")
-            return asyncio.run(_prepare(args, prepared, reports, progress))
+            return run_loop(_prepare(args, prepared, reports, progress))
 
 
 def _make_job(args: Namespace, loaded: LoadedConfig) -> Job:

@@ -63,22 +63,18 @@ def render(
         check_gain_map_is_kept(plan)
         extra = ExtraImages(extra_images or {}, limits, detector)
         extra_cost = extra.check(plan)
-        estimate = PlanEstimate(plan)
         header = None
         if decoded is not None:
+            estimate = PlanEstimate(plan)
             estimate.check_sizes(decoded.natural_size, 1, limits)
             on_cost(extra_cost + estimate.seconds_from_pixels(decoded))
             picture = picture_from_pixels(original, decoded, detector=detector, subject=subject)
         else:
             header = probe(original)
-            _check_original(plan, header, len(original))
-            frames = min(plan.shown_frames(header).count, header.frames)
-            check_limits(header, len(original), limits, frames=frames)
+            estimate = check_plan(plan, original, header, limits)
             if plan.sends_original(header):
                 return _send_original(original, header, limits, detector)
-            if decodes_at_once(header):
-                estimate.check_header(header, frames, limits)
-            estimate.check_effort(header, frames, limits)
+            frames = frame_count(plan, header)
             on_cost(extra_cost + estimate.seconds_from_original(header, frames))
 
             def check_sizes(natural: Size) -> Size | None:
@@ -95,20 +91,59 @@ def render(
                 page_range=plan.page_range or plan.frame_range(header),
                 keeps_hdr=plan.keeps_hdr,
             )
-        picture = picture.with_output(
-            accepted_formats=plan.accepted_formats, negotiates=plan.negotiates_format
-        )
-
-        for operation in plan:
-            picture = structs.replace(picture, extra_images=extra.load(operation))
-            picture = apply_with_gain_map(operation, picture, limits)
-        check_result_size(picture.frame_size, picture.frame_count, limits)
-        if optimize_from is None:
-            rendition = encode(picture, limits)
-        else:
-            rendition = encode_optimized(picture, optimize_from, limits)
-        rendition = _prefer_original(rendition, picture, original)
+        picture = apply_operations(picture, plan, limits, extra)
+        rendition = encode_result(picture, original, limits, optimize_from=optimize_from)
         return RenderResult(rendition, picture.detected_subject, header)
+
+
+def check_plan(plan: Plan, original: Buffer, header: ImageHeader, limits: Limits) -> PlanEstimate:
+    """Check the plan by the header of the original; return the estimate of its work.
+
+    Raises an ImageError.
+    """
+    estimate = PlanEstimate(plan)
+    for operation in plan:
+        if operation.reads_original:
+            operation.check_original(header, len(original))
+    frames = frame_count(plan, header)
+    check_limits(header, len(original), limits, frames=frames)
+    if not plan.sends_original(header):
+        if decodes_at_once(header):
+            estimate.check_header(header, frames, limits)
+        estimate.check_effort(header, frames, limits)
+    return estimate
+
+
+def frame_count(plan: Plan, header: ImageHeader) -> int:
+    """How many frames of the original the plan reads."""
+    return min(plan.shown_frames(header).count, header.frames)
+
+
+def apply_operations(picture: Picture, plan: Plan, limits: Limits, extra: ExtraImages) -> Picture:
+    """The picture after all operations of the plan; its size is within the limits."""
+    picture = picture.with_output(
+        accepted_formats=plan.accepted_formats, negotiates=plan.negotiates_format
+    )
+    for operation in plan:
+        picture = structs.replace(picture, extra_images=extra.load(operation))
+        picture = apply_with_gain_map(operation, picture, limits)
+    check_result_size(picture.frame_size, picture.frame_count, limits)
+    return picture
+
+
+def encode_result(
+    picture: Picture,
+    original: Buffer,
+    limits: Limits,
+    *,
+    optimize_from: Sequence[FormatName] | None = None,
+) -> Rendition:
+    """Encode the picture, or send the original where that is the same and takes fewer bytes."""
+    if optimize_from is None:
+        rendition = encode(picture, limits)
+    else:
+        rendition = encode_optimized(picture, optimize_from, limits)
+    return _prefer_original(rendition, picture, original)
 
 
 def detect(
@@ -187,12 +222,6 @@ def decode_shared(
             copyright=picture.copyright,
             source=picture.source,
         )
-
-
-def _check_original(plan: Plan, header: ImageHeader, size_in_bytes: int) -> None:
-    for operation in plan:
-        if operation.reads_original:
-            operation.check_original(header, size_in_bytes)
 
 
 def _send_original(

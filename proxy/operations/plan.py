@@ -54,6 +54,13 @@ class Plan(Struct, frozen=True):
         """Whether any operation looks at the original before it is decoded."""
         return any(operation.reads_original for operation in self.operations)
 
+    @property
+    def needs_pixels_only(self) -> bool:
+        """Whether it needs the decoded original and nothing else, as other plans of it may."""
+        return not (
+            self.page_range or self.reads_original or self.keeps_hdr or self.extra_sources()
+        )
+
     def frame_range(self, header: ImageHeader) -> tuple[int, int] | None:
         """The frames to decode, where an operation bounds their number; None for all."""
         ranges = (operation.frame_range(header) for operation in self.operations)

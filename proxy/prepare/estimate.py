@@ -46,8 +46,7 @@ async def render_sample(
         own = replace(settings, cache=replace(settings.cache, dir=folder))
         async with ShardRenderer.open(alone, own) as renderer:
             rendered = await renderer.run(shard)
-            stats = await renderer.cache_stats()
-    return Sample(len(shard.rows), rendered, stats["original"].bytes)
+            return Sample(len(shard.rows), rendered, renderer.original_bytes)
 
 
 def describe_estimate(

@@ -6,18 +6,17 @@ A source that fails costs its own rows and nothing else.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
 from proxy.api.http.cache_control import StaleConfig
-from proxy.cache.store import CacheStats, Kind
 from proxy.config import Settings
 from proxy.errors import (
     ConfigError,
+    NamedError,
     OriginalChanged,
     Overloaded,
-    ProxyError,
     SourceDenied,
     SourceFailed,
     SourceTimedOut,
@@ -50,7 +49,7 @@ _MAX_PAUSE_SECONDS = 60.0
 _MAX_DETAIL_LENGTH = 500
 
 
-class InternalError(ProxyError):
+class InternalError(NamedError):
     """Something that should not happen; the log says what."""
 
     problem_type = "internal-error"
@@ -85,9 +84,10 @@ class ShardRenderer:
         rows = await asyncio.gather(*(self._run_row(row, done, on_rows) for row in shard.rows))
         return [rendition for renditions in rows for rendition in renditions]
 
-    async def cache_stats(self) -> Mapping[Kind, CacheStats]:
-        """The size of the cache of this machine."""
-        return await self._parts.cache.stats()
+    @property
+    def original_bytes(self) -> int:
+        """Of all originals that were fetched."""
+        return self._parts.originals.fetched_bytes
 
     async def _run_row(
         self,
@@ -121,42 +121,72 @@ class ShardRenderer:
             wanted = self._links.requests(row)
             if self._job.revalidate and not attempt:
                 await self._revalidate(wanted)
-        except ProxyError as error:
+        except NamedError as error:
             for preset, accept in self._links.pairs(row):
                 if not _is_done(done.get((preset, accept))):
                     done[preset, accept] = _failed(row, preset, accept, error)
             return self._pause(error, attempt)
-        for one in wanted:
+        missing = [one for one in wanted if not _is_done(done.get((one.preset, one.accept)))]
+        started = time.monotonic()
+        try:
+            together = await self._render_together(row, missing)
+        except NamedError as error:
+            for one in missing:
+                done[one.preset, one.accept] = _failed(row, one.preset, one.accept, error)
+            return self._pause(error, attempt)
+        seconds = (time.monotonic() - started) / max(1, len(together))
+        for one in missing:
             place = one.preset, one.accept
-            if _is_done(done.get(place)):
-                continue
-            if len(wanted) > 1:
-                self._parts.service.announce(one.request.source)
+            result = together.get(one.request.key)
             names = {known.name for known in done.values() if _is_done(known)}
             try:
-                done[place] = await self._make(row, one, names)
-            except ProxyError as error:
+                done[place] = await self._make(row, one, names, result, seconds)
+            except NamedError as error:
                 done[place] = _failed(row, *place, error)
                 pause = pause or self._pause(error, attempt)
         return pause
 
-    async def _make(
-        self, row: ManifestRow, wanted: Wanted, names: Collection[str]
-    ) -> PreparedRendition:
-        """Raises a ProxyError, whatever goes wrong: it must not end the work on other sources."""
-        started = time.monotonic()
+    async def _render_together(
+        self, row: ManifestRow, missing: Sequence[Wanted]
+    ) -> dict[str, ImageResult]:
+        """What can be made in one task, by the keys of the requests. Raises a NamedError."""
         try:
-            with serving(self._caller(row)):
-                result = await self._get(wanted)
-                name = await self._output.store(row, wanted, result, names)
-        except ProxyError:
+            return await self._parts.batches.render(
+                [one.request for one in missing], self._caller(row)
+            )
+        except NamedError:
             raise
         except Exception as error:
             _log.exception("unexpected error (source=%s)", row.source)
             raise InternalError("unexpected error", detail=f"{error!r}") from error
-        return _prepared(row, wanted, result, name, time.monotonic() - started)
+
+    async def _make(
+        self,
+        row: ManifestRow,
+        wanted: Wanted,
+        names: Collection[str],
+        result: ImageResult | None,
+        seconds: float,
+    ) -> PreparedRendition:
+        """Store the result, which took so long; without one, make it.
+
+        Raises a NamedError, whatever goes wrong: it must not end the work on other sources.
+        """
+        started = time.monotonic()
+        try:
+            with serving(self._caller(row)):
+                if result is None:
+                    seconds, result = 0.0, await self._get(wanted)
+                name = await self._output.store(row, wanted, result, names)
+        except NamedError:
+            raise
+        except Exception as error:
+            _log.exception("unexpected error (source=%s)", row.source)
+            raise InternalError("unexpected error", detail=f"{error!r}") from error
+        return _prepared(row, wanted, result, name, seconds + time.monotonic() - started)
 
     async def _get(self, wanted: Wanted) -> ImageResult:
+        self._parts.service.announce(wanted.request.source)
         result = await self._parts.service.get_fresh(wanted.request, "background")
         if result.state == "hit" and self._parts.lifetime is not None:
             for source in wanted.request.sources:
@@ -173,7 +203,7 @@ class ShardRenderer:
         seconds = self._parts.settings.limits.api_request_timeout_seconds
         return Caller(f"prepare {row.source}", Deadline(seconds))
 
-    def _pause(self, error: ProxyError, attempt: int) -> float | None:
+    def _pause(self, error: NamedError, attempt: int) -> float | None:
         """Seconds until another attempt may succeed; None where none will."""
         if isinstance(error, SourceDenied):
             return None
@@ -233,7 +263,7 @@ def _prepared(
     )
 
 
-def _failed(row: ManifestRow, preset: str, accept: str, error: ProxyError) -> PreparedRendition:
+def _failed(row: ManifestRow, preset: str, accept: str, error: NamedError) -> PreparedRendition:
     detail = f"{error}: {error.detail}" if error.detail else str(error)
     return PreparedRendition(
         source=row.source,

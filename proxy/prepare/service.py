@@ -8,14 +8,18 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from proxy.app import create_service, open_pool, open_render_processes
+from proxy.cache.detections import DetectionCache
 from proxy.cache.factory import open_cache
 from proxy.cache.host_pauses import CachedHostPauses
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
+from proxy.cache.renditions import RenditionCache
 from proxy.cache.store import Cache
 from proxy.config import Settings
 from proxy.errors import ConfigError
+from proxy.prepare.batches import BatchRenderer
 from proxy.prepare.lifetime import LastingSource, lifetime_header
+from proxy.prepare.recent_originals import RecentOriginals
 from proxy.prepare.write_through import WriteThroughCache
 from proxy.render.tasks import RenderContext
 from proxy.runtime.background import BackgroundTasks
@@ -37,6 +41,8 @@ class PrepareParts(NamedTuple):
     """
 
     service: ImageService
+    batches: BatchRenderer
+    originals: RecentOriginals
     origins: OriginCache
     cache: Cache
     settings: Settings
@@ -82,18 +88,27 @@ async def open_parts(
         lifetime = None if ttl is None else lifetime_header(ttl, settings.cache)
         if lifetime is not None:
             source = LastingSource(sources, lifetime)
-        origins = OriginCache(source, cache, single_flight, settings.cache)
+        originals = RecentOriginals(cache)
+        origins = OriginCache(source, originals, single_flight, settings.cache)
         version = detector_version(settings.models, DETECTORS)
+        context = RenderContext(settings.limits, settings.models, version, DETECTORS)
         service = create_service(
             origins=origins,
             cache=cache,
             pool=pool,
-            context=RenderContext(settings.limits, settings.models, version, DETECTORS),
+            context=context,
             single_flight=single_flight,
             negative=NegativeCache(settings.cache.negative_ttl, time.monotonic),
             shared_dir=processes.directory,
             background=background,
         )
+        batches = BatchRenderer(
+            renditions=RenditionCache(cache, origins, version),
+            origins=origins,
+            detections=DetectionCache(cache, version),
+            pool=pool,
+            context=context,
+        )
         for opened in (background, cache, sources, single_flight, service):
             stack.push_async_callback(opened.close)
-        yield PrepareParts(service, origins, cache, settings, lifetime)
+        yield PrepareParts(service, batches, originals, origins, cache, settings, lifetime)

@@ -209,8 +209,8 @@ class ForkServer:
                 os.close(descriptor)
             self._dispatcher.close()
             self._run_process(slot, control)
-        except BrokenPipeError:
-            pass  # this server has ended meanwhile
+        except ConnectionError:  # this server has ended meanwhile, or is about to
+            os._exit(EXIT_RECYCLED)
         except BaseException:
             logger.exception("render process failed to start")
         finally:

@@ -16,6 +16,7 @@ from proxy.imaging.picture import Detector
 from proxy.imaging.results import Detection, ImageInfo, RenderResult
 from proxy.imaging.shrink_on_load import DecodedInfo
 from proxy.limits import Limits
+from proxy.operations.batch import render_all
 from proxy.operations.pipeline import decode_shared, detect, render
 from proxy.render.ipc import TaskHandler, TooExpensive
 from proxy.render.scheduling import Priority
@@ -25,6 +26,9 @@ from proxy.render.tasks import (
     INFO,
     PROBE,
     RENDER,
+    RENDER_ALL,
+    BatchRequest,
+    BatchResult,
     DecodeRequest,
     DetectRequest,
     RenderRequest,
@@ -68,6 +72,27 @@ def _render(
         decoded=request.decoded,
         optimize_from=request.optimize_from,
     )
+
+
+def _render_all(
+    buffers: Sequence[SharedBuffer], request: BatchRequest, priority: Priority
+) -> BatchResult:
+    (original,) = (buffer.view() for buffer in buffers)
+    limits = request.context.limits
+
+    def check_cost(seconds: float) -> None:
+        _check_feasible(seconds, limits)
+        _check_cost(seconds, priority)
+
+    results = render_all(
+        original,
+        list(map(decode_plan, request.plans)),
+        limits,
+        detector=get_detector(request.context.models, request.context.detectors),
+        subject=request.subject,
+        on_cost=check_cost,
+    )
+    return BatchResult(tuple(results))
 
 
 def _detect(
@@ -140,6 +165,7 @@ def _check_feasible(seconds: float, limits: Limits) -> None:
 
 HANDLERS = (
     TaskHandler.for_task(RENDER, _render),
+    TaskHandler.for_task(RENDER_ALL, _render_all),
     TaskHandler.for_task(DETECT, _detect),
     TaskHandler.for_task(INFO, _info),
     TaskHandler.for_task(DECODE, _decode),

@@ -4,7 +4,7 @@ Their handlers are in `proxy.render.handlers`, which only render processes impor
 the detectors would double the start time and the memory of an HTTP worker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from operator import attrgetter
@@ -74,6 +74,27 @@ class RenderRequest(Struct, frozen=True):
     optimize_from: tuple[FormatName, ...] | None = None
 
 
+class WirePlan(Struct, frozen=True):
+    """A plan on the wire."""
+
+    operations: tuple[WireOperation, ...]
+    accepted_formats: tuple[FormatName, ...]
+
+
+class BatchRequest(Struct, frozen=True):
+    """Render the buffer by each of the plans; ``subject`` is that of `RenderRequest`."""
+
+    context: RenderContext
+    plans: tuple[WirePlan, ...]
+    subject: Subject | None
+
+
+class BatchResult(Struct, frozen=True):
+    """One for each plan, in their order."""
+
+    results: tuple[RenderResult, ...]
+
+
 class DetectRequest(Struct, frozen=True):
     """Detect the subject, or use ``subject`` where it is known already.
 
@@ -114,6 +135,13 @@ def build_render_request(
     )
 
 
+def build_batch_request(
+    context: RenderContext, plans: Iterable[Plan], subject: Subject | None
+) -> BatchRequest:
+    wire = (WirePlan(tuple(map(_encode_operation, plan)), plan.accepted_formats) for plan in plans)
+    return BatchRequest(context, tuple(wire), subject)
+
+
 def _encode_operation(operation: Operation) -> WireOperation:
     kind = type(operation)
     params = msgspec.structs.asdict(operation)
@@ -126,7 +154,7 @@ def _encode_operation(operation: Operation) -> WireOperation:
     )
 
 
-def decode_plan(request: RenderRequest) -> Plan:
+def decode_plan(request: RenderRequest | WirePlan) -> Plan:
     return Plan(tuple(map(_decode_operation, request.operations)), request.accepted_formats)
 
 
@@ -145,7 +173,7 @@ def _import_operation(module: str, name: str) -> type[Operation]:
     return kind
 
 
-def _requested_format(request: RenderRequest) -> FormatName | Literal["auto"] | None:
+def _requested_format(request: RenderRequest | WirePlan) -> FormatName | Literal["auto"] | None:
     """The output format of the plan, as `Plan.format` has it."""
     formats = (operation.params.get("format") for operation in reversed(request.operations))
     return next((format for format in formats if format is not None), None)
@@ -154,6 +182,12 @@ def _requested_format(request: RenderRequest) -> FormatName | Literal["auto"] | 
 def _check_render(request: RenderRequest, result: RenderResult) -> None:
     limits, accepted = request.context.limits, request.accepted_formats
     check_render_result(result, limits, _requested_format(request), accepted)
+
+
+def _check_batch(request: BatchRequest, result: BatchResult) -> None:
+    for plan, one in zip(request.plans, result.results, strict=True):
+        limits, accepted = request.context.limits, plan.accepted_formats
+        check_render_result(one, limits, _requested_format(plan), accepted)
 
 
 def _check_detection(request: DetectRequest, result: Detection) -> None:
@@ -173,6 +207,7 @@ def _check_decoded(request: DecodeRequest, result: DecodedInfo) -> None:
 
 
 RENDER = TaskType("render", RenderRequest, RenderResult, check=_check_render)
+RENDER_ALL = TaskType("render_all", BatchRequest, BatchResult, check=_check_batch)
 DETECT = TaskType("detect", DetectRequest, Detection, check=_check_detection)
 INFO = TaskType("info", DetectRequest, ImageInfo, check=_check_info)
 DECODE = TaskType("decode", DecodeRequest, DecodedInfo, check=_check_decoded)

@@ -131,7 +131,8 @@ def _metadata(status: os.stat_result) -> OriginMetadata:
 
 
 def _translate_error(error: OSError) -> SourceNotFound | SourceForbidden | SourceFailed:
-    detail = str(error)
+    reason = error.strerror or str(error)
+    detail = f"{error.filename}: {reason}" if error.filename else reason
     match error.errno:
         case errno.ENOENT | errno.ENOTDIR:  # ENOTDIR also for a symbolic link in place of a folder
             return SourceNotFound(

@@ -22,20 +22,24 @@ from s3_server import CREDENTIALS, RCLONE, s3_server
 
 from proxy.app import create_service
 from proxy.cache import entries
+from proxy.cache.detections import DetectionCache
 from proxy.cache.disk import DiskStore
 from proxy.cache.factory import open_cache
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
+from proxy.cache.renditions import RenditionCache
 from proxy.cli import prepare
 from proxy.cli.parser import make_parser
 from proxy.config import Settings, load
 from proxy.errors import ConfigError
 from proxy.image_request import ImageRequest
 from proxy.originals import SourceRef
+from proxy.prepare.batches import BatchRenderer
 from proxy.prepare.engines.ray import close_renderers, prepare_shard
 from proxy.prepare.job import Job, JobLinks
 from proxy.prepare.manifest import ManifestRow
 from proxy.prepare.outputs.caches import LocalCacheOutput
+from proxy.prepare.recent_originals import RecentOriginals
 from proxy.prepare.renderer import ShardRenderer, failed_rows
 from proxy.prepare.report import PreparedRendition, decode_rows
 from proxy.prepare.service import PrepareParts, open_parts
@@ -441,15 +445,26 @@ async def test_a_picture_that_kills_its_render_process_costs_its_own_rows(
         sources = SourceRouter.from_config(settings.sources, settings.limits)
         flights = SingleFlight(tmp_path / "flights")
         origins = OriginCache(sources, cache, flights, settings.cache)
+        pool = RenderPool(processes.directory, process_count=1, wall_seconds=600)
+        context = RenderContext(settings.limits)
         service = create_service(
             origins=origins,
             cache=cache,
-            pool=RenderPool(processes.directory, process_count=1, wall_seconds=600),
-            context=RenderContext(settings.limits),
+            pool=pool,
+            context=context,
             single_flight=flights,
             negative=NegativeCache(0, lambda: 0.0),
         )
-        parts = PrepareParts(service, origins, cache, settings, None)
+        batches = BatchRenderer(
+            renditions=RenditionCache(cache, origins),
+            origins=origins,
+            detections=DetectionCache(cache, ""),
+            pool=pool,
+            context=context,
+        )
+        parts = PrepareParts(
+            service, batches, RecentOriginals(cache), origins, cache, settings, None
+        )
         links = JobLinks.from_settings(job, settings)
         renderer = ShardRenderer(job, links, parts, LocalCacheOutput(cache))
         rows = await renderer.run(Shard("one", tuple(map(ManifestRow, (*urls, deadly)))))
@@ -458,6 +473,45 @@ async def test_a_picture_that_kills_its_render_process_costs_its_own_rows(
     failed = {(row.source, row.problem) for row in rows if row.state == "failed"}
     assert failed == {(deadly, "render-failed")}
     assert sum(row.state == "made" for row in rows) == 6
+
+
+async def test_all_renditions_of_a_source_are_made_in_one_task_and_its_original_is_not_written(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    (url,) = serve(origin, 1, "together")
+    settings = load(environment(tmp_path / "cache")).settings
+    job = Job(presets=("card", "icon"), accept=("avif", "webp", "jpeg"), to="cache")
+    async with open_parts(settings, ttl=None, shares=False) as parts:
+        links = JobLinks.from_settings(job, settings)
+        renderer = ShardRenderer(job, links, parts, LocalCacheOutput(parts.cache))
+        rows = await renderer.run(Shard("one", (ManifestRow(url),)))
+        stats = await parts.cache.stats()
+        assert renderer.original_bytes > 0
+        assert parts.batches.task_count == 1
+    assert [row.state for row in rows] == ["made"] * 4
+    assert {row.format for row in rows if row.preset == "card"} == {"webp", "png"}
+    assert (stats["original"].entries, stats["rendition"].entries) == (0, 4)
+    assert origin.count("/together/0.png") == 1
+
+
+async def test_a_file_that_is_not_there_is_said_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "list").write_text("media:42.jpg\n")
+    settings = environment(
+        tmp_path / "cache",
+        FRAMEKEEP_SOURCES_ALIASES=json.dumps({"media": f"file://{tmp_path / 'media'}"}),
+    )
+    status = await run(
+        settings,
+        *(tmp_path / "list", "--preset", "icon", "--to", "cache", "--report", tmp_path / "report"),
+        *("--failures", tmp_path / "failures", "--report-format", "jsonl"),
+    )
+    (failure,) = map(json.loads, (tmp_path / "failures").read_text().splitlines())
+    assert status == 1
+    assert failure["problem"] == "source-not-found"
+    assert failure["detail"] == (
+        "source file not found (symbolic links are not followed): 42.jpg: No such file or directory"
+    )
 
 
 async def test_a_dry_run_estimates_by_a_sample_and_keeps_nothing(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
-from proxy.api.http.problems import has_status, status_of
+from proxy.api.http.problems import status_of
 from proxy.errors import ProxyError
 
 
@@ -33,9 +33,9 @@ def problems_html() -> str:
 
 
 def _error_types(base: type[ProxyError]) -> Iterator[type[ProxyError]]:
-    """Yield the subclasses that responses have, with a problem type of their own."""
+    """Yield the subclasses with a problem type of their own."""
     for kind in base.__subclasses__():
-        if "problem_type" in vars(kind) and has_status(kind):
+        if "problem_type" in vars(kind):
             yield kind
         yield from _error_types(kind)
 

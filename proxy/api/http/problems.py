@@ -40,11 +40,6 @@ def status_of(error_type: type[errors.ProxyError]) -> HTTPStatus:
     return next(STATUS[kind] for kind in error_type.__mro__ if kind in STATUS)
 
 
-def has_status(error_type: type[errors.ProxyError]) -> bool:
-    """Whether a response can have this error; those of `proxy.prepare` are in reports only."""
-    return not STATUS.keys().isdisjoint(error_type.__mro__)
-
-
 def without_descriptors(error: Exception) -> Exception:
     """Return the error to answer with: wherever file descriptors were lacking, it is a 503."""
     if isinstance(error, errors.CapacityError) or not errors.lacks_descriptors(error):

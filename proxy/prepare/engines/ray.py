@@ -21,6 +21,7 @@ from proxy.prepare.job import Job, JobLinks
 from proxy.prepare.renderer import OnRows, ShardRenderer, failed_rows
 from proxy.prepare.report import PreparedRendition
 from proxy.prepare.shards import Shard
+from proxy.runtime.event_loop import new_event_loop
 
 MAX_RETRIES = 3
 """How often a shard starts again whose worker is lost. A picture that ends its render process costs
@@ -120,7 +121,7 @@ class _WorkerRenderer:
                 "models or version differ"
             )
         render = msgspec.structs.replace(settings.render, processes=1)
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="prepare")
         self._thread.start()
         self._stack = AsyncExitStack()

@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from typing import Protocol
 
-from proxy.errors import ConfigError, ProxyError
+from proxy.errors import ConfigError, NamedError
 from proxy.prepare.job import Job, Wanted
 from proxy.prepare.manifest import ManifestRow
 from proxy.service import ImageResult
 
 
-class NotStorable(ProxyError):
+class NotStorable(NamedError):
     """The source forbids to keep what is made of it (`private`, `no-store`)."""
 
     problem_type = "not-storable"
