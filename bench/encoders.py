@@ -60,7 +60,7 @@ def compare(image: pyvips.Image, format: str) -> tuple[str, ...]:
         return bytes(image.webpsave_buffer(Q=80, effort=effort, keep=0))
 
     def by_pillow() -> bytes:
-        save = encoders._ENCODERS[format]
+        save = encoders.ENCODERS[format]
         return bytes(save(image, image.height, 80, EncoderOptions()))
 
     libvips_ms, pillow_ms = cpu_time.median_cpu_ms(by_libvips, by_pillow)

@@ -89,12 +89,12 @@ def encode_as(
 
     Raises OperationNotApplicable where there is no encoder.
     """
-    usual = _ENCODERS.get(format)
+    usual = ENCODERS.get(format)
     encoder = usual if encoders is None else encoders.get(format, usual)
     options = structs.replace(picture.output.encoder(format), lossless=lossless)
     if encoder is None:
         raise OperationNotApplicable(
-            f"there is no encoder for {format}; output formats: {', '.join(_ENCODERS)}"
+            f"there is no encoder for {format}; output formats: {', '.join(ENCODERS)}"
         )
     keeps_copyright = "copyright" in picture.output.keep_metadata
     notice = picture.copyright if keeps_copyright else CopyrightNotice()
@@ -170,7 +170,7 @@ def _encode_webp(
     )
 
 
-def encode_avif(
+def _encode_avif(
     image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
     if image.height != frame_height:
@@ -273,11 +273,11 @@ def _optional_encoder(format: FormatName) -> Encoder:
     return encode
 
 
-_ENCODERS: Mapping[FormatName, Encoder] = {
+ENCODERS: Mapping[FormatName, Encoder] = {
     "jpeg": _encode_jpeg,
     "png": _encode_png,
     "webp": _encode_webp,
-    "avif": encode_avif,
+    "avif": _encode_avif,
     "gif": _encode_gif,
     "heif": _optional_encoder("heif"),
     "jxl": _optional_encoder("jxl"),

@@ -1,59 +1,50 @@
 """Encode a picture once more, with more CPU time: in fewer bytes, and never with a worse look.
 
-The first rendition of a picture is encoded quickly. What is requested often is worth slower
-encoders: mozjpeg's trellis quantization and progressive scans for JPEG, the highest effort and
-sharp chroma for WebP, more effort for AVIF, and AVIF in place of WebP where the client accepts
-both. Of each the lowest quality is taken at which SSIMULACRA2 is at least that of the first
-rendition. What is lossless stays so: only the compression is better. Encoder options that the plan
-has given are kept. `bench/better.py` shows what it saves.
+The first rendition of a picture is encoded quickly. What is requested often is worth the slow
+encoders of `proxy.imaging.slow_encoders`, and AVIF in place of WebP where the client accepts both.
+In each way the lowest quality is taken at which SSIMULACRA2 is at least that of the first
+rendition, and of these files the smallest. What is lossless stays so: only the compression is
+better. Encoder options that the plan has given are kept. `bench/better.py` shows what it saves.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyvips
-from msgspec import structs
 
 from proxy.formats import FORMATS, FormatName
 from proxy.imaging.encode import encode, prepare
-from proxy.imaging.encoder_options import EncoderOptions
-from proxy.imaging.encoders import (
-    FULL_CHROMA_QUALITY,
-    SUBSAMPLE_MODES,
-    Encoder,
-    encode_as,
-    encode_avif,
-)
+from proxy.imaging.encoders import Encoder, encode_as
 from proxy.imaging.format_choice import Encoding
+from proxy.imaging.lowest_quality import Attempt, LowestQuality
 from proxy.imaging.picture import Picture
 from proxy.imaging.results import MIN_SAVING, OPTIMIZABLE, Rendition
+from proxy.imaging.slow_encoders import SLOW_PNG, SLOW_WEBP, slow_ways
 from proxy.imaging.ssimulacra2 import Reference
 from proxy.limits import Limits
 
 _MIN_SIDE = 16
 _MAX_PIXELS = 4_000_000
-_MAX_ENCODES = 6
-"""Of one format."""
+_MAX_ENCODES = 4
+"""In one way."""
 
-_QUALITY_BELOW, _QUALITY_ABOVE = 14, 4
+_QUALITY_BELOW, _QUALITY_ABOVE = 20, 6
 """How far from the usual quality the search goes."""
+
+_SIZES, _SIZE_STEP = 2, 0.94
+"""How many sizes are tried between a file and one of the next lower quality, about."""
 
 _MAX_WHOLE_PIXELS, _TILE, _TILES_A_SIDE = 600_000, 256, 3
 """Pictures with more pixels are compared in so many tiles."""
 
-_MAX_EFFORT_SAVING = 1.1
-"""How many more bytes the search may find than the file, encoded with more effort, has then."""
-
-_AVIF_EFFORT_PIXELS = 600_000
-"""Up to here AVIF gets one more level of effort: it takes a second of a core."""
-
-_PNG_FILTERS = (0x08, 0x10, 0x80, 0xF8)
-"""None, sub, Paeth, and whatever is best for each row: libvips' flags."""
-
 _WHITE = [255.0, 255.0, 255.0]
 
 Pixels = npt.NDArray[np.uint8]
+
+Score = Callable[[bytes], float]
+"""How good a file looks."""
 
 
 def encode_optimized(
@@ -73,17 +64,13 @@ def encode_optimized(
     max_bytes = int(len(first.body) * (1 - MIN_SAVING))
     if first_encoding.lossless or not FORMATS[first_encoding.format].lossy:
         return _optimize_lossless(first_picture, first_encoding, first, max_bytes)
-    sample = _sample(_flatten(first_picture.image))
-    reference = Reference(sample)
-    target = _score(reference, first.body)
-
-    def looks_as_good(body: bytes) -> bool:
-        return _score(reference, body) >= target
-
+    score = partial(_score, Reference(_sample(_flatten(first_picture.image))))
+    target = score(first.body)
     for better, encoding in (prepare(picture, limits), (first_picture, first_encoding)):
-        is_lossy = not encoding.lossless and encoding.format in _ENCODERS
-        if is_lossy and not (encoding.format == "avif" and better.image.hasalpha()):
-            body = _find_lowest_quality(better, encoding, max_bytes, looks_as_good)
+        # The quality of alpha would change as well, which SSIMULACRA2 does not see.
+        is_possible = encoding.format != "avif" or not better.image.hasalpha()
+        if is_possible and not encoding.lossless:
+            body = _find_smallest(better, encoding, max_bytes, target, score)
             if body is not None:
                 return Rendition(body, encoding.format, first.size, first.crop_reason)
         if encoding == first_encoding:
@@ -104,117 +91,61 @@ def _can_be_optimized(picture: Picture, first: Rendition) -> bool:
     )
 
 
-def _find_lowest_quality(
-    picture: Picture, encoding: Encoding, max_bytes: int, looks_as_good: Callable[[bytes], bool]
+def _find_smallest(
+    picture: Picture, encoding: Encoding, max_bytes: int, target: float, score: Score
 ) -> bytes | None:
-    """The file of the lowest quality that looks as good, if it is small enough."""
-    quality, best = encoding.quality, None
-    low, high = max(1, quality - _QUALITY_BELOW), min(100, quality + _QUALITY_ABOVE)
-    for _ in range(_MAX_ENCODES):
-        body = encode_as(picture, encoding.format, quality, encoders=_SEARCH_ENCODERS)
-        if looks_as_good(body):
-            high, best = quality - 1, quality
-        elif len(body) >= max_bytes * _MAX_EFFORT_SAVING:
-            break  # what looks better has more bytes
+    """The smallest file that looks as good, of all ways to encode, if it is small enough."""
+    format, start = encoding.format, encoding.quality
+    best_way = best = None
+
+    def attempt(encoder: Encoder, quality: int) -> Attempt:
+        body = encode_as(picture, format, quality, encoders={format: encoder})
+        return Attempt(quality, body, score(body))
+
+    for way in slow_ways(format, picture.frame_size.pixels):
+        search = LowestQuality(
+            _near(encoding.quality, way.qualities),
+            partial(attempt, way.encode),
+            None if way.preview is None else partial(attempt, way.preview),
+        )
+        found = search.find(start + way.quality_shift, target, max_bytes, _MAX_ENCODES)
+        best_way = best_way or way
+        if found is not None:
+            best_way, best, max_bytes = way, found.body, len(found.body) - 1
+            start = found.quality - way.quality_shift
+    if best_way is None or best_way.encode_to_size is None:
+        return best
+    low, high = round(max_bytes * _SIZE_STEP), max_bytes
+    for _ in range(_SIZES):
+        middle = (low + high) // 2
+        found = attempt(best_way.encode_to_size, middle)
+        if found.look >= target and len(found.body) <= max_bytes:
+            best, max_bytes, high = found.body, len(found.body) - 1, middle
         else:
-            low = quality + 1
-        if low > high:
-            break
-        quality = (low + high) // 2
-    if best is None:
-        return None
-    for quality in (best, best + 1):
-        body = encode_as(picture, encoding.format, quality, encoders=_ENCODERS)
-        if len(body) > max_bytes:
-            return None
-        if looks_as_good(body):
-            return body
-    return None
+            low = middle
+    return best
+
+
+def _near(usual: int, qualities: Sequence[int]) -> Sequence[int]:
+    lowest, highest = usual - _QUALITY_BELOW, usual + _QUALITY_ABOVE
+    return [quality for quality in qualities if lowest <= quality <= highest]
 
 
 def _optimize_lossless(
     picture: Picture, encoding: Encoding, first: Rendition, max_bytes: int
 ) -> Rendition:
-    if encoding.format == "webp":
-        files = [encode_as(picture, "webp", 100, lossless=True, encoders={"webp": _encode_webp})]
-    elif encoding.format == "png":
-        files = [
-            encode_as(picture, "png", 100, encoders={"png": _png_encoder(filter)})
-            for filter in _PNG_FILTERS
-        ]
-    else:
+    format = encoding.format
+    encoders = {"webp": (SLOW_WEBP,), "png": SLOW_PNG}.get(format)
+    if encoders is None:
         return first
+    files = [
+        encode_as(picture, format, 100, lossless=format == "webp", encoders={format: encoder})
+        for encoder in encoders
+    ]
     body = min(files, key=len)
     if len(body) > max_bytes:
         return first
-    return Rendition(body, encoding.format, first.size, first.crop_reason)
-
-
-def _encode_jpeg(
-    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
-) -> bytes:
-    is_progressive = options.progressive is not False
-    # At equal SSIMULACRA2, trellis quantization with table 5 takes up to 15 % fewer bytes than our
-    # tables without it for smooth pictures, and 1 to 5 % fewer for photographs. At full color
-    # resolution table 3 is better.
-    is_full_chroma = options.chroma == "444" or (
-        options.chroma is None and quality >= FULL_CHROMA_QUALITY
-    )
-    return image.jpegsave_buffer(
-        Q=quality,
-        optimize_coding=True,
-        interlace=is_progressive,
-        trellis_quant=True,
-        overshoot_deringing=True,
-        optimize_scans=is_progressive,
-        quant_table=3 if is_full_chroma else 5,
-        subsample_mode=SUBSAMPLE_MODES[options.chroma],
-        keep=0,
-    )
-
-
-def _encode_webp(
-    image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
-) -> bytes:
-    return image.webpsave_buffer(
-        Q=quality,
-        effort=6 if options.effort is None else options.effort,
-        lossless=options.lossless,
-        smart_subsample=True,
-        keep=0,
-    )
-
-
-def _encode_avif(
-    image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
-) -> bytes:
-    usual = 5 if image.width * image.height <= _AVIF_EFFORT_PIXELS else 4
-    effort = usual if options.effort is None else options.effort
-    return encode_avif(image, frame_height, quality, structs.replace(options, effort=effort))
-
-
-def _png_encoder(filter: int) -> Encoder:
-    def encode_png(
-        image: pyvips.Image, _frame_height: int, _quality: int, options: EncoderOptions
-    ) -> bytes:
-        return image.pngsave_buffer(
-            compression=9 if options.effort is None else options.effort,
-            filter=filter,
-            interlace=bool(options.progressive),
-            keep=0,
-        )
-
-    return encode_png
-
-
-_ENCODERS: Mapping[FormatName, Encoder] = {
-    "jpeg": _encode_jpeg,
-    "webp": _encode_webp,
-    "avif": _encode_avif,
-}
-
-_SEARCH_ENCODERS: Mapping[FormatName, Encoder] = {"jpeg": _encode_jpeg, "webp": _encode_webp}
-"""The quality of an AVIF is found with its usual effort, in a fifth of the CPU time."""
+    return Rendition(body, format, first.size, first.crop_reason)
 
 
 def _score(reference: Reference, body: bytes) -> float:

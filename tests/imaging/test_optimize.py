@@ -16,7 +16,7 @@ from proxy.limits import Limits
 from proxy.operations.pipeline import render
 
 PHOTO = (Path(__file__).parents[1] / "photographs" / "portrait.jpg").read_bytes()
-WIDTH = 120
+WIDTH = 96
 
 
 def both(
@@ -38,7 +38,7 @@ def decode(body: bytes) -> Pixels:
     ("format", "original", "change"),
     [
         ("webp", PHOTO, step("resize", width_in_px=WIDTH)),
-        ("jpeg", encode(scene(400, 300)), step("blur", sigma=1.5)),
+        ("jpeg", encode(scene(200, 150)), step("blur", sigma=1.5)),
     ],
     ids=["webp", "jpeg"],
 )
