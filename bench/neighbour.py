@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +32,10 @@ from spike import (
     link_request,
     make_pictures,
     run_callers,
-    run_probes,
     run_server,
     serve_origin,
 )
+from spike import measure as measure_spike
 
 CALLERS = 16
 HEALTH = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -66,24 +65,14 @@ def busy_loops(count: int) -> Iterator[None]:
             loop.wait()
 
 
-def measure(port: int, origin: int, numbers: range, tag: str, callers: int) -> World:
+def measure(pid: int, port: int, origin: int, numbers: range, *, tag: str, callers: int) -> World:
     """Render these pictures, each once, and ask for the cached link and for health meanwhile."""
     steps = STEPS["chain"]
     hit = link_request(steps, origin, "0-hit")
     asyncio.run(run_callers(port, [hit], 1))
     requests = [link_request(steps, origin, f"{number}-{tag}") for number in numbers]
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(1, mp_context=context) as pool:
-        stopped = manager.Event()
-        probes = pool.submit(_run_probes, port, [hit, HEALTH], stopped)
-        renders = asyncio.run(run_callers(port, requests, callers))
-        stopped.set()
-        hits, health = probes.result()
+    renders, (hits, health), _, _ = measure_spike([pid], port, requests, callers, [hit, HEALTH])
     return World(hits, health, renders)
-
-
-def _run_probes(port: int, requests: list[bytes], stopped: object) -> list[Times]:
-    return asyncio.run(run_probes(port, requests, stopped))  # type: ignore[arg-type]
 
 
 def row(nice: int, alone: World, beside: World) -> str:
@@ -125,11 +114,15 @@ def main() -> None:
     origin = receiver.recv()
     for nice in options.nice:
         os.environ["FRAMEKEEP_RENDER_NICE"] = str(nice)
-        with tempfile.TemporaryDirectory() as folder, run_server(Path(folder)) as (_, port):
-            measure(port, origin, range(1, 30), "warm", CALLERS)
-            alone = measure(port, origin, range(1, options.pictures + 1), "alone", CALLERS)
+        with tempfile.TemporaryDirectory() as folder, run_server(Path(folder)) as (pid, port):
+            measure(pid, port, origin, range(1, 30), tag="warm", callers=CALLERS)
+            alone = measure(
+                pid, port, origin, range(1, options.pictures + 1), tag="alone", callers=CALLERS
+            )
             with busy_loops(options.loops):
-                beside = measure(port, origin, range(1, options.beside + 1), "beside", 1)
+                beside = measure(
+                    pid, port, origin, range(1, options.beside + 1), tag="beside", callers=1
+                )
         print(row(nice, alone, beside), flush=True)
     origin_process.terminate()
 

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -201,14 +201,14 @@ def run_server(cache: Path) -> Iterator[tuple[int, int]]:
 
 
 def measure(
-    pid: int, port: int, requests: list[bytes], callers: int, probes: list[bytes]
+    pids: Sequence[int], port: int, requests: list[bytes], callers: int, probes: list[bytes]
 ) -> tuple[Times, list[Times], float, float]:
     """The answers, those of the probes, requests per second, and the peak memory in MB."""
     context = multiprocessing.get_context("fork")
     stopped = context.Event()
     with ProcessPoolExecutor(2, context, initializer=set_event, initargs=(stopped,)) as pool:
         probing = pool.submit(in_process, run_probes, port, probes)
-        with watch_peak_memory(pid, interval_seconds=0.5) as memory:
+        with watch_peak_memory(*pids, interval_seconds=0.5) as memory:
             started = time.perf_counter()
             times = pool.submit(in_process, run_callers, port, requests, callers).result()
             seconds = time.perf_counter() - started
@@ -267,7 +267,7 @@ def run_spike(kind: Kind, counts: list[int], picture_count: int) -> None:
                 else link_request(STEPS[kind], origin_port, f"{index}-{number}")
                 for index, picture in enumerate(used)
             ]
-            times, probed, rate, memory = measure(pid, port, requests, callers, probes)
+            times, probed, rate, memory = measure([pid], port, requests, callers, probes)
             baseline = baseline or rate
             row = report(callers, times, probed, rate, rate / baseline)
             print(row.format(memory=memory), flush=True)

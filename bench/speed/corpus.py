@@ -10,13 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyvips
+from paths import REPOSITORY
+from spike import make_pictures
 
-REPOSITORY = Path(__file__).parents[2]
 _EVALUATION_IMAGES = REPOSITORY.parent / "shared" / "eval" / "smartcrop-dev" / "images"
 _DEMO = REPOSITORY / "proxy" / "data" / "demo" / "beach.jpg"
 _PHOTOS = 3
 _WIDTH, _HEIGHT = 4000, 3000
 _GRAIN = 5.0
+SPIKE_PICTURES = 1000
+"""How many small, distinct pictures there are, ``spike/0.jpg`` and so on."""
 
 
 def make_originals(folder: Path) -> dict[str, Path]:
@@ -34,6 +37,11 @@ def make_originals(folder: Path) -> dict[str, Path]:
     }
     if not all(path.exists() for path in paths.values()):
         _write_originals(folder)
+    small = folder / "spike"
+    if not (small / f"{SPIKE_PICTURES - 1}.jpg").exists():
+        small.mkdir(exist_ok=True)
+        for number, picture in enumerate(make_pictures(SPIKE_PICTURES, seed=1)):
+            (small / f"{number}.jpg").write_bytes(picture)
     return paths
 
 

@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from servers import WORK
+from paths import JEMALLOC, WORK
+from servers.imagor import BUILT, Imagor
+from servers.nginx import PROGRAM
 
 _DEBIAN_PACKAGES = ("nginx", "nginx-common", "libjemalloc2")
+_IMAGOR = "github.com/cshum/imagor/cmd/imagor@v1.4.15"
 
 
 def install() -> None:
-    """Download what is missing with pip, npm and apt-get."""
+    """Download what is missing with pip, npm and apt-get, and build imagor with Go.
+
+    What cannot be installed is reported, and is a row in the table of versions.
+    """
     WORK.mkdir(parents=True, exist_ok=True)
     if not (WORK / "thumbor" / "bin" / "thumbor").exists():
-        _run(WORK, sys.executable, "-m", "venv", "thumbor")
-        _run(WORK, "thumbor/bin/pip", "install", "--quiet", "thumbor", "opencv-python-headless<5")
+        _try(WORK, sys.executable, "-m", "venv", "thumbor")
+        _try(WORK, "thumbor/bin/pip", "install", "--quiet", "thumbor", "opencv-python-headless<5")
     if not (WORK / "node" / "node_modules" / "ipx").exists():
         (WORK / "node").mkdir(exist_ok=True)
-        _run(WORK / "node", "npm", "init", "--yes")
-        _run(WORK / "node", "npm", "install", "--no-audit", "--no-fund", "ipx", "sharp")
-    if not (WORK / "debian" / "usr" / "sbin" / "nginx").exists():
+        _try(WORK / "node", "npm", "init", "--yes")
+        _try(WORK / "node", "npm", "install", "--no-audit", "--no-fund", "ipx", "sharp")
+    if not PROGRAM.exists() or not JEMALLOC.exists():
         folder = WORK / "packages"
         folder.mkdir(exist_ok=True)
-        _run(folder, "apt-get", "download", *_DEBIAN_PACKAGES)
+        _try(folder, "apt-get", "download", *_DEBIAN_PACKAGES)
         for package in folder.glob("*.deb"):
-            _run(folder, "dpkg", "--extract", package.name, str(WORK / "debian"))
+            _try(folder, "dpkg", "--extract", package.name, str(WORK / "debian"))
+    if Imagor.missing() and shutil.which("go") and _has_libvips_headers():
+        # The flag is in libvips' pkg-config file, and Go has to be told that it is harmless.
+        environment = {"GOBIN": str(BUILT.parent), "CGO_CFLAGS_ALLOW": "-Xpreprocessor"}
+        _try(WORK, "go", "install", _IMAGOR, environment=environment)
 
 
-def _run(folder: Path, *command: str) -> None:
+def _has_libvips_headers() -> bool:
+    if not shutil.which("pkg-config"):
+        return False
+    command = ["pkg-config", "--exists", "vips"]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def _try(folder: Path, *command: str, environment: dict[str, str] | None = None) -> None:
+    """Run a command; a failure is reported, and does not end the benchmark."""
     print("bench:", *command, file=sys.stderr)
-    subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
+    try:
+        subprocess.run(
+            command,
+            cwd=folder,
+            check=True,
+            stdout=sys.stderr,
+            env={**os.environ, **(environment or {})},
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        print("bench:", error, file=sys.stderr)

@@ -18,6 +18,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+PATIENCE_SECONDS = 120
+"""How long a response may take. Servers have the same patience: all run on one machine, and nothing
+shall fail only because it is slow."""
+
 _CHUNK_BYTES = 256 * 1024
 _HEAD_END = b"\r\n\r\n"
 
@@ -65,7 +69,7 @@ def get_request(path: str, port: int, *headers: str) -> bytes:
 
 
 def send_once(
-    port: int, request: Request, *, timeout_seconds: float = 60.0
+    port: int, request: Request, *, timeout_seconds: float = PATIENCE_SECONDS
 ) -> tuple[int, bytes, bytes]:
     """Send one request; returns status, head and body of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_seconds) as connection:
@@ -115,7 +119,7 @@ def generate_load(
 
 class _Connection:
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.request: Request
         self.sent_at = 0.0
@@ -196,7 +200,10 @@ def _loop(
         connection.send(requests[sent % count])
         sent, busy = sent + 1, busy + 1
     while busy:
-        for descriptor, _ in poll.poll(60):
+        ready = poll.poll(PATIENCE_SECONDS)
+        if not ready:
+            raise WrongResponse(f"no response within {PATIENCE_SECONDS} seconds")
+        for descriptor, _ in ready:
             connection = connections[descriptor]
             if not connection.receive():
                 continue

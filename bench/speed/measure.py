@@ -1,4 +1,4 @@
-"""Measure one scenario on one server; `runner` alternates servers and repeats."""
+"""Requests and runs that the scenarios are made of."""
 
 from __future__ import annotations
 
@@ -8,66 +8,70 @@ import os
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import proc_stats
-from load_generator import LoadResult, Request, generate_load, get_request, send_once
+from image_checks import decode_checked
+from load_generator import (
+    LoadResult,
+    Request,
+    WrongResponse,
+    generate_load,
+    get_request,
+    send_once,
+)
+from paths import HERE
 from scenarios import ImageSpec, Scenario
-from servers import HERE, Nginx, Server
-from statistics_table import median, percentile
+from servers import Server, StaticFiles
+from servers.server import Efforts
 
 CORES = len(os.sched_getaffinity(0))
+_MAX_VARIANTS = 8  # different bodies for one image spec
+_IDLE_SECONDS, _MAX_SETTLE_SECONDS = 0.2, 30.0
 
 
-@dataclass
-class Measurements:
-    """The measurements of one scenario on one server, one value a round.
+@dataclass(frozen=True)
+class RunPlan:
+    """``seconds`` is the length of one run; ``selected`` are parts of scenario names, or None.
 
-    ``cpu`` is milliseconds a request. By the number of connections: ``rates`` are requests a
-    second, ``latencies`` milliseconds (p50, p99). Memory is bytes. ``error`` describes a wrong
-    response.
+    ``scale`` is the share of the requests of scenarios whose number of requests is fixed.
     """
 
-    cpu: list[float] = field(default_factory=list)
-    rates: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
-    latencies: dict[int, list[tuple[float, float]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    bytes: int = 0
-    ssim: float | None = None
-    peak_memory: int = 0
-    memory_after: int = 0
-    error: str = ""
+    rounds: int
+    seconds: float
+    connection_counts: tuple[int, ...]
+    scale: float = 1.0
+    selected: Sequence[str] | None = None
 
-    def add(
-        self, result: LoadResult, connections: int, cpu_seconds: float | None, *, per: int = 1
-    ) -> None:
-        """Add a run; ``per`` responses count as one."""
-        seconds = result.all
-        if cpu_seconds is not None:
-            self.cpu.append(1000 * cpu_seconds * per / len(seconds))
-        self.rates[connections].append(len(seconds) / per / result.wall_seconds)
-        latency = (1000 * percentile(seconds, 0.5), 1000 * percentile(seconds, 0.99))
-        self.latencies[connections].append(latency)
+    def is_selected(self, scenario: str) -> bool:
+        return not self.selected or any(part in scenario for part in self.selected)
 
-    def rate(self, connections: int) -> float:
-        return median(self.rates[connections])
+    def scaled(self, count: int, *, least: int = 1) -> int:
+        return max(least, round(count * self.scale))
 
-    def latency(self, connections: int) -> tuple[float, float]:
-        return (
-            median([p50 for p50, _ in self.latencies[connections]]),
-            median([p99 for _, p99 in self.latencies[connections]]),
-        )
+
+@dataclass(frozen=True)
+class Bench:
+    """``servers`` are asked directly; each of ``cached`` has a cache, its own or that of nginx."""
+
+    plan: RunPlan
+    origin: StaticFiles
+    originals: Mapping[str, Path]
+    servers: Sequence[Server]
+    cached: Sequence[Server]
 
 
 _numbers = itertools.count(1)
 
 
 def uncached_requests(
-    server: Server, origin: Nginx, scenario: Scenario, bodies: Sequence[bytes | None]
+    server: Server,
+    origin: StaticFiles,
+    scenario: Scenario,
+    bodies: Sequence[bytes | None],
+    *,
+    group: str = "",
 ) -> Iterator[Request]:
     """Requests for originals that were never requested before, all specs of each in a row.
 
@@ -79,44 +83,75 @@ def uncached_requests(
         source = origin.url(scenario.original, number)
         for index, (spec, body) in enumerate(zip(scenario.specs, bodies, strict=True)):
             data = get_request(server.link(spec, source), server.port)
-            yield Request(data, body=body, spec=index if has_several else None)
+            yield Request(data, body=body, spec=index if has_several else None, group=group)
 
 
 def with_cpu_seconds(server: Server, run: Callable[[], LoadResult]) -> tuple[LoadResult, float]:
     """The result of a run, and the CPU seconds that the server's processes used for it."""
-    before = proc_stats.cpu_seconds(server.pid)
+    before = server.cpu_seconds()
     result = run()
-    return result, proc_stats.cpu_seconds(server.pid) - before
+    return result, server.cpu_seconds() - before
 
 
-def first_responses(server: Server, origin: Nginx, scenario: Scenario) -> tuple[list[bytes], float]:
-    """The bodies of the scenario's renditions, and the seconds they took."""
+def wait_until_idle(server: Server) -> None:
+    """Wait until a server has finished what it was asked before, for half a minute at most."""
+    until = time.monotonic() + _MAX_SETTLE_SECONDS
+    before = server.cpu_seconds()
+    while time.monotonic() < until:
+        time.sleep(_IDLE_SECONDS)
+        after = server.cpu_seconds()
+        if after - before < 0.1 * _IDLE_SECONDS:
+            return
+        before = after
+
+
+def first_responses(
+    server: Server, origin: StaticFiles, scenario: Scenario
+) -> tuple[list[bytes], float]:
+    """The bodies of the scenario's renditions, and the seconds they took.
+
+    Raises WrongResponse and WrongImage.
+    """
     unknown = [None] * len(scenario.specs)
     requests = list(
         itertools.islice(uncached_requests(server, origin, scenario, unknown), len(scenario.specs))
     )
     start = time.perf_counter()
-    return [send_once(server.port, each)[2] for each in requests], time.perf_counter() - start
+    responses = [send_once(server.port, each) for each in requests]
+    seconds = time.perf_counter() - start
+    for (status, _, body), spec in zip(responses, scenario.specs, strict=True):
+        if status != 200:
+            raise WrongResponse(f"status {status}: {body[:200].decode(errors='replace')}")
+        decode_checked(body, spec, server.name)
+    return [body for _, _, body in responses], seconds
 
 
 def run_cold(
     server: Server,
-    origin: Nginx,
+    origin: StaticFiles,
     scenario: Scenario,
     bodies: Sequence[bytes],
     *,
     connections: int,
     count: int,
 ) -> tuple[LoadResult, float]:
-    """Send ``count`` requests for uncached originals."""
+    """Send ``count`` requests for uncached originals. Raises WrongResponse and WrongImage."""
     requests = list(itertools.islice(uncached_requests(server, origin, scenario, bodies), count))
-    return with_cpu_seconds(
+    result, cpu = with_cpu_seconds(
         server, lambda: generate_load(server.port, requests, connections=connections)
     )
+    _check_unexpected_bodies(result, scenario, server.name)
+    return result, cpu
 
 
 def run_herd(
-    server: Server, origin: Nginx, scenario: Scenario, body: bytes, *, connections: int, herds: int
+    server: Server,
+    origin: StaticFiles,
+    scenario: Scenario,
+    body: bytes,
+    *,
+    connections: int,
+    herds: int,
 ) -> tuple[LoadResult, float]:
     """All connections request the same uncached original at once, ``herds`` times."""
     each = itertools.islice(uncached_requests(server, origin, scenario, [body]), herds)
@@ -139,9 +174,11 @@ def run_hot(
     )
 
 
-def libvips_cpu_ms(original: Path, spec: ImageSpec, seconds: float) -> float:
+def libvips_cpu_ms(
+    original: Path, spec: ImageSpec, seconds: float, efforts: Efforts | None
+) -> float:
     """CPU milliseconds of a rendition in a bare loop of libvips calls."""
-    argument = json.dumps([str(original), asdict(spec), seconds])
+    argument = json.dumps([str(original), asdict(spec), seconds, efforts])
     done = subprocess.run(
         [sys.executable, str(HERE / "floor_vips.py"), argument],
         env={**os.environ, "VIPS_CONCURRENCY": "1"},
@@ -149,3 +186,15 @@ def libvips_cpu_ms(original: Path, spec: ImageSpec, seconds: float) -> float:
         capture_output=True,
     )
     return 1000 * float(done.stdout)
+
+
+def report_progress(what: str) -> None:
+    print("bench:", what, file=sys.stderr, flush=True)
+
+
+def _check_unexpected_bodies(result: LoadResult, scenario: Scenario, server: str) -> None:
+    """Raise unless every unexpected body is a right image, and there are few of them."""
+    if len(result.unexpected_bodies) > _MAX_VARIANTS * len(scenario.specs):
+        raise WrongResponse(f"{server} rendered more than {_MAX_VARIANTS} different bodies")
+    for spec, body in result.unexpected_bodies:
+        decode_checked(body, scenario.specs[spec], server)

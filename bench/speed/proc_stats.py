@@ -12,34 +12,34 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _FIRST_FIELD = 2  # `_stat` omits pid and name, the fields 0 and 1
 
 
-def process_tree(root: int) -> list[int]:
-    """The process and its descendants, as they are now."""
+def process_tree(*roots: int) -> list[int]:
+    """The processes and their descendants, as they are now."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
                 parent = int(_stat(int(entry.name))[3 - _FIRST_FIELD])
                 children.setdefault(parent, []).append(int(entry.name))
-    found = [root]
+    found = list(roots)
     for pid in found:
         found += children.get(pid, [])
     return found
 
 
-def cpu_seconds(root: int) -> float:
-    """CPU seconds used by the tree so far, with those of children that have ended."""
+def cpu_seconds(*roots: int) -> float:
+    """CPU seconds used by the trees so far, with those of children that have ended."""
     ticks = 0
-    for pid in process_tree(root):
+    for pid in process_tree(*roots):
         with suppress(OSError):
             fields = _stat(pid)
             ticks += sum(int(fields[number - _FIRST_FIELD]) for number in (13, 14, 15, 16))
     return ticks / _TICKS_PER_SECOND
 
 
-def memory_bytes(root: int) -> int:
-    """Proportional set size (PSS) of the tree: shared memory is counted once."""
+def memory_bytes(*roots: int) -> int:
+    """Proportional set size (PSS) of the trees: shared memory is counted once."""
     total = 0
-    for pid in process_tree(root):
+    for pid in process_tree(*roots):
         with suppress(OSError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
                 if line.startswith("Pss:"):
@@ -54,13 +54,13 @@ class PeakMemory:
 
 
 @contextmanager
-def watch_peak_memory(root: int, *, interval_seconds: float = 0.05) -> Iterator[PeakMemory]:
-    """Measure the memory of the tree again and again while the block runs."""
+def watch_peak_memory(*roots: int, interval_seconds: float = 0.05) -> Iterator[PeakMemory]:
+    """Measure the memory of the trees again and again while the block runs."""
     peak, done = PeakMemory(), threading.Event()
 
     def measure() -> None:
         while not done.wait(interval_seconds):
-            peak.highest = max(peak.highest, memory_bytes(root))
+            peak.highest = max(peak.highest, memory_bytes(*roots))
 
     thread = threading.Thread(target=measure, daemon=True)
     thread.start()

@@ -60,3 +60,45 @@ HITS = {
     "hit 80 kB": (80_000, CARD),
 }
 """The approximate size of a hit in bytes, and the rendition whose quality is adapted to it."""
+
+HERD = 64
+NOT_MODIFIED = "304"
+LOADS = {"when idle": 0, "under load": 2000}
+"""How many renditions are asked for meanwhile: none, or more than any server can render."""
+
+MIXED = "1 % cold, under load"
+SAME_EFFORT = "same effort"
+EQUAL_LOOK = "equal look"
+SPIKE = "spike"
+NEIGHBOR = "noisy neighbor"
+ZIPF = "zipf"
+PAGE = "page"
+START = "start"
+
+
+def hit_names() -> tuple[str, ...]:
+    return (*HITS, NOT_MODIFIED)
+
+
+def load_names() -> tuple[str, ...]:
+    return (MIXED, *(f"{what} {when}" for what in ("hit", "health") for when in LOADS))
+
+
+def same_effort_names() -> tuple[str, ...]:
+    """The scenarios in whose formats effort is a choice."""
+    return tuple(
+        f"{SAME_EFFORT} {one.name}"
+        for one in COLD
+        if any(spec.format != "jpeg" for spec in one.specs)
+    )
+
+
+def as_they_ship_names() -> tuple[str, ...]:
+    cold = (scenario.name for scenario in COLD)
+    return (*cold, f"herd of {HERD}", *hit_names(), *load_names())
+
+
+def all_names() -> tuple[str, ...]:
+    """What can be selected."""
+    traffic = (EQUAL_LOOK, ZIPF, PAGE, SPIKE, NEIGHBOR, START)
+    return (*as_they_ship_names(), *same_effort_names(), *traffic)

@@ -1,9 +1,6 @@
-// A minimal image server: sharp behind node's HTTP server, without a cache.
+// A minimal image server: sharp behind node's HTTP server, without a cache, with sharp's own settings.
 import http from "node:http";
 import sharp from "sharp";
-
-sharp.cache(false);
-sharp.concurrency(1); // libuv's threads run in parallel; each image uses one core
 
 const agent = new http.Agent({ keepAlive: true });
 
@@ -22,19 +19,25 @@ function fetchOriginal(url) {
 async function render(query) {
   const number = (name) => Number(query.get(name)) || undefined;
   let image = sharp(await fetchOriginal(query.get("url")), {
-    sequentialRead: true,
     animated: query.has("animated"),
   }).rotate();
   image = image.resize(number("w"), number("h"), {
     position: query.has("smart") ? sharp.strategy.attention : "centre",
   });
   if (query.has("sharpen")) image = image.sharpen({ sigma: number("sharpen") });
-  return image.toFormat(query.get("f"), { quality: number("q") }).toBuffer();
+  const options = { quality: number("q") };
+  if (query.has("effort")) options.effort = number("effort");
+  return image.toFormat(query.get("f"), options).toBuffer();
 }
 
 http
   .createServer(async (request, response) => {
-    const query = new URL(request.url, "http://x").searchParams;
+    const url = new URL(request.url, "http://x");
+    if (url.pathname === "/healthcheck") {
+      response.writeHead(200, { "content-length": 2 }).end("ok");
+      return;
+    }
+    const query = url.searchParams;
     try {
       const body = await render(query);
       const headers = { "content-type": `image/${query.get("f")}`, "content-length": body.length };
