@@ -61,7 +61,7 @@ def run_herds(bench: Bench, results: Results) -> None:
     proxies = [server for server in bench.cached if server not in bench.servers]
     for server in [*bench.servers, *proxies]:
         measured = results.of(name, server.name)
-        herds = bench.plan.scaled(20) if server.caches_results else 1
+        herds = bench.plan.scaled(5) if server.caches_results else 1
         with measured.noting_errors():
             (body,), _ = first_responses(server, bench.origin, scenario)
             for _ in range(bench.plan.rounds):

@@ -179,7 +179,6 @@ def _run(
             connection = _Connection(port)
             closing.enter_context(connection.socket)
             by_descriptor[connection.socket.fileno()] = connection
-            poll.register(connection.socket, select.EPOLLIN)
         return _loop(poll, by_descriptor, requests, seconds)
 
 
@@ -194,9 +193,10 @@ def _loop(
     start = clock()
     until = start + seconds if seconds is not None else None
     count, sent, busy = len(requests), 0, 0
-    for connection in connections.values():
+    for descriptor, connection in connections.items():
         if until is None and sent >= count:
             break
+        poll.register(descriptor, select.EPOLLIN)
         connection.send(requests[sent % count])
         sent, busy = sent + 1, busy + 1
     while busy:
@@ -216,6 +216,7 @@ def _loop(
                 connection.send(requests[sent % count])
                 sent += 1
             else:
+                poll.unregister(descriptor)  # a server may close it while others are busy
                 busy -= 1
     result.wall_seconds = clock() - start
     return result

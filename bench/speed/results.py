@@ -72,6 +72,13 @@ class Results:
     def of(self, scenario: str, server: str) -> Measurements:
         return self.by_key.setdefault((scenario, server), Measurements())
 
+    def by_scenario(self) -> Iterator[tuple[str, str, Measurements]]:
+        """Scenario, server and measurements; all servers of a scenario in a row."""
+        for scenario in dict.fromkeys(name for name, _ in self.by_key):
+            for (name, server), measured in self.by_key.items():
+                if name == scenario:
+                    yield scenario, server, measured
+
     def cpu(self, scenario: str, server: str) -> float | None:
         """CPU milliseconds a request, the median of all rounds."""
         values = self.of(scenario, server).cpu

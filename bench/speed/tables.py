@@ -58,7 +58,7 @@ def results_table(title: str, text: str, results: Results, plan: RunPlan) -> Tab
     measures_memory = any(one.peak_memory for one in results.by_key.values())
     head += ["peak MB", "MB after"] if measures_memory else []
     table = Table(title, text, head)
-    for (scenario, server), measured in results.by_key.items():
+    for scenario, server, measured in results.by_scenario():
         if measured.error and not measured.rates:
             table.add_error(scenario, server, measured.error)
             continue

@@ -134,7 +134,7 @@ def run_start(bench: Bench) -> Table:
     )  # fmt: skip
     scenario = _scenario("card")
 
-    def measure(server: Server) -> list[float]:
+    def measure(server: Server) -> list[float | str]:
         (body,), _ = first_responses(server, bench.origin, scenario)
         server.restart()
         links = list(
@@ -153,9 +153,9 @@ def run_start(bench: Bench) -> Table:
         both = LoadResult({"": early.all + late.all})
         return [
             1000 * server.start_seconds,
-            len(early.all),
+            str(len(early.all)),
             *_percentiles(early.all),
-            len(both.all),
+            str(len(both.all)),
             *_percentiles(both.all),
             cpu,
         ]
@@ -168,7 +168,7 @@ def _measure_each(
     servers: Sequence[Server],
     table: Table,
     name: str,
-    measure: Callable[[Server], Sequence[float]],
+    measure: Callable[[Server], Sequence[float | str]],
 ) -> None:
     for server in servers:
         report_progress(f"{name}: {server.name}")

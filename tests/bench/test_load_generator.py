@@ -66,3 +66,32 @@ def test_a_304_has_no_body() -> None:
         status, _, body = send_once(port, Request(get_request("/", port), status=304))
 
     assert (status, body) == (304, b"")
+
+
+def test_a_connection_that_is_done_may_be_closed_while_another_is_busy() -> None:
+    closed = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            if b"/slow" in self.request.recv(65536):
+                assert closed.wait(60)
+            self.request.sendall(RIGHT)
+
+        def finish(self) -> None:
+            self.request.close()
+            closed.set()
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        port = server.server_address[1]
+        requests = [Request(get_request(path, port), body=b"right") for path in ("/slow", "/fast")]
+
+        result = generate_load(port, requests, connections=2)
+
+        server.shutdown()
+        thread.join()
+    assert len(result.all) == 2
