@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from equal_look import Look, find_look
+from load_generator import WrongResponse
 from measure import RunPlan
 from results import Results
 from scenarios import ImageSpec
@@ -51,7 +52,12 @@ def test_the_first_quality_that_reaches_the_score_is_found() -> None:
     low, high = find_look(look, score=70)
 
     assert (low.quality, high.quality) == (62, 63)
-    assert len(seen) < 10
+    assert len(seen) <= 6
+
+
+def test_a_score_that_no_quality_reaches_is_an_error() -> None:
+    with pytest.raises(WrongResponse, match="no quality has a SSIMULACRA2 of 70"):
+        find_look(lambda quality: Look(quality, score=50, bytes=1), score=70)
 
 
 def refuse() -> None:
