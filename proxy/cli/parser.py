@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from proxy.text_values import did_you_mean
 
 COMMANDS = (
-    *("serve", "sign", "render", "explain", "config"),
+    *("serve", "sign", "render", "explain", "config", "capacity"),
     *("doctor", "health", "cache", "warm", "prepare", "models", "migrate", "completion"),
 )
 
