@@ -1,27 +1,24 @@
 #!/usr/bin/env python3
 """Compare bytes at equal look, and CPU time, of Framekeep's encoders with others' defaults.
 
-    bench/bytes.py [FOLDER] [--photos 6] [--side 480] [--formats jpeg webp avif png] [--svg FOLDER]
+    bench/bytes.py                                  all formats: six minutes of one core
+    bench/bytes.py FOLDER --photos 12 --side 800    more and larger photographs
+    bench/bytes.py --formats jpeg webp --svg docs   with charts
 
-Photographs are those of FOLDER (JPEG), or the demo photographs; screenshots and drawings are drawn.
-Each picture is encoded at some qualities by each encoder. Bytes are interpolated at the scores that
-both encoders reach, by SSIMULACRA2 and by multiscale SSIM, and are relative to Framekeep's; so is
-the CPU time of encoding alone. The last columns are the encoder's own default quality.
-
-sharp, imgproxy and imagor are their documented settings, used with the libvips that Framekeep
-installs: its encoders are those of sharp's npm package, but the Go servers may be linked with
-others. thumbor is Pillow with thumbor's settings.
+Photographs are those of FOLDER (JPEG), or the demo photographs, without those that anything was
+fitted to; screenshots, art and scans are drawn. Each picture is encoded at some qualities by each
+encoder; see `bench/quality/rival_encoders.py` for their settings. Bytes are interpolated at the
+scores that both encoders reach, by SSIMULACRA2 and by multiscale SSIM, and are relative to what
+Framekeep answers first; so is the CPU time. The last columns are the encoder's own default quality.
+"Better later" is what replaces popular renditions; its CPU time is that of the whole search.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "speed"), str(HERE / "quality")]
@@ -32,99 +29,51 @@ cpu_time.restart_in_render_environment()
 
 import numpy as np
 import pyvips
-from equal_score import Measured, draw_curves, geometric_mean, ms_ssim, relative_bytes
+from charts import Curve, draw_chart
+from equal_score import Measured, Metric, geometric_mean, ms_ssim, relative_bytes
 from graphics import draw_graphics
-from PIL import Image
+from proc_stats import describe_machine
+from rival_encoders import BETTER_LATER, OURS, Encoder, make_encoders, run_sharp
+from scans import draw_scans
 from statistics_table import markdown_table
 
 from proxy.formats import FormatName
-from proxy.geometry import Size
-from proxy.imaging.encoders import DEFAULT_QUALITY, encode_as
-from proxy.imaging.picture import OutputOptions, Picture
 from proxy.imaging.ssimulacra2 import Pixels, Reference
-from proxy.smartcrop.detector import SubjectDetector
 
 FORMATS: tuple[FormatName, ...] = ("jpeg", "webp", "avif", "png")
 _SCREENSHOTS = ("terminal", "spreadsheet", "article")
+_PART = (320, 440)
+"""Rows and columns that are used of a drawn picture."""
+
 _QUALITIES: Mapping[FormatName, tuple[int, ...]] = {
-    "jpeg": (45, 62, 75, 86),
+    "jpeg": (45, 62, 75, 88),
     "webp": (40, 60, 75, 90),
-    "avif": (40, 54, 66, 80),
+    "avif": (40, 52, 66, 80),
     "png": (100,),
 }
-_DETECTOR = SubjectDetector()
+_SLOW_QUALITIES: Mapping[FormatName, tuple[int, ...]] = {
+    **_QUALITIES,
+    "avif": (40, 63, 80),
+}
+"""Of encoders that take seconds."""
 
-Encode = Callable[[pyvips.Image, int], bytes]
+_WARM_UP = pyvips.Image.black(64, 48, bands=3).copy(interpretation="srgb")
+"""Encoded once by each encoder before it is measured."""
 
+_STYLES = {
+    OURS: 0,
+    BETTER_LATER: 1,
+    "sharp": 2,
+    "sharp, mozjpeg: true": 3,
+    "imgproxy": 4,
+    "imgproxy, imagor": 4,
+    "imagor": 5,
+    "thumbor": 6,
+}
+"""The number of the color and mark in charts."""
 
-class Encoder(NamedTuple):
-    """Somebody's settings for a format, with the quality that is used by default."""
-
-    name: str
-    encode: Encode
-    default: int
-
-
-def ours(format: FormatName) -> Encoder:
-    def encode(image: pyvips.Image, quality: int) -> bytes:
-        size = Size(image.width, image.height)
-        picture = Picture(image, size, output=OutputOptions(format), detector=_DETECTOR)
-        return encode_as(picture, format, quality)
-
-    return Encoder("Framekeep", encode, DEFAULT_QUALITY.get(format, 100))
-
-
-def by_libvips(name: str, save: str, default: int, **options: object) -> Encoder:
-    def encode(image: pyvips.Image, quality: int) -> bytes:
-        method = getattr(image, f"{save}save_buffer")
-        chosen = options if save == "png" else {"Q": quality, **options}
-        return bytes(method(keep=0, **chosen))
-
-    return Encoder(name, encode, default)
-
-
-def by_pillow(name: str, format: str, default: int, **options: object) -> Encoder:
-    def encode(image: pyvips.Image, quality: int) -> bytes:
-        output = io.BytesIO()
-        chosen = options if format == "PNG" else {"quality": quality, **options}
-        Image.fromarray(image.numpy()).save(output, format, **chosen)
-        return output.getvalue()
-
-    return Encoder(name, encode, default)
-
-
-_AV1 = {"compression": "av1", "bitdepth": 8}
-ENCODERS: Mapping[FormatName, Sequence[Encoder]] = {
-    "jpeg": (
-        ours("jpeg"),
-        by_libvips("sharp", "jpeg", 80, optimize_coding=True),
-        by_libvips("sharp, mozjpeg: true", "jpeg", 80, optimize_coding=True, trellis_quant=True,
-                   overshoot_deringing=True, optimize_scans=True, interlace=True, quant_table=3),
-        by_libvips("imgproxy", "jpeg", 80, optimize_coding=True),
-        by_libvips("imagor", "jpeg", 75),
-        by_pillow("thumbor", "JPEG", 80, optimize=True, progressive=True),
-    ),
-    "webp": (
-        ours("webp"),
-        by_libvips("sharp", "webp", 80, effort=4),
-        by_libvips("imgproxy", "webp", 79, effort=4),
-        by_libvips("imagor", "webp", 75, effort=4),
-        by_pillow("thumbor", "WEBP", 80),
-    ),
-    "avif": (
-        ours("avif"),
-        by_libvips("sharp", "heif", 50, effort=4, subsample_mode="off", **_AV1),
-        by_libvips("imgproxy", "heif", 63, effort=1, **_AV1),
-        by_libvips("imagor", "heif", 50, effort=4, **_AV1),
-        by_pillow("thumbor", "AVIF", 75, max_threads=1),
-    ),
-    "png": (
-        ours("png"),
-        by_libvips("sharp", "png", 100, compression=6),
-        by_libvips("imgproxy, imagor", "png", 100),
-        by_pillow("thumbor", "PNG", 100),
-    ),
-}  # fmt: skip
+Curves = Mapping[str, Sequence[Measured]]
+"""What was measured of one picture, by encoder."""
 
 
 def main() -> None:
@@ -136,52 +85,78 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=6, help="at most so many photographs")
     parser.add_argument("--side", type=int, default=480, help="longest side of photographs")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
-    parser.add_argument("--svg", type=Path, help="folder for curves", metavar="FOLDER")
+    parser.add_argument("--svg", type=Path, help="folder for charts", metavar="FOLDER")
     options = parser.parse_args()
     kinds = _pictures(options.folder, options.photos, options.side)
-    print(", ".join(f"{len(images)} {kind}" for kind, images in kinds.items()), end="\n\n")
-    for format in options.formats:
-        measured = {
-            kind: [_measure(image, format) for image in images] for kind, images in kinds.items()
-        }
-        print(_table(format, measured), end="\n\n", flush=True)
-        if options.svg is not None and format != "png":
-            options.svg.mkdir(parents=True, exist_ok=True)
-            curves = _median_curves(measured["photographs"], kinds["photographs"])
-            svg = draw_curves(f"{format.upper()}: SSIMULACRA2 of photographs", curves)
-            (options.svg / f"bytes-{format}.svg").write_text(svg)
+    with run_sharp() as sharp:
+        encoders = make_encoders(sharp)
+        for format in options.formats:
+            for encoder in encoders[format]:
+                encoder.encode(_WARM_UP, encoder.default)
+            measured = {
+                kind: [_measure(image, format, encoders[format]) for image in images]
+                for kind, images in kinds.items()
+            }
+            print(_table(format, measured, encoders[format]), end="\n\n", flush=True)
+            for line in _judge(format, measured):
+                print(line)
+            print(flush=True)
+            if options.svg is not None:
+                options.svg.mkdir(parents=True, exist_ok=True)
+                svg = _chart(format, measured, kinds["photographs"], encoders[format])
+                (options.svg / f"bytes-{format}.svg").write_text(svg)
+        versions = sharp.versions if sharp is not None else {}
+    print(", ".join(f"{len(images)} {kind}" for kind, images in kinds.items()))
+    names = ("sharp", "vips", "mozjpeg", "webp", "aom")
+    print(
+        "sharp itself: "
+        + ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
+        if versions
+        else "sharp is not installed: its settings with the libvips of Framekeep"
+    )
+    print(describe_machine())
 
 
 def _pictures(folder: Path, photos: int, side: int) -> dict[str, list[pyvips.Image]]:
     fitted = set((HERE / "quality" / "fitted.txt").read_text().split())
     paths = [path for path in sorted(folder.glob("*.jpg")) if path.stem not in fitted]
     paths = paths[:: max(1, len(paths) // photos)][:photos]
-    kinds: dict[str, list[pyvips.Image]] = {"photographs": [], "screenshots": [], "drawings": []}
+    kinds: dict[str, list[pyvips.Image]] = {
+        "photographs": [],
+        "screenshots": [],
+        "art": [],
+        "scans": [],
+    }
     for path in paths:
         image = pyvips.Image.thumbnail(str(path), side).colourspace("srgb")
         kinds["photographs"].append(image[:3].copy(interpretation="srgb").copy_memory())
-    for name, drawn in draw_graphics().items():
-        part = np.asarray(drawn)[:320, :440]
-        image = pyvips.Image.new_from_array(np.ascontiguousarray(part)).copy(interpretation="srgb")
-        kinds["screenshots" if name in _SCREENSHOTS else "drawings"].append(image)
+    drawn = {
+        **{
+            name: ("screenshots" if name in _SCREENSHOTS else "art", image)
+            for name, image in draw_graphics().items()
+        },
+        **{name: ("scans", image) for name, image in draw_scans().items()},
+    }
+    for kind, image in drawn.values():
+        part = np.ascontiguousarray(np.asarray(image)[: _PART[0], : _PART[1]])
+        kinds[kind].append(pyvips.Image.new_from_array(part).copy(interpretation="srgb"))
     return kinds
 
 
-def _measure(image: pyvips.Image, format: FormatName) -> dict[str, list[Measured]]:
+def _measure(image: pyvips.Image, format: FormatName, encoders: Sequence[Encoder]) -> Curves:
     pixels = image.numpy()
     reference = Reference(pixels)
     curves: dict[str, list[Measured]] = {}
-    for name, encode, default in ENCODERS[format]:
-        curves[name] = []
-        for quality in sorted({*_QUALITIES[format], default}):
-            start = time.process_time()
-            body = encode(image, quality)
-            seconds = time.process_time() - start
-            decoded = _decode(body)
+    for encoder in encoders:
+        qualities = (_SLOW_QUALITIES if encoder.slow else _QUALITIES)[format]
+        curves[encoder.name] = []
+        for quality in sorted({*qualities, encoder.default}):
+            body, seconds = encoder.encode(image, quality)
             scores = (100.0, 60.0)
             if format != "png":
+                decoded = _decode(body)
                 scores = reference.score(decoded), ms_ssim(pixels, decoded)
-            curves[name].append(Measured(quality, len(body), *scores, seconds))
+            curves[encoder.name].append(Measured(quality, len(body), *scores, seconds))
     return curves
 
 
@@ -192,62 +167,120 @@ def _decode(body: bytes) -> Pixels:
 
 
 def _table(
-    format: FormatName, measured: Mapping[str, Sequence[Mapping[str, Sequence[Measured]]]]
+    format: FormatName, measured: Mapping[str, Sequence[Curves]], encoders: Sequence[Encoder]
 ) -> str:
     rows = []
     for kind, pictures in measured.items():
-        for name, _, default in ENCODERS[format]:
-            pairs = [(picture[name], picture["Framekeep"]) for picture in pictures]
-            defaults = [one for curve, _ in pairs for one in curve if one.quality == default]
-            seconds = [sum(one.seconds for one in curve) for curve, _ in pairs]
-            our_seconds = [sum(one.seconds for one in base) for _, base in pairs]
+        for encoder in encoders:
+            files = [_at_default(picture, encoder) for picture in pictures]
             rows.append(
                 [
                     kind,
-                    name,
-                    *_bytes_cells(format, pairs),
-                    f"{sum(seconds) / sum(our_seconds):.2f}",
-                    str(default) if format != "png" else "-",
-                    f"{sum(one.bytes for one in defaults):,}",
-                    f"{np.median([one.ssimulacra2 for one in defaults]):.1f}",
+                    encoder.name,
+                    *(
+                        _cell(_relative_bytes(format, pictures, encoder.name, metric))
+                        for metric in ("ssimulacra2", "ms_ssim")
+                    ),
+                    _cell(_relative_cpu(pictures, encoder.name)),
+                    "-" if format == "png" else str(encoder.default),
+                    f"{sum(one.bytes for one in files):,}",
+                    "-" if format == "png" else _cell_score(files),
                 ]
             )
     head = [format, "encoder", "bytes at equal SSIMULACRA2", "at equal MS-SSIM", "CPU"]
     return markdown_table([*head, "default", "its bytes", "its median score"], rows)
 
 
-def _bytes_cells(
-    format: FormatName, pairs: Sequence[tuple[Sequence[Measured], Sequence[Measured]]]
-) -> list[str]:
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _cell_score(files: Sequence[Measured]) -> str:
+    return f"{np.median([one.ssimulacra2 for one in files]):.1f}"
+
+
+def _at_default(picture: Curves, encoder: Encoder) -> Measured:
+    return next(one for one in picture[encoder.name] if one.quality == encoder.default)
+
+
+def _relative_bytes(
+    format: FormatName, pictures: Sequence[Curves], name: str, metric: Metric = "ssimulacra2"
+) -> float | None:
+    """The mean over pictures; None where no score is reached by both."""
+    pairs = [(picture[name], picture[OURS]) for picture in pictures]
     if format == "png":
-        ratios = [curve[0].bytes / base[0].bytes for curve, base in pairs]
-        return [f"{geometric_mean(ratios):.2f}", "-"]
-    cells = []
-    for metric in ("ssimulacra2", "ms_ssim"):
+        found: list[float | None] = [curve[0].bytes / base[0].bytes for curve, base in pairs]
+    else:
         found = [relative_bytes(curve, base, metric) for curve, base in pairs]
-        ratios = [ratio for ratio in found if ratio is not None]
-        cells.append(f"{geometric_mean(ratios):.2f}" if ratios else "-")
-    return cells
+    ratios = [ratio for ratio in found if ratio is not None]
+    return geometric_mean(ratios) if ratios else None
 
 
-def _median_curves(
-    pictures: Sequence[Mapping[str, Sequence[Measured]]], images: Sequence[pyvips.Image]
-) -> dict[str, list[tuple[float, float]]]:
-    """Bytes a pixel and score at each quality, medians over the pictures."""
-    areas = [image.width * image.height for image in images]
-    curves = {}
-    for name in pictures[0]:
-        steps = zip(*(picture[name] for picture in pictures), strict=True)
-        curves[name] = [
-            (
-                float(
-                    np.median([one.bytes / area for one, area in zip(files, areas, strict=True)])
-                ),
-                float(np.median([one.ssimulacra2 for one in files])),
-            )
-            for files in steps
+def _relative_cpu(pictures: Sequence[Curves], name: str) -> float:
+    """Mean CPU time of an encode, over the qualities."""
+    means = [
+        sum(float(np.mean([one.seconds for one in picture[each]])) for picture in pictures)
+        for each in (name, OURS)
+    ]
+    return means[0] / means[1]
+
+
+def _judge(format: FormatName, measured: Mapping[str, Sequence[Curves]]) -> Iterator[str]:
+    """Who takes fewer bytes at equal look in no more CPU, and how far better later is below."""
+    for kind, pictures in measured.items():
+        sizes = {
+            name: size
+            for name in pictures[0]
+            if (size := _relative_bytes(format, pictures, name)) is not None
+        }
+        others = [name for name in sizes if name not in {OURS, BETTER_LATER}]
+        times = {name: _relative_cpu(pictures, name) for name in others}
+        better = [
+            f"{name} ({sizes[name]:.2f} of the bytes, {times[name]:.2f} of the CPU)"
+            for name in others
+            if sizes[name] < 0.995 and times[name] <= 1.0
         ]
-    return curves
+        best = min(others, key=lambda name: sizes[name])
+        yield (
+            f"{format}, {kind}: left of and below us: {', '.join(better) or 'nobody'}; "
+            f"better later takes {sizes[BETTER_LATER] / sizes[best] - 1:+.0%} bytes beside the "
+            f"best of the others, {best}"
+        )
+
+
+def _chart(
+    format: FormatName,
+    measured: Mapping[str, Sequence[Curves]],
+    photographs: Sequence[pyvips.Image],
+    encoders: Sequence[Encoder],
+) -> str:
+    pictures = [picture for kind in measured.values() for picture in kind]
+    costs = {
+        encoder.name: (_relative_cpu(pictures, encoder.name), size)
+        for encoder in encoders
+        if (size := _relative_bytes(format, pictures, encoder.name)) is not None
+    }
+    curves = {}
+    if format != "png":
+        areas = [image.width * image.height for image in photographs]
+        curves = {
+            encoder.name: _median_curve(measured["photographs"], areas, encoder)
+            for encoder in encoders
+        }
+    names = {encoder.name: _STYLES[encoder.name] for encoder in encoders}
+    what = "all pictures, by CPU time" if format == "png" else "photographs; right: all pictures"
+    return draw_chart(f"{format.upper()}: {what}", curves, costs, names)
+
+
+def _median_curve(pictures: Sequence[Curves], areas: Sequence[int], encoder: Encoder) -> Curve:
+    points = {
+        files[0].quality: (
+            float(np.median([one.bytes / area for one, area in zip(files, areas, strict=True)])),
+            float(np.median([one.ssimulacra2 for one in files])),
+        )
+        for files in zip(*(picture[encoder.name] for picture in pictures), strict=True)
+    }
+    return Curve(list(points.values()), points[encoder.default])
 
 
 if __name__ == "__main__":

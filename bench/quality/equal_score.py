@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyvips
 
 Metric = Literal["ssimulacra2", "ms_ssim"]
 
@@ -19,7 +18,10 @@ _COLORS = (6 / 8, 1 / 8, 1 / 8)
 """Weights of luma and the two chroma channels."""
 _MAX_DECIBELS = 60.0
 _STEPS = 8
-_COLOR_LINES = ("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#475569")
+_GAUSSIAN = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 1.5**2)).astype(np.float32)
+_GAUSSIAN /= _GAUSSIAN.sum()
+
+Plane = npt.NDArray[np.float32]
 
 
 class Measured(NamedTuple):
@@ -71,80 +73,49 @@ def ms_ssim(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
     return min(_MAX_DECIBELS, -10 * math.log10(max(1 - similarity, 1e-6)))
 
 
-def _planes(pixels: npt.NDArray[np.uint8]) -> list[pyvips.Image]:
+def _planes(pixels: npt.NDArray[np.uint8]) -> list[Plane]:
     red, green, blue = (pixels[..., band].astype(np.float32) for band in range(3))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    planes = (luma, 128 + (blue - luma) * 0.564, 128 + (red - luma) * 0.713)
-    return [pyvips.Image.new_from_array(plane) for plane in planes]
+    return [luma, 128 + (blue - luma) * 0.564, 128 + (red - luma) * 0.713]
 
 
-def _ms_ssim_of(one: pyvips.Image, other: pyvips.Image) -> float:
+def _ms_ssim_of(one: Plane, other: Plane) -> float:
     product = 1.0
     for scale, weight in enumerate(_SCALES):
-        means = _blur(one), _blur(other)
-        variances = _blur(one * one) - means[0] ** 2 + _blur(other * other) - means[1] ** 2
-        covariance = _blur(one * other) - means[0] * means[1]
-        similarity = ((covariance * 2 + _C2) / (variances + _C2)).avg()
-        is_last = scale == len(_SCALES) - 1 or min(one.width, one.height) < 32
+        maps = _blur(np.stack([one, other, one * one, other * other, one * other]))
+        mean, other_mean, square, other_square, product_mean = maps
+        variances = square - mean**2 + other_square - other_mean**2
+        covariance = product_mean - mean * other_mean
+        similarity = float(((2 * covariance + _C2) / (variances + _C2)).mean())
+        is_last = scale == len(_SCALES) - 1 or min(one.shape) < 32
         if is_last:
-            light = (means[0] * means[1] * 2 + _C1) / (means[0] ** 2 + means[1] ** 2 + _C1)
-            similarity *= light.avg()
+            light = (2 * mean * other_mean + _C1) / (mean**2 + other_mean**2 + _C1)
+            similarity *= float(light.mean())
         product *= max(similarity, 1e-6) ** weight
         if is_last:
             break
-        one, other = one.shrink(2, 2), other.shrink(2, 2)
+        one, other = _halve(one), _halve(other)
     return product
 
 
-def _blur(image: pyvips.Image) -> pyvips.Image:
-    return image.gaussblur(1.5, precision="float")
+def _blur(maps: Plane) -> Plane:
+    """Blur along the last two axes, whose edges are repeated."""
+    radius = len(_GAUSSIAN) // 2
+    for axis in (1, 2):
+        widths = [(radius, radius) if each == axis else (0, 0) for each in range(3)]
+        padded, length = np.pad(maps, widths, mode="edge"), maps.shape[axis]
+        maps = sum(
+            weight * padded[_part(axis, offset, length)] for offset, weight in enumerate(_GAUSSIAN)
+        )
+    return maps
 
 
-def draw_curves(title: str, curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """An SVG of scores over bytes a pixel, whose axis is logarithmic; a line for each name."""
-    width, height, left, top, right, bottom = 640, 400, 52, 34, 150, 44
-    points = [point for curve in curves.values() for point in curve]
-    lows, highs = (
-        [function(math.log2(size) for size, _ in points), function(score for _, score in points)]
-        for function in (min, max)
-    )
-    spans = [max(high - low, 1e-9) for low, high in zip(lows, highs, strict=True)]
+def _part(axis: int, offset: int, length: int) -> tuple[slice, ...]:
+    whole = slice(None)
+    return tuple(slice(offset, offset + length) if each == axis else whole for each in range(3))
 
-    def place(size: float, score: float) -> tuple[float, float]:
-        across = (math.log2(size) - lows[0]) / spans[0]
-        up = (score - lows[1]) / spans[1]
-        return left + across * (width - left - right), height - bottom - up * (
-            height - top - bottom
-        )
 
-    parts = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            'font-family="sans-serif" font-size="12">'
-        ),
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-        f'<text x="{left}" y="20" font-size="14">{title}</text>',
-        f'<text x="{left}" y="{height - 8}">bytes a pixel (logarithmic)</text>',
-    ]
-    for exponent in range(math.ceil(lows[0] * 2), math.floor(highs[0] * 2) + 1):
-        size = 2 ** (exponent / 2)
-        x, _ = place(size, lows[1])
-        parts.append(
-            f'<line x1="{x:.0f}" x2="{x:.0f}" y1="{top}" y2="{height - bottom}" stroke="#e5e7eb"/>'
-            f'<text x="{x:.0f}" y="{height - 28}" text-anchor="middle">{size:.3g}</text>'
-        )
-    for score in range(math.ceil(lows[1] / 5) * 5, math.floor(highs[1]) + 1, 5):
-        _, y = place(2 ** lows[0], score)
-        parts.append(
-            f'<line x1="{left}" x2="{width - right}" y1="{y:.0f}" y2="{y:.0f}" stroke="#e5e7eb"/>'
-            f'<text x="{left - 8}" y="{y + 4:.0f}" text-anchor="end">{score}</text>'
-        )
-    for index, (name, curve) in enumerate(curves.items()):
-        color = _COLOR_LINES[index % len(_COLOR_LINES)]
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in curve))
-        y = top + 12 + 20 * index
-        parts.append(
-            f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>'
-            f'<text x="{width - right + 10}" y="{y}" fill="{color}">{name}</text>'
-        )
-    return "\n".join([*parts, "</svg>", ""])
+def _halve(plane: Plane) -> Plane:
+    height, width = (side // 2 * 2 for side in plane.shape)
+    halves = plane[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    return halves.mean(axis=(1, 3), dtype=np.float32)
