@@ -13,7 +13,7 @@ from proxy.geometry import Size
 from proxy.operations.plan import Plan
 from proxy.originals import OriginalRef, digest
 
-CACHE_KEY_VERSION = b"6"
+CACHE_KEY_VERSION = b"7"
 """Bumped when pixels change for equal plans: every rendition cached before becomes a miss."""
 
 

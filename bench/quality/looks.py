@@ -162,7 +162,7 @@ def _photo_samples(paths: Sequence[Path]) -> list[Sample]:
         with Image.open(io.BytesIO(original)) as image:
             longest = max(image.size)
         samples += [
-            Sample(f"{path.stem}@{side}", f"photographs, {side} px", _resized(original, side))
+            Sample(f"{path.stem}@{side}", f"photographs, {side} px", resized(original, side))
             for side in _SIDES
             if side <= longest
         ]
@@ -178,7 +178,7 @@ def _graphics_samples() -> list[Sample]:
     return samples
 
 
-def _resized(original: bytes, side: int) -> Pixels:
+def resized(original: bytes, side: int) -> Pixels:
     """The pixels that Framekeep would encode."""
     steps = [{"type": "resize", "width": side, "height": side, "fit": "inside"}]
     body = _render(original, [*steps, {"type": "convert", "format": "png"}])
@@ -206,11 +206,11 @@ def _measure_all(
 
 
 def _measure(pixels: Pixels, format: FormatName) -> Measured:
-    picture, reference = _picture(pixels, format), Reference(pixels)
+    picture, reference = picture_of(pixels, format), Reference(pixels)
 
     def encoded(quality: int) -> Encoded:
         body = encode_as(picture, format, quality)
-        return Encoded(quality, reference.score(_decode(body)), len(body))
+        return Encoded(quality, reference.score(decode(body)), len(body))
 
     return Measured(
         [encoded(quality) for quality in _GRIDS[format]],
@@ -218,13 +218,13 @@ def _measure(pixels: Pixels, format: FormatName) -> Measured:
     )
 
 
-def _picture(pixels: Pixels, format: FormatName) -> Picture:
+def picture_of(pixels: Pixels, format: FormatName) -> Picture:
     image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
     size = Size(image.width, image.height)
     return Picture(image, size, output=OutputOptions(format), detector=_DETECTOR)
 
 
-def _decode(body: bytes) -> Pixels:
+def decode(body: bytes) -> Pixels:
     image = pyvips.Image.new_from_buffer(body, "") if body[4:8] == b"ftyp" else None
     if image is not None:
         decoded: Pixels = image.colourspace("srgb").numpy()[:, :, :3]
@@ -305,11 +305,11 @@ def _draw_sheet(
     draw = ImageDraw.Draw(sheet)
     for row, name in enumerate(names):
         pixels, encoded = files[name]
-        body = encode_as(_picture(pixels, format), format, encoded.quality)
+        body = encode_as(picture_of(pixels, format), format, encoded.quality)
         top = row * (cell // 2 + line)
         caption = f"{name}: score {encoded.score:.1f}, quality {encoded.quality}, {len(body)} bytes"
         draw.text((4, top + 4), caption, "black")
-        for column, shown in enumerate((pixels, _decode(body))):
+        for column, shown in enumerate((pixels, decode(body))):
             # The middle at its own size, so that every pixel is one of the sheet.
             image = Image.fromarray(shown)
             left = max(0, (image.width - cell) // 2)
@@ -376,7 +376,7 @@ def _cpu_ms(original: bytes, pixels: int, format: FormatName) -> list[float]:
     with Image.open(io.BytesIO(original)) as image:
         longest, ratio = max(image.size), min(image.size) / max(image.size)
     side = 400 if pixels == 160_000 else min(longest, round((pixels / ratio) ** 0.5))
-    picture = _picture(_resized(original, side), format)
+    picture = picture_of(resized(original, side), format)
     score = TARGETS["good"]
     quality = find_quality(picture, format, score)[1]
     resize = {"type": "resize", "width": side, "height": side, "fit": "inside"}

@@ -13,6 +13,7 @@ from proxy.errors import OperationNotApplicable
 from proxy.formats import FormatName
 from proxy.imaging.encoder_options import EFFORTS, EncoderOptions
 from proxy.imaging.headers import ImageHeader
+from proxy.imaging.score_targets import MAX_SAMPLE_ENCODES
 from proxy.limits import Limits
 
 EXPENSIVE_SECONDS = 1.0
@@ -59,7 +60,7 @@ _ANIMATED_AVIF, _SMALL_ANIMATED_AVIF = 150, 800
 """Frames are compared with each other: thoroughly where there are few pixels."""
 
 _OTHER = 15.0
-_COMPARE = 400.0
+_COMPARE = 200.0
 
 
 def decode_cost(header: ImageHeader, frames: int | None = None) -> float:
@@ -69,8 +70,9 @@ def decode_cost(header: ImageHeader, frames: int | None = None) -> float:
 
 
 def search_cost(format: FormatName, sample_pixels: int, options: EncoderOptions) -> float:
-    """Seconds to find a quality by a sample: two encodes, each compared with what it was."""
-    return 2 * sample_pixels * (_encode_nanoseconds(format, options) + _COMPARE) / 1e9
+    """Seconds to find a quality by a sample: some encodes, each compared with what it was."""
+    nanoseconds = _encode_nanoseconds(format, options) + _COMPARE
+    return MAX_SAMPLE_ENCODES * sample_pixels * nanoseconds / 1e9
 
 
 def encode_cost(

@@ -40,13 +40,15 @@ class EncoderOptions(Struct, frozen=True):
     """None leaves a choice to the encoder.
 
     ``effort`` is on the scale of the format, see `EFFORTS`. ``chroma`` is the resolution of colors:
-    "444" is full, "420" half in both directions.
+    "444" is full, "420" half in both directions. ``graphic`` takes AVIF's encoder for graphics, or
+    that for photographs.
     """
 
     lossless: bool = False
     effort: int | None = None
     progressive: bool | None = None
     chroma: Chroma | None = None
+    graphic: bool | None = None
 
     def updated(self, other: "EncoderOptions") -> "EncoderOptions":
         """These options, with what the other ones set."""
@@ -55,6 +57,7 @@ class EncoderOptions(Struct, frozen=True):
             self.effort if other.effort is None else other.effort,
             self.progressive if other.progressive is None else other.progressive,
             other.chroma or self.chroma,
+            self.graphic if other.graphic is None else other.graphic,
         )
 
     @property

@@ -108,6 +108,22 @@ def encode_as(
     return body
 
 
+def choose_coding(picture: Picture, format: FormatName) -> EncoderOptions:
+    """The options, with what the encoder chooses by the size and the pixels of the picture.
+
+    A part of a still picture is encoded with them as the whole is.
+    """
+    options = picture.output.encoder(format)
+    if format == "webp":
+        return structs.replace(options, effort=_webp_effort(picture.image, options))
+    if format != "avif" or picture.animation is not None:
+        return options
+    is_graphic = _is_avif_graphic(picture.image, options)[1]
+    if is_graphic:
+        return structs.replace(options, graphic=True)
+    return structs.replace(options, graphic=False, effort=_avif_effort(picture.image, options))
+
+
 def _encode_jpeg(
     image: pyvips.Image, _frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
@@ -150,11 +166,7 @@ def _encode_png(
 def _encode_webp(
     image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
-    # By `bench/efforts`, at equal SSIMULACRA2: effort 2 makes 3 % more bytes than libvips' default
-    # of 4 in 0.46 of its CPU time. Images with alpha are mostly graphics, which would grow by 14 %.
-    # By `bench/auto.py`, lossless: effort 2 makes up to twice the bytes for text, 6 is much slower.
-    usual = 4 if options.lossless or image.hasalpha() else 2
-    effort = usual if options.effort is None else options.effort
+    effort = _webp_effort(image, options)
     quality = _LOSSLESS_EFFORT if options.lossless else quality
     if image.height == frame_height:
         pillow = {"quality": quality, "method": effort, "lossless": options.lossless}
@@ -170,21 +182,26 @@ def _encode_webp(
     )
 
 
+def _webp_effort(image: pyvips.Image, options: EncoderOptions) -> int:
+    # By `bench/efforts`, at equal SSIMULACRA2: effort 2 makes 3 % more bytes than libvips' default
+    # of 4 in 0.46 of its CPU time. Images with alpha are mostly graphics, which would grow by 14 %.
+    # By `bench/auto.py`, lossless: effort 2 makes up to twice the bytes for text, 6 is much slower.
+    usual = 4 if options.lossless or image.hasalpha() else 2
+    return usual if options.effort is None else options.effort
+
+
 def _encode_avif(
     image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
     if image.height != frame_height:
         return encode_sequence(image, frame_height, quality, options)
-    pixels = image.width * image.height
-    if pixels <= _MAX_GRAPHIC_PIXELS and not options.lossless:
-        image = image.copy_memory()  # pixels are read twice: to measure flatness and to encode
-        if flatness(sample_bands(image)) >= MIN_FLATNESS:
-            graphic = {**_graphic_options(quality, options), **_pillow_metadata(image)}
-            image, body = _encode_with_pillow(image, "AVIF", graphic)
-            if body:
-                return body
-    usual = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
-    effort = usual if options.effort is None else options.effort
+    image, is_graphic = _is_avif_graphic(image, options)
+    if is_graphic:
+        graphic = {**_graphic_options(quality, options), **_pillow_metadata(image)}
+        image, body = _encode_with_pillow(image, "AVIF", graphic)
+        if body:
+            return body
+    effort = _avif_effort(image, options)
     return image.heifsave_buffer(
         Q=quality if effort > 1 else _at_loss(quality, _LOW_EFFORT_LOSS),
         compression="av1",
@@ -194,6 +211,23 @@ def _encode_avif(
         subsample_mode=SUBSAMPLE_MODES[options.chroma],
         keep=_kept_metadata(image),
     )
+
+
+def _is_avif_graphic(image: pyvips.Image, options: EncoderOptions) -> tuple[pyvips.Image, bool]:
+    """The image, in memory if its pixels were looked at, and whether it is encoded as a graphic."""
+    if options.lossless or image.width * image.height > _MAX_GRAPHIC_PIXELS:
+        return image, False
+    if options.graphic is not None:
+        return image, options.graphic
+    image = image.copy_memory()  # pixels are read twice: to measure flatness and to encode
+    return image, flatness(sample_bands(image)) >= MIN_FLATNESS
+
+
+def _avif_effort(image: pyvips.Image, options: EncoderOptions) -> int:
+    if options.effort is not None:
+        return options.effort
+    pixels = image.width * image.height
+    return next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
 
 
 def _graphic_options(quality: int, options: EncoderOptions) -> Mapping[str, Any]:

@@ -1,9 +1,10 @@
 """Find the lowest quality at which a picture looks as asked, by SSIMULACRA2 on a sample of it.
 
-Up to 16 square tiles, spread over the picture, are encoded as one small file and compared with what
-they were. A sample looks a little better than the whole, since nothing around a tile is seen, so
-its score is corrected by constants that were fitted to pictures. After one or two encodes, the
-quality is read from the usual curve of the format, shifted to meet the sample.
+Up to 16 tiles that stand for the picture, or all of a small one, are encoded as one small file and
+compared with what they were. Tiles look other than the whole: nothing around them is seen, nor what
+is between them. So their score is corrected by constants, which `bench/quality/fit.py` fits to
+pictures. Then the quality is read from the usual curve of the format, shifted to meet the sample;
+where that is far away, it is measured again, up to three times in all.
 
 Sums of floats end in other digits on other processors. They are rounded before a quality is chosen
 by them, so that the same picture gets the same quality everywhere.
@@ -15,46 +16,46 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyvips
 from msgspec import structs
 from PIL import Image
 
 from proxy.formats import FormatName
-from proxy.imaging.encoders import encode_as
+from proxy.imaging.encoders import choose_coding, encode_as
 from proxy.imaging.picture import Picture
-from proxy.imaging.score_targets import SAMPLE_PIXELS
+from proxy.imaging.score_targets import MAX_SAMPLE_ENCODES
 from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
 from proxy.imaging.ssimulacra2 import Pixels, Reference
+from proxy.imaging.tile_sample import take_sample
 
-_TILE_SIDE = 64
-_MIN_TILES, _MAX_TILES = 4, SAMPLE_PIXELS // _TILE_SIDE**2
-_SAMPLED_SHARE = 0.02
 _MIN_SIDE = 32
 """A picture with a shorter side is too small for a score; it gets the usual quality."""
 
-_ENOUGH = 2
-"""A first guess that is off by no more is not tried again."""
+_CLOSE = 0.1
+"""An error whose logarithm is off by no more is not measured again at the better quality."""
 
-_DIGITS = 6
+_MIN_SLOPE, _MAX_SLOPE = 0.4, 2.0
+
+_NEIGHBORS = 3
+"""Of two qualities that are no farther apart, of which one is too low, the other one is taken: JPEG
+gets full color at 90, so that no curve fits both."""
+
+_DIGITS = 4
 
 
 class _Curve(NamedTuple):
     """What is usual for a format.
 
-    ``errors`` are the logarithms of 100 minus the score of a picture at ``qualities``. The others
-    estimate the same of a picture by its sample: the factor for the sample, for the logarithm of
-    megapixels, for the contrast of the whole, for how much that is more than the sample's, and a
-    constant.
+    ``errors`` are the logarithms of 100 minus the score of a picture at ``qualities``. ``first``
+    are weights for the features of a picture, and a constant: how much more its errors are.
+    ``correction`` has weights for the error of its tiles, the usual one at that quality, and the
+    features: how much more than that of the tiles the error of the whole is.
     """
 
     qualities: tuple[int, ...]
     errors: tuple[float, ...]
-    sample: float
-    size: float
-    contrast: float
-    more_contrast: float
-    constant: float
+    first: tuple[float, ...]
+    correction: tuple[float, ...]
 
     def error_at(self, quality: int) -> float:
         return float(np.interp(quality, self.qualities, self.errors))
@@ -67,24 +68,28 @@ class _Curve(NamedTuple):
 
 _CURVES: Mapping[FormatName, _Curve] = {
     "jpeg": _Curve(
-        (20, 30, 40, 50, 60, 70, 76, 82, 88, 89, 90, 94, 98),
-        (4.06, 3.813, 3.656, 3.524, 3.422, 3.274, 3.137, 2.995, 2.79, 2.751, 2.433, 2.118, 1.541),
-        *(1.109, 0.031, -0.067, 0.2, 0.003),
+        (8, 15, 25, 35, 50, 65, 80, 89, 90, 95, 98),
+        (4.562, 4.229, 3.932, 3.757, 3.557, 3.352, 3.064, 2.733, 2.466, 2.057, 1.590),
+        (0.004, 0.019, -0.708, -0.323, 0.132, -0.448, -0.327, 0.121, 0.230),
+        (-0.064, 0.134, -0.005, -0.027, 0.280, 0.047, -0.033, -0.029, -0.070, -0.029, 0.062),
     ),
     "webp": _Curve(
-        (10, 25, 40, 50, 60, 70, 80, 88, 94, 98),
-        (4.035, 3.775, 3.572, 3.465, 3.367, 3.274, 3.085, 2.815, 2.554, 2.382),
-        *(1.057, 0.042, -0.035, 0.116, 0.166),
+        (2, 10, 20, 35, 50, 65, 80, 90, 97),
+        (4.413, 4.160, 3.966, 3.761, 3.595, 3.437, 3.184, 2.776, 2.442),
+        (0.038, -0.100, -0.417, -0.788, 0.327, -0.250, -0.262, 0.094, 0.349),
+        (-0.024, 0.062, 0.016, -0.012, 0.222, 0.031, -0.016, -0.026, -0.071, -0.016, 0.215),
     ),
     "avif": _Curve(
-        (25, 38, 50, 63, 74, 85, 94),
-        (4.087, 3.758, 3.361, 3.0, 2.694, 2.361, 1.565),
-        *(0.997, 0.049, -0.002, 0.173, 0.296),
+        (10, 25, 35, 45, 55, 65, 75, 85, 94),
+        (4.571, 4.250, 3.953, 3.631, 3.334, 3.064, 2.771, 2.440, 1.599),
+        (0.045, 0.025, -0.657, -0.992, 0.210, -0.281, -0.182, 0.038, 0.244),
+        (-0.044, 0.044, 0.013, -0.007, 0.023, 0.076, -0.044, 0.318, -0.064, -0.091, 0.219),
     ),
     "jxl": _Curve(
-        (20, 40, 55, 68, 78, 88, 95),
-        (3.955, 3.652, 3.478, 3.248, 2.999, 2.594, 2.039),
-        *(1.04, 0.043, 0.009, 0.297, 0.092),
+        (25, 40, 55, 70, 80, 90, 95),
+        (3.920, 3.744, 3.579, 3.313, 3.028, 2.576, 2.164),
+        (0.069, 0.084, 0.234, -1.097, 0.303, -1.133, -0.150, 0.291, 0.234),
+        (-0.181, 0.197, 0.019, 0.033, 0.781, -0.315, 0.083, -0.536, 0.064, 0.044, 0.184),
     ),
 }
 
@@ -96,19 +101,54 @@ def find_quality(picture: Picture, format: FormatName, score: float) -> tuple[Pi
     memory, and one with a side below 32 pixels get the quality that is usual for the score.
     """
     curve = _CURVES[format]
-    wanted = _log_error(score)
-    usual = curve.quality_for(wanted)
+    wanted = log_error(score)
     size = picture.frame_size
     if picture.image.width * picture.image.height > MAX_IN_MEMORY_PIXELS:
-        return picture, usual
+        return picture, curve.quality_for(wanted)
     if min(size.width, size.height) < _MIN_SIDE:
-        return picture, usual
+        return picture, curve.quality_for(wanted)
     picture = picture.materialize()
-    sample = _TileSample(picture, format, curve)
-    quality = _shifted(curve, wanted, usual, sample.error_at(usual))
-    if abs(quality - usual) > _ENOUGH:
-        quality = _shifted(curve, wanted, quality, sample.error_at(quality))
-    return picture, quality
+    return picture, _find(TileSample(picture, format), curve, wanted)
+
+
+def _find(sample: "TileSample", curve: _Curve, wanted: float) -> int:
+    quality = curve.quality_for(round(wanted - _weigh(curve.first, sample.features), _DIGITS))
+    worse: _Measured | None = None
+    better: _Measured | None = None
+    slope = 1.0
+    for _ in range(MAX_SAMPLE_ENCODES):
+        usual, error = curve.error_at(quality), sample.error_at(quality)
+        if not sample.is_whole:
+            error += _weigh(curve.correction, (error, usual, *sample.features))
+        measured = _Measured(quality, usual, round(error, _DIGITS))
+        slope = max((measured.slope_from(last) for last in (worse, better) if last), default=slope)
+        if measured.error > wanted:
+            worse = measured
+        else:
+            better = measured
+        if worse and better and better.quality - worse.quality <= _NEIGHBORS:
+            return better.quality
+        quality = curve.quality_for(round(usual + (wanted - measured.error) / slope, _DIGITS))
+        if worse and better:
+            quality = max(worse.quality + 1, min(quality, better.quality - 1))
+        if abs(wanted - measured.error) <= _CLOSE or quality == measured.quality:
+            break
+    return quality
+
+
+class _Measured(NamedTuple):
+    """The logarithm of the error at a quality, and what is usual there."""
+
+    quality: int
+    usual: float
+    error: float
+
+    def slope_from(self, other: "_Measured") -> float:
+        """How much faster than usual the error falls between two qualities, within reason."""
+        if self.usual == other.usual:
+            return 1.0
+        slope = (self.error - other.error) / (self.usual - other.usual)
+        return max(_MIN_SLOPE, min(slope, _MAX_SLOPE))
 
 
 def can_find_quality(format: FormatName) -> bool:
@@ -116,42 +156,37 @@ def can_find_quality(format: FormatName) -> bool:
     return format in _CURVES
 
 
-def _shifted(curve: _Curve, wanted: float, quality: int, error: float) -> int:
-    """The quality for the wanted error, where the error at ``quality`` is this one."""
-    return curve.quality_for(round(wanted - error + curve.error_at(quality), _DIGITS))
-
-
-def _log_error(score: float) -> float:
+def log_error(score: float) -> float:
+    """What the constants are fitted to: the logarithm of 100 minus the score."""
     return math.log(max(100.0 - score, 0.5))
 
 
-class _TileSample:
+def _weigh(weights: tuple[float, ...], values: tuple[float, ...]) -> float:
+    """The weighted sum, and the last weight as a constant."""
+    return sum(weight * value for weight, value in zip(weights, (*values, 1.0), strict=True))
+
+
+class TileSample:
     """Tiles of a picture that are encoded as one picture, one below the other."""
 
-    def __init__(self, picture: Picture, format: FormatName, curve: _Curve) -> None:
-        pixels = _opaque_frame(picture)
-        self._tiles = np.stack(_tiles(pixels))
-        self._reference = Reference(self._tiles)
+    def __init__(self, picture: Picture, format: FormatName) -> None:
+        sample = take_sample(_opaque_frame(picture))
+        self.features = sample.features
+        self.is_whole = sample.is_whole
+        self._tiles = sample.tiles
+        self._reference = Reference(self._tiles, np.float32)
         self._format = format
-        self._curve = curve
-        output = structs.replace(picture.output, keep_metadata=())
+        encoders = {format: choose_coding(picture, format)}
+        output = structs.replace(picture.output, keep_metadata=(), encoders=encoders)
         self._picture = structs.replace(
             picture, image=self._stack(), animation=None, gain_map=None, output=output
         )
-        contrast = _contrast(pixels[::2, :, 1])
-        self._offset = (
-            curve.size * math.log(pixels.shape[0] * pixels.shape[1] / 1e6)
-            + curve.contrast * contrast
-            + curve.more_contrast * (contrast - _contrast(self._tiles[..., 1]))
-            + curve.constant
-        )
 
     def error_at(self, quality: int) -> float:
-        """The logarithm of 100 minus the score that the whole picture is expected to have."""
+        """The logarithm of 100 minus the score of the tiles."""
         body = encode_as(self._picture, self._format, quality)
         decoded = _decode(body, self._format).reshape(self._tiles.shape)
-        score = self._reference.score(decoded)
-        return self._curve.sample * _log_error(score) + self._offset
+        return log_error(self._reference.score(decoded))
 
     def _stack(self) -> pyvips.Image:
         image = pyvips.Image.new_from_array(self._tiles.reshape(-1, *self._tiles.shape[2:]))
@@ -165,42 +200,6 @@ def _opaque_frame(picture: Picture) -> Pixels:
         image = image.flatten(background=[255.0, 255.0, 255.0])
     pixels: Pixels = image.numpy().reshape(image.height, image.width, 3)
     return pixels
-
-
-def _tiles(pixels: Pixels) -> list[Pixels]:
-    """All tiles of a small picture; of a larger one some, at places of a sequence without gaps."""
-    height, width = pixels.shape[:2]
-    tile_height, tile_width = min(height, _TILE_SIDE), min(width, _TILE_SIDE)
-    rows, columns = height // tile_height, width // tile_width
-    share = round(height * width * _SAMPLED_SHARE / _TILE_SIDE**2)
-    count = min(_MAX_TILES, max(_MIN_TILES, share))
-    if rows * columns <= count:
-        top, left = (height - rows * tile_height) // 2, (width - columns * tile_width) // 2
-        corners = [
-            (top + row * tile_height, left + column * tile_width)
-            for row in range(rows)
-            for column in range(columns)
-        ]
-    else:
-        corners = [
-            (_part(index, _R2_Y, height - tile_height), _part(index, _R2_X, width - tile_width))
-            for index in range(1, count + 1)
-        ]
-    return [pixels[top : top + tile_height, left : left + tile_width] for top, left in corners]
-
-
-# Martin Roberts' sequence R2 in fractions of 2**32: the powers of 1 / 1.3247.
-_R2_Y, _R2_X = 3242174889, 2447445414
-
-
-def _part(index: int, step: int, length: int) -> int:
-    return ((1 << 31) + index * step) % (1 << 32) * length >> 32
-
-
-def _contrast(green: npt.NDArray[np.uint8]) -> float:
-    """The logarithm of how much a pixel differs from its neighbor on average."""
-    differences = np.abs(np.diff(green.astype(np.int16), axis=-1))
-    return math.log(float(differences.mean()) + 0.1)
 
 
 def _decode(body: bytes, format: FormatName) -> Pixels:

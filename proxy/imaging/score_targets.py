@@ -8,4 +8,7 @@ TARGETS: Mapping[str, float] = {"best": 85.0, "good": 75.0, "eco": 65.0, "low": 
 MIN_TARGET, MAX_TARGET = 30.0, 92.0
 
 SAMPLE_PIXELS = 65_536
-"""The most pixels that are encoded to find a quality; each at most twice."""
+"""The most pixels that are encoded to find a quality."""
+
+MAX_SAMPLE_ENCODES = 3
+"""How often they are encoded at most; most pictures need one or two."""

@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import pictures
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pyvips
 from PIL import Image
 from render_helper import DETECTOR, REGISTRY, step
 
 from proxy.errors import InvalidOperation
 from proxy.formats import FormatName
+from proxy.geometry import Size
+from proxy.imaging.encoder_options import EncoderOptions
+from proxy.imaging.encoders import choose_coding
 from proxy.imaging.headers import ImageHeader
-from proxy.imaging.quality_search import _CURVES, _tiles
+from proxy.imaging.picture import OutputOptions, Picture
+from proxy.imaging.quality_search import _CURVES
 from proxy.imaging.results import Rendition
 from proxy.imaging.score_targets import TARGETS
 from proxy.imaging.ssimulacra2 import Reference
@@ -153,15 +156,6 @@ def test_the_estimate_knows_the_search() -> None:
     assert seconds(quality="good") == seconds(ssimulacra2=75) > seconds(quality=60)
 
 
-@given(width=st.integers(32, 400), height=st.integers(32, 400))
-@settings(max_examples=40)
-def test_tiles_are_of_one_size_and_inside_the_picture(width: int, height: int) -> None:
-    y, x = np.mgrid[:height, :width]
-    tiles = _tiles(np.dstack([x % 256, y % 256, x // 256 + 2 * (y // 256)]).astype(np.uint8))
-    assert 1 <= len(tiles) <= 16
-    assert {tile.shape for tile in tiles} == {(min(height, 64), min(width, 64), 3)}
-
-
 @pytest.mark.parametrize("format", _CURVES)
 def test_a_better_score_never_has_a_lower_quality(format: FormatName) -> None:
     curve = _CURVES[format]
@@ -169,3 +163,33 @@ def test_a_better_score_never_has_a_lower_quality(format: FormatName) -> None:
     qualities = [curve.quality_for(error / 100) for error in range(450, 100, -5)]
     assert qualities == sorted(qualities)
     assert all(1 <= quality <= 100 for quality in qualities)
+
+
+def still(pixels: pictures.Pixels, format: FormatName) -> Picture:
+    image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
+    size = Size(image.width, image.height)
+    return Picture(image, size, output=OutputOptions(format), detector=DETECTOR)
+
+
+def test_a_sample_is_coded_as_the_whole() -> None:
+    """Alone, small tiles would have a higher effort, and plain ones be graphics."""
+    photograph = still(photo(400, 300), "avif")
+    assert choose_coding(photograph, "avif") == EncoderOptions(effort=2, graphic=False)
+    graphic = still(np.full((300, 400, 3), 90, np.uint8), "avif")
+    assert choose_coding(graphic, "avif").graphic
+    translucent = still(pictures.translucent_scene(), "webp")
+    assert choose_coding(translucent, "webp").effort == 4
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_a_small_picture_looks_as_asked(format: FormatName) -> None:
+    """It is compared as a whole."""
+    pixels = photo(noise=12)
+    assert abs(score(pixels, convert(pixels, format, quality="low").body) - 55) < 3
+
+
+def test_a_jpeg_that_needs_all_of_its_color_has_it() -> None:
+    """With half of it, no quality would do."""
+    pixels = photo(noise=1)
+    assert score(pixels, convert(pixels, "jpeg", quality=89).body) < 73
+    assert score(pixels, convert(pixels, "jpeg", quality="good").body) > 75
