@@ -425,13 +425,16 @@ async def measure_with(
         "FRAMEKEEP_CACHE_DIR": str(folder / "command"),
         "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
         "FRAMEKEEP_LINKS_PRESETS": presets(args.card),
+        "FRAMEKEEP_RENDER_NICE": "0",
         "FRAMEKEEP_SHARED_CACHE_URL": "s3://shared/p?region=eu-west-1"
         f"&endpoint=http://127.0.0.1:{port}",
         "FRAMEKEEP_SHARED_CACHE_KEYS": "00" * 32,
         "FRAMEKEEP_SHARED_CACHE_READ_TIMEOUT_SECONDS": "10",
         "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
         "FRAMEKEEP_SOURCES_ALLOW_PORTS": "1-65535",
-        "PYTHONPATH": str(Path(__file__).parent / "deadly"),
+        "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parent / "deadly"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
     }
     manifest, report = folder / "list", folder / "report"
     manifest.write_text("".join(f"{base}/{name}\n" for name in (*names, DEADLY)))
