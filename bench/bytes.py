@@ -41,6 +41,7 @@ from proxy.formats import FormatName
 from proxy.imaging.ssimulacra2 import Pixels, Reference
 
 FORMATS: tuple[FormatName, ...] = ("jpeg", "webp", "avif", "png")
+_TITLES: Mapping[str, str] = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "png": "PNG"}
 _SCREENSHOTS = ("terminal", "spreadsheet", "article")
 _PART = (320, 440)
 """Rows and columns that are used of a drawn picture."""
@@ -269,7 +270,7 @@ def _chart(
         }
     names = {encoder.name: _STYLES[encoder.name] for encoder in encoders}
     what = "all pictures, by CPU time" if format == "png" else "photographs; right: all pictures"
-    return draw_chart(f"{format.upper()}: {what}", curves, costs, names)
+    return draw_chart(f"{_TITLES[format]}: {what}", curves, costs, names)
 
 
 def _median_curve(pictures: Sequence[Curves], areas: Sequence[int], encoder: Encoder) -> Curve:
