@@ -40,7 +40,7 @@ def run_zipf(bench: Bench) -> Table:
     table = Table(
         "Zipf load with 5 % misses",
         f"{number} requests over {_CONNECTIONS} connections: {_ZIPF_MISSES:.0%} for new cards, the "
-        f"others for {links} cached ones, the second half as often as the first, and so on.",
+        f"others for {links} cached ones, the n-th 1/n as often as the first.",
         (
             "scenario", "server", "/s", "CPU ms a request", "hits p50 ms", "p99 ms",
             "misses p50 ms", "p99 ms",
@@ -126,7 +126,7 @@ def run_start(bench: Bench) -> Table:
     table = Table(
         f"The first {last:g} seconds",
         f"{_CONNECTIONS} connections from the start on, with an empty cache: {_START_LINKS:,} "
-        "cards, the second asked for half as often as the first, and so on.",
+        "cards, the n-th 1/n as often as the first.",
         (
             "scenario", "server", "ready ms", f"answers in {first:g} s", "p50 ms", "p99 ms",
             f"answers in {last:g} s", "p50 ms", "p99 ms", "CPU s",
