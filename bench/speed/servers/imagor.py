@@ -33,12 +33,16 @@ class Imagor(Server):
         return f"{output_of(program, '-version')}, {describe_libraries(program)}"
 
     def command(self) -> list[str]:
+        timeouts = [
+            f"-imagor-{what}-timeout={PATIENCE_SECONDS}s"
+            for what in ("request", "load", "process", "save")
+        ]
         speed = ["-vips-avif-speed", str(self.efforts.avif_speed)] if self.efforts else []
         return [
             find_program("imagor", BUILT) or "imagor",
             *("-bind", f"127.0.0.1:{self.port}", "-imagor-unsafe"),
             *("-file-result-storage-base-dir", str(self.folder / "results")),
-            *("-imagor-request-timeout", f"{PATIENCE_SECONDS}s"),
+            *timeouts,
             *speed,
         ]
 
