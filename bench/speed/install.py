@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from servers.imagor import BUILT, Imagor
 from servers.nginx import PROGRAM
 
 _DEBIAN_PACKAGES = ("nginx", "nginx-common", "libjemalloc2")
-_IMAGOR = "github.com/cshum/imagor/cmd/imagor@v1.4.15"
+_IMAGOR = "github.com/cshum/imagor@v1.4.15"
 
 
 def install() -> None:
@@ -36,9 +37,18 @@ def install() -> None:
         for package in folder.glob("*.deb"):
             _try(folder, "dpkg", "--extract", package.name, str(WORK / "debian"))
     if Imagor.missing() and shutil.which("go") and _has_libvips_headers():
+        _build_imagor()
+
+
+def _build_imagor() -> None:
+    command = ["go", "mod", "download", "-json", _IMAGOR]
+    print("bench:", *command, file=sys.stderr)
+    done = subprocess.run(command, cwd=WORK, check=False, stdout=subprocess.PIPE)
+    if folder := json.loads(done.stdout or "{}").get("Dir"):
         # The flag is in libvips' pkg-config file, and Go has to be told that it is harmless.
-        environment = {"GOBIN": str(BUILT.parent), "CGO_CFLAGS_ALLOW": "-Xpreprocessor"}
-        _try(WORK, "go", "install", _IMAGOR, environment=environment)
+        environment = {"CGO_CFLAGS_ALLOW": "-Xpreprocessor"}
+        build = ("go", "build", "-o", str(BUILT), "./cmd/imagor")
+        _try(Path(folder), *build, environment=environment)
 
 
 def _has_libvips_headers() -> bool:
