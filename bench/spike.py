@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -175,8 +175,13 @@ def serve_origin(pictures: list[bytes], port: Pipe) -> None:
 
 
 @contextmanager
-def run_server(cache: Path) -> Iterator[tuple[int, int]]:
-    """The server with its defaults; its pid and port."""
+def run_server(
+    cache: Path, more: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Iterator[tuple[int, int]]:
+    """The server with its defaults and ``more`` settings; its pid and port.
+
+    ``folder`` is that of another version of this repository.
+    """
     settings = {
         "FRAMEKEEP_CACHE_DIR": str(cache),
         "FRAMEKEEP_SERVER_PORT": "0",
@@ -189,7 +194,8 @@ def run_server(cache: Path) -> Iterator[tuple[int, int]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy", "serve"],
         stdout=subprocess.PIPE,
-        env={**os.environ, **settings},
+        env={**os.environ, **settings, **(more or {})},
+        cwd=folder,
     )
     try:
         assert process.stdout is not None

@@ -25,7 +25,12 @@ request needed the CPU. ``dropped``: the queue was full."""
 
 _MAX_QUEUE = 256
 _MAX_ATTEMPTS = 16_384
-_POLL_SECONDS = 0.02
+_PATIENCE_SECONDS = 0.02
+"""How long a request may wait for a render process before it counts: mostly one is idle."""
+
+_STOP_SECONDS = 1.0
+"""After so long at the latest, a worker that stops is noticed."""
+
 _MIN_RETRY_SECONDS, _MAX_RETRY_SECONDS = 60.0, 86_400.0
 _INTERRUPTED_SECONDS = 1.0
 
@@ -96,8 +101,10 @@ class Optimizer:
 
     async def _work(self) -> None:
         while self._queue and not self._stopping():
-            if self._pool.waiting or self._pool.running:
-                await asyncio.sleep(_POLL_SECONDS)
+            if not self._pool.load.is_idle:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_STOP_SECONDS):
+                        await self._pool.load.wait_for(lambda load: load.is_idle)
                 continue
             self._current, work = self._queue.popitem(last=False)
             try:
@@ -113,18 +120,28 @@ class Optimizer:
     async def _run(self, work: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """Do the work, and cancel it where a request waits for a render process."""
         task = asyncio.ensure_future(work())
+        urgent = asyncio.ensure_future(self._wait_urgent())
         try:
-            while not task.done():
-                await asyncio.wait((task,), timeout=_POLL_SECONDS)
-                urgent = self._pool.queue_lengths
-                if urgent["interactive"] or urgent["expensive"] or self._stopping():
-                    break
+            while not (task.done() or urgent.done() or self._stopping()):
+                await asyncio.wait(
+                    (task, urgent),
+                    timeout=_STOP_SECONDS,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
         finally:
-            if not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait((task,))
+            task.cancel()
+            urgent.cancel()
+            await asyncio.wait((task, urgent))
         return "interrupted" if task.cancelled() else task.result()
+
+    async def _wait_urgent(self) -> None:
+        """Wait until a request has to wait for a render process."""
+        load = self._pool.load
+        while True:
+            await load.wait_for(lambda load: load.has_urgent_tasks)
+            await asyncio.sleep(_PATIENCE_SECONDS)
+            if load.has_urgent_tasks:
+                return
 
     def _finish(self, key: str, outcome: Outcome) -> None:
         self.outcomes[outcome] += 1

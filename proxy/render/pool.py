@@ -48,7 +48,8 @@ from proxy.render.ipc import (
     send_task,
     socket_path,
 )
-from proxy.render.scheduling import PRIORITIES, FailureTracker, Priority
+from proxy.render.pool_load import PoolLoad
+from proxy.render.scheduling import FailureTracker, Priority
 from proxy.runtime.caller import Caller, current_caller
 from proxy.telemetry.request_context import stage
 
@@ -123,14 +124,8 @@ class RenderPool:
         self._failures = FailureTracker()
         self._max_result_bytes = max_result_bytes
         self._wall_seconds = wall_seconds
-        self.queue_lengths: dict[Priority, int] = dict.fromkeys(PRIORITIES, 0)
-        self.running = 0
+        self.load = PoolLoad()
         self.outcomes: Counter[str] = Counter()
-
-    @property
-    def waiting(self) -> int:
-        """Tasks that no process has started yet."""
-        return sum(self.queue_lengths.values())
 
     def wait_seconds(self, priority: Priority) -> float:
         """How long a task at the end of the queue of this priority will wait, estimated."""
@@ -204,26 +199,23 @@ class RenderPool:
     ) -> Result | ProxyError:
         with ExitStack() as stack:
             try:
-                with stage("queue"), place.caller.deadline.waiting(place.timeout_error):
-                    self.queue_lengths[priority] += 1
-                    try:
-                        await self._take(place)
-                        # Not earlier: a task that waits needs no descriptor.
-                        connection = stack.enter_context(socket.socket(socket.AF_UNIX))
-                        connection.setblocking(False)
-                        started_at, pid = await self._wait_started(connection, work, priority)
-                    finally:
-                        self.queue_lengths[priority] -= 1
-                self.running += 1
-                try:
-                    with (
-                        stage("render"),
-                        self._count_failures(place.caller, started_at),
-                        open_process(pid) as kill,
-                    ):
-                        return await self._wait_result(connection, started_at, kill, work, priority)
-                finally:
-                    self.running -= 1
+                with (
+                    stage("queue"),
+                    place.caller.deadline.waiting(place.timeout_error),
+                    self.load.count_waiting(priority),
+                ):
+                    await self._take(place)
+                    # Not earlier: a task that waits needs no descriptor.
+                    connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    connection.setblocking(False)
+                    started_at, pid = await self._wait_started(connection, work, priority)
+                with (
+                    self.load.count_running(),
+                    stage("render"),
+                    self._count_failures(place.caller, started_at),
+                    open_process(pid) as kill,
+                ):
+                    return await self._wait_result(connection, started_at, kill, work, priority)
             except ConnectionError as error:
                 raise _ProcessDied from error
 

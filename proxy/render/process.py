@@ -59,7 +59,9 @@ _SOCKET_TIMEOUT_SECONDS = 10.0
 """For a worker to send its task, and to take the reply."""
 
 _CALLER_GONE_GRACE_SECONDS = 0.25
-"""How long a task without a caller may go on: to let it finish is often cheaper than to fork."""
+"""How long a task without a caller may go on: to let it finish is often cheaper than to fork.
+
+A background task may not: where it is cancelled, a request waits for this process."""
 
 _CPU_GRACE_SECONDS = 1.0
 """CPU time for the end of a task whose CPU time is used up; then the kernel kills the process."""
@@ -167,7 +169,9 @@ class RenderProcess:
         with suppress(OSError):  # the caller may disconnect at any time
             with (
                 time_limits(connection, message.cpu_seconds, message.wall_seconds),
-                self._disconnect_monitor.watch(connection),
+                self._disconnect_monitor.watch(
+                    connection, 0.0 if priority == "background" else _CALLER_GONE_GRACE_SECONDS
+                ),
             ):
                 reply = self._run_handler(message, buffers, priority)
             send_reply(connection, reply, _SOCKET_TIMEOUT_SECONDS)
@@ -238,15 +242,15 @@ class DisconnectMonitor:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._lock = threading.Lock()
-        self._current: tuple[socket.socket, threading.Event] | None = None
+        self._current: tuple[socket.socket, threading.Event, float] | None = None
         threading.Thread(target=self._monitor, name="disconnect-monitor", daemon=True).start()
 
     @contextmanager
-    def watch(self, connection: socket.socket) -> Iterator[None]:
-        """Watch the connection for the time of the block."""
+    def watch(self, connection: socket.socket, grace_seconds: float) -> Iterator[None]:
+        """Watch the connection for the time of the block, which may outlive it for so long."""
         done = threading.Event()
         with self._lock:
-            self._current = (connection, done)
+            self._current = (connection, done, grace_seconds)
         self._epoll.register(connection, select.EPOLLRDHUP)
         try:
             yield
@@ -268,7 +272,7 @@ class DisconnectMonitor:
             self._epoll.poll()
             with self._lock:
                 current = self._current
-            if current is None or current[1].wait(_CALLER_GONE_GRACE_SECONDS):
+            if current is None or current[1].wait(current[2]):
                 continue
             with self._lock:
                 # The next task, on another connection, may have started meanwhile.

@@ -84,10 +84,10 @@ class RuntimeMetrics:
         Raises OSError.
         """
         metrics, pool = self._metrics, self._pool
-        for priority, length in pool.queue_lengths.items():
+        for priority, length in pool.load.queue_lengths.items():
             metrics.render_queue_length[priority].set(length)
             metrics.render_queue_wait[priority].set(pool.wait_seconds(priority))
-        metrics.renders_in_progress.set(pool.running)
+        metrics.renders_in_progress.set(pool.load.running)
         metrics.event_loop_lag.set(max(0.0, lag))
         pages = int(Path("/proc/self/statm").read_bytes().split()[1])
         metrics.resident_memory.set(pages * os.sysconf("SC_PAGESIZE"))

@@ -74,13 +74,12 @@ async def test_an_attempt_is_not_repeated_before_a_minute_then_two() -> None:
 async def test_it_waits_while_a_render_process_works_for_a_request() -> None:
     bench = Bench()
     bench.release.set()
-    bench.pool.running = 1
-    bench.optimizer.start(KEY, bench.work)
-    for _ in range(20):
-        await asyncio.sleep(0)
-    assert not bench.optimizer.outcomes
-    assert len(bench.optimizer) == 1
-    bench.pool.running = 0
+    with bench.pool.load.count_running():
+        bench.optimizer.start(KEY, bench.work)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not bench.started
+        assert len(bench.optimizer) == 1
     await bench.done()
     assert bench.optimizer.outcomes == {"improved": 1}
 
@@ -89,9 +88,21 @@ async def test_a_request_that_waits_interrupts_it() -> None:
     bench = Bench()
     bench.optimizer.start(KEY, bench.work)
     await wait_until(lambda: bench.started)
-    bench.pool.queue_lengths["interactive"] = 1
-    await bench.done()
+    with bench.pool.load.count_waiting("interactive"):
+        await bench.done()
     assert bench.optimizer.outcomes == {"interrupted": 1}
+
+
+async def test_what_nobody_waits_for_does_not_interrupt_it() -> None:
+    bench = Bench()
+    bench.optimizer.start(KEY, bench.work)
+    await wait_until(lambda: bench.started)
+    with bench.pool.load.count_waiting("background"), bench.pool.load.count_running():
+        for _ in range(20):
+            await asyncio.sleep(0)
+        bench.release.set()
+        await bench.done()
+    assert bench.optimizer.outcomes == {"improved": 1}
 
 
 async def test_a_worker_that_stops_cancels_what_runs_and_starts_nothing() -> None:
@@ -115,11 +126,11 @@ async def test_closing_cancels_what_runs() -> None:
 
 async def test_the_queue_is_bounded() -> None:
     bench = Bench()
-    bench.pool.running = 1
-    for number in range(400):
-        bench.optimizer.start(f"{number:064x}", bench.work)
-    assert len(bench.optimizer) == 256
-    assert bench.optimizer.outcomes == {"dropped": 144}
+    with bench.pool.load.count_running():
+        for number in range(400):
+            bench.optimizer.start(f"{number:064x}", bench.work)
+        assert len(bench.optimizer) == 256
+        assert bench.optimizer.outcomes == {"dropped": 144}
     await bench.optimizer.close()
 
 

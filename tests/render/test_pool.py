@@ -111,7 +111,7 @@ async def busy(pool: RenderPool) -> AsyncIterator[None]:
     """Its only process is busy during the block."""
     gate = closed_gate()
     first = asyncio.create_task(pool.run(WAIT, None, [gate]))
-    await wait_until(lambda: pool.running == 1)
+    await wait_until(lambda: pool.load.running == 1)
     yield
     os.pwrite(gate.descriptor, b"\1", 0)
     await first
@@ -132,12 +132,12 @@ async def test_any_number_of_tasks_waits_and_few_of_them_in_the_kernel() -> None
         async with busy(pool):
             tasks = [asyncio.create_task(pool.run(SIZES, number)) for number in range(500)]
             before = open_descriptors()
-            await wait_until(lambda: pool.waiting == 500)
+            await wait_until(lambda: pool.load.waiting == 500)
             assert open_descriptors() < before + 10  # a task that waits needs none
             assert len(pool._admission.queue("interactive")) == 499
-            assert pool.queue_lengths == {"interactive": 500, "expensive": 0, "background": 0}
+            assert pool.load.queue_lengths == {"interactive": 500, "expensive": 0, "background": 0}
         assert await asyncio.gather(*tasks) == [[number] for number in range(500)]
-        assert pool.waiting == 0
+        assert pool.load.waiting == 0
         assert manager.fork_server.poll() is None
 
 
@@ -146,9 +146,9 @@ async def test_clients_take_turns() -> None:
         done: list[str] = []
         async with busy(pool):
             tasks = [asyncio.create_task(run_for(pool, "many", done)) for _ in range(200)]
-            await wait_until(lambda: pool.waiting == 200)
+            await wait_until(lambda: pool.load.waiting == 200)
             tasks += [asyncio.create_task(run_for(pool, "few", done)) for _ in range(3)]
-            await wait_until(lambda: pool.waiting == 203)
+            await wait_until(lambda: pool.load.waiting == 203)
         await asyncio.gather(*tasks)
         last = max(position for position, client in enumerate(done) if client == "few")
         assert last < 12  # six turns, what was at the processes before, and some disorder
@@ -159,7 +159,7 @@ async def test_a_task_that_could_not_be_finished_in_time_is_refused_at_once() ->
         await asyncio.gather(*(pool.run(SIZES, 1) for _ in range(50)))  # measures the pace
         async with busy(pool):
             tasks = [asyncio.create_task(pool.run(SIZES, 1)) for _ in range(1000)]
-            await wait_until(lambda: pool.waiting == 1000)
+            await wait_until(lambda: pool.load.waiting == 1000)
             seconds = pool.wait_seconds("interactive")
             assert seconds > 0
             with serving(Caller("", Deadline(seconds / 2))), pytest.raises(Overloaded) as raised:
@@ -176,7 +176,7 @@ async def test_a_caller_that_leaves_the_queue_frees_its_buffers() -> None:
             path = Path(f"/proc/self/fd/{buffer.descriptor}")
             waiting = [asyncio.create_task(pool.run(SIZES, 1)) for _ in range(5)]
             task = asyncio.create_task(pool.run(SIZES, 1, [buffer]))
-            await wait_until(lambda: pool.waiting == 6)
+            await wait_until(lambda: pool.load.waiting == 6)
             inode = path.stat().st_ino
             del buffer
             task.cancel()
@@ -185,7 +185,7 @@ async def test_a_caller_that_leaves_the_queue_frees_its_buffers() -> None:
             await asyncio.sleep(0)  # until then the loop holds the task that woke this one
             gc.collect()
             assert not path.exists() or path.stat().st_ino != inode
-            assert pool.waiting == 5
+            assert pool.load.waiting == 5
         await asyncio.gather(*waiting)
 
 
@@ -204,9 +204,9 @@ async def test_a_task_that_was_cancelled_while_it_waited_is_not_started() -> Non
     async with render_processes() as (pool, _):
         gate = closed_gate()
         first = asyncio.create_task(pool.run(WAIT, None, [gate]))
-        await wait_until(lambda: pool.running == 1)
+        await wait_until(lambda: pool.load.running == 1)
         second = asyncio.create_task(pool.run(DIE, 0))
-        await wait_until(lambda: pool.waiting == 1)
+        await wait_until(lambda: pool.load.waiting == 1)
         second.cancel()
         await wait_until(second.done)
         os.pwrite(gate.descriptor, b"\1", 0)
@@ -238,9 +238,9 @@ async def test_a_cheap_task_runs_while_all_others_are_expensive() -> None:
             asyncio.create_task(pool.run(WAIT, None, [gate], priority="expensive"))
             for _ in range(3)
         ]
-        await wait_until(lambda: pool.running == 1)
+        await wait_until(lambda: pool.load.running == 1)
         assert await pool.run(SIZES, 1) == [1]
-        assert (pool.running, pool.waiting) == (1, 2)
+        assert (pool.load.running, pool.load.waiting) == (1, 2)
         os.pwrite(gate.descriptor, b"\1", 0)
         await asyncio.gather(*expensive)
 
