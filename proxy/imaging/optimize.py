@@ -104,7 +104,7 @@ def _find_smallest(
 
     for way in slow_ways(format, picture.frame_size.pixels):
         search = LowestQuality(
-            _near(encoding.quality, way.qualities),
+            _qualities_near(encoding.quality),
             partial(attempt, way.encode),
             None if way.preview is None else partial(attempt, way.preview),
         )
@@ -126,9 +126,8 @@ def _find_smallest(
     return best
 
 
-def _near(usual: int, qualities: Sequence[int]) -> Sequence[int]:
-    lowest, highest = usual - _QUALITY_BELOW, usual + _QUALITY_ABOVE
-    return [quality for quality in qualities if lowest <= quality <= highest]
+def _qualities_near(usual: int) -> range:
+    return range(max(1, usual - _QUALITY_BELOW), min(100, usual + _QUALITY_ABOVE) + 1)
 
 
 def _optimize_lossless(

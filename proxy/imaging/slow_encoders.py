@@ -21,24 +21,15 @@ _AVIF_EFFORT = ((200_000, 6), (500_000, 4), (2_000_000, 3), (math.inf, 2))
 SSIMULACRA2, effort 6 makes 3 % fewer bytes than 4 in 2.5 times its CPU time. Effort 4 makes 5 %
 fewer than 2, in 7 times its CPU time. Effort 5 is like 4."""
 
-_AVIF_QUALITIES = (
-    *(1, 3, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 35, 37, 39, 40, 42, 44, 45),
-    *(47, 49, 50, 52, 54, 55, 56, 58, 59, 60, 62, 63, 64, 66, 67, 68, 70, 71, 72, 74, 75, 76, 78),
-    *(79, 80, 82, 83, 84, 86, 87, 88, 90, 91, 92, 94, 95, 96, 98, 99, 100),
-)
-"""Others make the same file as the next lower one of these."""
-
 _PASSES, _USUAL_WEBP_QUALITY = 6, 80
 """The first pass has this quality; five more are enough to come near to a size."""
-
-_ALL = range(1, 101)
 
 _MAX_PIXELS_OF_ALL_WAYS = 600_000
 """Larger pictures are encoded in the way that is best for most."""
 
 
 class Way(NamedTuple):
-    """A way to encode, with the qualities, from low to high, at which it makes different files.
+    """A way to encode.
 
     ``quality_shift`` is about what is added to the quality of the usual encoder for an equal look.
     ``preview`` makes files much faster, whose looks differ by quality as those of ``encode``. None
@@ -47,7 +38,6 @@ class Way(NamedTuple):
     """
 
     encode: Encoder
-    qualities: Sequence[int]
     quality_shift: int = 0
     preview: Encoder | None = None
     encode_to_size: Encoder | None = None
@@ -145,7 +135,7 @@ def _webp_way(**more: Any) -> Way:
             image, frame_height, _USUAL_WEBP_QUALITY, options
         )
 
-    return Way(_webp(**more), _ALL, -1, encode_to_size=encode_to_size)
+    return Way(_webp(**more), -1, encode_to_size=encode_to_size)
 
 
 SLOW_WEBP = _webp(smart_subsample=True)
@@ -154,10 +144,10 @@ SLOW_PNG = [_png(filter) for filter in (0x08, 0x10, 0x80, 0xF8)]
 
 _WAYS: Mapping[FormatName, Sequence[Way]] = {
     "jpeg": (
-        Way(_progressive_jpeg, _ALL),
-        Way(_trellis_jpeg(2), _ALL, 2),
-        Way(_trellis_jpeg(5), _ALL, 3),
-        Way(_trellis_jpeg(3), _ALL, 4),
+        Way(_progressive_jpeg),
+        Way(_trellis_jpeg(2), 2),
+        Way(_trellis_jpeg(5), 3),
+        Way(_trellis_jpeg(3), 4),
     ),
     "webp": (
         _webp_way(smart_subsample=True),
@@ -165,5 +155,5 @@ _WAYS: Mapping[FormatName, Sequence[Way]] = {
         _webp_way(smart_subsample=True, smart_deblock=True),
         _webp_way(),
     ),
-    "avif": (Way(_full_chroma_avif, _AVIF_QUALITIES, -3, _preview_avif),),
+    "avif": (Way(_full_chroma_avif, -3, _preview_avif),),
 }
