@@ -140,7 +140,7 @@ async def test_a_cdn_is_told_of_purges(tmp_path: Path) -> None:
 
 async def test_a_detector_decides_in_the_render_process(tmp_path: Path) -> None:
     link = "/_/info:1x4/photos:portrait.jpg"
-    left_edge = DetectorSpec("left-edge", finds="edges", module="extension_examples")
+    left_edge = DetectorSpec("left-edge", finds=("edges",), module="extension_examples")
     async with running(tmp_path, Extensions(detectors=[left_edge])) as client:
         info = (await client.get(link)).json()
         assert "animal" in {region["kind"] for region in info["focus"]}

@@ -13,4 +13,4 @@ def test_http_workers_import_nothing_that_only_render_processes_need() -> None:
     modules = done.stdout.split()
     assert not [name for name in modules if name.startswith("proxy.prepare")]
     loaded = {name.partition(".")[0] for name in modules}
-    assert not loaded & {"numpy", "PIL", "mtcnn", "onnxruntime", "lz4"}
+    assert not loaded & {"numpy", "PIL", "onnxruntime"}

@@ -21,7 +21,7 @@ DetectionKind = Annotated[
     Literal["face", "person", "animal", "object", "auto"],
     Meta(
         description="What is covered. A face counts as a person, too. `auto` covers all that the "
-        "installed detectors find: faces, and with the object model people, animals and objects."
+        "installed detectors find: faces, people, animals and objects."
     ),
 ]
 IfNone = Annotated[

@@ -36,23 +36,9 @@ class BoxDetector:
         self._max_regions = max_regions
 
     def __call__(self, frames: Sequence[Frame]) -> list[Region]:
-        boxes = _merge([self._find_boxes(frame.pixels) for frame in frames])
+        boxes = [self._find_boxes(frame.pixels) for frame in frames]
         height, width = frames[0].pixels.shape[:2]
-        regions = (self._region(box, width, height) for box in boxes[: self._max_regions].tolist())
-        return [region for region in regions if _is_visible(region)]
-
-    def _region(self, box: Sequence[float], width: int, height: int) -> Region:
-        left, top, right, bottom, confidence, class_id = box
-        kind, weight, label = self._classify(int(class_id), confidence)
-        return Region(
-            _fraction(left, width),
-            _fraction(top, height),
-            _fraction(right, width),
-            _fraction(bottom, height),
-            round(weight, _DIGITS),
-            kind,
-            label,
-        )
+        return merge_boxes(boxes, width, height, self._classify, self._max_regions)
 
 
 def face_detector(find_boxes: BoxModel, confidence_exponent: float = 1.0) -> BoxDetector:
@@ -68,14 +54,35 @@ def face_detector(find_boxes: BoxModel, confidence_exponent: float = 1.0) -> Box
     return BoxDetector(find_boxes, classify, MAX_FACES)
 
 
-def _merge(boxes_of_frames: Sequence[Boxes]) -> Boxes:
-    """The boxes of all frames, each object once, the most confident first."""
+def merge_boxes(
+    boxes_of_frames: Sequence[Boxes], width: int, height: int, classify: BoxClass, max_regions: int
+) -> list[Region]:
+    """The boxes of all frames of that size as regions, each object once, the most confident first.
+
+    At most ``max_regions``; what lies outside the picture or has no weight is left out.
+    """
     boxes = np.concatenate(boxes_of_frames)
     boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")]
     classes = [boxes[boxes[:, 5] == class_id] for class_id in np.unique(boxes[:, 5])]
     distinct = [same[non_max_suppression(same, _MAX_OVERLAP)] for same in classes]
     boxes = np.concatenate([boxes[:0], *distinct])
-    return boxes[np.argsort(-boxes[:, 4], kind="stable")]
+    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")][:max_regions]
+    regions = (_region(box, width, height, classify) for box in boxes.tolist())
+    return [region for region in regions if _is_visible(region)]
+
+
+def _region(box: Sequence[float], width: int, height: int, classify: BoxClass) -> Region:
+    left, top, right, bottom, confidence, class_id = box
+    kind, weight, label = classify(int(class_id), confidence)
+    return Region(
+        _fraction(left, width),
+        _fraction(top, height),
+        _fraction(right, width),
+        _fraction(bottom, height),
+        round(weight, _DIGITS),
+        kind,
+        label,
+    )
 
 
 def _fraction(value: float, length: int) -> float:

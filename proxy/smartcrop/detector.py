@@ -6,10 +6,10 @@ computed. The detectors are listed in `proxy.smartcrop.registry`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyvips
 
@@ -33,6 +33,14 @@ class RegionDetector(Protocol):
         The numbers in regions are Python floats, because NumPy's cannot be encoded.
         """
         ...
+
+
+class _Detector(NamedTuple):
+    """A detector, what it finds, and what of this other detectors find instead of it."""
+
+    detect: RegionDetector
+    finds: Sequence[str]
+    taken: Collection[str]
 
 
 class SubjectDetector:
@@ -59,28 +67,43 @@ class SubjectDetector:
         Frames are upright, 8-bit sRGB with three bands, or four with alpha, of any size, all of the
         same.
         """
-        has_classes = "objects" in self._detectors
+        has_classes = "classes" in self._found
         if min(frames[0].width, frames[0].height) < _MIN_SIDE:
             return Subject(has_classes=has_classes)
         scaled = [to_frame(frame) for frame in frames]
         if min(scaled[0].pixels.shape[:2]) < _MIN_SIDE:
             return Subject(has_classes=has_classes)
-        regions = (region for detect in self._detectors.values() for region in detect(scaled))
+        regions = (
+            region
+            for detector in self._detectors
+            for region in detector.detect(scaled)
+            if _finder(region.kind) not in detector.taken
+        )
         return Subject(tuple(regions), has_classes)
 
     def can_find(self, kind: RegionKind) -> bool:
         """Whether a detector for that kind is installed."""
-        return _FINDERS.get(kind, "objects") in self._detectors
+        return _finder(kind) in self._found
 
     @cached_property
-    def _detectors(self) -> Mapping[str, RegionDetector]:
-        """The first that is installed of those that find the same, by what they find."""
-        loaded: dict[str, RegionDetector] = {}
+    def _found(self) -> frozenset[str]:
+        """What the installed detectors find."""
+        return frozenset(each for one in self._detectors for each in one.finds)
+
+    @cached_property
+    def _detectors(self) -> Sequence[_Detector]:
+        """Those that are installed and find something that none before them does."""
+        loaded: list[_Detector] = []
+        found: set[str] = set()
         for spec in self._specs:
-            if spec.finds not in loaded:
-                detector: RegionDetector | None = import_module(spec.module).load_detector(
-                    self._models
-                )
-                if detector is not None:
-                    loaded[spec.finds] = detector
+            if found.issuperset(spec.finds):
+                continue
+            detect: RegionDetector | None = import_module(spec.module).load_detector(self._models)
+            if detect is not None:
+                loaded.append(_Detector(detect, spec.finds, found.intersection(spec.finds)))
+                found.update(spec.finds)
         return loaded
+
+
+def _finder(kind: RegionKind) -> str:
+    return _FINDERS.get(kind, "objects")

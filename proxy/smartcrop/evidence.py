@@ -27,7 +27,7 @@ from proxy.smartcrop.regions import (
 )
 from proxy.smartcrop.subject import Region
 
-_FACES, _BODIES, _OBJECTS, _SALIENCY = 1.2, 0.5, 1.6, 1.0
+_FACES, _BODIES, _OBJECTS, _SALIENCY = 1.2, 0.5, 1.2, 1.5
 """What everything of a kind is worth, where it is certain."""
 
 _FULL_SIZE_FACE = 0.1  # of the picture's mean side; smaller faces are worth less

@@ -20,22 +20,28 @@ class DetectorSpec(Struct, frozen=True, array_like=True):
 
     ``module`` has a function ``load_detector(models: ModelsConfig)`` that returns a
     `proxy.smartcrop.detector.RegionDetector`, or None when its library or model file is not
-    installed. Of all specs with the same ``finds``, the first that returns one is used. ``version``
-    changes whenever the detector finds something else in equal pictures: detections cached under
-    another version are not used.
+    installed. ``finds`` is of ``faces``, ``objects``, ``classes`` (of the objects), ``saliency``,
+    or anything else. What several detectors find, the first of them finds: the regions of the
+    others are not used. ``version`` changes whenever the detector finds something else in equal
+    pictures: detections cached under another version are not used.
     """
 
     name: str
-    finds: str
+    finds: tuple[str, ...]
     module: str
     version: str = "1"
 
 
 DETECTORS: tuple[DetectorSpec, ...] = (
-    DetectorSpec("yunet", finds="faces", module="proxy.smartcrop.yunet"),
-    DetectorSpec("mtcnn", finds="faces", module="proxy.smartcrop.mtcnn", version="3"),
-    DetectorSpec("yolox", finds="objects", module="proxy.smartcrop.yolox", version="2"),
-    DetectorSpec("saliency", finds="saliency", module="proxy.smartcrop.saliency", version="2"),
+    DetectorSpec("yunet", finds=("faces",), module="proxy.smartcrop.yunet"),
+    DetectorSpec(
+        "yolox", finds=("objects", "classes"), module="proxy.smartcrop.yolox", version="2"
+    ),
+    DetectorSpec(
+        "subject_net",
+        finds=("faces", "objects", "saliency"),
+        module="proxy.smartcrop.subject_net_detector",
+    ),
 )
 
 

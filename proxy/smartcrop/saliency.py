@@ -11,15 +11,13 @@ Object Detection at 80 FPS", 2015.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from proxy.smartcrop.frame import Frame, Pixels, gray_image, rgb_image
-from proxy.smartcrop.models import ModelsConfig
+from proxy.smartcrop.frame import Pixels, gray_image, rgb_image
 from proxy.smartcrop.subject import Region
 
 Array = npt.NDArray[np.float32]
@@ -34,20 +32,9 @@ _SWEEPS = 2  # in all four directions
 _MIN_BARRIER = 4.0  # in units of CIELAB; a map whose highest barrier is below holds only noise
 _NOISE = 4  # variance of a plain wall in CIELAB
 
-_REGION_SIDE = 16  # cells along the longer side when a map becomes regions
-_REGION_LEVELS = 20  # of saliency when a map becomes regions
+_REGION_SIDE = 16  # cells along the longer side of a grid that becomes regions
+_REGION_LEVELS = 20  # of saliency when a grid becomes regions
 _DIGITS = 4  # that edges and weights of regions are rounded to
-
-
-def load_detector(_models: ModelsConfig) -> Callable[[Sequence[Frame]], list[Region]]:
-    return detect_saliency
-
-
-def detect_saliency(frames: Sequence[Frame]) -> list[Region]:
-    """The mean saliency of all frames as regions; a `RegionDetector`."""
-    maps = [saliency_map(frame.pixels, frame.alpha) for frame in frames]
-    salient = [grid for grid in maps if grid is not None]
-    return saliency_regions(np.mean(salient, axis=0)) if salient else []
 
 
 def saliency_map(pixels: Pixels, alpha: Pixels | None = None) -> Array | None:
@@ -81,15 +68,19 @@ def saliency_map(pixels: Pixels, alpha: Pixels | None = None) -> Array | None:
     return grid / maximum if maximum > 0 else None
 
 
-def saliency_regions(grid: Array) -> list[Region]:
-    """A map as few boxes: cells of equal level, joined along rows, then down columns.
+def coarsen(grid: Array) -> Array:
+    """The means of a grid of few cells, `_REGION_SIDE` along the longer side."""
+    scale = min(1.0, _REGION_SIDE / max(grid.shape))
+    rows, columns = (max(1, round(length * scale)) for length in grid.shape)
+    return cell_means(grid, rows, columns)
 
-    The weights add up to 1.
+
+def saliency_regions(coarse: Array) -> list[Region]:
+    """A coarse grid as few boxes: cells of equal level, joined along rows, then down columns.
+
+    Its maximum is above 0. The weights add up to 1.
     """
-    height, width = grid.shape
-    scale = min(1.0, _REGION_SIDE / max(height, width))
-    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
-    coarse = _cell_means(grid, rows, columns)
+    rows, columns = coarse.shape
     # Rounded twice: other processors compute other last digits, and a value between two levels
     # falls to the same one everywhere.
     levels = np.round(np.round(_REGION_LEVELS * coarse / coarse.max(), _DIGITS)).astype(int)
@@ -126,7 +117,7 @@ def _runs(levels: list[int]) -> list[tuple[int, int, int]]:
     return runs
 
 
-def _cell_means(grid: Array, rows: int, columns: int) -> Array:
+def cell_means(grid: Array, rows: int, columns: int) -> Array:
     """Means over the cells of a coarser grid; its edges lie on edges of the finer one."""
     row_edges = np.linspace(0, grid.shape[0], rows + 1).round().astype(int)
     column_edges = np.linspace(0, grid.shape[1], columns + 1).round().astype(int)

@@ -16,12 +16,12 @@ from proxy.smartcrop.box_detector import BoxDetector
 from proxy.smartcrop.coco import COCO_CLASSES
 from proxy.smartcrop.focus import kind_of
 from proxy.smartcrop.frame import Pixels, rgb_image
+from proxy.smartcrop.grid_boxes import cells_of, decode_boxes
 from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.nms import Boxes, non_max_suppression
 from proxy.smartcrop.onnx import OnnxModel, find_model
 from proxy.smartcrop.subject import RegionKind
 
-STRIDES = (8, 16, 32)
 CLASS_COUNT = len(COCO_CLASSES)
 FURNITURE = frozenset(
     (13, 56, 57, 59, 60, 61, 62, 68, 69, 71, 72)
@@ -62,11 +62,6 @@ class YoloxDetector:
         if not isinstance(side, int) or list(self._model.input_shape) != [1, 3, side, side]:
             raise ValueError(f"{path.name} is not a YOLOX model: its input is not a fixed square")
         self._side = side
-        counts = [side // stride for stride in STRIDES]
-        self._cells = np.concatenate(
-            [np.stack(np.divmod(np.arange(n * n), n)[::-1], axis=1) for n in counts]
-        )
-        self._strides = np.repeat(STRIDES, [n * n for n in counts])[:, None]
 
     def __call__(self, pixels: Pixels) -> Boxes:
         """Find objects in RGB of shape (height, width, 3), grouped by class, best first."""
@@ -89,15 +84,14 @@ class YoloxDetector:
     def _decode(self, output: Boxes) -> Boxes:
         """Boxes in pixels of the model's square.
 
-        A row of ``output`` is a cell: center x and y, logarithm of width and height (all in
-        strides), objectness, and the confidence of each class.
+        A row of ``output`` is a cell: its box, objectness, and the confidence of each class.
         """
         confidences = output[:, 4:5] * output[:, 5 : 5 + CLASS_COUNT]
         class_ids = confidences.argmax(axis=1)
         confidence = confidences[np.arange(len(confidences)), class_ids]
         found = np.flatnonzero(confidence > _MIN_CONFIDENCE)
         found = found[np.argsort(-confidence[found], kind="stable")]
-        center = (output[found, :2] + self._cells[found]) * self._strides[found]
-        half_size = np.exp(np.minimum(output[found, 2:4], 8)) * self._strides[found] / 2
-        columns = [center - half_size, center + half_size, confidence[found], class_ids[found]]
+        cells, strides = cells_of(self._side, self._side)
+        edges = decode_boxes(output[found], cells[found], strides[found])
+        columns = [edges, confidence[found], class_ids[found]]
         return np.column_stack(columns).astype(np.float32)

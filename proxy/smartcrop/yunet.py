@@ -1,4 +1,4 @@
-"""YuNet, a small face detector as an ONNX model: more accurate than MTCNN, and faster.
+"""YuNet, a small face detector as an ONNX model.
 
 For each of three strides and each cell of a grid the model returns two confidences (``cls`` and
 ``obj``), the center of a face as its distance from the cell's corner, and the logarithm of its

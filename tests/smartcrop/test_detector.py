@@ -10,11 +10,11 @@ import pytest
 import pyvips
 
 from proxy.geometry import Size
-from proxy.smartcrop import mtcnn_weights
 from proxy.smartcrop.detector import SubjectDetector
 from proxy.smartcrop.placement import place_crop
 from proxy.smartcrop.subject import Subject
 
+BEACH = Path(__file__).parents[2] / "proxy" / "data" / "demo" / "beach.jpg"
 PORTRAIT = Path(__file__).parents[1] / "photographs" / "portrait.jpg"
 
 
@@ -129,26 +129,21 @@ def test_a_subject_is_small_and_survives_encoding(
     assert msgspec.json.decode(msgspec.json.encode(subject), type=Subject) == subject
 
 
-def test_unknown_weights_are_not_loaded(tmp_path: Path) -> None:
-    folder = mtcnn_weights.find_weights_dir()
-    assert folder is not None
-    damaged = bytearray((folder / "pnet.lz4").read_bytes())
-    damaged[1000] ^= 1
-    (tmp_path / "pnet.lz4").write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"pnet\.lz4 has SHA-256 .*, expected"):
-        mtcnn_weights.load_weights(mtcnn_weights.P_NET, tmp_path)
+def test_people_are_found_without_any_model(detector: SubjectDetector) -> None:
+    subject = detector.detect(pyvips.Image.jpegload_buffer(BEACH.read_bytes()).copy_memory())
+    people = [region for region in subject.regions if region.kind == "person"]
+    assert len(people) >= 2
+    assert all(region.bottom - region.top > 0.3 for region in people[:2])
+    assert not subject.has_classes
+    assert not any(region.label for region in subject.regions)
 
 
-def test_the_package_with_the_weights_is_never_imported() -> None:
-    code = (
-        "import sys, proxy.smartcrop.detector as d, pyvips;"
-        "d.SubjectDetector().detect(pyvips.Image.new_from_file(sys.argv[1]));"
-        "print([m for m in ('mtcnn', 'joblib', 'pickle5', 'tensorflow') if m in sys.modules])"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code, str(PORTRAIT)], check=True, capture_output=True, text=True
-    )
-    assert out.stdout.strip() == "[]"
+def test_a_gray_picture_shows_the_same_face(
+    detector: SubjectDetector, portrait: pyvips.Image
+) -> None:
+    gray = portrait.colourspace("b-w").colourspace("srgb")
+    in_color, in_gray = (face_centers(detector.detect(image)) for image in (portrait, gray))
+    assert np.allclose(in_color, in_gray, atol=0.03)
 
 
 def test_placement_needs_no_numpy() -> None:

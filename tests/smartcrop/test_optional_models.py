@@ -47,7 +47,8 @@ def test_a_missing_model_is_not_used(tmp_path: Path) -> None:
     subject = detect(
         ModelsConfig(str(tmp_path), face_file="mine.onnx", object_file="none.onnx"), BEACH
     )
-    assert {region.kind for region in subject.regions} == {"face", "saliency"}
+    assert {region.kind for region in subject.regions} == {"face", "person", "saliency"}
+    assert not subject.has_classes
 
 
 @pytest.mark.parametrize(
