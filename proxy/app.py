@@ -159,7 +159,7 @@ def create_app(
         (*open_cdns(settings.cdn, client), *extensions.cdns),
         background=background,
     )
-    single_flight = SingleFlight(settings.cache.directory() / "flights")
+    single_flight = SingleFlight(settings.cache.directory() / "flights", written=cache.written)
     optimizer = Optimizer(
         settings.optimization,
         pool,

@@ -129,7 +129,7 @@ class ImageService:
             ):
                 raise
             return self._result(request, cached, "stale")
-        return self._result(request, rendered, "miss")
+        return self._result(request, rendered, rendered.state)
 
     def announce(self, source: OriginalRef) -> None:
         """Note that several renditions of this source follow, so that all share its decode."""
@@ -138,13 +138,15 @@ class ImageService:
     async def get_fresh(self, request: ImageRequest, priority: Priority) -> ImageResult:
         """The rendition from the cache where it is fresh, or a new one; never a stale one.
 
-        The tags of the request are stored before it returns. Raises a ProxyError.
+        All is stored, with the tags of the request, before it returns. Raises a ProxyError.
         """
         stored, freshness = await self._renditions.get(request.key, request.sources)
         if isinstance(freshness, NegativeHit):
             raise restore_error(freshness.error, self._clock())
         if stored is None or freshness != Fresh():
-            return self._result(request, await self._render_once(request, priority), "miss")
+            rendered = await self._render_once(request, priority)
+            await self._renditions.flush()
+            return self._result(request, rendered, rendered.state)
         if tags := self._renditions.missing_tags(stored, _tags(request, stored)):
             await self._renditions.add_tags(request.key, tags)
         return self._result(request, stored, "hit")

@@ -93,6 +93,7 @@ class ServiceHarness:
         shared_dir: Path | None = None,
         add_layer: Callable[[Cache], Cache] = lambda cache: cache,
         optimization: OptimizationConfig | None = None,
+        max_pending_bytes: int = 0,
     ) -> None:
         """Harnesses with the same ``folder`` and ``shared_dir`` act as workers of one server.
 
@@ -102,11 +103,11 @@ class ServiceHarness:
         self.http_client = HttpClient(SsrfPolicy(allow_nets=["127.0.0.1"]))
         # Patient: a machine that is busy with other things fails no test.
         config = CacheConfig(dir=str(folder), disk_timeout_seconds=60)
-        disk = DiskStore(config, clock=self.clock)
+        disk = DiskStore(config, clock=self.clock, max_pending_bytes=max_pending_bytes)
         self.store = add_layer(MemoryCacheLayer(disk, 10_000_000))
         pauses = CachedHostPauses(self.store, self.clock)
         source = HttpSource(self.http_client, Limits(), max_retries=0, pauses=pauses)
-        single_flight = SingleFlight(folder / "flights")
+        single_flight = SingleFlight(folder / "flights", written=self.store.written)
         self.pool = InProcessPool()
         self.optimizer = Optimizer(
             optimization or OptimizationConfig(),

@@ -169,6 +169,21 @@ async def test_a_result_is_current_until_another_worker_purges_it(
             assert not result.is_current()
 
 
+async def test_another_worker_waits_for_what_is_not_written_yet(
+    origin: OriginServer, tmp_path: Path
+) -> None:
+    url = origin.serve("/a.png", ONE, headers=LIVES)
+    one, other = (ServiceHarness(tmp_path / "both", max_pending_bytes=10_000_000) for _ in range(2))
+    await one.get(url)
+    results = await asyncio.gather(one.get(url, 20), other.get(url, 20), other.get(url, 30))
+    assert {result.rendition.size.width for result in results} == {20, 30}
+    assert [(await worker.get(url, 20)).state for worker in (one, other)] == ["hit", "hit"]
+    assert origin.count("/a.png") == 1
+    assert one.pool.render_count + other.pool.render_count == 3
+    await one.close()
+    await other.close()
+
+
 async def test_one_304_renews_all_sizes_without_a_render(
     harness: ServiceHarness, origin: OriginServer
 ) -> None:

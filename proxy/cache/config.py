@@ -72,6 +72,19 @@ class CacheConfig(FreshnessConfig, frozen=True, forbid_unknown_fields=True):
         ),
     ] = 500_000_000
 
+    max_pending_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**30,
+            description=(
+                "Bytes of entries that wait in the memory of each worker to be written to the "
+                "disk after their answer. Where more wait, an answer waits for the disk, for up "
+                "to a second; with 0 every answer does."
+            ),
+        ),
+    ] = 32_000_000
+
     max_memory_bytes: Annotated[
         int,
         Meta(

@@ -3,10 +3,12 @@
 import contextlib
 import fcntl
 import os
+import struct
 import threading
+import time
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from proxy.cache.sqlite import StorageError
@@ -16,13 +18,16 @@ from proxy.runtime.private_folder import create_private_folder
 
 _COUNTERS = 4096
 _COUNTER_BYTES = 8
+_TIME = struct.Struct("!d")
 
 
 class CacheDirectory:
     """The folder of all kinds. It is opened when needed, and again after it was replaced."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` is in Unix seconds."""
         self.path = path
+        self._clock = clock
         self._opening = threading.Lock()
         self._inode = -1
         self._counters: ChangeCounters | None = None
@@ -70,9 +75,14 @@ class CacheDirectory:
         """Invalidate the change tokens of this entry; None: of all entries."""
         counters = self._counters
         if counters is not None and key is None:
-            counters.bump_all()
+            counters.bump_all(self._clock())
         elif counters is not None and key is not None:
             counters.bump(kind, key)
+
+    def all_changed_since(self, at: float) -> bool:
+        """Whether all entries may have changed since then, as in a purge."""
+        counters = self._counters
+        return counters is None or counters.all_changed_at() >= at
 
     def close(self) -> None:
         self._counters = None
@@ -118,8 +128,15 @@ class ChangeCounters:
     def bump(self, kind: str, key: str) -> None:
         os.pwrite(self._descriptor, os.urandom(_COUNTER_BYTES), _offset(kind, key))
 
-    def bump_all(self) -> None:
-        os.pwrite(self._descriptor, os.urandom(_COUNTERS * _COUNTER_BYTES), 0)
+    def bump_all(self, now: float) -> None:
+        """``now`` is in Unix seconds."""
+        counters = os.urandom(_COUNTERS * _COUNTER_BYTES)
+        os.pwrite(self._descriptor, counters + _TIME.pack(now), 0)
+
+    def all_changed_at(self) -> float:
+        """When all counters were changed last, in Unix seconds; 0.0 if never."""
+        data = os.pread(self._descriptor, _TIME.size, _COUNTERS * _COUNTER_BYTES)
+        return float(_TIME.unpack(data)[0]) if len(data) == _TIME.size else 0.0
 
 
 def _create_counters(path: Path) -> None:
@@ -128,7 +145,7 @@ def _create_counters(path: Path) -> None:
     temporary = path.with_name(f"{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         with temporary.open("xb") as file:
-            file.write(os.urandom(_COUNTERS * _COUNTER_BYTES))
+            file.write(os.urandom(_COUNTERS * _COUNTER_BYTES) + _TIME.pack(0.0))
         with contextlib.suppress(FileExistsError):  # another process was faster
             path.hardlink_to(temporary)
     finally:

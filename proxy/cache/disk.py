@@ -4,9 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
+
+from msgspec import structs
 
 from proxy.cache.circuit_breaker import CircuitBreaker
 from proxy.cache.config import CacheConfig
@@ -27,6 +29,7 @@ from proxy.cache.store import (
     Selector,
     VerifyReport,
 )
+from proxy.cache.write_queue import Place, QueuedWrite, WriteQueue
 from proxy.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -34,7 +37,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _WRITE_WAIT_SECONDS = 1.0
-"""A request waits so long for its entry to be written, so that the next one finds it in any worker.
+"""A request waits so long for its entry to be written, where too much waits to be written already.
 A disk that is slower writes behind the answer; see `IoThreads.run_behind`."""
 
 _CLOSE_TIMEOUT_SECONDS = 10.0
@@ -44,11 +47,21 @@ _MAX_QUEUE = 1024  # all requests of a spike read together, and a skipped read c
 class DiskStore:
     """Entries below one folder, each kind with its own index and budget.
 
-    Nothing is opened before the first call. ``clock`` is in Unix seconds.
+    Nothing is opened before the first call. ``clock`` is in Unix seconds. `put` does not wait for
+    the disk while no more than ``max_pending_bytes`` wait to be written.
     """
 
-    def __init__(self, config: CacheConfig, *, clock: Callable[[], float] = time.time) -> None:
-        self._directory = CacheDirectory(config.directory())
+    def __init__(
+        self,
+        config: CacheConfig,
+        *,
+        clock: Callable[[], float] = time.time,
+        max_pending_bytes: int = 0,
+    ) -> None:
+        self._clock = clock
+        self._disk_seconds = config.disk_timeout_seconds + BUSY_SECONDS
+        self._queue = WriteQueue(max_pending_bytes, self._start_batch)
+        self._directory = CacheDirectory(config.directory(), clock)
         self._tables = {
             kind: RecoverableTable(
                 self._directory,
@@ -93,6 +106,10 @@ class DiskStore:
 
     async def get(self, kind: Kind, key: str) -> Entry | None:
         table = self._tables[kind]
+        pending = self._queue.get((kind, key))
+        if pending is not None:
+            table.mark_used(key)
+            return pending
         call = partial(table.call, "read", partial(DiskTable.get, key=key))
         try:
             return await self._reads.run(call)
@@ -105,10 +122,41 @@ class DiskStore:
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
+        if self._put_behind(kind, key, entry, started_at):
+            return
+        await self.flush(_WRITE_WAIT_SECONDS)  # what was put earlier is written earlier
         with self._errors(kind):
             await self._groups[kind].put(NewEntry(key, entry, started_at))
 
+    def _put_behind(self, kind: Kind, key: str, entry: Entry, started_at: float | None) -> bool:
+        """Leave the entry to the next batch; false if it must be written now."""
+        if self._breaker.error:
+            return False
+        # Before the token is taken: copies of what was stored before are not served any more.
+        self._directory.notify_changed(kind, key)
+        is_current = self._directory.change_token((kind, key))
+        if is_current is None:
+            return False
+        now = self._clock()
+        since = now if started_at is None else started_at
+        if self._directory.all_changed_since(since):
+            return False  # the index knows whether a purge selects it
+        stored = structs.replace(entry, stored_at=now, soft_purged_at=0.0)
+        return self._queue.add((kind, key), QueuedWrite(stored, since, is_current))
+
+    def written(self) -> "asyncio.Future[None] | None":
+        return self._queue.written(self._disk_seconds)
+
+    async def flush(self, timeout_seconds: float | None = None) -> None:
+        """Wait until everything that was put so far is written, or the disk turns out to hang."""
+        written = self._queue.written(timeout_seconds or self._disk_seconds)
+        if written is not None and not self._breaker.error:
+            await asyncio.wait(
+                (written, self._breaker.opened()), return_when=asyncio.FIRST_COMPLETED
+            )
+
     async def add_tags(self, kind: Kind, key: str, tags: Iterable[str]) -> None:
+        await self.flush()
         await self._write(kind, partial(DiskTable.add_tags, key=key, tags=tuple(tags)))
 
     async def purge(self, selector: Selector, *, soft: bool = False) -> Mapping[Kind, int]:
@@ -126,6 +174,7 @@ class DiskStore:
         return sorted({tag for tags in found.values() for tag in tags})[:limit]
 
     async def stats(self) -> Mapping[Kind, CacheStats]:
+        await self.flush()
         found = {}
         for kind, table in self._tables.items():
             try:
@@ -136,10 +185,30 @@ class DiskStore:
         return found
 
     async def close(self) -> None:
+        await self.flush(_CLOSE_TIMEOUT_SECONDS)
         await asyncio.to_thread(self._close)
 
     def _put_all(self, table: RecoverableTable, entries: Sequence[NewEntry]) -> None:
         table.call("write", partial(DiskTable.put_all, entries=entries))
+
+    def _start_batch(self, batch: Mapping[Place, QueuedWrite]) -> None:
+        try:
+            self._writes.start(partial(self._write_batch, batch), self._queue.on_written)
+        except DiskBusy as error:
+            for kind in {kind for kind, _ in batch}:
+                self._report(self._tables[kind], "write", error)
+            asyncio.get_running_loop().call_soon(self._queue.on_written)
+
+    def _write_batch(self, batch: Mapping[Place, QueuedWrite]) -> None:
+        for kind, table in self._tables.items():
+            entries = [
+                NewEntry(key, write.entry, write.started_at)
+                for (of_kind, key), write in batch.items()
+                if of_kind == kind
+            ]
+            if entries:
+                with suppress(StorageError):  # the table has logged it
+                    self._put_all(table, entries)
 
     def _close(self) -> None:
         seconds = 0.0 if self._breaker.error else _CLOSE_TIMEOUT_SECONDS
@@ -173,6 +242,7 @@ class DiskStore:
             table.report(operation, str(error))
 
     async def _for_all_kinds(self, work: Callable[[RecoverableTable], T]) -> dict[Kind, T]:
+        await self.flush()
         done = {}
         for kind in KINDS:
             try:

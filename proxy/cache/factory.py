@@ -26,7 +26,7 @@ def open_cache(
     ``store`` replaces the disk, ``shared_kind`` is what writes to the shared bucket; ``peers`` are
     told of purges. Raises ValueError if the bucket cannot be opened.
     """
-    base = DiskStore(config) if store is None else store
+    base = store or DiskStore(config, max_pending_bytes=config.max_pending_bytes)
     cache = MemoryCacheLayer(base, config.max_memory_bytes)
     if not shared_config.url:
         return cache

@@ -5,6 +5,7 @@ hangs blocks these threads and nothing else.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from proxy.cache.circuit_breaker import CircuitBreaker
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class DiskBusy(Exception):
@@ -100,6 +103,24 @@ class IoThreads:
         asyncio.get_running_loop().call_later(
             max(0.0, self._timeout_seconds - wait_seconds), self._give_up, call, future
         )
+
+    def start(self, work: Callable[[], object], on_end: Callable[[], None]) -> None:
+        """Make the call while the caller goes on; ``on_end`` is called when it has ended.
+
+        Raises DiskBusy if the queue is full, or the disk hangs.
+        """
+        call, future = self._submit(work)
+        timer = asyncio.get_running_loop().call_later(
+            self._timeout_seconds, self._give_up, call, future
+        )
+
+        def end(result: "asyncio.Future[Any]") -> None:
+            timer.cancel()
+            if not result.cancelled() and (error := result.exception()) is not None:
+                _log.error("call to the disk failed", exc_info=error)
+            on_end()
+
+        asyncio.wrap_future(future).add_done_callback(end)
 
     def close(self, timeout_seconds: float) -> bool:
         """Drop the calls that are queued, wait for the others; return whether all have ended."""

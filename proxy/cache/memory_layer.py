@@ -6,6 +6,7 @@ in the same way, for a second: several steps of a new request look for it separa
 store does not answer, copies stay, and new entries are kept here alone.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from proxy.cache.store import (
     SupportsStats,
     SupportsTagListing,
     SupportsVerify,
+    SupportsWriteBehind,
     VerifyReport,
 )
 
@@ -142,6 +144,13 @@ class MemoryCacheLayer:
 
     def mark_used(self, kind: Kind, key: str) -> None:
         self._changes.mark_used(kind, key)
+
+    def written(self) -> "asyncio.Future[None] | None":
+        return self._store.written() if isinstance(self._store, SupportsWriteBehind) else None
+
+    async def flush(self) -> None:
+        if isinstance(self._store, SupportsWriteBehind):
+            await self._store.flush()
 
     async def tags_with_prefix(self, prefix: str, limit: int) -> Sequence[str] | None:
         if isinstance(self._store, SupportsTagListing):

@@ -7,6 +7,7 @@ as fresh as the least fresh of them.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,10 +25,14 @@ _FRESH_FOR_SECONDS = 1.0  # how long a response may be repeated before its age i
 
 
 class StoredRendition(Struct, frozen=True):
-    """A cached rendition with the record of its main source."""
+    """A cached rendition with the record of its main source.
+
+    A miss was rendered or revalidated for the caller; a hit was found so.
+    """
 
     cached: CachedRendition
     record: OriginRecord
+    state: Literal["hit", "miss"] = "hit"
 
 
 class RenditionCache:
@@ -74,7 +79,7 @@ class RenditionCache:
         )
         if cached.originals != tuple(record.digest for record in records):
             return None
-        return StoredRendition(cached, records[0])
+        return StoredRendition(cached, records[0], "miss")
 
     async def put(
         self,
@@ -114,10 +119,14 @@ class RenditionCache:
         if limiting:
             # The response says what holds for all images that it is made of.
             metadata = replace(record.metadata, directives=limiting[0].metadata.directives)
-            return StoredRendition(cached, replace(record, ttl=0.0, metadata=metadata))
+            return StoredRendition(cached, replace(record, ttl=0.0, metadata=metadata), "miss")
         entry = entries.encode_rendition(cached, cost)
         await self._store.put("rendition", key, entry, started_at=started_at)
-        return StoredRendition(cached, record)
+        return StoredRendition(cached, record, "miss")
+
+    async def flush(self) -> None:
+        """Wait until other processes find everything that was put, but not for long."""
+        await self._store.flush()
 
     async def mark_useless(self, key: str, cached: CachedRendition, *, started_at: float) -> None:
         """Remember that this rendition cannot be optimized."""

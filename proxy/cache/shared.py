@@ -190,6 +190,12 @@ class SharedCache:
     def mark_used(self, kind: Kind, key: str) -> None:
         self._local.mark_used(kind, key)
 
+    def written(self) -> "asyncio.Future[None] | None":
+        return self._local.written()
+
+    async def flush(self) -> None:
+        await self._local.flush()
+
     async def get(self, kind: Kind, key: str) -> Entry | None:
         await self._wait_started()
         entry = await self._local.get(kind, key)

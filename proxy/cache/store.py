@@ -9,6 +9,7 @@ What a store can do beyond that is optional, one small protocol for each ability
 with all of them; `MemoryCacheLayer` makes one of any store.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
@@ -85,7 +86,7 @@ class Store(Protocol):
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
-        """Replace the entry under this key. The store may drop it.
+        """Replace the entry under this key. The store may drop it, or write it later.
 
         ``started_at`` is when the work on the entry started, in Unix seconds. If a purge since then
         selects it, it is dropped (hard purge) or stored as stale (soft purge).
@@ -124,6 +125,22 @@ class SupportsChangeTokens(Protocol):
 
     def mark_used(self, kind: Kind, key: str) -> None:
         """Count a use of the entry that the store did not see, because a copy was served."""
+        ...
+
+
+@runtime_checkable
+class SupportsWriteBehind(Protocol):
+    """A store whose `put` may return before other processes find the entry."""
+
+    def written(self) -> "asyncio.Future[None] | None":
+        """Return what is done when they find everything that was put so far; None: they do.
+
+        It is done after a moment in any case.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Wait for that."""
         ...
 
 
@@ -265,6 +282,7 @@ class SharesPurges(Protocol):
 class Cache(
     Store,
     SupportsChangeTokens,
+    SupportsWriteBehind,
     SupportsTagListing,
     SupportsStats,
     SupportsVerify,

@@ -83,7 +83,7 @@ async def open_parts(
             open_render_processes(replace(settings, log=log), reserve_first=False)
         )
         pool = open_pool(settings, processes.directory, reserve_first=False)
-        single_flight = SingleFlight(settings.cache.directory() / "flights")
+        single_flight = SingleFlight(settings.cache.directory() / "flights", written=cache.written)
         source: Source = sources
         lifetime = None if ttl is None else lifetime_header(ttl, settings.cache)
         if lifetime is not None:

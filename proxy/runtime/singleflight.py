@@ -23,8 +23,7 @@ import struct
 import time
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,8 +59,18 @@ class _Call:
 class SingleFlight:
     """Calls by key; callers with the same key must want the same result."""
 
-    def __init__(self, lock_file: Path | None = None) -> None:
-        """``lock_file`` is on a local disk and the same for all workers; it stays empty."""
+    def __init__(
+        self,
+        lock_file: Path | None = None,
+        *,
+        written: Callable[[], "asyncio.Future[None] | None"] = lambda: None,
+    ) -> None:
+        """``lock_file`` is on a local disk and the same for all workers; it stays empty.
+
+        ``written`` returns what is done when other processes can find the results so far; until
+        then a call that has ended still excludes them.
+        """
+        self._written = written
         self._locks = FileLocks(lock_file) if lock_file is not None else None
         self._calls: dict[str, _Call] = {}
 
@@ -131,9 +140,20 @@ class SingleFlight:
     ) -> Result:
         if recheck is None:
             return await fn()
-        async with self._locks.acquire(key) if self._locks is not None else nullcontext():
+        release = await self._locks.acquire(key) if self._locks is not None else _do_nothing
+        try:
             found = await recheck()
             return found if found is not None else await fn()
+        finally:
+            written = self._written()
+            if written is None:
+                release()
+            else:
+                written.add_done_callback(lambda _: release())
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class FileLocks:
@@ -148,9 +168,11 @@ class FileLocks:
         self._retry_at = 0.0
         self._holders: Counter[int] = Counter()
 
-    @asynccontextmanager
-    async def acquire(self, name: str) -> AsyncIterator[None]:
-        """Hold a lock that excludes other processes, but not other tasks of this process."""
+    async def acquire(self, name: str) -> Callable[[], None]:
+        """Take a lock that excludes other processes, but not other tasks of this process.
+
+        Returns what releases it.
+        """
         offset = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())
         poll_seconds = _MIN_POLL_SECONDS
         with current_caller().deadline.waiting(_other_worker_error):
@@ -159,13 +181,13 @@ class FileLocks:
                 await asyncio.sleep(poll_seconds)
                 poll_seconds = min(_MAX_POLL_SECONDS, poll_seconds * 1.5)
         self._holders[offset] += 1
-        try:
-            yield
-        finally:
-            self._holders[offset] -= 1
-            if not self._holders[offset]:  # else a cancelled call with this key is still ending
-                del self._holders[offset]
-                self._try_lock(fcntl.F_UNLCK, offset)
+        return partial(self._release, offset)
+
+    def _release(self, offset: int) -> None:
+        self._holders[offset] -= 1
+        if not self._holders[offset]:  # else another call with this key is still ending
+            del self._holders[offset]
+            self._try_lock(fcntl.F_UNLCK, offset)
 
     def _try_lock(self, lock_type: int, offset: int) -> bool:
         """False if another process holds the lock. True also while there is no lock file."""

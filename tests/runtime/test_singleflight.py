@@ -150,9 +150,10 @@ def start_lock_holder(locks: Path, name: str) -> "subprocess.Popen[str]":
         "from pathlib import Path\n"
         "from proxy.runtime.singleflight import FileLocks\n"
         "async def main():\n"
-        "    async with FileLocks(Path(sys.argv[1])).acquire(sys.argv[2]):\n"
-        "        print('held', flush=True)\n"
-        "        sys.stdin.readline()\n"
+        "    release = await FileLocks(Path(sys.argv[1])).acquire(sys.argv[2])\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    release()\n"
         "asyncio.run(main())\n"
     )
     return subprocess.Popen(
@@ -210,22 +211,36 @@ async def test_a_cancelled_call_does_not_release_the_lock_of_the_next(
     tmp_path: Path,
 ) -> None:
     mine, other = FileLocks(tmp_path / "locks"), FileLocks(tmp_path / "locks")
-    async with mine.acquire("a"):
-        async with mine.acquire("a"):
-            pass
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0), other.acquire("a"):
-                pass
-    async with other.acquire("a"):
-        pass
+    release = await mine.acquire("a")
+    release_again = await mine.acquire("a")
+    release_again()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await other.acquire("a")
+    release()
+    await other.acquire("a")
+
+
+async def test_a_call_excludes_other_processes_until_its_result_is_written(tmp_path: Path) -> None:
+    written = asyncio.get_running_loop().create_future()
+    work = Work()
+    work.go.set()
+    single_flight = SingleFlight(tmp_path / "locks", written=lambda: written)
+    other = FileLocks(tmp_path / "locks")
+    assert await single_flight.do("a", work.compute, work.recheck) == "result 1"
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await other.acquire("a")
+    written.set_result(None)
+    await other.acquire("a")
 
 
 async def test_the_first_lock_creates_its_folder(tmp_path: Path) -> None:
     mine, other = FileLocks(tmp_path / "new" / "locks"), FileLocks(tmp_path / "new" / "locks")
-    async with mine.acquire("a"):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0), other.acquire("a"):
-                pass
+    await mine.acquire("a")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await other.acquire("a")
 
 
 async def test_without_a_lock_file_calls_are_shared_in_the_process(tmp_path: Path) -> None:
@@ -253,14 +268,17 @@ def test_every_error_can_be_copied_for_its_callers() -> None:
 
 async def excludes_other_processes(locks: FileLocks, path: Path) -> bool:
     """Whether another process would have to wait for a lock that is held here."""
-    async with locks.acquire("a"):
+    release = await locks.acquire("a")
+    try:
         if not path.exists():
             return False
-        try:
-            async with asyncio.timeout(0), FileLocks(path).acquire("a"):
-                return False
-        except TimeoutError:
-            return True
+        async with asyncio.timeout(0):
+            await FileLocks(path).acquire("a")
+            return False
+    except TimeoutError:
+        return True
+    finally:
+        release()
 
 
 async def test_opening_the_lock_file_is_retried_with_back_off(
