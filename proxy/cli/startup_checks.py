@@ -29,7 +29,6 @@ from proxy.render.sandbox import missing_guards
 from proxy.render.scheduling import PRIORITIES
 from proxy.runtime.private_folder import check_private_folder
 from proxy.server.connection_limit import RESERVED_DESCRIPTORS, connections_within
-from proxy.smartcrop.detector import SubjectDetector
 from proxy.smartcrop.registry import detector_imports
 from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
@@ -196,6 +195,8 @@ def _check_models(settings: Settings) -> CheckResult:
         raise ConfigError(
             "FRAMEKEEP_MODELS_DIR: onnxruntime is missing; pip install 'framekeep[models]'"
         )
+    from proxy.smartcrop.detector import SubjectDetector  # noqa: PLC0415 - it imports numpy
+
     try:
         SubjectDetector(models).load()
     except ValueError as error:

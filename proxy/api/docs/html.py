@@ -9,17 +9,10 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from proxy.api.docs.manual import PARSER, START, Manual
+from proxy.api.docs.manual import PARSER, Manual
+from proxy.api.docs.urls import DOCS, SEARCH, START, STYLESHEET
 from proxy.operations.reference import EXAMPLE_BASE
 
-DOCS = "/docs"
-STYLESHEET = f"{DOCS}/style.css"
-SEARCH = f"{DOCS}/search"
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
 MAX_QUERY_CHARACTERS = 100
 
 

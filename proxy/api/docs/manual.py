@@ -10,10 +10,9 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
+from proxy.api.docs.urls import START
 
-START = ""
-"""The name of the first page, which is the README."""
+PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 _PICTURES = {".webp": "image/webp", ".jpg": "image/jpeg", ".png": "image/png"}
 
