@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=2000)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--pause", type=float, default=0.2, help="seconds after each request")
+    parser.add_argument("--mode", action="append", choices=MODES, help="only this (repeatable)")
     parser.add_argument(
         "--against", metavar="COMMIT", help="the server of an earlier commit as well"
     )
