@@ -106,5 +106,6 @@ def missing_model(focus: str) -> str:
         return ""
     return (
         f"to find {names}, this server needs a model: pip install 'framekeep[models]', "
-        "`framekeep models install`, and FRAMEKEEP_MODELS_DIR; face and saliency work without one"
+        "`framekeep models install`, and FRAMEKEEP_MODELS_DIR; face, person, animal, object and "
+        "saliency work without one"
     )
