@@ -77,19 +77,19 @@ class Server:
         self.miss_cpu_seconds = 0.0
         self.bytes: Counter[str] = Counter()
 
-    async def connect(self) -> None:
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
-
     async def send(self, request: bytes, times: Times) -> int:
-        """The bytes of the body."""
+        """The bytes of the body. A new connection: an old one ends while others have their turn."""
         started = time.perf_counter()
-        self._writer.write(request)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        await self._reader.readexactly(length)
+        await reader.readexactly(length)
         times.seconds.append(time.perf_counter() - started)
         times.statuses[int(head[9:12])] += 1
         assert head[9:12] == b"200", head
+        writer.close()
+        await writer.wait_closed()
         return length
 
 
@@ -144,8 +144,6 @@ async def measure(servers: Sequence[Server], origin_port: int, options: argparse
         ]
         for kind, count in (("first", options.pictures), ("later", options.requests // 2))
     )
-    for server in servers:
-        await server.connect()
     await send_misses(servers, first)
     await send_load(servers, load, later, options.pause)
 
