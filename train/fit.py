@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("yolox", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=45)
+    parser.add_argument("--rate", type=float, default=1, help="factor of the learning rates")
     parser.add_argument("--start", type=Path, help="checkpoint to begin with")
     options = parser.parse_args()
     torch.manual_seed(1)
@@ -53,17 +54,24 @@ def main() -> None:
     net = load_yolox(options.yolox)
     if options.start:
         net.load_state_dict(torch.load(options.start, weights_only=True)["net"])
-    trainer = Trainer(net, options.minutes * 60)
+    trainer = Trainer(net, options.minutes * 60, options.rate)
     while not trainer.is_done:
         trained = trainer.epoch(training, chance)
-        print(trainer.steps, "training", trained, "validation", trainer.validate(validation))
+        print(
+            trainer.steps,
+            "training",
+            trained,
+            "validation",
+            trainer.validate(validation),
+            flush=True,
+        )
         torch.save({"net": net.state_dict(), "mean": trainer.mean.state_dict()}, options.out)
 
 
 class Trainer:
     """Follows a cosine schedule over a time; ``mean`` is the running mean of the weights."""
 
-    def __init__(self, net: SubjectNet, seconds: float) -> None:
+    def __init__(self, net: SubjectNet, seconds: float, rate: float) -> None:
         self._net = net.to(memory_format=torch.channels_last)
         self.mean = SubjectNet()
         self.mean.load_state_dict(net.state_dict())
@@ -71,7 +79,7 @@ class Trainer:
             parameter.requires_grad = False
         own = ("faces", "heat")
         named = [(name, each) for name, each in net.named_parameters() if each.requires_grad]
-        self._rates = (_INHERITED_RATE, _NEW_RATE)
+        self._rates = (_INHERITED_RATE * rate, _NEW_RATE * rate)
         self._optimizer = torch.optim.AdamW(
             [
                 {"params": [each for name, each in named if not name.startswith(own)]},
