@@ -123,7 +123,11 @@ def start_bucket(root: Path, port: int) -> subprocess.Popen[bytes]:
 @contextmanager
 def ray_cluster(folder: Path) -> Iterator[tuple[str, list[int]]]:
     """A head that runs no task, and two workers; yields the address and the pids of the raylets."""
-    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ |= {
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # as everything else on this machine
+    }
     from ray.cluster_utils import Cluster
 
     cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})

@@ -99,7 +99,7 @@ async def get_within(harness: ServiceHarness, url: str, seconds: float) -> str:
         return (await harness.service.get_or_render(request)).state
 
 
-IN_QUEUE_SECONDS = 1.0
+IN_QUEUE_SECONDS = 3.0
 """Enough to fetch the original and to reach the queue, also on a busy machine."""
 
 
