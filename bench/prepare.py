@@ -451,7 +451,7 @@ async def measure_with(
     shards = count_shards(len(names) + 1)
 
     def kill_bucket() -> bool:
-        print("bucket killed")
+        print("bucket killed", flush=True)
         buckets[-1].kill()
         buckets[-1].wait()
         asyncio.get_running_loop().call_later(
@@ -460,7 +460,7 @@ async def measure_with(
         return True
 
     def kill_command(current: list[Any]) -> bool:
-        print("command killed")
+        print("command killed", flush=True)
         current[0].kill()
         return True
 
@@ -470,9 +470,9 @@ async def measure_with(
             command += ["--engine", "ray", "--ray-address", address]
 
             def kill_worker() -> bool:
-                found = children(raylets, "ray::")
+                found = children(raylets, "ray::prepare_shard")
                 if found:
-                    print("worker killed")
+                    print("worker killed", flush=True)
                     os.kill(found[0], signal.SIGKILL)
                 return bool(found)
 
