@@ -138,6 +138,8 @@ class ShardRenderer:
         for one in missing:
             place = one.preset, one.accept
             result = together.get(one.request.key)
+            if result is None and len(missing) > 1:
+                self._parts.service.announce(one.request.source)
             names = {known.name for known in done.values() if _is_done(known)}
             try:
                 done[place] = await self._make(row, one, names, result, seconds)
@@ -186,7 +188,6 @@ class ShardRenderer:
         return _prepared(row, wanted, result, name, seconds + time.monotonic() - started)
 
     async def _get(self, wanted: Wanted) -> ImageResult:
-        self._parts.service.announce(wanted.request.source)
         result = await self._parts.service.get_fresh(wanted.request, "background")
         if result.state == "hit" and self._parts.lifetime is not None:
             for source in wanted.request.sources:
