@@ -15,6 +15,7 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.store import Entry
 from proxy.render.pool import RenderPool
+from proxy.render.pool_load import PoolLoad
 from proxy.runtime.background import BackgroundTasks
 from proxy.runtime.components import OK, ComponentStatus, StatusFile
 from proxy.server.components import server_components
@@ -24,8 +25,8 @@ from proxy.telemetry.metrics import Metrics
 pytestmark = pytest.mark.anyio
 
 
-class FailingPool(RenderPool):
-    """Its outcomes cannot be read as long as the test says so."""
+class FailingLoad(PoolLoad):
+    """It cannot be read as long as the test says so."""
 
     failing = True
 
@@ -44,12 +45,13 @@ async def test_the_metrics_tick_returns_and_its_failure_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proxy.server.runtime_metrics._INTERVAL_SECONDS", 0.001)
-    metrics, pool = Metrics(["images"]), FailingPool(tmp_path)
+    metrics, pool = Metrics(["images"]), RenderPool(tmp_path)
+    pool.load = load = FailingLoad()
     cache = MemoryCacheLayer(DiskStore(CacheConfig(dir=str(tmp_path / "cache"))), 0)
     background = BackgroundTasks(min_backoff_seconds=0.001)
     async with report_runtime_metrics(metrics, pool, background, {}, cache):
         await wait_until(lambda: background.failures["runtime_metrics"])
-        pool.failing = False
+        load.failing = False
         await wait_until(lambda: sample_value(metrics, "framekeep_renders_in_progress") == 3)
         await wait_until(lambda: not background.failing)
     await cache.close()
