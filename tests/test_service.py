@@ -109,7 +109,7 @@ async def test_a_deadline_that_passes_in_the_queue_says_when_to_try_again(
     url = origin.serve("/a.png", ONE)
     pool = BusyPool(harness)
     await pool.block()
-    with pytest.raises(Overloaded, match=r"render queue timeout.*may take 1 s") as raised:
+    with pytest.raises(Overloaded, match=r"render queue timeout.*may take 3 s") as raised:
         await get_within(harness, url, IN_QUEUE_SECONDS)
     assert raised.value.retry_after >= 1
     await wait_until(lambda: not len(pool.line))
