@@ -303,7 +303,8 @@ async def compare(
         started = cpu_seconds(origin)
         made = await renderer.run(Shard("one", rows[CORES:]))
         seconds = cpu_seconds(origin) - started
-    assert {row.state for row in made} == {"made"}
+    failed = [row for row in made if row.state == "failed"]
+    assert not failed, failed[:3]
     bare = await asyncio.to_thread(bare_loop, settings, job, folder, names, origin)
     return len(made) / seconds, bare
 
