@@ -77,7 +77,7 @@ _CPU_ROUNDS = 2
 _CPU_PICTURES = 2
 
 
-class Sample(NamedTuple):
+class UnencodedPicture(NamedTuple):
     """A picture before it is encoded. ``kind`` is what the second table calls it."""
 
     name: str
@@ -155,26 +155,28 @@ def _photo_paths(folder: Path, *, include_fitted: bool) -> list[Path]:
     return paths
 
 
-def _photo_samples(paths: Sequence[Path]) -> list[Sample]:
+def _photo_samples(paths: Sequence[Path]) -> list[UnencodedPicture]:
     samples = []
     for path in paths:
         original = path.read_bytes()
         with Image.open(io.BytesIO(original)) as image:
             longest = max(image.size)
         samples += [
-            Sample(f"{path.stem}@{side}", f"photographs, {side} px", resized(original, side))
+            UnencodedPicture(
+                f"{path.stem}@{side}", f"photographs, {side} px", resized(original, side)
+            )
             for side in _SIDES
             if side <= longest
         ]
     return samples
 
 
-def _graphics_samples() -> list[Sample]:
+def _graphics_samples() -> list[UnencodedPicture]:
     samples = []
     for name, image in draw_graphics().items():
         left, top = ((image.width - _GRAPHICS_WIDTH) // 2, (image.height - _GRAPHICS_HEIGHT) // 2)
         part = image.crop((left, top, left + _GRAPHICS_WIDTH, top + _GRAPHICS_HEIGHT))
-        samples.append(Sample(name, "graphics", np.asarray(part)))
+        samples.append(UnencodedPicture(name, "graphics", np.asarray(part)))
     return samples
 
 
@@ -192,7 +194,7 @@ def _render(original: bytes, steps: list[dict[str, Any]]) -> bytes:
 
 
 def _measure_all(
-    samples: Sequence[Sample], formats: Sequence[FormatName], processes: int
+    samples: Sequence[UnencodedPicture], formats: Sequence[FormatName], processes: int
 ) -> dict[FormatName, list[Measured]]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
@@ -255,7 +257,9 @@ def _looks_table(measured: Mapping[FormatName, list[Measured]]) -> str:
     return markdown_table([*head, "spread by look", "bytes"], rows)
 
 
-def _kinds_table(samples: Sequence[Sample], measured: Mapping[FormatName, list[Measured]]) -> str:
+def _kinds_table(
+    samples: Sequence[UnencodedPicture], measured: Mapping[FormatName, list[Measured]]
+) -> str:
     kinds = list(dict.fromkeys(sample.kind for sample in samples))
     rows = []
     for format, results in measured.items():
@@ -291,7 +295,7 @@ def _kinds_table(samples: Sequence[Sample], measured: Mapping[FormatName, list[M
 
 
 def _draw_sheet(
-    samples: Sequence[Sample], results: Sequence[Measured], format: FormatName
+    samples: Sequence[UnencodedPicture], results: Sequence[Measured], format: FormatName
 ) -> Image.Image:
     """The pictures with the lowest and the highest scores at `good`, beside their originals."""
     files = {

@@ -32,7 +32,7 @@ _BUSY_PERCENT = 95
 FEATURES = ("pixels", "contrast", "more_contrast", "flat", "busy", "far2", "far4", "far8")
 
 
-class Sample(NamedTuple):
+class SampledTiles(NamedTuple):
     """Tiles of the shape (tiles, height, width, 3), and `FEATURES` of the picture."""
 
     tiles: Pixels
@@ -40,7 +40,7 @@ class Sample(NamedTuple):
     is_whole: bool
 
 
-def take_sample(pixels: Pixels) -> Sample:
+def take_sample(pixels: Pixels) -> SampledTiles:
     """The sample of an opaque picture of the shape (height, width, 3)."""
     area = pixels.shape[0] * pixels.shape[1]
     step = max(1, area // _MEASURED_PIXELS)
@@ -62,9 +62,9 @@ def take_sample(pixels: Pixels) -> Sample:
         *[_log_difference(green, distance) - mean for distance in _DISTANCES],
     )
     if area <= _WHOLE_PIXELS:
-        return Sample(pixels[np.newaxis], features, is_whole=True)
+        return SampledTiles(pixels[np.newaxis], features, is_whole=True)
     tiles = grid[np.unravel_index(chosen, grid.shape[:2])]
-    return Sample(tiles, features, is_whole=False)
+    return SampledTiles(tiles, features, is_whole=False)
 
 
 def _tile_count(pixels: int) -> int:

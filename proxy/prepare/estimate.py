@@ -16,7 +16,7 @@ from proxy.prepare.report import PreparedRendition
 from proxy.prepare.shards import Shard
 
 
-class Sample(NamedTuple):
+class RenderedSample(NamedTuple):
     """What became of some sources; ``original_bytes`` are those that were fetched."""
 
     sources: int
@@ -34,7 +34,7 @@ class Sample(NamedTuple):
 
 async def render_sample(
     job: Job, settings: Settings, rows: Iterator[ManifestRow], count: int
-) -> Sample:
+) -> RenderedSample:
     """Prepare the first ``count`` rows, which is a sample by chance where they are hashed.
 
     Nothing of it is kept. Raises ConfigError.
@@ -46,11 +46,11 @@ async def render_sample(
         own = replace(settings, cache=replace(settings.cache, dir=folder))
         async with ShardRenderer.open(alone, own) as renderer:
             rendered = await renderer.run(shard)
-            return Sample(len(shard.rows), rendered, renderer.original_bytes)
+            return RenderedSample(len(shard.rows), rendered, renderer.original_bytes)
 
 
 def describe_estimate(
-    sample: Sample,
+    sample: RenderedSample,
     *,
     sources: int,
     renditions: int,
