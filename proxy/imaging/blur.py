@@ -10,6 +10,7 @@ from functools import lru_cache
 import pyvips
 
 from proxy.imaging.alpha import map_rgb, to_8_bit
+from proxy.imaging.memory import hold
 
 _MAX_EXACT_WEIGHT = 64
 """The largest mask element with which libvips' integer convolution computes exactly."""
@@ -35,11 +36,12 @@ def sharpen(image: pyvips.Image, sigma: float, *, strength: float = 3.0) -> pyvi
     ``sigma`` is the width of edges in pixels, from 0 to 10, ``strength`` the factor by which
     detail is added.
     """
-    return map_rgb(image, lambda rgb: rgb + _detail(rgb, sigma, strength))
+    # Held, because the luma is of the same pixels. After a resize that halves the time.
+    return map_rgb(hold(image), lambda rgb: rgb + _detail(rgb, sigma, strength))
 
 
 def _detail(rgb: pyvips.Image, sigma: float, strength: float) -> pyvips.Image:
-    luma = to_8_bit(rgb.recomb(_LUMA))
+    luma = hold(to_8_bit(rgb.recomb(_LUMA)))
     # Integers only: 255 is added to the difference, because lookup tables have no negative index.
     difference = luma + gaussian_blur(luma, sigma).invert()
     return difference.maplut(_detail_table(strength))
@@ -47,12 +49,14 @@ def _detail(rgb: pyvips.Image, sigma: float, strength: float) -> pyvips.Image:
 
 @lru_cache(maxsize=8)
 def _detail_table(strength: float) -> pyvips.Image:
-    """What to add for each difference from -255 to 255."""
+    """What to add to red, green and blue for each difference from -255 to 255."""
     added = []
     for difference in range(-255, 256):
         detail = max(abs(difference) - _THRESHOLD, 0) * strength
         added.append(min(detail, _MAX_LIGHTER) if difference > 0 else -min(detail, _MAX_DARKER))
-    return pyvips.Image.new_from_array([added]).rint().cast("short").copy_memory()
+    table = pyvips.Image.new_from_array([added]).rint().cast("short")
+    # Three bands here save libvips to repeat one for each pixel, which takes a third of the time.
+    return table.bandjoin(table).bandjoin(table).copy_memory()
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,7 @@ from typing import Annotated
 import pyvips
 from msgspec import Meta
 
+from proxy.imaging.memory import hold
 from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation
 
@@ -23,5 +24,5 @@ class Pixelate(Operation, frozen=True):
 
 def pixelate(image: pyvips.Image, side: int) -> pyvips.Image:
     """Average squares of an image without alpha, or with premultiplied colors."""
-    squares = image.shrink(side, side, ceil=True)
+    squares = hold(image.shrink(side, side, ceil=True))
     return squares.zoom(side, side).crop(0, 0, image.width, image.height)
