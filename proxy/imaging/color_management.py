@@ -84,7 +84,7 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
         image = image[0].bandjoin(image[0]).bandjoin(image)
     if image.bands > 4:
         image = image[:4]
-    return image.copy(interpretation="srgb")
+    return image if image.interpretation == "srgb" else image.copy(interpretation="srgb")
 
 
 def _infer_interpretation(image: pyvips.Image) -> pyvips.Image:

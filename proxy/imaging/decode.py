@@ -54,6 +54,7 @@ def decode(
     limits: Limits,
     *,
     detector: Detector,
+    header: ImageHeader | None = None,
     subject: Subject | None = None,
     required_size: Callable[[Size], Size | None] = _every_pixel,
     output_format: FormatName | Literal["auto"] | None = None,
@@ -62,10 +63,11 @@ def decode(
 ) -> Picture:
     """Open an original; its pixels are computed later, while they are read.
 
-    ``required_size`` maps the upright size to the smallest size that may be decoded, None for every
-    pixel. ``output_format`` decides whether all frames of an animation are read; None is the
-    original's own. ``page_range`` is the first and last frame or page, counted from 1. With
-    ``keeps_hdr`` the picture has the original's gain map, if there is one.
+    ``header`` is that of `probe` where it was read already. ``required_size`` maps the upright size
+    to the smallest size that may be decoded, None for every pixel. ``output_format`` decides
+    whether all frames of an animation are read; None is the original's own. ``page_range`` is the
+    first and last frame or page, counted from 1. With ``keeps_hdr`` the picture has the original's
+    gain map, if there is one.
 
     Raises:
         NotAnImage: the bytes are not an image of an accepted format.
@@ -73,13 +75,15 @@ def decode(
         ImageTooLarge: naming the bound.
         OperationNotApplicable: the original has fewer pages.
     """
-    header = probe(original)
+    header = header or probe(original)
     options = _decode_options(header, output_format, page_range)
     check_limits(header, len(memoryview(original)), limits, frames=options.frame_count)
     repaired = repair(original, header.format)
     options = structs.replace(options, is_repaired=repaired is not original)
     original = repaired
-    image = DECODERS[header.format](original, header, options)
+    # A JPEG is opened again for its pixels, by the decoder for its size.
+    first_options = structs.replace(options, header_only=header.format == "jpeg")
+    image = DECODERS[header.format](original, header, first_options)
     if color := _read_color_tags(original, header.format):
         image = with_color_tags(image, color)
     stored_size = Size(image.width, image.height // options.frame_count)

@@ -18,6 +18,7 @@ def get_field(image: pyvips.Image, name: str) -> Any:
 def set_fields(
     image: pyvips.Image,
     *,
+    interpretation: str | None = None,
     pages: int | None = None,
     delays: Sequence[int] | None = None,
     loop: int | None = None,
@@ -27,7 +28,8 @@ def set_fields(
     xmp: bytes | None = None,
 ) -> pyvips.Image:
     """A copy of the image with these fields, which libvips' own decoders set too."""
-    image = image.copy()
+    changes: dict[str, Any] = {} if interpretation is None else {"interpretation": interpretation}
+    image = image.copy(**changes)
     if pages is not None:
         image.set_type(pyvips.GValue.gint_type, "n-pages", pages)
     if delays is not None:
@@ -44,15 +46,22 @@ def set_fields(
 
 
 def copy_color_metadata(image: pyvips.Image, source: pyvips.Image) -> pyvips.Image:
-    """A copy of the image with the color profile and the orientation of another one."""
-    orientation = get_field(source, ORIENTATION) or 1
-    return set_fields(image, profile=get_field(source, PROFILE), orientation=orientation)
+    """A copy of the image with the color space and the orientation of another one."""
+    return set_fields(
+        image,
+        interpretation=str(source.interpretation),
+        profile=get_field(source, PROFILE),
+        orientation=get_field(source, ORIENTATION) or 1,
+    )
 
 
 def with_metadata(image: pyvips.Image, *, exif: bytes, xmp: bytes) -> pyvips.Image:
-    """A copy of the image with this EXIF and XMP and no other; empty is none."""
-    image = image.copy()
-    for name in image.get_fields():
-        if name.startswith("exif-") or name in (XMP, IPTC):
+    """The image with this EXIF and XMP and no other; empty is none."""
+    obsolete = [
+        name for name in image.get_fields() if name.startswith("exif-") or name in (XMP, IPTC)
+    ]
+    if obsolete:
+        image = image.copy()
+        for name in obsolete:
             image.remove(name)
-    return set_fields(image, exif=exif or None, xmp=xmp or None)
+    return set_fields(image, exif=exif or None, xmp=xmp or None) if exif or xmp else image

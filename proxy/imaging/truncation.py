@@ -5,8 +5,8 @@ warnings that intact files cause too. Failing on every warning would reject inta
 them would serve half a picture as a whole one. libjpeg reports only the first fault of a file, so
 truncation after another fault goes unnoticed.
 
-libvips collects these warnings in its error buffer. pyvips empties that buffer whenever it looks up
-an operation by name, and logs its content: so both are searched. The buffer belongs to the
+libvips collects these warnings in its error buffer. pyvips empties that buffer whenever it finds no
+property of a name, and logs its content: so both are searched. The buffer belongs to the
 process, so threads that compute pixels take turns (`exclusive`); for one picture libvips uses all
 cores anyway.
 """

@@ -85,6 +85,7 @@ def render(
                 original,
                 limits,
                 detector=detector,
+                header=header,
                 subject=subject,
                 required_size=check_sizes,
                 output_format=plan.format,

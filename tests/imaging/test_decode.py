@@ -114,6 +114,13 @@ def test_every_orientation_is_applied(format: str, orientation: int) -> None:
     assert difference(np.ascontiguousarray(small[:, :, :3]), upright[:, :, :3].copy()) < 3
 
 
+def test_orientation_is_applied_however_far_it_is_from_the_start_of_a_jpeg() -> None:
+    original = turned("jpeg", 6)
+    filler = b"\xff\xef\xff\xff" + bytes(65_533)
+    far = original[:2] + 3 * filler + original[2:]
+    assert np.array_equal(render_pixels(far), render_pixels(original))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_after_shrink_on_load(orientation: int) -> None:
     exif = Image.Exif()

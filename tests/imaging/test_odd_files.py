@@ -91,8 +91,9 @@ def test_a_progressive_jpeg_without_its_last_scans_is_an_error() -> None:
         BASELINE[:TABLES] + b"\xff\xff" + BASELINE[TABLES:],
         BASELINE + b"trailing bytes" * 9,
         BASELINE[:-2] + bytes(100),
+        BASELINE + bytes(100_000),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_bytes_around_and_between_the_parts_of_a_jpeg_are_left_out(body: bytes) -> None:
     assert np.array_equal(render_pixels(body), render_pixels(BASELINE))

@@ -38,7 +38,6 @@ def decode_in_memory(original: Buffer, image: pyvips.Image, shrink: int) -> pyvi
         return None
     if image.bands == len("CMYK"):
         np.invert(pixels, out=pixels)  # files store the remaining light, libvips the ink
-    decoded = pyvips.Image.new_from_memory(
-        memoryview(pixels), width, height, image.bands, "uchar"
-    ).copy(interpretation=image.interpretation)
+    bands = image.bands
+    decoded = pyvips.Image.new_from_memory(memoryview(pixels), width, height, bands, "uchar")
     return copy_color_metadata(decoded, image)

@@ -9,7 +9,7 @@ import pyvips
 
 from proxy.buffers import Buffer
 from proxy.imaging.decoders.options import DecodeOptions
-from proxy.imaging.headers import ImageHeader
+from proxy.imaging.headers import ImageHeader, jpeg
 from proxy.imaging.headers.tiff import TiffPage
 
 # libvips would choose a loader by content, also among formats that must not be decoded here. So
@@ -22,12 +22,18 @@ for _codec in ("Jpeg", "Uhdr", "Png", "Webp", "Heif", "Cgif"):
     pyvips.operation_block_set(f"VipsForeignSave{_codec}Buffer", False)
 pyvips.operation_block_set("VipsForeignSaveJpegTarget", False)  # uhdrsave calls it
 
+_READ_AHEAD_BYTES = 64 * 1024
+"""What libvips may read after a header: far more than the block of 4 kB in which it ends."""
+
 _STRICT: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
 
 
 def load_jpeg(original: Buffer, _header: ImageHeader, options: DecodeOptions) -> pyvips.Image:
     strictness = {**_STRICT, "fail_on": "warning"} if options.is_repaired else _STRICT
-    return pyvips.Image.jpegload_buffer(memoryview(original), shrink=options.shrink, **strictness)
+    file = memoryview(original)
+    if options.header_only:  # pyvips copies what it is given: 0.3 ms for 2 MB
+        file = file[: jpeg.find_first_scan(file) + _READ_AHEAD_BYTES]
+    return pyvips.Image.jpegload_buffer(file, shrink=options.shrink, **strictness)
 
 
 def load_png(original: Buffer, _header: ImageHeader, _options: DecodeOptions) -> pyvips.Image:

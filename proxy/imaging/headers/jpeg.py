@@ -62,6 +62,12 @@ def read_header(view: memoryview, budget: ProbeBudget) -> ImageHeader:
     return ImageHeader("jpeg", width, height, needs_full_frame=True, scans=scans, quality=quality)
 
 
+def find_first_scan(view: memoryview) -> int:
+    """The offset of the first scan. Raises ValueError where there is none."""
+    *_, (_, offset) = segments(view, ProbeBudget(len(view)))
+    return offset
+
+
 def _estimate_quality(view: memoryview, offset: int) -> int | None:
     """The quality of the table for brightness; None for another table.
 
