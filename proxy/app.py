@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Lifespan
 from proxy.api.context import Api, ApiContext
 from proxy.api.fast_path import FastPath
 from proxy.api.health import health_paths
-from proxy.api.http.accept import accepted_formats
+from proxy.api.http.accept import negotiation
 from proxy.api.http.api_keys import ApiKeys
 from proxy.api.http.cache_control import StaleConfig
 from proxy.api.http.cors import CorsPolicy, allow_origins
@@ -227,7 +227,7 @@ def create_app(
     )
     response_cache = ResponseCache(
         settings.cache.max_memory_bytes,
-        negotiate=partial(accepted_formats, offered=settings.links.auto_formats),
+        negotiate=negotiation(settings.links.auto_formats),
     )
     cors = CorsPolicy(settings.server.allow_origins)
     readable = partial(allow_origins, policy=cors)

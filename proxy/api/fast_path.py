@@ -10,15 +10,14 @@ fails here goes the full path, too.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from proxy.api.http.cors import CorsPolicy
 from proxy.api.http.headers import combine_headers
 from proxy.api.http.request_id import request_id
-from proxy.api.images import SECURITY_HEADERS
 from proxy.api.middleware import AccessLogMiddleware
-from proxy.api.response_cache import ResponseCache, encode_headers
+from proxy.api.response_cache import ResponseCache
 from proxy.sources.net.via import has_own_via
+from proxy.telemetry.batches import HitCounters
 from proxy.telemetry.metrics import Metrics
 
 logger = logging.getLogger("framekeep.api.fast_path")
@@ -27,15 +26,11 @@ _LOG_SECONDS = 60.0
 """How often a failure is logged: if every hit fails, each is counted, and that is enough."""
 
 _FULL_PATH_HEADERS = frozenset((b"range", b"content-length", b"transfer-encoding", b"upgrade"))
-_SECURITY_LINES = encode_headers(SECURITY_HEADERS)
 
 
-class FastPathResponse(NamedTuple):
-    """``header_lines`` are without the headers that the server adds to every response."""
-
-    status: int
-    header_lines: bytes
-    body: bytes
+FastPathResponse = tuple[int, bytes, bytes]
+"""The status, the header lines without those that the server adds to every response, and the body.
+"""
 
 
 class FastPath:
@@ -55,6 +50,8 @@ class FastPath:
         self._logged_at = -_LOG_SECONDS
         self._cors = cors or CorsPolicy()
         self._now = now
+        self._counters: dict[tuple[int, str], HitCounters] = {}
+        """By status and dialect."""
 
     def __call__(
         self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]
@@ -78,18 +75,32 @@ class FastPath:
             return None
         if has_own_via(fields) or (self._cors.depends_on_origin and b"origin" in fields):
             return None
+        started = time.perf_counter()
         cached = self._cache.get(self._cache.key_of(target, fields))
         if cached is None or not cached.is_current():
             return None
-        context = self._access_log.start_request()
-        context.request_id = request_id(fields)
-        context.source = cached.request.source
-        context.dialect = cached.request.response_options.dialect
-        context.status, head, full_body = cached.response_for(fields)
+        id = request_id(fields)
+        status, head, full_body = cached.response_for(fields)
         body = full_body if method == b"GET" else b""
-        context.response_bytes = len(body)
-        own = (cached.age(self._now()), _SECURITY_LINES, context.request_id.encode())
-        header_lines = b"%bage: %b\r\n%bx-request-id: %b\r\n" % (head.encoded, *own)
-        context.record_cache("rendition", "hit")
-        self._access_log.finish_request(context, method.decode(), target)
-        return FastPathResponse(context.status, header_lines, body)
+        own = (cached.age(self._now()), id.encode())
+        header_lines = b"%bage: %b\r\nx-request-id: %b\r\n" % (head.encoded, *own)
+        seconds = time.perf_counter() - started
+        dialect = cached.request.response_options.dialect
+        counters = self._counters.get((status, dialect)) or self._make_counters(status, dialect)
+        counters.record(len(body), seconds)
+        if self._access_log.logs_hits:
+            context = self._access_log.start_request()
+            context.request_id = id
+            context.source = cached.request.source
+            context.dialect = dialect
+            context.cache_result = "hit"
+            context.status = status
+            context.response_bytes = len(body)
+            context.duration = seconds
+            self._access_log.log(context, method.decode(), target)
+        return status, header_lines, body
+
+    def _make_counters(self, status: int, dialect: str) -> HitCounters:
+        counters = self._metrics.hit_counters(self._access_log.handler, status, dialect)
+        self._counters[status, dialect] = counters
+        return counters

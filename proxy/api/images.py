@@ -25,7 +25,13 @@ from proxy.api.http.error_page import error_body
 from proxy.api.http.headers import combine_headers
 from proxy.api.http.problems import Headers, status_of, without_descriptors
 from proxy.api.http.request_id import request_id
-from proxy.api.response_cache import CachedResponse, ResponseCache, ResponseKey, response_head
+from proxy.api.response_cache import (
+    CachedResponse,
+    ResponseCache,
+    ResponseHead,
+    ResponseKey,
+    response_head,
+)
 from proxy.cache.cache_tags import DEFAULT_TAG_HEADERS, TagHeader, tag_headers
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.origin_cache import url_tags
@@ -251,11 +257,14 @@ class ImagesEndpoint:
             request=request,
             result=result,
             is_current=result.is_current,
-            full_head=response_head(self._cors.add_headers(full)),
-            not_modified_head=response_head(self._cors.add_headers(unchanged)),
+            full_head=self._complete_head(full),
+            not_modified_head=self._complete_head(unchanged),
             validated_at=self._now() - result.age,
         )
         self._cache.put(key, response)
+
+    def _complete_head(self, headers: Headers) -> ResponseHead:
+        return response_head([*self._cors.add_headers(headers), *SECURITY_HEADERS])
 
     def _cached_response(
         self, headers: Mapping[bytes, bytes], cached: CachedResponse

@@ -32,9 +32,14 @@ class AccessLogMiddleware:
         was requested.
         """
         self._app = app
-        self._handler = handler
+        self.handler = handler
         self._metrics = metrics
         self._access_log = access_log
+        self.logs_hits = (
+            access_log is not None
+            and access_log.access == "all"
+            and access_log.level <= logging.INFO
+        )
         self._tracing = tracing
         self._server_timing = server_timing
 
@@ -78,7 +83,7 @@ class AccessLogMiddleware:
         return path + b"?" + query if query else path
 
     def start_request(self) -> RequestContext:
-        return RequestContext(self._metrics, self._handler)
+        return RequestContext(self._metrics, self.handler)
 
     def finish_request(self, request: RequestContext, method: str, target: bytes) -> None:
         """Count the request and log it: the whole response was sent, or the client has gone.
@@ -86,9 +91,13 @@ class AccessLogMiddleware:
         ``target`` is the raw path with the query.
         """
         request.finish()
+        self.log(request, method, target)
+        request.source = None  # timers may hold the context for minutes, and this can be an upload
+
+    def log(self, request: RequestContext, method: str, target: bytes) -> None:
+        """Log a request that has been counted."""
         if self._access_log is not None:
             _log(self._access_log, request, method, target)
-        request.source = None  # timers may hold the context for minutes, and this can be an upload
 
 
 def server_timing_header(request: RequestContext) -> tuple[bytes, bytes]:

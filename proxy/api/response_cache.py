@@ -27,7 +27,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class ResponseHead(NamedTuple):
-    """The headers of a response, also encoded as they are sent."""
+    """The headers of a response, also encoded as they are sent; all but those of one request."""
 
     headers: Headers
     encoded: bytes
@@ -51,7 +51,7 @@ class CachedResponse(Struct, frozen=True):
 
     def age(self, now: float) -> bytes:
         """Return the value of ``Age``; ``now`` is in Unix seconds."""
-        return b"%d" % max(0.0, now - self.validated_at)
+        return b"%d" % int(max(0.0, now - self.validated_at))
 
     @property
     def size(self) -> int:
@@ -86,7 +86,7 @@ class ResponseCache:
         the key of one that leaves nothing to them.
         """
         if choice is None:
-            found = self._hint_rules.get(target)
+            found = self._hint_rules.get(target) if self._hint_rules else None
             choice = found[0].choose(headers) if found is not None else ""
         return target, self._negotiate(headers.get(b"accept", b"")), choice
 

@@ -65,7 +65,8 @@ class ConnectionLimit:
 
     def allows(self, target: bytes, running_requests: int) -> bool:
         """Return whether a request for this target may be answered by the app."""
-        if self._max is None or max(len(self._open), running_requests) <= self._max:
+        limit = self._max
+        if limit is None or (len(self._open) <= limit and running_requests <= limit):
             return True
         return target.partition(b"?")[0] in self._reserved
 

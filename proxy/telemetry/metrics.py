@@ -2,8 +2,8 @@
 
 `proxy.api.prometheus` renders them as text, `proxy.api.metrics` serves them at ``/metrics``.
 
-Requests add to plain numbers, and `Metrics.flush` carries these over to prometheus_client once a
-second: an increment there takes a lock and writes to a mapped file, too expensive for cache hits.
+Requests add to plain numbers (`proxy.telemetry.batches`), and `Metrics.flush` carries these over to
+prometheus_client once a second.
 
 HTTP workers of one server write to files in one directory (prometheus_client's multiprocess mode),
 so each of them can report the totals of all. The files are numbered by worker instead of by process
@@ -12,7 +12,6 @@ ID: a replacement continues the counters of the worker that died, and restarts a
 Every label has few values that are known beforehand: never a URL, a key or text from a request.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
@@ -29,6 +28,12 @@ from proxy.compat.prometheus_client import (
     use_multiprocess_mode,
 )
 from proxy.errors import ProxyError
+from proxy.telemetry.batches import (
+    DURATION_BUCKETS,
+    BatchedCounter,
+    BatchedHistogram,
+    HitCounters,
+)
 from proxy.telemetry.store_metrics import STORES, StoreMetrics
 
 Stage = Literal["parse", "cache_read", "fetch", "queue", "render", "cache_write"]
@@ -87,11 +92,6 @@ BACKGROUND_TASKS = (
 COMPONENTS = ("workers", "render_processes", "sandbox", "cache", "purge_listener")
 """The components of a server; the last one works always where there is no shared cache."""
 
-DURATION_BUCKETS = (
-    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
-)
-"""Upper bounds in seconds, inclusive."""
-
 
 class MetricsFiles(NamedTuple):
     """The metrics of one worker, in a directory that all workers of the server share.
@@ -109,44 +109,6 @@ class MetricsFiles(NamedTuple):
     def remove_gauges(self) -> None:
         """Remove the gauges of a worker that has exited; its counters remain."""
         mark_process_dead(self.worker, str(self.directory))
-
-
-class BatchedCounter:
-    """A counter that adds to a plain number until it is flushed."""
-
-    __slots__ = ("_labels", "_metric", "amount")
-
-    def __init__(self, metric: Counter, *labels: str) -> None:
-        self._metric = metric
-        self._labels = labels
-        self.amount = 0
-
-    def flush(self) -> None:
-        if self.amount:
-            child = self._metric.labels(*self._labels) if self._labels else self._metric
-            child.inc(self.amount)
-            self.amount = 0
-
-
-class BatchedHistogram:
-    """A histogram that counts in plain numbers until it is flushed."""
-
-    __slots__ = ("_counts", "_metric", "_sum")
-
-    def __init__(self, metric: BulkHistogram, *labels: str) -> None:
-        self._metric = metric.labels(*labels)
-        self._counts = [0] * (len(DURATION_BUCKETS) + 1)
-        self._sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(DURATION_BUCKETS, seconds)] += 1
-        self._sum += seconds
-
-    def flush(self) -> None:
-        if any(self._counts):
-            self._metric.add(self._counts, self._sum)
-            self._counts = [0] * len(self._counts)
-            self._sum = 0.0
 
 
 class Metrics(Collector):
@@ -299,6 +261,16 @@ class Metrics(Collector):
         requests.amount += 1
         self._response_bytes[handler].amount += size
         self._durations[cache_result].observe(seconds)
+
+    def hit_counters(self, handler: str, status: int, dialect: str) -> HitCounters:
+        """Return what counts a hit as `record_request`, `record_dialect` and `record_cache` do.
+
+        Raises KeyError for a handler or dialect that is not known.
+        """
+        counters = [self._requests[handler, status], self._cache_requests["rendition", "hit"]]
+        if dialect:
+            counters.append(self._dialect_requests[dialect])
+        return HitCounters(counters, self._response_bytes[handler], self._durations["hit"])
 
     def record_dialect(self, dialect: str) -> None:
         """Count a request of a link. Raises KeyError for a dialect that is not mounted."""

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import uvicorn
@@ -35,6 +35,8 @@ from proxy.service import ImageResult
 from proxy.telemetry.config import LogConfig
 from proxy.telemetry.logging import AccessLog, AccessLogEntry
 from proxy.telemetry.metrics import Metrics
+
+Access = Literal["all", "misses"]
 
 ETAG = '"abc"'
 CHANGED = "Wed, 21 Oct 2015 07:28:00 GMT"
@@ -112,8 +114,8 @@ class CachedImages:
 
 
 class RecordingLog(AccessLog):
-    def __init__(self) -> None:
-        super().__init__(LogConfig(access="all"))
+    def __init__(self, access: Access) -> None:
+        super().__init__(LogConfig(access=access))
         self.entries: list[tuple[int, AccessLogEntry]] = []
 
     def log(self, level: int, entry: AccessLogEntry) -> None:
@@ -123,8 +125,9 @@ class RecordingLog(AccessLog):
 class Stack:
     """The images endpoint behind the HTTP protocol, with or without the fast path."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, fast: bool) -> None:
-        self.service, self.log, self.metrics = CachedImages(), RecordingLog(), Metrics(["images"])
+    def __init__(self, loop: asyncio.AbstractEventLoop, access: Access, *, fast: bool) -> None:
+        self.service, self.metrics = CachedImages(), Metrics(["images"])
+        self.log = RecordingLog(access)
         self.app_calls = 0
         self._loop = loop
         context = DialectContext(
@@ -204,13 +207,20 @@ class Stack:
         ]
 
 
+@pytest.fixture(scope="module", params=["all", "misses"])
+def access(request: pytest.FixtureRequest) -> Access:
+    """Which requests are logged."""
+    access: Access = request.param
+    return access
+
+
 @pytest.fixture(scope="module")
-def stacks() -> Iterator[tuple[Stack, Stack]]:
+def stacks(access: Access) -> Iterator[tuple[Stack, Stack]]:
     """One with the fast path, one without; both have cached every response."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    pair = Stack(loop, fast=True), Stack(loop, fast=False)
+    pair = Stack(loop, access, fast=True), Stack(loop, access, fast=False)
     try:
         for stack in pair:
             asyncio.run_coroutine_threadsafe(stack.start(), loop).result()
@@ -231,7 +241,7 @@ def comparable(received: bytes) -> bytes:
     return re.sub(rb"\r\ndate: [^\r]*|[0-9a-f]{32}", b"", received)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.sampled_from((b"GET", b"HEAD", b"POST")),
     st.sampled_from((SMALL, LARGE, AUTOMATIC, HINTED, b"/_/nothing")),

@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 from metric_samples import sample_value
 
-from proxy.telemetry.metrics import DURATION_BUCKETS, Metrics
+from proxy.telemetry.batches import DURATION_BUCKETS
+from proxy.telemetry.metrics import Metrics
 
 REQUESTS = "framekeep_http_requests_total"
 STAGE_SECONDS = "framekeep_stage_duration_seconds"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 
 from proxy.formats import AUTO_FORMATS, FormatName
 
@@ -23,8 +23,19 @@ def accepted_formats(accept: bytes, offered: AcceptedFormats = AUTO_FORMATS) -> 
     only where they are named: clients that show none of them also send ``*/*``. A format with a
     lower quality than the formats that it would replace is left out.
     """
-    # No browser sends a longer header, and it would only fill the cache of parsed headers.
-    return _accepted_formats(accept, offered) if len(accept) <= _MAX_BYTES else ()
+    return negotiation(offered)(accept)
+
+
+@cache
+def negotiation(offered: AcceptedFormats) -> Negotiate:
+    """Return `accepted_formats` for these formats. It remembers the headers that it has parsed."""
+    parse = lru_cache(maxsize=512)(partial(_accepted_formats, offered=offered))
+
+    def negotiate(accept: bytes) -> AcceptedFormats:
+        # No browser sends a longer header, and it would only fill the cache.
+        return parse(accept) if len(accept) <= _MAX_BYTES else ()
+
+    return negotiate
 
 
 def preferred_media_type(accept: str, media_types: Sequence[str]) -> str:
@@ -34,7 +45,6 @@ def preferred_media_type(accept: str, media_types: Sequence[str]) -> str:
     return max(named, key=lambda media_type: qualities[media_type], default="")
 
 
-@lru_cache(maxsize=512)
 def _accepted_formats(accept: bytes, offered: AcceptedFormats) -> AcceptedFormats:
     qualities = _parse(accept.decode("latin-1"))
     highest = max(_quality_of(qualities, "image/jpeg"), _quality_of(qualities, "image/png"))
