@@ -15,7 +15,6 @@ from proxy.cache.config import CacheConfig
 from proxy.cache.directory import CacheDirectory
 from proxy.cache.disk_rows import NewEntry
 from proxy.cache.disk_table import DiskTable
-from proxy.cache.group_commit import GroupCommit
 from proxy.cache.io_threads import DiskBusy, IoThreads
 from proxy.cache.recovery import Operation, RecoverableTable
 from proxy.cache.sqlite import BUSY_SECONDS, StorageError
@@ -29,7 +28,7 @@ from proxy.cache.store import (
     Selector,
     VerifyReport,
 )
-from proxy.cache.write_queue import Place, QueuedWrite, WriteQueue
+from proxy.cache.write_queue import Batch, QueuedWrite, WriteQueue
 from proxy.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -38,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 _WRITE_WAIT_SECONDS = 1.0
 """A request waits so long for its entry to be written, where too much waits to be written already.
-A disk that is slower writes behind the answer; see `IoThreads.run_behind`."""
+A disk that is slower writes behind the answer, and nobody waits for it until it has caught up."""
 
 _CLOSE_TIMEOUT_SECONDS = 10.0
 _MAX_QUEUE = 1024  # all requests of a spike read together, and a skipped read costs a render
@@ -60,7 +59,8 @@ class DiskStore:
     ) -> None:
         self._clock = clock
         self._disk_seconds = config.disk_timeout_seconds + BUSY_SECONDS
-        self._queue = WriteQueue(max_pending_bytes, self._start_batch)
+        self._queue = WriteQueue(max_pending_bytes, self._start_batch, clock)
+        self._slow_batch: Batch | None = None
         self._directory = CacheDirectory(config.directory(), clock)
         self._tables = {
             kind: RecoverableTable(
@@ -87,13 +87,6 @@ class DiskStore:
             )
         )
 
-        self._groups = {
-            kind: GroupCommit(
-                self._run_behind, partial(self._put_all, table), max_waiting=_MAX_QUEUE
-            )
-            for kind, table in self._tables.items()
-        }
-
     @property
     def breakers(self) -> Sequence[CircuitBreaker]:
         return (self._breaker,)
@@ -105,11 +98,21 @@ class DiskStore:
         self._tables[kind].mark_used(key)
 
     async def get(self, kind: Kind, key: str) -> Entry | None:
+        queued = self._queue.get((kind, key))
+        if queued is None:
+            return await self._read(kind, key)
+        write, batch = queued
+        if write.is_readable:
+            self._tables[kind].mark_used(key)
+            return write.entry
+        found = await self._read(kind, key)
+        if found is None or found.stored_at < batch.started_at:  # it is not what was put last
+            await self._wait_for(batch)
+            found = await self._read(kind, key)
+        return found
+
+    async def _read(self, kind: Kind, key: str) -> Entry | None:
         table = self._tables[kind]
-        pending = self._queue.get((kind, key))
-        if pending is not None:
-            table.mark_used(key)
-            return pending
         call = partial(table.call, "read", partial(DiskTable.get, key=key))
         try:
             return await self._reads.run(call)
@@ -122,27 +125,41 @@ class DiskStore:
     async def put(
         self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
     ) -> None:
-        if self._put_behind(kind, key, entry, started_at):
+        if not self._breaker.allows():
             return
-        await self.flush(_WRITE_WAIT_SECONDS)  # what was put earlier is written earlier
+        write = self._new_write(kind, key, entry, started_at)
         with self._errors(kind):
-            await self._groups[kind].put(NewEntry(key, entry, started_at))
+            batch = self._queue.add((kind, key), write)
+            if write.is_current is None or self._queue.is_over_limit:
+                await self._wait_for(batch)
+                if batch.ended.done():
+                    batch.ended.result()
 
-    def _put_behind(self, kind: Kind, key: str, entry: Entry, started_at: float | None) -> bool:
-        """Leave the entry to the next batch; false if it must be written now."""
-        if self._breaker.error:
-            return False
+    def _new_write(
+        self, kind: Kind, key: str, entry: Entry, started_at: float | None
+    ) -> QueuedWrite:
         # Before the token is taken: copies of what was stored before are not served any more.
         self._directory.notify_changed(kind, key)
         is_current = self._directory.change_token((kind, key))
-        if is_current is None:
-            return False
         now = self._clock()
         since = now if started_at is None else started_at
-        if self._directory.all_changed_since(since):
-            return False  # the index knows whether a purge selects it
         stored = structs.replace(entry, stored_at=now, soft_purged_at=0.0)
-        return self._queue.add((kind, key), QueuedWrite(stored, since, is_current))
+        if is_current is None or self._directory.all_changed_since(since):
+            return QueuedWrite(stored, started_at, None)
+        return QueuedWrite(stored, since, is_current)
+
+    async def _wait_for(self, batch: Batch) -> None:
+        """Wait until the batch has ended, but not for long, and not for a disk known to be slow."""
+        slow = self._slow_batch
+        if slow is not None and not slow.ended.done():
+            return
+        await asyncio.wait(
+            (batch.ended, self._breaker.opened()),
+            timeout=_WRITE_WAIT_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if not batch.ended.done():
+            self._slow_batch = batch
 
     def written(self) -> "asyncio.Future[None] | None":
         return self._queue.written(self._disk_seconds)
@@ -186,29 +203,28 @@ class DiskStore:
 
     async def close(self) -> None:
         await self.flush(_CLOSE_TIMEOUT_SECONDS)
+        if len(self._queue):
+            _log.warning("cache entries not written before the end: %d", len(self._queue))
         await asyncio.to_thread(self._close)
 
-    def _put_all(self, table: RecoverableTable, entries: Sequence[NewEntry]) -> None:
-        table.call("write", partial(DiskTable.put_all, entries=entries))
-
-    def _start_batch(self, batch: Mapping[Place, QueuedWrite]) -> None:
+    def _start_batch(self, batch: Batch) -> None:
         try:
-            self._writes.start(partial(self._write_batch, batch), self._queue.on_written)
+            self._writes.start(partial(self._write_batch, batch), self._queue.on_ended)
         except DiskBusy as error:
-            for kind in {kind for kind, _ in batch}:
+            for kind in {kind for kind, _ in batch.writes}:
                 self._report(self._tables[kind], "write", error)
-            asyncio.get_running_loop().call_soon(self._queue.on_written)
+            asyncio.get_running_loop().call_soon(self._queue.on_ended, error)
 
-    def _write_batch(self, batch: Mapping[Place, QueuedWrite]) -> None:
+    def _write_batch(self, batch: Batch) -> None:
         for kind, table in self._tables.items():
             entries = [
                 NewEntry(key, write.entry, write.started_at)
-                for (of_kind, key), write in batch.items()
+                for (of_kind, key), write in batch.writes.items()
                 if of_kind == kind
             ]
             if entries:
                 with suppress(StorageError):  # the table has logged it
-                    self._put_all(table, entries)
+                    table.call("write", partial(DiskTable.put_all, entries=entries))
 
     def _close(self) -> None:
         seconds = 0.0 if self._breaker.error else _CLOSE_TIMEOUT_SECONDS
@@ -221,11 +237,9 @@ class DiskStore:
         self._directory.close()
 
     async def _write(self, kind: Kind, work: Callable[[DiskTable], None]) -> None:
+        call = partial(self._tables[kind].call, "write", work)
         with self._errors(kind):
-            await self._run_behind(partial(self._tables[kind].call, "write", work))
-
-    async def _run_behind(self, work: Callable[[], None]) -> None:
-        await self._writes.run_behind(work, wait_seconds=_WRITE_WAIT_SECONDS)
+            await self._writes.run_behind(call, wait_seconds=_WRITE_WAIT_SECONDS)
 
     @contextmanager
     def _errors(self, kind: Kind) -> Iterator[None]:

@@ -104,10 +104,13 @@ class IoThreads:
             max(0.0, self._timeout_seconds - wait_seconds), self._give_up, call, future
         )
 
-    def start(self, work: Callable[[], object], on_end: Callable[[], None]) -> None:
-        """Make the call while the caller goes on; ``on_end`` is called when it has ended.
+    def start(
+        self, work: Callable[[], object], on_end: Callable[[BaseException | None], None]
+    ) -> None:
+        """Make the call while the caller goes on.
 
-        Raises DiskBusy if the queue is full, or the disk hangs.
+        ``on_end`` is called when it has ended, with its error. Raises DiskBusy if the queue is
+        full, or the disk hangs.
         """
         call, future = self._submit(work)
         timer = asyncio.get_running_loop().call_later(
@@ -116,9 +119,13 @@ class IoThreads:
 
         def end(result: "asyncio.Future[Any]") -> None:
             timer.cancel()
-            if not result.cancelled() and (error := result.exception()) is not None:
+            if result.cancelled():
+                on_end(DiskBusy("call to the disk was dropped: the cache is closed"))
+                return
+            error = result.exception()
+            if error is not None:
                 _log.error("call to the disk failed", exc_info=error)
-            on_end()
+            on_end(error)
 
         asyncio.wrap_future(future).add_done_callback(end)
 

@@ -48,8 +48,8 @@ class BatchRenderer:
     ) -> dict[str, ImageResult]:
         """The new renditions by the keys of their requests; all requests are of one source.
 
-        Those that are cached, or have to be made one by one, are left out. Raises a SourceError or
-        StoreUnavailable.
+        All are stored before it returns. Those that are cached, or have to be made one by one, are
+        left out. Raises a SourceError or StoreUnavailable.
         """
         started_at = time.time()
         missing = await self._find_missing(requests)
@@ -93,6 +93,7 @@ class BatchRenderer:
                 for one, rendition in zip(requests, rendered, strict=True)
             )
         )
+        await self._renditions.flush()
         return {one.key: _result(new) for one, new in zip(requests, stored, strict=True)}
 
     async def _run(

@@ -5,6 +5,7 @@ A source that fails costs its own rows and nothing else.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -28,7 +29,7 @@ from proxy.prepare.manifest import ManifestRow
 from proxy.prepare.outputs.caches import LocalCacheOutput, SharedCacheOutput
 from proxy.prepare.outputs.files import FileOutput
 from proxy.prepare.outputs.output import Output, is_template
-from proxy.prepare.report import PreparedRendition
+from proxy.prepare.report import PreparedRendition, State
 from proxy.prepare.service import PrepareParts, open_parts
 from proxy.prepare.shards import Shard
 from proxy.prepare.storage import open_storage
@@ -100,10 +101,11 @@ class ShardRenderer:
             place = row.source, row.version, preset, accept
             if place in known:
                 done[preset, accept] = known[place]
-        earlier = frozenset(done)
+        earlier, started_at = frozenset(done), math.inf
         for attempt in range(self._job.attempts):
             async with self._places:
-                pause = await self._try_row(row, done, attempt)
+                started_at = min(started_at, time.time())
+                pause = await self._try_row(row, done, attempt, started_at)
             if pause is None or attempt == self._job.attempts - 1:
                 break
             await asyncio.sleep(pause)
@@ -113,9 +115,16 @@ class ShardRenderer:
         return rows
 
     async def _try_row(
-        self, row: ManifestRow, done: dict[tuple[str, str], PreparedRendition], attempt: int
+        self,
+        row: ManifestRow,
+        done: dict[tuple[str, str], PreparedRendition],
+        attempt: int,
+        started_at: float,
     ) -> float | None:
-        """Make what is missing; return after how long to try again what failed, if that helps."""
+        """Make what is missing; return after how long to try again what failed, if that helps.
+
+        ``started_at`` is when the first attempt began, in Unix seconds.
+        """
         pause = None
         try:
             wanted = self._links.requests(row)
@@ -142,7 +151,9 @@ class ShardRenderer:
                 self._parts.service.announce(one.request.source)
             names = {known.name for known in done.values() if _is_done(known)}
             try:
-                done[place] = await self._make(row, one, names, result, seconds)
+                done[place] = await self._make(
+                    row, one, names, result, seconds=seconds, started_at=started_at
+                )
             except NamedError as error:
                 done[place] = _failed(row, *place, error)
                 pause = pause or self._pause(error, attempt)
@@ -168,7 +179,9 @@ class ShardRenderer:
         wanted: Wanted,
         names: Collection[str],
         result: ImageResult | None,
+        *,
         seconds: float,
+        started_at: float,
     ) -> PreparedRendition:
         """Store the result, which took so long; without one, make it.
 
@@ -185,7 +198,10 @@ class ShardRenderer:
         except Exception as error:
             _log.exception("unexpected error (source=%s)", row.source)
             raise InternalError("unexpected error", detail=f"{error!r}") from error
-        return _prepared(row, wanted, result, name, seconds + time.monotonic() - started)
+        # What an attempt made that failed afterwards was not there before, though it is found now.
+        state: State = "made" if result.made_at >= started_at else "hit"
+        seconds += time.monotonic() - started
+        return _prepared(row, wanted, result, state=state, name=name, seconds=seconds)
 
     async def _get(self, wanted: Wanted) -> ImageResult:
         result = await self._parts.service.get_fresh(wanted.request, "background")
@@ -244,7 +260,13 @@ def _place(row: PreparedRendition) -> tuple[str, str, str, str]:
 
 
 def _prepared(
-    row: ManifestRow, wanted: Wanted, result: ImageResult, name: str, seconds: float
+    row: ManifestRow,
+    wanted: Wanted,
+    result: ImageResult,
+    *,
+    state: State,
+    name: str,
+    seconds: float,
 ) -> PreparedRendition:
     rendition = result.rendition
     return PreparedRendition(
@@ -252,7 +274,7 @@ def _prepared(
         version=row.version,
         preset=wanted.preset,
         accept=wanted.accept,
-        state="hit" if result.state == "hit" else "made",
+        state=state,
         key=wanted.request.key,
         etag=result.etag,
         format=rendition.format,

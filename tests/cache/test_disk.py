@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from cache.disk_stores import disk_config as config
 from cache.suite import MEGABYTE, CacheSuite, Clock, body_of
 
 from proxy.buffers import SharedBuffer
@@ -16,18 +17,6 @@ from proxy.cache.config import CacheConfig
 from proxy.cache.disk import DiskStore
 from proxy.cache.store import KINDS, All, ByTag, Entry, Kind, Selector, Store
 from proxy.errors import StoreUnavailable
-
-
-def config(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:
-    return CacheConfig(
-        dir=str(folder),
-        max_result_bytes=budget,
-        max_original_bytes=budget,
-        max_detection_bytes=budget,
-        max_metadata_bytes=budget,
-        disk_backoff_seconds=0,
-        disk_timeout_seconds=60,
-    )
 
 
 class TestDiskStore(CacheSuite):
@@ -43,11 +32,6 @@ SMALL, LARGE = b"small" * 100, os.urandom(100_000)
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,11 +28,11 @@ from proxy.cache.disk import DiskStore
 from proxy.cache.factory import open_cache
 from proxy.cache.negative import NegativeCache
 from proxy.cache.origin_cache import OriginCache
-from proxy.cache.renditions import RenditionCache
+from proxy.cache.renditions import RenditionCache, StoredRendition
 from proxy.cli import prepare
 from proxy.cli.parser import make_parser
 from proxy.config import Settings, load
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, StoreUnavailable
 from proxy.image_request import ImageRequest
 from proxy.originals import SourceRef
 from proxy.prepare.batches import BatchRenderer
@@ -39,6 +40,7 @@ from proxy.prepare.engines.ray import close_renderers, prepare_shard
 from proxy.prepare.job import Job, JobLinks
 from proxy.prepare.manifest import ManifestRow
 from proxy.prepare.outputs.caches import LocalCacheOutput
+from proxy.prepare.outputs.output import Output
 from proxy.prepare.recent_originals import RecentOriginals
 from proxy.prepare.renderer import ShardRenderer, failed_rows
 from proxy.prepare.report import PreparedRendition, decode_rows
@@ -368,6 +370,73 @@ async def test_a_cache_that_is_too_small_is_said_before_it_evicts(
             *(manifest, "--preset", "all", "--to", "cache", "--report", tmp_path / "report"),
             *("--concurrency", "1"),
         )
+
+
+class FailsOnce:
+    """An output that refuses the first rendition, once."""
+
+    def __init__(self) -> None:
+        self.failures = [StoreUnavailable("try again")]
+
+    async def store(self, *_: object) -> str:
+        while self.failures:
+            raise self.failures.pop()
+        return ""
+
+
+class StopsOnce(RenditionCache):
+    """A cache in which time is over, once, after the first rendition of a batch was stored."""
+
+    is_over = False
+
+    async def put(self, *args: Any, **more: Any) -> StoredRendition:
+        if not self.is_over:
+            self.is_over = True
+            return await super().put(*args, **more)
+        await self.flush()
+        raise TimeoutError
+
+
+@pytest.mark.parametrize("failure", ["of the output", "of the batch"])
+async def test_what_a_failed_attempt_has_made_counts_as_made_and_later_as_there_before(
+    tmp_path: Path, origin: OriginServer, failure: str
+) -> None:
+    settings = load(environment(tmp_path / "cache")).settings
+    job = Job(presets=("icon", "card"), accept=("webp", "jpeg"), to="cache")
+    links = JobLinks.from_settings(job, settings)
+    (url,) = serve(origin, 1, f"attempts-{failure[-5:]}")
+    shard = Shard("one", (ManifestRow(url),))
+    async with open_parts(settings, ttl=None, shares=False) as parts:
+        output: Output = LocalCacheOutput(parts.cache)
+        renderer = ShardRenderer(job, links, parts, output)
+        match failure:
+            case "of the output":
+                renderer = ShardRenderer(job, links, parts, FailsOnce())
+            case "of the batch":
+                parts.batches._renditions = StopsOnce(parts.cache, parts.origins)
+        states = [[row.state for row in await renderer.run(shard)] for _ in range(2)]
+    assert states == [["made"] * 3, ["hit"] * 3]
+
+
+async def test_a_rendition_that_the_cache_does_not_keep_is_not_made(
+    tmp_path: Path, origin: OriginServer
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (800, 700, 3), np.uint8)
+    url = origin.serve("/not-kept.png", encode(noise))
+    presets = {"large": "convert:png", "small": "resize:16/convert:png"}
+    settings = load(
+        environment(
+            tmp_path / "cache",
+            FRAMEKEEP_CACHE_MAX_RESULT_BYTES="1048576",
+            FRAMEKEEP_LINKS_PRESETS=json.dumps(presets),
+        )
+    ).settings
+    job = Job(presets=tuple(presets), accept=("jpeg",), to="cache", attempts=1)
+    async with ShardRenderer.open(job, settings) as renderer:
+        rows = await renderer.run(Shard("one", (ManifestRow(url),)))
+        assert renderer._parts.batches.task_count == 1
+    assert [(row.preset, row.state) for row in rows] == [("large", "failed"), ("small", "made")]
+    assert "FRAMEKEEP_CACHE_MAX_RESULT_BYTES" in rows[0].detail
 
 
 class Broken:

@@ -1,0 +1,20 @@
+"""What the tests of caches on disk share."""
+
+from pathlib import Path
+
+from cache.suite import MEGABYTE
+
+from proxy.cache.config import CacheConfig
+
+
+def disk_config(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:
+    """A cache with a budget for each kind, on a disk that may take a minute."""
+    return CacheConfig(
+        dir=str(folder),
+        max_result_bytes=budget,
+        max_original_bytes=budget,
+        max_detection_bytes=budget,
+        max_metadata_bytes=budget,
+        disk_backoff_seconds=0,
+        disk_timeout_seconds=60,
+    )
