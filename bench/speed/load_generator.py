@@ -142,10 +142,11 @@ class _Connection:
             if head_end < 0:
                 return False
             self._expected_length = head_end + 4 + _content_length(data[: head_end + 2])
-            if int(data[9:12]) != self.request.status:
-                raise WrongResponse(f"{self.request.data[:160]!r} got {data[:400]!r}")
         if len(data) < self._expected_length:
             return False
+        if (status := int(data[9:12])) != self.request.status:
+            target = self.request.data.split(b" ")[1].decode()
+            raise WrongResponse(f"{target} got {status}: {self.body()[:400]!r}")
         is_wrong = self.request.spec is None and not self.is_expected()
         if len(data) > self._expected_length or is_wrong:
             raise WrongResponse(f"{self.request.data[:160]!r} got another body")
