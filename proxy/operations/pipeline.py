@@ -153,7 +153,6 @@ def detect(
     *,
     detector: Detector,
     subject: Subject | None = None,
-    decoded: DecodedInfo | None = None,
     aspect_ratios: Sequence[Size] = (),
     page_range: tuple[int, int] | None = None,
 ) -> Detection:
@@ -166,18 +165,15 @@ def detect(
         ImageError: the original is not an image, or is damaged or too large.
     """
     with translate_vips_errors():
-        if decoded is not None:
-            picture = picture_from_pixels(original, decoded, detector=detector, subject=subject)
-        else:
-            picture = decode(
-                original,
-                limits,
-                detector=detector,
-                subject=subject,
-                required_size=detection_size,
-                output_format="auto",
-                page_range=page_range,
-            )
+        picture = decode(
+            original,
+            limits,
+            detector=detector,
+            subject=subject,
+            required_size=detection_size,
+            output_format="auto",
+            page_range=page_range,
+        )
         picture, detected = picture.detect_subject()
         size = picture.natural_size
         return Detection(
@@ -188,6 +184,12 @@ def detect(
             best_crop=best_crop(detected, size),
             crops=place_crops(detected, size, aspect_ratios),
         )
+
+
+def find_subject(pixels: Buffer, decoded: DecodedInfo, detector: Detector) -> Subject:
+    """Detect the subject in the pixels that `decode_shared` wrote."""
+    with translate_vips_errors():
+        return picture_from_pixels(pixels, decoded, detector=detector).detect_subject()[1]
 
 
 def decode_shared(

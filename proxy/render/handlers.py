@@ -17,7 +17,7 @@ from proxy.imaging.results import Detection, ImageInfo, RenderResult
 from proxy.imaging.shrink_on_load import DecodedInfo
 from proxy.limits import Limits
 from proxy.operations.batch import render_all
-from proxy.operations.pipeline import decode_shared, detect, render
+from proxy.operations.pipeline import decode_shared, detect, find_subject, render
 from proxy.render.ipc import TaskHandler, TooExpensive
 from proxy.render.scheduling import Priority
 from proxy.render.tasks import (
@@ -27,16 +27,19 @@ from proxy.render.tasks import (
     PROBE,
     RENDER,
     RENDER_ALL,
+    SUBJECT,
     BatchRequest,
     BatchResult,
     DecodeRequest,
     DetectRequest,
     RenderRequest,
+    SubjectRequest,
     decode_plan,
 )
 from proxy.smartcrop.detector import SubjectDetector
 from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.registry import DETECTORS, DetectorSpec
+from proxy.smartcrop.subject import Subject
 
 # The operation cache of libvips helps only who repeats an operation, and holds up to 100 MB.
 pyvips.cache_set_max(0)
@@ -99,21 +102,28 @@ def _detect(
     buffers: Sequence[SharedBuffer], request: DetectRequest, priority: Priority
 ) -> Detection:
     (original,) = (buffer.view() for buffer in buffers)
-    _check_decode_cost(original, request.decoded, priority)
+    _check_decode_cost(original, priority)
     return detect(
         original,
         request.context.limits,
         detector=get_detector(request.context.models, request.context.detectors),
         subject=request.subject,
-        decoded=request.decoded,
         aspect_ratios=request.aspect_ratios,
         page_range=(1, 1),
     )
 
 
+def _find_subject(
+    buffers: Sequence[SharedBuffer], request: SubjectRequest, _priority: Priority
+) -> Subject:
+    (pixels,) = (buffer.view() for buffer in buffers)
+    detector = get_detector(request.context.models, request.context.detectors)
+    return find_subject(pixels, request.decoded, detector)
+
+
 def _info(buffers: Sequence[SharedBuffer], request: DetectRequest, priority: Priority) -> ImageInfo:
     (original,) = (buffer.view() for buffer in buffers)
-    _check_decode_cost(original, None, priority)
+    _check_decode_cost(original, priority)
     return read_image_info(
         original,
         request.context.limits,
@@ -128,7 +138,7 @@ def _decode(
 ) -> DecodedInfo:
     source, output = buffers
     original = source.view()
-    _check_decode_cost(original, None, priority)
+    _check_decode_cost(original, priority)
     return decode_shared(
         original,
         request.shrink,
@@ -143,9 +153,8 @@ def _probe(buffers: Sequence[SharedBuffer], _request: None, _priority: Priority)
     return probe(original)
 
 
-def _check_decode_cost(original: Buffer, decoded: DecodedInfo | None, priority: Priority) -> None:
-    if decoded is None:
-        _check_cost(decode_cost(probe(original)), priority)
+def _check_decode_cost(original: Buffer, priority: Priority) -> None:
+    _check_cost(decode_cost(probe(original)), priority)
 
 
 def _check_cost(seconds: float, priority: Priority) -> None:
@@ -167,6 +176,7 @@ HANDLERS = (
     TaskHandler.for_task(RENDER, _render),
     TaskHandler.for_task(RENDER_ALL, _render_all),
     TaskHandler.for_task(DETECT, _detect),
+    TaskHandler.for_task(SUBJECT, _find_subject),
     TaskHandler.for_task(INFO, _info),
     TaskHandler.for_task(DECODE, _decode),
     TaskHandler.for_task(PROBE, _probe),

@@ -21,7 +21,14 @@ from proxy.render.ipc import TaskType
 from proxy.render.pool import RenderPool
 from proxy.render.scheduling import Priority
 from proxy.render.shared_decodes import DecodedOriginal
-from proxy.render.tasks import DETECT, INFO, DetectRequest, RenderContext
+from proxy.render.tasks import (
+    DETECT,
+    INFO,
+    SUBJECT,
+    DetectRequest,
+    RenderContext,
+    SubjectRequest,
+)
 from proxy.runtime.singleflight import SingleFlight
 from proxy.smartcrop.subject import Subject
 from proxy.telemetry.request_context import set_source
@@ -88,10 +95,18 @@ class Inspector:
         """Find the subject in a decoded original, once for all plans that start from it."""
 
         async def detect() -> Subject:
-            found = await self._run(
-                DETECT, original, FIRST_FRAME, None, tags, decoded=decoded, priority=priority
-            )
-            return found.subject
+            started = time.monotonic()
+            with self._negative.guard(SUBJECT.name, [original.digest]):
+                subject = await self._pool.run(
+                    SUBJECT,
+                    SubjectRequest(self._context, decoded.info),
+                    [decoded.pixels],
+                    priority=priority,
+                    cpu_seconds=self._context.limits.render_timeout_seconds,
+                )
+            cost = time.monotonic() - started
+            await self._detections.put(original, FIRST_FRAME, subject, tags, cost)
+            return subject
 
         return await self._single_flight.do(
             f"{priority}-detect-{original.digest}",
@@ -147,21 +162,16 @@ class Inspector:
         subject: Subject | None,
         tags: tuple[str, ...],
         *,
-        decoded: DecodedOriginal | None = None,
-        aspect_ratios: tuple[Size, ...] = (),
-        priority: Priority = "interactive",
-        may_store: bool = True,
+        aspect_ratios: tuple[Size, ...],
+        may_store: bool,
     ) -> Result:
         """Run the task in a render process, and cache a subject that was not known."""
         started = time.monotonic()
         with self._negative.guard(task.name, [original.digest]):
             found = await self._pool.run(
                 task,
-                DetectRequest(
-                    self._context, subject, decoded.info if decoded else None, aspect_ratios
-                ),
-                [decoded.pixels if decoded else original.body],
-                priority=priority,
+                DetectRequest(self._context, subject, aspect_ratios),
+                [original.body],
                 cpu_seconds=self._context.limits.render_timeout_seconds,
             )
         if subject is None and may_store:

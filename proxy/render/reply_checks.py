@@ -95,21 +95,27 @@ def check_render_result(
 ) -> None:
     check_rendition(result.rendition, limits, requested, accepted)
     if result.detected_subject is not None:
-        _check_subject(result.detected_subject)
+        check_subject(result.detected_subject)
 
 
 def check_detection(result: Detection, limits: Limits, aspect_ratios: int) -> None:
     """``aspect_ratios`` is for how many of them a crop was asked for."""
     _check_original(result.size, result.frame_count, limits)
-    _check_subject(result.subject)
+    check_subject(result.subject)
     _require(len(result.crops) == aspect_ratios, f"{len(result.crops)} crops")
     boxes = (placement.box for placement in (result.best_crop, *result.crops))
     _check_boxes((result.area_of_interest, *boxes), result.size)
 
 
+def check_subject(subject: Subject) -> None:
+    _require(len(subject.regions) <= _MAX_REGIONS, f"{len(subject.regions)} regions")
+    for region in subject.regions:
+        _check_region(region)
+
+
 def check_image_info(result: ImageInfo, limits: Limits, aspect_ratios: int) -> None:
     _check_original(result.size, result.frame_count, limits)
-    _check_subject(result.subject)
+    check_subject(result.subject)
     _require(len(result.crops) == aspect_ratios, f"{len(result.crops)} crops")
     boxes = (placement.box for placement in result.crops)
     _check_boxes((result.area_of_interest, *boxes), result.size)
@@ -175,12 +181,6 @@ def _check_notice(notice: CopyrightNotice) -> None:
 def _check_boxes(boxes: Iterable[Box], size: Size) -> None:
     for box in boxes:
         _require(min(box.width, box.height) >= 1 and box.is_inside(size), f"a box outside {size}")
-
-
-def _check_subject(subject: Subject) -> None:
-    _require(len(subject.regions) <= _MAX_REGIONS, f"{len(subject.regions)} regions")
-    for region in subject.regions:
-        _check_region(region)
 
 
 def _check_region(region: Region) -> None:

@@ -31,6 +31,7 @@ from proxy.render.reply_checks import (
     check_header,
     check_image_info,
     check_render_result,
+    check_subject,
 )
 from proxy.smartcrop.models import ModelsConfig
 from proxy.smartcrop.registry import DETECTORS, DetectorSpec
@@ -98,14 +99,20 @@ class BatchResult(Struct, frozen=True):
 class DetectRequest(Struct, frozen=True):
     """Detect the subject, or use ``subject`` where it is known already.
 
-    With ``decoded`` the buffer holds pixels that are decoded already. A crop is placed for each of
-    the ``aspect_ratios``: that takes milliseconds, too long for the event loop of a worker.
+    A crop is placed for each of the ``aspect_ratios``: that takes milliseconds, too long for the
+    event loop of a worker.
     """
 
     context: RenderContext
     subject: Subject | None
-    decoded: DecodedInfo | None = None
     aspect_ratios: tuple[Size, ...] = ()
+
+
+class SubjectRequest(Struct, frozen=True):
+    """Detect the subject in pixels that are decoded already, and nothing more."""
+
+    context: RenderContext
+    decoded: DecodedInfo
 
 
 class DecodeRequest(Struct, frozen=True):
@@ -194,6 +201,10 @@ def _check_detection(request: DetectRequest, result: Detection) -> None:
     check_detection(result, request.context.limits, len(request.aspect_ratios))
 
 
+def _check_subject(_: SubjectRequest, result: Subject) -> None:
+    check_subject(result)
+
+
 def _check_info(request: DetectRequest, result: ImageInfo) -> None:
     check_image_info(result, request.context.limits, len(request.aspect_ratios))
 
@@ -209,6 +220,7 @@ def _check_decoded(request: DecodeRequest, result: DecodedInfo) -> None:
 RENDER = TaskType("render", RenderRequest, RenderResult, check=_check_render)
 RENDER_ALL = TaskType("render_all", BatchRequest, BatchResult, check=_check_batch)
 DETECT = TaskType("detect", DetectRequest, Detection, check=_check_detection)
+SUBJECT = TaskType("subject", SubjectRequest, Subject, check=_check_subject)
 INFO = TaskType("info", DetectRequest, ImageInfo, check=_check_info)
 DECODE = TaskType("decode", DecodeRequest, DecodedInfo, check=_check_decoded)
 PROBE = TaskType("probe", type(None), ImageHeader, check=_check_header)

@@ -58,7 +58,7 @@ async def test_sizes_that_are_requested_at_once_share_one_decode_and_one_detecti
 ) -> None:
     url = origin.serve("/a.jpg", PHOTO)
     await render_together(harness, url, AVATAR, CARD, SOCIAL, SQUARE)
-    assert harness.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
+    assert harness.pool.run_counts == {"decode": 1, "subject": 1, "render": 4}
 
 
 async def test_of_consecutive_requests_the_second_decodes_for_all_that_follow(
@@ -67,7 +67,7 @@ async def test_of_consecutive_requests_the_second_decodes_for_all_that_follow(
     url = origin.serve("/a.jpg", PHOTO)
     for plan in (AVATAR, CARD, SOCIAL, SQUARE):
         await render_together(harness, url, plan)
-    assert harness.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
+    assert harness.pool.run_counts == {"decode": 1, "subject": 1, "render": 4}
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_it_makes_no_difference_which_worker_a_size_reaches(
     else:
         for render in renders:
             await render
-    assert one.pool.run_counts + other.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
+    assert one.pool.run_counts + other.pool.run_counts == {"decode": 1, "subject": 1, "render": 4}
 
 
 async def test_a_worker_that_evicts_a_decode_leaves_it_to_the_others(
@@ -104,7 +104,7 @@ async def test_a_worker_that_evicts_a_decode_leaves_it_to_the_others(
     await render_together(other, url, SOCIAL)
     one.service._renderer._decodes.evict(unused_for=0)
     await render_together(other, url, SQUARE)
-    assert one.pool.run_counts + other.pool.run_counts == {"decode": 1, "detect": 1, "render": 4}
+    assert one.pool.run_counts + other.pool.run_counts == {"decode": 1, "subject": 1, "render": 4}
 
 
 async def test_background_requests_run_all_tasks_at_background_priority(
@@ -112,7 +112,7 @@ async def test_background_requests_run_all_tasks_at_background_priority(
 ) -> None:
     url = origin.serve("/a.jpg", PHOTO)
     await render_together(harness, url, AVATAR, SOCIAL, SQUARE, priority="background")
-    assert harness.pool.run_counts == {"decode": 1, "detect": 1, "render": 3}
+    assert harness.pool.run_counts == {"decode": 1, "subject": 1, "render": 3}
     assert harness.pool.priorities == {"background"}
 
 
