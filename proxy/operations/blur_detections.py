@@ -2,19 +2,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.geometry import Size
 from proxy.imaging.alpha import ImageFunction
 from proxy.imaging.picture import Picture
 from proxy.operations.blur import Blur
-from proxy.operations.detections import DetectionKind, IfNone, cover_detections, search_seconds
-from proxy.operations.operation import Operation
+from proxy.operations.detections import CoverDetections, DetectionKind, IfNone, cover_detections
 
 _SIGMA = 1 / 5
 """Of the shorter side of a box. Of 3 cycles of detail across a face 0.1 % is left, less than one
 of 255 levels; recognizing somebody takes 5 and more."""
 
 
-class BlurDetections(Operation, frozen=True):
+class BlurDetections(CoverDetections, frozen=True):
     """Blur faces, people, animals or objects so that nobody recognizes them.
 
     An ellipse around each face is blurred, with a soft edge, and around other things their
@@ -43,15 +41,6 @@ class BlurDetections(Operation, frozen=True):
 
     def apply(self, picture: Picture) -> Picture:
         return cover_detections(picture, "blur_detections", self.kind, self.if_none, self._blur)
-
-    def uses_detection(self) -> bool:
-        return True
-
-    def fixed_seconds(self, size: Size, frames: int) -> float:
-        return search_seconds(size, frames)
-
-    def required_size(self, natural: Size) -> Size | None:
-        return natural
 
     def _blur(self, short_side: float) -> ImageFunction:
         return Blur(max(self.sigma or 0.0, 1.0, _SIGMA * short_side)).blur

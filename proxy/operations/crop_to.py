@@ -5,11 +5,10 @@ from msgspec import Meta
 
 from proxy.geometry import Size
 from proxy.imaging.picture import Picture
-from proxy.operations.focus import detect_focus, set_focus
-from proxy.operations.gravity import SMART_POSITIONS, Position, place
+from proxy.operations.focus import SmartFocus, detect_focus, set_focus
+from proxy.operations.gravity import SMART_POSITIONS, KeptPosition, place
 from proxy.operations.operation import Operation
 from proxy.operations.params import InwardOffset
-from proxy.smartcrop.focus import Focus
 from proxy.smartcrop.placement import place_window
 
 Length = Annotated[float, Meta(ge=0, le=100_000)]
@@ -27,13 +26,7 @@ class CropTo(Operation, frozen=True):
 
     width: Annotated[Length, Meta(description="Width in pixels, or as a fraction.")]
     height: Annotated[Length, Meta(description="Height in pixels, or as a fraction.")]
-    gravity: Annotated[
-        Position,
-        Meta(
-            description="Which part is kept. `smart` keeps the subject; `0.5,0.2` centers the "
-            "window half the way from the left and a fifth from the top."
-        ),
-    ] = "center"
+    gravity: KeptPosition = "center"
     x_offset: Annotated[
         InwardOffset,
         Meta(
@@ -42,9 +35,7 @@ class CropTo(Operation, frozen=True):
         ),
     ] = 0.0
     y_offset: Annotated[InwardOffset, Meta(description="The same from top or bottom.")] = 0.0
-    focus: Annotated[
-        Focus, Meta(description="What counts as the subject with the gravity `smart`.")
-    ] = "auto"
+    focus: SmartFocus = "auto"
 
     def __post_init__(self) -> None:
         set_focus(self, self.focus)

@@ -15,6 +15,7 @@ from proxy.geometry import Size
 from proxy.imaging.alpha import ImageFunction
 from proxy.imaging.cover import Outline, cover
 from proxy.imaging.picture import DETECTION_SIZE, Picture
+from proxy.operations.operation import Operation
 from proxy.smartcrop.subject import Region, RegionKind
 
 DetectionKind = Annotated[
@@ -53,6 +54,23 @@ _OTHER_SHAPE = (6, 1.2)
 """Just around the corners of the box, and a little farther."""
 
 
+class CoverDetections(Operation, frozen=True):
+    """Base of the operations that cover what is found."""
+
+    def uses_detection(self) -> bool:
+        return True
+
+    def fixed_seconds(self, size: Size, frames: int) -> float:
+        """CPU time of the detectors."""
+        parts = _part_count(size) ** 2
+        return _SECONDS_PER_SEARCH * (
+            min(frames, _MAX_SEARCHED_FRAMES) if frames > 1 else 1 + parts
+        )
+
+    def required_size(self, natural: Size) -> Size | None:
+        return natural
+
+
 def cover_detections(
     picture: Picture,
     name: str,
@@ -86,12 +104,6 @@ def cover_detections(
 
     function = cover_frame if any(found) else cover_all
     return picture.with_pixels(picture.map_frames(function, mixes_pixels=True))
-
-
-def search_seconds(size: Size, frames: int) -> float:
-    """CPU time of the detectors."""
-    parts = _part_count(size) ** 2
-    return _SECONDS_PER_SEARCH * (min(frames, _MAX_SEARCHED_FRAMES) if frames > 1 else 1 + parts)
 
 
 def _check_detectors(picture: Picture, name: str, kind: str) -> None:

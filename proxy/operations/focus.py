@@ -1,12 +1,18 @@
 """The field `focus` of operations that crop around the subject."""
 
-from msgspec import structs
+from typing import Annotated
+
+from msgspec import Meta, structs
 
 from proxy.errors import OperationNotApplicable
 from proxy.imaging.picture import Picture
 from proxy.operations.operation import Operation, operation_name
-from proxy.smartcrop.focus import missing_model, normalize_focus
+from proxy.smartcrop.focus import Focus, missing_model, normalize_focus
 from proxy.smartcrop.subject import Subject
+
+SmartFocus = Annotated[
+    Focus, Meta(description="What counts as the subject with the gravity `smart`.")
+]
 
 
 def set_focus(operation: Operation, focus: str) -> None:

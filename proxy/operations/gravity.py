@@ -41,6 +41,13 @@ Position = Annotated[
         "or fractions `x,y` from 0 to 1",
     ),
 ]
+KeptPosition = Annotated[
+    Position,
+    Meta(
+        description="Which part is kept. `smart` keeps the subject; `0.5,0.2` centers the "
+        "window half the way from the left and a fifth from the top."
+    ),
+]
 CompassPosition = Annotated[
     str,
     Meta(

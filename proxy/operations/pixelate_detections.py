@@ -3,18 +3,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.geometry import Size
 from proxy.imaging.alpha import ImageFunction
 from proxy.imaging.picture import Picture
-from proxy.operations.detections import DetectionKind, IfNone, cover_detections, search_seconds
-from proxy.operations.operation import Operation
+from proxy.operations.detections import CoverDetections, DetectionKind, IfNone, cover_detections
 from proxy.operations.pixelate import pixelate
 
 _MAX_SQUARES = 4
 """Across the shorter side of a box. Programs have recognized faces by 6."""
 
 
-class PixelateDetections(Operation, frozen=True):
+class PixelateDetections(CoverDetections, frozen=True):
     """Hide faces, people, animals or objects behind squares of one color each.
 
     As `blur_detections`, with squares that are as large as their size asks for: four across a face,
@@ -38,15 +36,6 @@ class PixelateDetections(Operation, frozen=True):
         return cover_detections(
             picture, "pixelate_detections", self.kind, self.if_none, self._pixelate
         )
-
-    def uses_detection(self) -> bool:
-        return True
-
-    def fixed_seconds(self, size: Size, frames: int) -> float:
-        return search_seconds(size, frames)
-
-    def required_size(self, natural: Size) -> Size | None:
-        return natural
 
     def _pixelate(self, short_side: float) -> ImageFunction:
         side = max(self.size_in_px or 0, 2, math.ceil(short_side / _MAX_SQUARES))

@@ -11,11 +11,10 @@ from msgspec import Meta, Struct
 from proxy.geometry import Box, Size
 from proxy.imaging.picture import Picture, detection_size
 from proxy.imaging.resize import resize, resize_and_crop
-from proxy.operations.focus import detect_focus, set_focus
-from proxy.operations.gravity import SMART_POSITIONS, Position, place
+from proxy.operations.focus import SmartFocus, detect_focus, set_focus
+from proxy.operations.gravity import SMART_POSITIONS, KeptPosition, place
 from proxy.operations.operation import Operation
 from proxy.operations.params import Dpr, InwardOffset, Side
-from proxy.smartcrop.focus import Focus
 from proxy.smartcrop.placement import place_window
 
 Fit = Literal["fit", "fill", "fill-down", "force", "auto"]
@@ -53,13 +52,7 @@ class Thumbnail(Operation, frozen=True):
         Side | None, Meta(description="Height of the box. Without it, it follows from the width.")
     ] = None
     fit: Annotated[Fit, Meta(description="How the picture is fitted into the box.")] = "fit"
-    gravity: Annotated[
-        Position,
-        Meta(
-            description="Which part is kept. `smart` keeps the subject; `0.5,0.2` centers the "
-            "window half the way from the left and a fifth from the top."
-        ),
-    ] = "center"
+    gravity: KeptPosition = "center"
     x_offset: Annotated[
         InwardOffset,
         Meta(
@@ -82,9 +75,7 @@ class Thumbnail(Operation, frozen=True):
         Side | None,
         Meta(description="Height that the scaled picture has at least, even if it is enlarged."),
     ] = None
-    focus: Annotated[
-        Focus, Meta(description="What counts as the subject with the gravity `smart`.")
-    ] = "auto"
+    focus: SmartFocus = "auto"
 
     def __post_init__(self) -> None:
         set_focus(self, self.focus)

@@ -11,10 +11,10 @@ Key = Annotated[str, Meta(min_length=1, max_length=256)]
 Quality = Annotated[int, Meta(ge=1, le=100)]
 
 
-class ThumborConfig(
+class FilterLinksConfig(
     SourceRulesConfig, HidesSecrets, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """Links in thumbor's grammar, where `FRAMEKEEP_LINKS_MOUNTS` mounts the dialect `thumbor`."""
+    """What links in both grammars have."""
 
     keys: Annotated[
         tuple[Key, ...],
@@ -34,11 +34,6 @@ class ThumborConfig(
         ),
     ] = False
 
-    default_scheme: Annotated[
-        Literal["http", "https"],
-        Meta(description="Scheme of a source that is written without one."),
-    ] = "http"
-
     skip_unknown_filters: Annotated[
         bool,
         Meta(
@@ -60,28 +55,17 @@ class ThumborConfig(
     ] = None
 
 
-class ImagorConfig(
-    SourceRulesConfig, HidesSecrets, frozen=True, kw_only=True, forbid_unknown_fields=True
-):
+class ThumborConfig(FilterLinksConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Links in thumbor's grammar, where `FRAMEKEEP_LINKS_MOUNTS` mounts the dialect `thumbor`."""
+
+    default_scheme: Annotated[
+        Literal["http", "https"],
+        Meta(description="Scheme of a source that is written without one."),
+    ] = "http"
+
+
+class ImagorConfig(FilterLinksConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Links in imagor's grammar, where `FRAMEKEEP_LINKS_MOUNTS` mounts the dialect `imagor`."""
-
-    keys: Annotated[
-        tuple[Key, ...],
-        Meta(
-            extra_json_schema={"writeOnly": True},
-            description="Secrets, as text. Each of them verifies.",
-        ),
-    ] = ()
-
-    allow_unsigned: Annotated[
-        bool,
-        Meta(
-            description=(
-                "Accept links with `unsafe` in place of the signature. Without it, the dialect "
-                "does not start without a key."
-            )
-        ),
-    ] = False
 
     signature_algorithm: Annotated[
         Literal["sha1", "sha256", "sha512"],
@@ -101,26 +85,6 @@ class ImagorConfig(
         Literal["http", "https"],
         Meta(description="Scheme of a source that is written without one."),
     ] = "https"
-
-    skip_unknown_filters: Annotated[
-        bool,
-        Meta(
-            description=(
-                "Leave out filters that are unknown, not possible here or written wrongly, and log "
-                "a warning, instead of answering with 400."
-            )
-        ),
-    ] = False
-
-    auto_format: Annotated[
-        bool,
-        Meta(description="Choose the format by the Accept header where a link names none."),
-    ] = False
-
-    quality: Annotated[
-        Quality | None,
-        Meta(description="Quality of links that name none. Without it, that of each format."),
-    ] = None
 
     def __post_init__(self) -> None:
         if 0 < self.signature_length < 16:
