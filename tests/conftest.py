@@ -2,13 +2,14 @@
 
 import inspect
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from origin_server import OriginServer
+from s3_server import CREDENTIALS, RCLONE, S3Server, s3_server
 from service_fixture import ServiceHarness
 
 # Tests are client, server and origin in one process: 500 callers need more than the 1,024
@@ -51,6 +52,31 @@ async def harness(tmp_path: Path) -> AsyncIterator[ServiceHarness]:
     harness = ServiceHarness(tmp_path / "cache")
     yield harness
     await harness.close()
+
+
+@pytest.fixture(scope="module")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server; for all tests of a module."""
+    if RCLONE is None:
+        pytest.skip("rclone, which serves S3 here, is not installed")
+    folder = tmp_path_factory.mktemp("s3")
+    (folder / "shared").mkdir()
+    with s3_server(folder) as address:
+        yield S3Server(address, folder)
+
+
+@pytest.fixture
+def s3(rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The same, with its credentials in the environment."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    return rclone
+
+
+@pytest.fixture
+def bucket(s3: S3Server, request: pytest.FixtureRequest) -> str:
+    """The URL of a folder of this test."""
+    return s3.bucket_url(request.node.name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -87,6 +87,16 @@ def decode_frames(body: bytes) -> list[Pixels]:
         return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
 
+def frame_delays(body: bytes) -> list[int]:
+    """Of every frame of an animation, in milliseconds."""
+    with Image.open(io.BytesIO(body)) as image:
+        found = []
+        for frame in ImageSequence.Iterator(image):
+            frame.load()
+            found.append(round(frame.info["duration"]))
+        return found
+
+
 def png_16_bit(width: int, height: int) -> bytes:
     """The scene as a PNG of 16 bits a channel."""
     deep = pyvips.Image.new_from_array(scene(width, height)).cast("ushort") * 257

@@ -8,10 +8,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "user", "AWS_SECRET_ACCESS_KEY": "key-of-user"}
+
+
+class S3Server(NamedTuple):
+    """``folder`` is where its buckets lie; one of them is `shared`."""
+
+    address: str
+    folder: Path
+
+    def bucket_url(self, folder: str) -> str:
+        """The URL of a folder of the bucket `shared`, by any text that names it."""
+        name = re.sub("[^a-z0-9]+", "-", folder.lower())
+        return f"s3://shared/{name}?region=eu-central-1&endpoint={self.address}"
 
 
 @contextmanager

@@ -4,10 +4,10 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
-from cache.suite import Clock, body_of
+from cache.suite import body_of
 from cloud_emulators import (
     ACCOUNT,
     AZURE_CREDENTIALS,
@@ -20,15 +20,12 @@ from cloud_emulators import (
     gcs_server,
 )
 from fault_proxy import FaultProxy
-from memory_store import MemoryStore
 from render_processes import MAX_WAIT_SECONDS
 from s3_server import CREDENTIALS, RCLONE, s3_server
+from shared_cache import open_machine
 
 from proxy.cache.bucket import Bucket
-from proxy.cache.config import SharedCacheConfig
-from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.purge_objects import PURGE_FOLDER
-from proxy.cache.shared import SharedCache
 from proxy.cache.store import ByTag, Entry
 
 pytestmark = pytest.mark.anyio
@@ -83,18 +80,7 @@ async def url(
     yield f"{scheme}://shared/{folder}?{options}&endpoint={address}"
 
 
-@asynccontextmanager
-async def machine(url: str) -> AsyncIterator[SharedCache]:
-    clock = Clock()
-    config = SharedCacheConfig(
-        url=url, keys=("11" * 32,), read_timeout_seconds=10, purge_poll_seconds=3600
-    )
-    local = MemoryCacheLayer(MemoryStore(10_000_000, clock=clock), 0)
-    store = SharedCache(local, config, clock=clock)
-    store.start()
-    await store._has_tried.wait()
-    yield store
-    await store.close()
+machine = partial(open_machine, keys=("11" * 32,))
 
 
 async def test_objects_are_put_replaced_listed_and_deleted(url: str) -> None:

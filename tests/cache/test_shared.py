@@ -4,8 +4,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,8 @@ from cache.suite import Clock, body_of
 from memory_store import MemoryStore
 from origin_server import FaultyOrigin
 from render_processes import wait_until
-from s3_server import CREDENTIALS, RCLONE, s3_server
+from s3_server import S3Server
+from shared_cache import open_machine as machine
 
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.failure_rate_breaker import MIN_FAILURES
@@ -25,51 +25,15 @@ from proxy.cache.store import All, ByTag, Cache, Entry, Kind, Selector
 from proxy.errors import StoreUnavailable
 from proxy.runtime.components import OK, ComponentStatus
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(RCLONE is None, reason="rclone, which serves S3 here, is not installed"),
-]
+pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of an S3 server, and the folder that its buckets lie in."""
-    root = tmp_path_factory.mktemp("s3")
-    (root / "shared").mkdir()
-    with s3_server(root) as address:
-        yield address, root
-
-
-@pytest.fixture
-def bucket(
-    server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> str:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    name = re.sub("[^a-z0-9]", "-", request.node.name.lower())
-    return f"s3://shared/{name}?region=eu-central-1&endpoint={server[0]}"
-
-
-def objects(server: tuple[str, Path]) -> list[Path]:
-    return [path for path in server[1].rglob("rendition/*/*") if path.is_file()]
+def objects(s3: S3Server) -> list[Path]:
+    return [path for path in s3.folder.rglob("rendition/*/*") if path.is_file()]
 
 
 def memory_cache(clock: Callable[[], float] = time.time) -> Cache:
     return MemoryCacheLayer(MemoryStore(10_000_000, clock=clock), 0)
-
-
-@asynccontextmanager
-async def machine(
-    bucket: str, clock: Clock, local: Cache | None = None
-) -> AsyncIterator[SharedCache]:
-    config = SharedCacheConfig(
-        url=bucket, read_timeout_seconds=10, purge_poll_seconds=3600, backoff_seconds=0
-    )
-    store = SharedCache(local or memory_cache(clock), config, clock=clock)
-    store.start()
-    await store._has_tried.wait()
-    yield store
-    await store.close()
 
 
 async def test_an_entry_of_one_machine_is_read_by_the_other(bucket: str) -> None:
@@ -210,14 +174,12 @@ def status(store: SharedCache) -> ComponentStatus:
     return look()
 
 
-async def test_a_damaged_object_is_not_used_but_an_old_one_is(
-    bucket: str, server: tuple[str, Path]
-) -> None:
+async def test_a_damaged_object_is_not_used_but_an_old_one_is(bucket: str, s3: S3Server) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
         await one.put("rendition", "damaged", Entry(os.urandom(1000)))
         await one.wait_written()
-        (path,) = (path for path in objects(server) if path.name == "damaged")
+        (path,) = (path for path in objects(s3) if path.name == "damaged")
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)

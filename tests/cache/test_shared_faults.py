@@ -3,33 +3,27 @@
 import asyncio
 import itertools
 import os
-import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import photos
 import pytest
-from cache.suite import Clock, body_of
+from cache.suite import body_of
 from fault_proxy import Fault, FaultProxy, ProxiedRequest
-from memory_store import MemoryStore
 from origin_server import OriginServer
 from render_processes import MAX_WAIT_SECONDS
-from s3_server import CREDENTIALS, RCLONE, s3_server
+from s3_server import S3Server
 from service_fixture import ServiceHarness
+from shared_cache import open_machine as machine
 
 from proxy.cache import write_behind
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.hedged_reads import HedgedReads
-from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.shared import SharedCache
 from proxy.cache.store import ByTag, Cache, Entry
 from proxy.errors import StoreUnavailable
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(RCLONE is None, reason="rclone, which serves S3 here, is not installed"),
-]
+pytestmark = pytest.mark.anyio
 
 CONFIG = SharedCacheConfig(
     url="s3://none?region=eu-central-1",
@@ -39,42 +33,17 @@ CONFIG = SharedCacheConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root = tmp_path_factory.mktemp("s3")
-    (root / "shared").mkdir()
-    with s3_server(root) as address:
-        yield address
-
-
 @pytest.fixture
-async def proxy(server: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultProxy]:
+async def proxy(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FaultProxy]:
     monkeypatch.setattr(write_behind, "_RETRY_SECONDS", 0.0)
     monkeypatch.setattr("proxy.cache.failure_rate_breaker._MIN_OPEN_SECONDS", 0.0)
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    async with FaultProxy(server) as proxy:
+    async with FaultProxy(s3.address) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def url(proxy: FaultProxy, request: pytest.FixtureRequest) -> str:
-    folder = re.sub("[^a-z0-9]+", "-", request.node.name.lower())
-    return f"s3://shared/{folder}?region=eu-central-1&endpoint={proxy.url}"
-
-
-@asynccontextmanager
-async def machine(url: str) -> AsyncIterator[SharedCache]:
-    clock = Clock()
-    local = MemoryCacheLayer(MemoryStore(10_000_000, clock=clock), 0)
-    config = SharedCacheConfig(
-        url=url, read_timeout_seconds=10, purge_poll_seconds=3600, backoff_seconds=0
-    )
-    store = SharedCache(local, config, clock=clock)
-    store.start()
-    await store._has_tried.wait()
-    yield store
-    await store.close()
+    return S3Server(proxy.url, Path()).bucket_url(request.node.name)
 
 
 async def wait_written(store: SharedCache) -> None:

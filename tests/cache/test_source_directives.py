@@ -1,8 +1,5 @@
 """What a source says in Cache-Control, as a shared cache follows it (RFC 9111)."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from aiohttp import web
 from origin_server import OriginServer
@@ -15,19 +12,6 @@ pytestmark = pytest.mark.anyio
 
 IMAGE = encode(gradient(60, 40))
 OTHER = encode(gradient(80, 40))
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[OriginServer]:
-    async with OriginServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[ServiceHarness]:
-    harness = ServiceHarness(tmp_path)
-    yield harness
-    await harness.close()
 
 
 def serve(

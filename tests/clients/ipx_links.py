@@ -9,28 +9,15 @@ import json
 from pathlib import Path
 
 from clients.node_scripts import missing_for_node, run_node
+from links.ipx_fixture import native, parse
 
 from proxy.errors import ProxyError
-from proxy.links.config import LinksConfig
-from proxy.links.dialect import DialectContext
-from proxy.links.ipx import IpxDialect
-from proxy.links.ipx.config import IpxConfig
-from proxy.links.ipx.modifiers import MODIFIERS
-from proxy.links.native import NativeDialect
-from proxy.operations import OPERATIONS
-from proxy.operations.registry import OperationRegistry
 
 VECTORS = Path(__file__).parent.parent / "links" / "ipx_vectors.json"
 
 BASE = "/_ipx"
 LOCAL = "/img/photo.jpg"
 REMOTE = "https://images.example/photo.jpg"
-SETTINGS = {
-    "allow_sources": ("/", "https://images.example/"),
-    "allow_modifiers": tuple(MODIFIERS),
-    "max_renditions": 0,
-    "base_url": "media:",
-}
 
 
 def node_links(local: str = LOCAL, remote: str = REMOTE) -> list[dict]:
@@ -40,15 +27,8 @@ def node_links(local: str = LOCAL, remote: str = REMOTE) -> list[dict]:
 
 def native_link(path: str, **settings: object) -> dict:
     """The native link that an IPX link means, or its error."""
-    context = DialectContext(
-        OperationRegistry(OPERATIONS),
-        LinksConfig(allow_unsigned=True),
-        aliases=["media"],
-        sections=[IpxConfig(**{**SETTINGS, **settings})],
-    )
     try:
-        request = IpxDialect(context).parse(path.removeprefix(BASE).encode())
-        return {"native": NativeDialect(context).build(request)}
+        return {"native": native().build(parse(path.removeprefix(BASE), **settings))}
     except ProxyError as error:
         return {"error": str(error)}
 

@@ -5,8 +5,11 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 FOLDER = Path(__file__).parent / "node"
 INSTALLED = Path(sys.prefix) / "clients" / "node"
@@ -21,6 +24,18 @@ def missing_for_node() -> str:
     if not stamp.is_file() or stamp.read_text("utf-8").split()[0] != digest:
         return "the JavaScript clients are not installed; scripts/install-node-clients does it"
     return ""
+
+
+def check_paths(links: Sequence[Mapping[str, Any]], vectors: Path) -> None:
+    """The links are those in the file that the same clients have built before.
+
+    Skips the test where the clients are not installed.
+    """
+    if not links:
+        pytest.skip(missing_for_node())
+    clients = {link["client"] for link in links}
+    known = [one["path"] for one in json.loads(vectors.read_text()) if one["client"] in clients]
+    assert [link["path"] for link in links] == known
 
 
 def run_node(script: str, *arguments: str) -> Any:

@@ -5,7 +5,9 @@ import json
 import httpx2 as httpx
 import photos
 import pytest
-from clients.ipx_links import SETTINGS, VECTORS, native_link, node_links
+from clients.ipx_links import VECTORS, native_link, node_links
+from clients.node_scripts import check_paths, missing_for_node
+from links.ipx_fixture import OPEN
 from live_server import live_server
 
 
@@ -18,7 +20,7 @@ def server(tmp_path_factory):
     settings = {
         "FRAMEKEEP_LINKS_MOUNTS": '{"": "native", "_ipx": "ipx"}',
         "FRAMEKEEP_IPX_ALLOW_SOURCES": "/,http://127.0.0.1:*/",
-        "FRAMEKEEP_IPX_ALLOW_MODIFIERS": ",".join(SETTINGS["allow_modifiers"]),
+        "FRAMEKEEP_IPX_ALLOW_MODIFIERS": ",".join(OPEN["allow_modifiers"]),
         "FRAMEKEEP_IPX_MAX_RENDITIONS": "0",
         "FRAMEKEEP_IPX_BASE_URL": "media:",
         "FRAMEKEEP_SOURCES_ALIASES": json.dumps({"media": f"file://{public}"}),
@@ -30,15 +32,12 @@ def server(tmp_path_factory):
 def built(*sources):
     links = node_links(*sources)
     if not links:
-        pytest.skip(
-            "the JavaScript clients are not installed; scripts/install-node-clients does it"
-        )
+        pytest.skip(missing_for_node())
     return links
 
 
 def test_the_clients_build_the_links_of_the_vectors():
-    vectors = json.loads(VECTORS.read_text("utf-8"))
-    assert [link["path"] for link in built()] == [vector["path"] for vector in vectors]
+    check_paths(node_links(), VECTORS)
 
 
 def test_every_link_is_served_and_shares_its_result_with_the_native_link(server):

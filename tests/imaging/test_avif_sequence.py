@@ -40,15 +40,6 @@ def noisy(count: int, width: int, height: int) -> list[pictures.Pixels]:
     return [np.clip(frame + noise, 0, 255).astype(np.uint8) for frame in frames]
 
 
-def delays(body: bytes) -> list[int]:
-    with Image.open(io.BytesIO(body)) as image:
-        found = []
-        for frame in ImageSequence.Iterator(image):
-            frame.load()
-            found.append(round(frame.info["duration"]))
-        return found
-
-
 def loop_count(body: bytes) -> int:
     return read_loop_count(memoryview(body), ProbeBudget(len(body)))
 
@@ -62,14 +53,19 @@ def test_frames_and_their_times_stay() -> None:
     original = webp(duration=DELAYS)
     result = render_steps(original, step("convert", format="avif", quality=90))
     assert (result.format, probe(result.body).frames) == ("avif", 4)
-    assert delays(result.body) == DELAYS
+    assert pictures.frame_delays(result.body) == DELAYS
     shown = pictures.decode_frames(result.body)
     for frame, expected in zip(shown, pictures.moving_scene(4, 61, 43), strict=True):
         assert np.abs(frame.astype(int) - expected).mean() < 4
 
 
 def test_frames_that_browsers_show_for_a_tenth_of_a_second_say_so() -> None:
-    assert delays(render_steps(webp(duration=[0, 10, 20, 70]), AVIF).body) == [100, 100, 20, 70]
+    assert pictures.frame_delays(render_steps(webp(duration=[0, 10, 20, 70]), AVIF).body) == [
+        100,
+        100,
+        20,
+        70,
+    ]
 
 
 @settings(max_examples=8, deadline=None)
@@ -165,7 +161,7 @@ def test_one_frame_alone_is_a_still_picture() -> None:
 def test_frames_and_stills_of_a_sequence() -> None:
     sequence = render_steps(webp(duration=DELAYS), AVIF).body
     some = render_steps(sequence, step("frames", first=2, last=3))
-    assert (some.format, delays(some.body)) == ("avif", DELAYS[1:3])
+    assert (some.format, pictures.frame_delays(some.body)) == ("avif", DELAYS[1:3])
     still = render_steps(sequence, step("page", number=3), step("convert", format="png"))
     third = pictures.moving_scene(4, 61, 43)[2]
     assert np.abs(pictures.decode(still.body)[..., :3].astype(int) - third).mean() < 8

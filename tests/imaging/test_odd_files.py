@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from odd_files import Directory, GifFrame, gif, shown_frames, tiff
-from PIL import Image, ImageSequence
+from PIL import Image
 from render_helper import render_pixels, render_steps, step
 
 from proxy.errors import BrokenImage, ImageError, NotAnImage
@@ -225,15 +225,6 @@ def nearest_frame(pixels: pictures.Pixels) -> int:
     return int(np.argmin([np.abs(pixels[:, :, :3] - each.astype(int)).mean() for each in frames]))
 
 
-def delays(body: bytes) -> list[int]:
-    with Image.open(io.BytesIO(body)) as image:
-        found = []
-        for frame in ImageSequence.Iterator(image):
-            frame.load()
-            found.append(round(frame.info["duration"]))
-        return found
-
-
 def test_the_hidden_default_picture_of_an_animated_png_is_not_shown() -> None:
     original = animation("PNG", default_image=True)
     assert probe(original).frames == 3
@@ -253,7 +244,7 @@ def test_an_animated_avif_stays_an_animation() -> None:
         assert result.format == format
         shown = pictures.decode_frames(result.body)
         assert [nearest_frame(frame) for frame in shown] == [0, 1, 2, 3]
-        assert delays(result.body) == [70, 80, 90, 200]
+        assert pictures.frame_delays(result.body) == [70, 80, 90, 200]
     assert nearest_frame(render_pixels(original, step("page", number=3))) == 2
 
 
@@ -262,7 +253,7 @@ def test_a_range_of_frames_keeps_their_own_delays(format: str) -> None:
     result = render_steps(
         animation(format), step("frames", first=2, last=3), step("convert", format="webp")
     )
-    assert delays(result.body) == [80, 90]
+    assert pictures.frame_delays(result.body) == [80, 90]
 
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from live_server import GENEROUS_TIMEOUTS
 from msgspec.structs import replace
 from origin_server import OriginServer
 from pictures import encode, gradient, scene
-from s3_server import CREDENTIALS, RCLONE, s3_server
+from s3_server import CREDENTIALS, S3Server
 
 from proxy.app import create_service
 from proxy.cache import entries
@@ -287,27 +287,14 @@ async def test_files_in_a_bucket_have_their_headers_and_are_written_once(
     assert put["x-amz-meta-framekeep-etag"] == "etag-1"
 
 
-@pytest.fixture(scope="module")
-def bucket_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if RCLONE is None:
-        pytest.skip("rclone, which serves S3 here, is not installed")
-    root = tmp_path_factory.mktemp("s3")
-    (root / "shared").mkdir()
-    with s3_server(root) as address:
-        yield address
-
-
 async def test_another_machine_finds_everything_in_the_bucket(
     tmp_path: Path,
     origin: OriginServer,
-    bucket_server: str,
-    monkeypatch: pytest.MonkeyPatch,
+    s3: S3Server,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
     shared = {
-        "FRAMEKEEP_SHARED_CACHE_URL": f"s3://shared/p?region=eu-west-1&endpoint={bucket_server}",
+        "FRAMEKEEP_SHARED_CACHE_URL": f"s3://shared/p?region=eu-west-1&endpoint={s3.address}",
         "FRAMEKEEP_SHARED_CACHE_KEYS": "0a" * 16,
         "FRAMEKEEP_SHARED_CACHE_READ_TIMEOUT_SECONDS": "10",
     }
@@ -334,11 +321,9 @@ async def test_another_machine_finds_everything_in_the_bucket(
 
 
 async def test_a_bucket_is_a_manifest_of_the_objects_that_links_name_by_its_alias(
-    tmp_path: Path, bucket_server: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, s3: S3Server
 ) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    at = f"region=eu-west-1&endpoint={bucket_server}"
+    at = f"region=eu-west-1&endpoint={s3.address}"
     storage = BucketStorage(f"s3://shared/uploads?{at}")
     for name in ("2026/a.png", "2026/b/c.PNG", "2026/notes.txt", "2025/old.png"):
         await storage.write(name, encode(scene()), FileHeaders("image/png"))

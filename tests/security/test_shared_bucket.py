@@ -1,19 +1,16 @@
 """What somebody who can write to the shared bucket, but has no key, can do: nothing."""
 
 import os
-import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from cache.suite import Clock, body_of
-from memory_store import MemoryStore
-from s3_server import CREDENTIALS, RCLONE, s3_server
+from s3_server import S3Server
+from shared_cache import open_machine
 
 from proxy.cache.config import SharedCacheConfig
 from proxy.cache.envelope import Envelope
-from proxy.cache.memory_layer import MemoryCacheLayer
 from proxy.cache.purge_objects import PurgeCodec, PurgeRow, new_batch_name, new_purge_name
 from proxy.cache.shared import SharedCache
 from proxy.cache.shared_objects import EntryCodec, ObjectSigner, entry_name
@@ -21,50 +18,12 @@ from proxy.cache.store import All, ByTag, Entry
 from proxy.config import load
 from proxy.errors import ConfigError
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(RCLONE is None, reason="rclone, which serves S3 here, is not installed"),
-]
+pytestmark = pytest.mark.anyio
 
 KEY, NEW_KEY = "11" * 32, "22" * 32
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of an S3 server, and the folder that its buckets lie in."""
-    root = tmp_path_factory.mktemp("s3")
-    (root / "shared").mkdir()
-    with s3_server(root) as address:
-        yield address, root
-
-
-@pytest.fixture
-def bucket(
-    server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> str:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    folder = re.sub("[^a-z0-9]", "-", request.node.name.lower())
-    return f"s3://shared/{folder}?region=eu-central-1&endpoint={server[0]}"
-
-
-@asynccontextmanager
-async def machine(
-    bucket: str, clock: Clock, *, keys: tuple[str, ...] = (KEY,)
-) -> AsyncIterator[SharedCache]:
-    config = SharedCacheConfig(
-        url=bucket,
-        keys=keys,
-        read_timeout_seconds=10,
-        purge_poll_seconds=3600,
-        backoff_seconds=0,
-    )
-    local = MemoryCacheLayer(MemoryStore(10_000_000, clock=clock), 0)
-    store = SharedCache(local, config, clock=clock)
-    store.start()
-    await store._has_tried.wait()
-    yield store
-    await store.close()
+machine = partial(open_machine, keys=(KEY,))
 
 
 async def put(store: SharedCache, key: str, entry: Entry) -> None:
@@ -169,13 +128,11 @@ async def test_a_planted_purge_is_ignored_and_counted(
         assert store._background.failures["purge_listener"] == 1
 
 
-async def test_names_that_cannot_be_listed_do_not_end_the_purges(
-    bucket: str, server: tuple[str, Path]
-) -> None:
+async def test_names_that_cannot_be_listed_do_not_end_the_purges(bucket: str, s3: S3Server) -> None:
     clock = Clock()
     async with machine(bucket, clock) as one, machine(bucket, clock) as other:
         await one.purge(ByTag("tag:first"))
-        ((purges),) = server[1].glob(f"shared/{bucket[12:].partition('?')[0]}/v4/purges")
+        ((purges),) = s3.folder.glob(f"shared/{bucket[12:].partition('?')[0]}/v4/purges")
         (purges / "a\x01b").write_bytes(b"")
         (purges / "..c").write_bytes(b"")
         await other.put("rendition", "key-1", Entry(b"1", tags=("tag:a",)))

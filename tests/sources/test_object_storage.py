@@ -1,16 +1,10 @@
 """Originals in a bucket, from a real S3 server."""
 
 import hashlib
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from origin_server import FaultyOrigin
+from s3_server import CREDENTIALS, S3Server
 
 from proxy.errors import InvalidSource, SourceFailed, SourceNotFound, SourceTimedOut, SourceTooLarge
 from proxy.limits import Limits
@@ -20,41 +14,23 @@ from proxy.sources.object_storage import ObjectStorageSource
 from proxy.sources.router import SourceRouter
 
 BODY = b"picture " * 100_000
-RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(RCLONE is None, reason="rclone, which serves S3 here, is not installed"),
-]
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def bucket(rclone: S3Server) -> str:
     """The URL of a bucket with `media/users/a b%20é.jpg` in it."""
-    root = tmp_path_factory.mktemp("s3")
-    folder = root / "pictures" / "media" / "users"
+    folder = rclone.folder / "pictures" / "media" / "users"
     folder.mkdir(parents=True)
     (folder / "a b%20é.jpg").write_bytes(BODY)
-    assert RCLONE is not None
-    with subprocess.Popen(
-        [RCLONE, "serve", "s3", "--addr=127.0.0.1:0", "--auth-key=reader,key-of-reader", str(root)],
-        stderr=subprocess.PIPE,
-        env={"RCLONE_CONFIG": os.devnull, "HOME": str(root)},
-        text=True,
-    ) as server:
-        assert server.stderr is not None
-        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in server.stderr)
-        address = next(match[0] for match in found if match)
-        try:
-            yield f"s3://pictures/media?region=eu-central-1&endpoint={address}"
-        finally:
-            server.terminate()
+    return f"s3://pictures/media?region=eu-central-1&endpoint={rclone.address}"
 
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key-of-reader")
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
 
 
 def source(bucket: str, limits: Limits | None = None) -> ObjectStorageSource:

@@ -1,6 +1,5 @@
 """429 and 503 with Retry-After: passed on, and the server is left alone for that long."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -18,19 +17,6 @@ pytestmark = pytest.mark.anyio
 
 IMAGE = encode(gradient(60, 40))
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def origin() -> AsyncIterator[OriginServer]:
-    async with OriginServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[ServiceHarness]:
-    harness = ServiceHarness(tmp_path)
-    yield harness
-    await harness.close()
 
 
 def serve_unavailable(origin: OriginServer, path: str, status: int, retry_after: str) -> str:
@@ -64,7 +50,7 @@ async def test_no_url_of_the_server_is_requested_for_that_long(
 async def test_other_workers_leave_the_server_alone_too(
     harness: ServiceHarness, origin: OriginServer, tmp_path: Path
 ) -> None:
-    other = ServiceHarness(tmp_path)
+    other = ServiceHarness(tmp_path / "cache")
     url = serve_unavailable(origin, "/a.png", 429, "100")
     await error_of(harness, url)
     await error_of(other, origin.serve("/b.png", IMAGE))
