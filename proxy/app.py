@@ -68,8 +68,9 @@ from proxy.sources.net.http_client import HttpClient
 from proxy.sources.net.ssrf_policy import ANY_NETWORK, SsrfPolicy
 from proxy.sources.router import SourceRouter
 from proxy.sources.source import SourceFactory
+from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.factory import open_tracing
-from proxy.telemetry.logging import AccessLog, configure
+from proxy.telemetry.logging import configure
 from proxy.telemetry.metrics import Metrics
 
 

@@ -1,6 +1,6 @@
 """Count, time, trace and log the requests of an API.
 
-`proxy.telemetry.logging` writes the access log.
+`proxy.telemetry.access_log` writes the access log.
 """
 
 import logging
@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.errors import CapacityError, ProxyError
 from proxy.runtime.tracebacks import release_tracebacks
-from proxy.telemetry.logging import AccessLog, AccessLogEntry, redact
+from proxy.telemetry.access_log import AccessLog, AccessLogEntry
+from proxy.telemetry.logging import redact
 from proxy.telemetry.metrics import CLIENT_CLOSED_REQUEST, Metrics
 from proxy.telemetry.request_context import RequestContext, Tracing, current_request
 

@@ -276,7 +276,9 @@ def main() -> None:
     config = msgspec.json.decode(options.config, type=RenderConfig)
     handlers = handlers_by_name(importlib.import_module(options.handlers).HANDLERS)
     for name in options.preload:
-        importlib.import_module(name)
+        module = importlib.import_module(name)
+        if hasattr(module, "before_fork"):
+            module.before_fork()
     listeners = {
         priority: socket.socket(fileno=int(descriptor))
         for priority, descriptor in zip(PRIORITIES, options.listeners.split(","), strict=True)

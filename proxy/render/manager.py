@@ -72,7 +72,8 @@ class RenderProcessManager:
         """``handlers`` names the module whose ``HANDLERS`` run the tasks.
 
         The sandbox of render processes allows neither imports nor reads later on, so both are
-        declared here: ``preload`` are modules to import before the fork, ``readable_paths`` are
+        declared here: ``preload`` are modules to import before the fork, where their function
+        ``before_fork`` is called if they have one; it must start no thread. ``readable_paths`` are
         files and folders such as those of models. ``runtime_dir`` is where the folder of sockets is
         made; by default that is the temporary directory of the system. A process is killed when it
         has had a task for longer than ``task_seconds``, whatever the task's own limit is. With

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +42,18 @@ _KIND_IDS = np.array(
 
 
 def load_detector(_models: ModelsConfig) -> SubjectNetDetector:
-    return SubjectNetDetector(SubjectNet(LayerWeights()))
+    return SubjectNetDetector(_load_net())
+
+
+def before_fork() -> None:
+    """Load the net once for all render processes: 3.7 MB, and 38 ms of a first detection."""
+    with suppress(OSError, ValueError):  # the first detection fails with it
+        _load_net()
+
+
+@cache
+def _load_net() -> SubjectNet:
+    return SubjectNet(LayerWeights())
 
 
 class SubjectNetDetector:

@@ -32,8 +32,8 @@ from proxy.operations.resize import Resize
 from proxy.render.scheduling import Priority
 from proxy.server.http_protocol import TimeoutHttpProtocol
 from proxy.service import ImageResult
+from proxy.telemetry.access_log import AccessLog, AccessLogEntry
 from proxy.telemetry.config import LogConfig
-from proxy.telemetry.logging import AccessLog, AccessLogEntry
 from proxy.telemetry.metrics import Metrics
 
 Access = Literal["all", "misses"]

@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from proxy.api.middleware import AccessLogMiddleware
 from proxy.errors import Overloaded, SourceFailed
 from proxy.originals import SourceRef
+from proxy.telemetry.access_log import AccessLog
 from proxy.telemetry.config import LogConfig
-from proxy.telemetry.logging import AccessLog
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.request_context import (
     current_request,

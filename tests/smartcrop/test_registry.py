@@ -1,5 +1,6 @@
 """The list of detectors: which are used, and one that is added from outside."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pictures
@@ -51,14 +52,23 @@ def test_a_detector_without_its_model_leaves_the_place_to_the_next() -> None:
 
 @pytest.mark.anyio
 async def test_a_detector_from_outside_works_in_a_render_process() -> None:
-    detectors = (RED, *DETECTORS)
+    assert (await detect_in_render_process(RED, *DETECTORS))[0] == RED_SQUARE
+
+
+@pytest.mark.anyio
+async def test_what_a_detector_loads_before_the_fork_is_shared_by_render_processes() -> None:
+    shared = DetectorSpec("shared", finds=("objects",), module="smartcrop.shared_detector")
+    assert len(await detect_in_render_process(shared)) == 1
+
+
+async def detect_in_render_process(*detectors: DetectorSpec) -> Sequence[Region]:
     imports = detector_imports(ModelsConfig(), detectors)
     async with RenderProcessManager(RenderConfig(processes=1), preload=imports) as processes:
         pool = RenderPool(processes.directory)
         request = DetectRequest(RenderContext(Limits(), detectors=detectors), None)
         original = SharedBuffer.from_bytes(pictures.encode(PICTURE))
         detection = await pool.run(DETECT, request, [original])
-    assert detection.subject.regions[0] == RED_SQUARE
+    return detection.subject.regions
 
 
 def test_every_detector_is_imported_before_render_processes_are_forked() -> None:

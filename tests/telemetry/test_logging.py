@@ -12,14 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.telemetry.access_log import AccessLog, AccessLogEntry
 from proxy.telemetry.config import LogConfig
-from proxy.telemetry.logging import (
-    AccessLog,
-    AccessLogEntry,
-    JsonFormatter,
-    format_timestamp,
-    redact,
-)
+from proxy.telemetry.logging import JsonFormatter, format_timestamp, redact
 
 pytestmark = pytest.mark.anyio
 

@@ -50,19 +50,25 @@ def docs_api(
 
     ``has_examples`` says that it takes unsigned links and has the source ``demo``.
     """
-    document = openapi_document(registry, path_prefix)
-    openapi = html_safe_json(document)
     style = files("proxy").joinpath("data", "pages", "manual.css").read_bytes()
+
+    # Made when somebody asks: half of the CPU time of `create_app`, and 2.5 MB in each worker.
+    document = cache(partial(openapi_document, registry, path_prefix))
+
+    @cache
+    def openapi() -> bytes:
+        return html_safe_json(document())
 
     @cache
     def pages() -> "Pages":
         # What parses Markdown is 6 % of the imports of a server, and many never show a page.
         from proxy.api.docs.pages import Pages  # noqa: PLC0415
 
-        return Pages(registry, document, path_prefix, has_examples=has_examples)
+        return Pages(registry, document(), path_prefix, has_examples=has_examples)
 
     async def respond_openapi(_: Request) -> Response:
-        return Response(openapi, headers={"content-type": "application/json"} | _HEADERS)
+        body = await asyncio.to_thread(openapi)
+        return Response(body, headers={"content-type": "application/json"} | _HEADERS)
 
     async def respond_style(_: Request) -> Response:
         return Response(style, headers={"content-type": "text/css; charset=utf-8"} | _HEADERS)
