@@ -19,8 +19,8 @@ from pathlib import Path
 from proxy.cache import sqlite
 from proxy.cache.config import CacheConfig
 from proxy.cache.disk import DiskStore
+from proxy.cache.disk_rows import PreparedWrite
 from proxy.cache.disk_table import DiskTable
-from proxy.cache.envelope import Envelope
 from proxy.cache.store import All, ByTag, ByTagPrefix, Entry
 
 BODY = os.urandom(500)
@@ -40,7 +40,7 @@ def fill(folder: Path, entries: int) -> None:
             tags = (source(number), f"tag:{number % 1000}")
             entry = Entry(BODY, tags=tags, cost=0.1)
             key = f"key-{number}"
-            columns = table._write_body(Envelope.wrap("rendition", key, entry).encode(), BODY)
+            columns = PreparedWrite.wrap("rendition", (key, entry, None)).stage(table._files)
             rowid = sqlite.upsert(
                 sql, key, columns, now=time.time(), soft_purged_at=0.0, cost=entry.cost
             )

@@ -28,6 +28,14 @@ check(
 DATABASE_NAME: str = diskcache.core.DBNAME
 
 
+_PAGE_CACHE = -256
+"""KiB of pages that each connection keeps; each thread has one for each kind of entries.
+
+The system's page cache has them too. With 2 MiB, SQLite's default, reads take the same CPU time
+(93 and 96 µs of a cache with 100,000 entries), and reading one kind 11 MB of memory instead of 3.5.
+"""
+
+
 class _NoSerialization(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
     """Rejects keys and values: diskcache's own reads and writes are not used."""
 
@@ -54,6 +62,7 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
             eviction_policy="none",
             sqlite_auto_vacuum=2,  # incremental: FULL moves pages at every removal
             sqlite_mmap_size=0,
+            sqlite_cache_size=_PAGE_CACHE,
         )
 
     @property
@@ -68,6 +77,7 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
             for pragma in (
                 "synchronous = NORMAL",
                 "mmap_size = 0",
+                f"cache_size = {_PAGE_CACHE}",
                 "temp_store = MEMORY",
                 "wal_autocheckpoint = 256",  # pages: the log stays small, for small disks
             ):
