@@ -29,7 +29,7 @@ from proxy.imaging.gain_map import write_gain_map
 from proxy.imaging.metadata import EXIF, XMP, get_field, set_fields, with_metadata
 from proxy.imaging.optional_codecs import missing_package
 from proxy.imaging.picture import Picture
-from proxy.imaging.png_palette import encode_palette_png, to_single_band_if_gray
+from proxy.imaging.png_encoder import encode_png
 from proxy.imaging.quantization import quantization_tables
 from proxy.imaging.shrink_on_load import MAX_IN_MEMORY_PIXELS
 
@@ -70,9 +70,6 @@ seconds of a core."""
 
 _GRAPHIC_LOSS, _LOW_EFFORT_LOSS = 0.85, 0.975
 """How far from 100 a quality is, relative to that of libvips' effort 3 at an equal look."""
-
-_PNG_FILTER_PAETH = 0x80
-"""The best filter for photographs; trying all of them saves nothing."""
 
 
 def encode_as(
@@ -142,23 +139,6 @@ def _encode_jpeg(
         optimize_coding=True,
         interlace=progressive,
         subsample_mode=SUBSAMPLE_MODES[chroma],
-        keep=_KEEP_NONE,
-    )
-
-
-def _encode_png(
-    image: pyvips.Image, _frame_height: int, _quality: int, options: EncoderOptions
-) -> bytes:
-    image = image.copy_memory()  # pixels are read twice: to count colors and to encode
-    progressive = bool(options.progressive)
-    # Pillow, which writes the palettes, cannot interlace.
-    if not progressive and (body := encode_palette_png(image, options.effort)):
-        return body
-    image = to_single_band_if_gray(image)
-    return image.pngsave_buffer(
-        compression=6 if options.effort is None else options.effort,
-        filter=_PNG_FILTER_PAETH,
-        interlace=progressive,
         keep=_KEEP_NONE,
     )
 
@@ -309,7 +289,7 @@ def _optional_encoder(format: FormatName) -> Encoder:
 
 ENCODERS: Mapping[FormatName, Encoder] = {
     "jpeg": _encode_jpeg,
-    "png": _encode_png,
+    "png": encode_png,
     "webp": _encode_webp,
     "avif": _encode_avif,
     "gif": _encode_gif,

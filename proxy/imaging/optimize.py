@@ -21,7 +21,7 @@ from proxy.imaging.format_choice import Encoding
 from proxy.imaging.lowest_quality import Attempt, LowestQuality
 from proxy.imaging.picture import Picture
 from proxy.imaging.results import MIN_SAVING, OPTIMIZABLE, Rendition
-from proxy.imaging.slow_encoders import SLOW_PNG, SLOW_WEBP, slow_ways
+from proxy.imaging.slow_encoders import SLOW_LOSSLESS, slow_ways
 from proxy.imaging.ssimulacra2 import Reference
 from proxy.limits import Limits
 
@@ -134,14 +134,10 @@ def _optimize_lossless(
     picture: Picture, encoding: Encoding, first: Rendition, max_bytes: int
 ) -> Rendition:
     format = encoding.format
-    encoders = {"webp": (SLOW_WEBP,), "png": SLOW_PNG}.get(format)
-    if encoders is None:
+    if format not in SLOW_LOSSLESS:
         return first
-    files = [
-        encode_as(picture, format, 100, lossless=format == "webp", encoders={format: encoder})
-        for encoder in encoders
-    ]
-    body = min(files, key=len)
+    slow = {format: SLOW_LOSSLESS[format]}
+    body = encode_as(picture, format, 100, lossless=format == "webp", encoders=slow)
     if len(body) > max_bytes:
         return first
     return Rendition(body, format, first.size, first.crop_reason)

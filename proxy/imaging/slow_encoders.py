@@ -15,6 +15,7 @@ from msgspec import structs
 from proxy.formats import FormatName
 from proxy.imaging.encoder_options import EncoderOptions
 from proxy.imaging.encoders import ENCODERS, FULL_CHROMA_QUALITY, SUBSAMPLE_MODES, Encoder
+from proxy.imaging.png_encoder import encode_png_slowly
 
 _AVIF_EFFORT = ((200_000, 6), (500_000, 4), (2_000_000, 3), (math.inf, 2))
 """Effort by number of pixels: one encode takes two to three seconds of a core at most. At equal
@@ -113,20 +114,6 @@ def _preview_avif(
     return ENCODERS["avif"](image, frame_height, quality, options)
 
 
-def _png(filter: int) -> Encoder:
-    def encode(
-        image: pyvips.Image, _frame_height: int, _quality: int, options: EncoderOptions
-    ) -> bytes:
-        return image.pngsave_buffer(
-            compression=9 if options.effort is None else options.effort,
-            filter=filter,
-            interlace=bool(options.progressive),
-            keep=0,
-        )
-
-    return encode
-
-
 def _webp_way(**more: Any) -> Way:
     def encode_to_size(
         image: pyvips.Image, frame_height: int, size: int, options: EncoderOptions
@@ -138,9 +125,7 @@ def _webp_way(**more: Any) -> Way:
     return Way(_webp(**more), -1, encode_to_size=encode_to_size)
 
 
-SLOW_WEBP = _webp(smart_subsample=True)
-SLOW_PNG = [_png(filter) for filter in (0x08, 0x10, 0x80, 0xF8)]
-"""With the filters none, sub, Paeth, and whatever is best for each row: libvips' flags."""
+SLOW_LOSSLESS: Mapping[FormatName, Encoder] = {"webp": _webp(), "png": encode_png_slowly}
 
 _WAYS: Mapping[FormatName, Sequence[Way]] = {
     "jpeg": (
