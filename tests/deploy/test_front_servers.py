@@ -1,7 +1,6 @@
 """The shipped configurations of nginx, HAProxy and Varnish, in front of real servers."""
 
 import asyncio
-import os
 import re
 import shutil
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pictures
 import pytest
+from front_servers import find_program, nginx_command
 from live_server import LiveServer, live_server
 from render_processes import wait_until
 
@@ -24,13 +24,6 @@ pytestmark = pytest.mark.anyio
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PNG = pictures.encode(pictures.plain(20, 20))
 SOURCES = 20  # so many that two servers get some of them each
-
-
-def find_program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 @asynccontextmanager
@@ -68,18 +61,8 @@ def start_nginx(servers: list[LiveServer], folder: Path) -> tuple[list[str | Pat
     listening = folder / "listen"
     configuration = with_addresses((DEPLOY / "fleet/nginx.conf").read_text(), servers)
     assert "listen 8080;" in configuration
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(
-        f"daemon off; {user} pid {folder}/pid; error_log {folder}/log; events {{}}\n"
-        f"http {{ access_log off; {temporary}\n"
-        f"{configuration.replace('listen 8080;', f'listen unix:{listening};')}\n}}"
-    )
-    nginx = find_program("nginx")
-    return [nginx, "-p", folder, "-e", folder / "log", "-c", folder / "nginx.conf"], listening
+    configuration = configuration.replace("listen 8080;", f"listen unix:{listening};")
+    return nginx_command(configuration, folder), listening
 
 
 def start_haproxy(servers: list[LiveServer], folder: Path) -> tuple[list[str | Path], Path]:

@@ -3,20 +3,18 @@
 import asyncio
 import os
 import re
-import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pictures
 import pytest
+from front_servers import nginx_command
 from live_server import LiveServer, live_server
-from render_processes import wait_until
 from security.raw_http import exchange, get, status_codes
 
 pytestmark = pytest.mark.anyio
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 
 # Each would be the metrics, or a purge, for a server that resolves or decodes it once more.
@@ -72,35 +70,20 @@ async def test_metrics_and_admin_are_at_their_exact_path(opened: LiveServer, tar
 @pytest.fixture(scope="module")
 async def nginx(opened: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The URL of nginx with the shipped configuration in front of the server."""
-    if NGINX is None:
-        pytest.skip("nginx is not installed")
     folder = tmp_path_factory.mktemp("nginx")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    shipped = CONFIGURATION.read_text()
-    adapted = shipped.replace("/var/cache/nginx-framekeep", str(folder / "cache"))
-    adapted = adapted.replace("server 127.0.0.1:8080;", f"server {opened.url[7:]};")
-    adapted = adapted.replace("listen 8081;", f"listen 127.0.0.1:{port};")
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(
-        f"daemon off; {user} pid {folder}/pid; error_log {folder}/log; events {{}}\n"
-        f"http {{ access_log off; {temporary}\n{adapted}\n}}"
-    )
-    process = await asyncio.create_subprocess_exec(
-        *(NGINX, "-p", folder, "-e", folder / "log", "-c", folder / "nginx.conf")
-    )
+        shipped = CONFIGURATION.read_text()
+        adapted = shipped.replace("/var/cache/nginx-framekeep", str(folder / "cache"))
+        adapted = adapted.replace("server 127.0.0.1:8080;", f"server {opened.url[7:]};")
+        adapted = adapted.replace("listen 8081;", f"listen 127.0.0.1:{port};")
+        # It takes over the open socket, so nobody else can get the port meanwhile.
+        process = await asyncio.create_subprocess_exec(
+            *nginx_command(adapted, folder),
+            env={**os.environ, "NGINX": f"{listener.fileno()};"},
+            pass_fds=[listener.fileno()],
+        )
     try:
-
-        def accepts() -> bool:
-            assert process.returncode is None, (folder / "log").read_text()
-            with socket.socket() as client:
-                return client.connect_ex(("127.0.0.1", port)) == 0
-
-        await wait_until(accepts)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
