@@ -22,6 +22,7 @@ from proxy.api.health import health_api
 from proxy.errors import ConfigError
 from proxy.render.config import RenderConfig
 from proxy.render.manager import RenderProcessManager
+from proxy.server.accept_balance import ConnectionCounts
 from proxy.server.components import server_components
 from proxy.server.config import ServerConfig
 from proxy.server.supervisor import serve
@@ -85,6 +86,7 @@ def main(settings: str, app: str, *descriptors: str) -> int:
             supervisor_fd=supervisor_fd,
             render_dir=Path(),
             metrics_files=MetricsFiles(Path(), 0),
+            connection_counts=ConnectionCounts(1),
         )
     # Without a sandbox: it would take away what lets user nobody read the interpreter's files.
     render_config = RenderConfig(processes=1, sandbox=False)

@@ -11,6 +11,8 @@ import resource
 from collections.abc import Collection
 from typing import Protocol
 
+from proxy.server.accept_balance import AcceptBalance
+
 _RESERVE = 64
 """Connections above the limit, on which health checks are answered, and other requests with 503."""
 
@@ -41,9 +43,13 @@ def connections_within(descriptors: int, max_connections: int) -> int:
 
 class ConnectionLimit:
     def __init__(
-        self, max_connections: int | None = None, reserved_paths: Collection[bytes] = ()
+        self,
+        max_connections: int | None = None,
+        reserved_paths: Collection[bytes] = (),
+        balance: AcceptBalance | None = None,
     ) -> None:
         """None: there is no limit. ``reserved_paths`` are those of health checks."""
+        self._balance = balance
         self._max = max_connections
         self._reserved = frozenset(reserved_paths)
         self._open: set[Connection] = set()
@@ -51,6 +57,8 @@ class ConnectionLimit:
     def opened(self, connection: Connection) -> None:
         """Count a new connection; close others that wait, or this one, if there are too many."""
         self._open.add(connection)
+        if self._balance is not None:
+            self._balance.opened(len(self._open))
         if self._max is None or len(self._open) <= self._max:
             return
         since = ((other.waiting_since, other) for other in self._open if other is not connection)
@@ -62,6 +70,8 @@ class ConnectionLimit:
 
     def closed(self, connection: Connection) -> None:
         self._open.discard(connection)
+        if self._balance is not None:
+            self._balance.closed(len(self._open))
 
     def allows(self, target: bytes, running_requests: int) -> bool:
         """Return whether a request for this target may be answered by the app."""

@@ -28,6 +28,7 @@ from proxy.render.child_process import ForkedProcess, wait_exit
 from proxy.render.manager import RenderProcessManager
 from proxy.runtime.background import BackgroundTasks, TaskFailed
 from proxy.runtime.components import OK, ComponentStatus, StatusFile
+from proxy.server.accept_balance import ConnectionCounts
 from proxy.server.components import WORKERS
 from proxy.server.config import ServerConfig
 from proxy.server.listener import backlog_length, listen, stop_accepting
@@ -88,9 +89,11 @@ class WorkerHandle:
         self,
         make_app: AppFactory,
         config: ServerConfig,
+        *,
         listener_fd: int,
         render_dir: Path,
         metrics_files: MetricsFiles,
+        connection_counts: ConnectionCounts,
     ) -> None:
         """Start the process. Raises OSError."""
         self._heartbeat_read, heartbeat_write = os.pipe()
@@ -107,6 +110,7 @@ class WorkerHandle:
             config,
             render_dir=render_dir,
             metrics_files=metrics_files,
+            connection_counts=connection_counts,
             **descriptors,
         )
         try:
@@ -195,6 +199,7 @@ class Supervisor:
         self._metrics_dir = render_processes.directory / "metrics"
         self._make_app = make_app
         self._on_ready = on_ready
+        self._connection_counts = ConnectionCounts(config.workers)
         self._slots: dict[int, WorkerHandle] = {}
         self._workers: set[WorkerHandle] = set()
         self._background = BackgroundTasks(on_change=self._report_status)
@@ -240,9 +245,10 @@ class Supervisor:
         worker = WorkerHandle(
             self._make_app,
             self._config,
-            self._listener.fileno(),
-            self._render_processes.directory,
-            MetricsFiles(self._metrics_dir, number),
+            listener_fd=self._listener.fileno(),
+            render_dir=self._render_processes.directory,
+            metrics_files=MetricsFiles(self._metrics_dir, number),
+            connection_counts=self._connection_counts,
         )
         self._workers.add(worker)
         work = partial(self._supervise_worker, worker)
@@ -253,6 +259,7 @@ class Supervisor:
         if not worker.exited.is_set():
             await worker.supervise(self._config.worker_timeout_seconds, self._background)
         self._workers.discard(worker)
+        self._connection_counts.remove(worker.metrics_files.worker)
         worker.metrics_files.remove_gauges()
 
     def _supervise_slot(self, slot: int) -> None:

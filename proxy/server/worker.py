@@ -24,6 +24,7 @@ from proxy.compat.uvicorn import Config, Server
 from proxy.errors import ConfigError
 from proxy.render.libc import set_process_name
 from proxy.render.malloc import release_freed_memory, retain_freed_memory
+from proxy.server.accept_balance import AcceptBalance, ConnectionCounts
 from proxy.server.config import ServerConfig
 from proxy.server.connection_limit import ConnectionLimit, connections_within
 from proxy.server.http_protocol import CHECK_SECONDS, TimeoutHttpProtocol
@@ -73,15 +74,18 @@ class Worker(Server):
         heartbeat_fd: int,
         supervisor_fd: int,
         descriptors: int,
+        balance: AcceptBalance,
     ) -> None:
         """``stopping`` is set as soon as no more requests should be sent to this server.
 
         ``heartbeat_fd`` is written to. ``supervisor_fd`` becomes readable when the supervisor has
-        exited. ``descriptors`` is the limit of file descriptors of this process.
+        exited. ``descriptors`` is the limit of file descriptors of this process; ``balance`` is
+        that of its connections.
         """
         connection_limit = ConnectionLimit(
             connections_within(descriptors, config.max_connections),
             getattr(app, "health_paths", ()),
+            balance,
         )
         protocol = partial(
             TimeoutHttpProtocol,
@@ -106,6 +110,7 @@ class Worker(Server):
                 timeout_graceful_shutdown=config.shutdown_timeout_seconds,
             )
         )
+        self._balance = balance
         self._stopping = stopping
         self._exit = asyncio.Event()
         self._exit_timeout = config.drain_seconds + _EXIT_DELAY_SECONDS
@@ -140,6 +145,7 @@ class Worker(Server):
 
     async def main_loop(self) -> None:
         """Serve until it is time to exit; uvicorn then finishes the requests."""
+        self._balance.start(len(self.server_state.connections))
         self._run_ticks()
         await self._exit.wait()
         await self._drain_accepted()
@@ -153,6 +159,7 @@ class Worker(Server):
         """Accept no more connections, and wait for the first request on those accepted last."""
         for server in self.servers:
             server.close()
+        self._balance.stop()
         waiting = True  # the last connections are reported one turn of the loop later
         while waiting:
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
@@ -191,6 +198,7 @@ def run(
     supervisor_fd: int,
     render_dir: Path,
     metrics_files: MetricsFiles,
+    connection_counts: ConnectionCounts,
 ) -> int:
     """Run a worker in this process; the exit status.
 
@@ -218,6 +226,7 @@ def run(
         heartbeat_fd=heartbeat_fd,
         supervisor_fd=supervisor_fd,
         descriptors=hard_limit,
+        balance=AcceptBalance(connection_counts, metrics_files.worker),
     )
     worker.run([socket.socket(fileno=listener_fd)])
     return 0
