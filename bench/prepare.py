@@ -4,30 +4,23 @@
     bench/prepare.py                    20,000 pictures in three formats; 20 minutes on two cores
     bench/prepare.py --pictures 1000    a small run
     bench/prepare.py --pictures 1000 --engine local
-    bench/prepare.py --engine none      only the comparison with a bare loop
 
 Starts an origin, a bucket and a Ray cluster of two workers on loopback, each worker with a cache of
 its own. While `framekeep prepare` runs, it kills a worker, then the command (which is started
 again), then the bucket. One of the pictures ends every render process that reads it, and may cost
 its own renditions only. Afterwards a live server answers every other link for three classes of
 clients: each has to be a `hit`, and none may ask the origin. Exits with 1 where that is not so.
-These pictures are small: what counts here is that nothing is lost.
-
-How fast it is, is measured apart, with originals of the sizes that sites have: the CPU time of all
-processes for a rendition, with fetching and storing it, is compared with that of a bare loop. The
-loop reads files and calls the function that render processes call: it decodes each original once.
+The pictures are small: what counts here is that nothing is lost. `bench/prepare_speed.py` measures
+how fast it is.
 """
 
 import argparse
 import asyncio
 import io
-import json
-import multiprocessing
 import os
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,78 +28,27 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 os.environ["VIPS_CONCURRENCY"] = "1"
 
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientSession, ClientTimeout
 from PIL import Image
+from prepare_pictures import Pictures, origin, presets
 
-from proxy.config import Settings, load
 from proxy.geometry import Size
-from proxy.operations.batch import render_all
-from proxy.prepare.job import ACCEPT, DEFAULT_ACCEPT, Job, JobLinks
-from proxy.prepare.manifest import ManifestRow
-from proxy.prepare.renderer import ShardRenderer
+from proxy.prepare.job import ACCEPT, DEFAULT_ACCEPT
 from proxy.prepare.report import decode_rows
-from proxy.prepare.shards import Shard, count_shards
-from proxy.render.handlers import get_detector
+from proxy.prepare.shards import count_shards
 from proxy.runtime.event_loop import run
 
 CORES = len(os.sched_getaffinity(0))
 BIN = Path(sys.executable).parent
 VERIFY_AT_ONCE = 16
-ROUNDS = 5
-COMPARED = (Size(800, 600), Size(1600, 1200), Size(4000, 3000))
 MAX_AGAIN = 0.01
-_POLL_SECONDS = 0.2
-
-
 DEADLY = "deadly.jpg"
-
-
-class Pictures:
-    """Windows of photographs. Up to 400,000 of the same size, no two are equal."""
-
-    def __init__(self, size: Size) -> None:
-        self._size = size
-        self._photos = []
-        for name in ("balloon.jpg", "beach.jpg", "product.jpg"):
-            with Image.open(Path(str(files("proxy") / "data" / "demo" / name))) as photo:
-                self._photos.append(photo.resize((size.width + 640, size.height + 640)))
-
-    def make(self, number: int) -> bytes:
-        place = number * 262_147 % 640**2  # coprime to it, so places differ and lie far apart
-        photo = self._photos[number % len(self._photos)]
-        top, left = divmod(place, 640)
-        box = (left, top, left + self._size.width, top + self._size.height)
-        photo.crop(box).save(target := io.BytesIO(), "JPEG", quality=85, comment=str(number))
-        return target.getvalue()
-
-    def write(self, folder: Path, count: int) -> list[str]:
-        """Write so many files; returns their names."""
-        folder.mkdir(parents=True)
-        names = [f"{number}.jpg" for number in range(count)]
-        for number, name in enumerate(names):
-            (folder / name).write_bytes(self.make(number))
-        return names
-
-
-@asynccontextmanager
-async def origin(folder: Path, requests: Counter[str]) -> AsyncIterator[str]:
-    async def respond(request: web.Request) -> web.StreamResponse:
-        requests[request.path] += 1
-        return web.FileResponse(folder / request.path.strip("/"))
-
-    app = web.Application()
-    app.router.add_get("/{name}", respond)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+_POLL_SECONDS = 0.2
 
 
 def start_bucket(root: Path, port: int) -> subprocess.Popen[bytes]:
@@ -254,114 +196,6 @@ def free_port() -> int:
         return port
 
 
-def serve(folder: Path, connection: Any) -> None:
-    """An origin in a process of its own, whose CPU time is not counted."""
-
-    async def run() -> None:
-        async with origin(folder, Counter()) as base:
-            connection.send(base)
-            await asyncio.Event().wait()
-
-    asyncio.run(run())
-
-
-@contextmanager
-def origin_process(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yields the address and the pid."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(folder, theirs), daemon=True)
-    process.start()
-    assert process.pid is not None
-    try:
-        yield ours.recv(), process.pid
-    finally:
-        process.kill()
-        process.join()
-
-
-async def compare(
-    folder: Path, names: Sequence[str], base: str, origin: int, round: int
-) -> tuple[float, float]:
-    """Renditions per second of CPU time, where one process prepares, and of the bare loop.
-
-    Neighbors on the machine take wall time from one or the other, not CPU time.
-    """
-    environment = os.environ | {
-        "FRAMEKEEP_CACHE_DIR": str(folder.with_name(f"{folder.name}-cache-{round}")),
-        "FRAMEKEEP_LINKS_ALLOW_UNSIGNED": "true",
-        "FRAMEKEEP_LINKS_PRESETS": presets(Size(400, 300)),
-        "FRAMEKEEP_RENDER_NICE": "0",  # as the bare loop
-        "FRAMEKEEP_SOURCES_ALLOW_NETS": "127.0.0.0/8",
-        "FRAMEKEEP_SOURCES_ALLOW_PORTS": "1-65535",
-    }
-    settings = load(environment).settings
-    job = Job(presets=("card",), accept=DEFAULT_ACCEPT, to="cache", ttl=86_400.0)
-    rows = tuple(ManifestRow(f"{base}/{name}") for name in names)
-    async with ShardRenderer.open(job, settings) as renderer:
-        await renderer.run(Shard("warm", rows[:CORES]))
-        started = cpu_seconds(origin)
-        made = await renderer.run(Shard("one", rows[CORES:]))
-        seconds = cpu_seconds(origin) - started
-    failed = [row for row in made if row.state == "failed"]
-    assert not failed, failed[:3]
-    bare = await asyncio.to_thread(bare_loop, settings, job, folder, names, origin)
-    return len(made) / seconds, bare
-
-
-async def print_comparison(size: Size, count: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="prepare-") as name:
-        folder = Path(name) / "pictures"
-        names = Pictures(size).write(folder, count + CORES)
-        with origin_process(folder) as (base, pid):
-            rounds = [await compare(folder, names, base, pid, number) for number in range(ROUNDS)]
-    prepared, bare = (statistics.median(found) for found in zip(*rounds, strict=True))
-    ratio = statistics.median(one / other for one, other in rounds)
-    print(
-        f"originals of {size}: {prepared:.1f} renditions per second of a core, bare loop "
-        f"{bare:.1f}; ratio, median of {ROUNDS} rounds: {ratio:.3f}",
-        flush=True,
-    )
-
-
-def cpu_seconds(without: int) -> float:
-    """CPU time of this process and of all that descend from it and are running, except one."""
-    parents, used = {}, {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (path / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(path.name)] = int(fields[1])
-        used[int(path.name)] = int(fields[11]) + int(fields[12])
-    own = {os.getpid()}
-    while found := {pid for pid, parent in parents.items() if parent in own} - own:
-        own |= found
-    return sum(used[pid] for pid in own - {without}) / os.sysconf("SC_CLK_TCK")
-
-
-def bare_loop(
-    settings: Settings, job: Job, folder: Path, names: Sequence[str], origin: int
-) -> float:
-    links = JobLinks.from_settings(job, settings)
-    plans = [one.request.plan for one in links.requests(ManifestRow("https://example.com/x"))]
-    work = [(folder / name, plans, settings) for name in names]
-    with multiprocessing.get_context("spawn").Pool(settings.render.process_count) as pool:
-        pool.starmap(render_file, [work[0]] * 2 * CORES, chunksize=1)  # imports
-        started = cpu_seconds(origin)
-        pool.starmap(render_file, work[CORES:], chunksize=1)
-        return len(work[CORES:]) * len(plans) / (cpu_seconds(origin) - started)
-
-
-def render_file(path: Path, plans: Sequence[Any], settings: Settings) -> None:
-    detector = get_detector(settings.models)
-    render_all(path.read_bytes(), plans, settings.limits, detector=detector)
-
-
-def presets(size: Size) -> str:
-    return json.dumps({"card": f"resize:{size.width}:{size.height}:cover/convert:auto"})
-
-
 def parse_size(text: str) -> Size:
     width, _, height = text.partition("x")
     return Size(int(width), int(height))
@@ -372,32 +206,23 @@ async def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pictures", type=int, default=20_000)
-    parser.add_argument("--engine", choices=("ray", "local", "none"), default="ray")
+    parser.add_argument("--engine", choices=("ray", "local"), default="ray")
     parser.add_argument(
         "--size", type=parse_size, default=Size(400, 300), help="of the originals in the run"
     )
     parser.add_argument(
         "--card", type=parse_size, default=Size(160, 120), help="of the renditions in the run"
     )
-    parser.add_argument(
-        "--compared", type=int, default=100, help="pictures of each size of the bare loop"
-    )
     args = parser.parse_args()
-    status = 0
-    if args.engine != "none":
-        with tempfile.TemporaryDirectory(prefix="prepare-") as name:
-            folder = Path(name)
-            (folder / "bucket/shared").mkdir(parents=True)
-            pictures = Pictures(args.size)
-            names = pictures.write(folder / "pictures", args.pictures)
-            (folder / "pictures" / DEADLY).write_bytes(pictures.make(args.pictures) + b"DEADLY")
-            requests: Counter[str] = Counter()
-            async with origin(folder / "pictures", requests) as base:
-                status = await measure(args, folder, names, base, requests)
-    if args.compared:
-        for size in COMPARED:
-            await print_comparison(size, args.compared)
-    return status
+    with tempfile.TemporaryDirectory(prefix="prepare-") as name:
+        folder = Path(name)
+        (folder / "bucket/shared").mkdir(parents=True)
+        pictures = Pictures(args.size)
+        names = pictures.write(folder / "pictures", args.pictures)
+        (folder / "pictures" / DEADLY).write_bytes(pictures.make(args.pictures) + b"DEADLY")
+        requests: Counter[str] = Counter()
+        async with origin(folder / "pictures", requests) as base:
+            return await measure(args, folder, names, base, requests)
 
 
 async def measure(

@@ -32,8 +32,8 @@ if multiprocessing.parent_process() is None:  # the others inherit the environme
 import numpy as np
 import numpy.typing as npt
 from auto_pictures import drawn_pictures
-from looks import decode, picture_of, resized
 from PIL import Image
+from renders import decode, picture_of, resized
 
 from proxy.formats import FormatName
 from proxy.imaging.encoders import encode_as

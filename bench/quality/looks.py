@@ -22,11 +22,10 @@ import io
 import multiprocessing
 import os
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "speed"))
 
@@ -36,29 +35,21 @@ if multiprocessing.parent_process() is None:  # the others inherit the environme
     cpu_time.restart_in_render_environment()
 
 import numpy as np
-import pyvips
 from equal_median import Encoded, compare, farthest_names, spread
 from graphics import draw_graphics
-from PIL import Image, ImageDraw, ImageOps
+from looks_cpu import cpu_table
+from PIL import Image, ImageDraw
+from renders import decode, picture_of, resized
 from statistics_table import markdown_table
 
 from proxy.formats import FormatName
-from proxy.geometry import Size
 from proxy.imaging.encoders import encode_as
 from proxy.imaging.optional_codecs import missing_package
-from proxy.imaging.picture import OutputOptions, Picture
 from proxy.imaging.quality_search import find_quality
 from proxy.imaging.score_targets import TARGETS
 from proxy.imaging.ssimulacra2 import Pixels, Reference
-from proxy.limits import Limits
-from proxy.operations import OPERATIONS
-from proxy.operations.pipeline import render
-from proxy.operations.registry import OperationRegistry
-from proxy.smartcrop.detector import SubjectDetector
 
 _ROOT = Path(__file__).parents[2]
-_REGISTRY = OperationRegistry(OPERATIONS)
-_DETECTOR = SubjectDetector()
 
 _GRIDS: Mapping[FormatName, tuple[int, ...]] = {
     "jpeg": (15, 25, 35, 50, 65, 80, 89, 90, 95),
@@ -73,8 +64,6 @@ _GRAPHICS_WIDTH, _GRAPHICS_HEIGHT = 480, 400
 """The middle of a drawing at its own size, so that type and lines stay sharp."""
 
 _SHEET_ROWS = 3
-_CPU_ROUNDS = 2
-_CPU_PICTURES = 2
 
 
 class UnencodedPicture(NamedTuple):
@@ -98,7 +87,7 @@ def main() -> None:
     if options.only != "cpu":
         _print_scores(paths, options)
     if options.only != "scores":
-        print(_cpu_table(paths, options.formats), flush=True)
+        print(cpu_table(paths, options.formats), flush=True)
 
 
 def _print_scores(paths: Sequence[Path], options: argparse.Namespace) -> None:
@@ -180,19 +169,6 @@ def _graphics_samples() -> list[UnencodedPicture]:
     return samples
 
 
-def resized(original: bytes, side: int) -> Pixels:
-    """The pixels that Framekeep would encode."""
-    steps = [{"type": "resize", "width": side, "height": side, "fit": "inside"}]
-    body = _render(original, [*steps, {"type": "convert", "format": "png"}])
-    with Image.open(io.BytesIO(body)) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _render(original: bytes, steps: list[dict[str, Any]]) -> bytes:
-    plan = _REGISTRY.plan(steps)
-    return render(original, plan, Limits(), detector=_DETECTOR).rendition.body
-
-
 def _measure_all(
     samples: Sequence[UnencodedPicture], formats: Sequence[FormatName], processes: int
 ) -> dict[FormatName, list[Measured]]:
@@ -218,21 +194,6 @@ def _measure(pixels: Pixels, format: FormatName) -> Measured:
         [encoded(quality) for quality in _GRIDS[format]],
         {look: encoded(find_quality(picture, format, score)[1]) for look, score in TARGETS.items()},
     )
-
-
-def picture_of(pixels: Pixels, format: FormatName) -> Picture:
-    image = pyvips.Image.new_from_array(pixels).copy(interpretation="srgb")
-    size = Size(image.width, image.height)
-    return Picture(image, size, output=OutputOptions(format), detector=_DETECTOR)
-
-
-def decode(body: bytes) -> Pixels:
-    image = pyvips.Image.new_from_buffer(body, "") if body[4:8] == b"ftyp" else None
-    if image is not None:
-        decoded: Pixels = image.colourspace("srgb").numpy()[:, :, :3]
-        return decoded
-    with Image.open(io.BytesIO(body)) as file:
-        return np.asarray(file.convert("RGB"))
 
 
 def _looks_table(measured: Mapping[FormatName, list[Measured]]) -> str:
@@ -323,88 +284,6 @@ def _draw_sheet(
             )
             sheet.paste(part, (column * cell, top + line))
     return sheet
-
-
-def _cpu_table(paths: Sequence[Path], formats: Sequence[FormatName]) -> str:
-    large = [path for path in paths if _pixels_of(path) >= 1_000_000] or list(paths)
-    chosen = large[:: max(1, len(large) // _CPU_PICTURES)][:_CPU_PICTURES]
-    classes = {
-        "400 px": ([path.read_bytes() for path in chosen], 160_000),
-        "1 megapixel": ([path.read_bytes() for path in chosen], 1_000_000),
-        "4 megapixels": ([_four_of(large, first) for first in range(_CPU_PICTURES)], 4_000_000),
-    }
-    rows = []
-    for format in formats:
-        for name, (originals, pixels) in classes.items():
-            times = np.sum([_cpu_ms(original, pixels, format) for original in originals], axis=0)
-            plain_encode, look_encode, plain, look = times / len(originals)
-            rows.append(
-                [
-                    format,
-                    name,
-                    f"{plain_encode:.0f}",
-                    f"{look_encode:.0f}",
-                    f"{look_encode / plain_encode:.2f}",
-                    f"{plain:.0f}",
-                    f"{look:.0f}",
-                    f"{look / plain:.2f}",
-                ]
-            )
-            print("CPU:", format, name, file=sys.stderr, flush=True)
-    head = ["format", "size", "encode, ms", "by look, ms", "ratio"]
-    return markdown_table([*head, "render, ms", "by look, ms", "ratio"], rows)
-
-
-def _pixels_of(path: Path) -> int:
-    with Image.open(path) as image:
-        return image.width * image.height
-
-
-def _four_of(paths: Sequence[Path], first: int) -> bytes:
-    """A JPEG of 2400 x 1800: four photographs, since a large one is seldom at hand."""
-    whole = Image.new("RGB", (2400, 1800))
-    for index in range(4):
-        with Image.open(paths[(4 * first + index) % len(paths)]) as image:
-            part = ImageOps.fit(image.convert("RGB"), (1200, 900))
-        whole.paste(part, (index % 2 * 1200, index // 2 * 900))
-    output = io.BytesIO()
-    whole.save(output, "JPEG", quality=90)
-    return output.getvalue()
-
-
-def _cpu_ms(original: bytes, pixels: int, format: FormatName) -> list[float]:
-    """Milliseconds of encoding without and with the search, and of a whole render likewise.
-
-    The least of some rounds, in which all take turns.
-    """
-    with Image.open(io.BytesIO(original)) as image:
-        longest, ratio = max(image.size), min(image.size) / max(image.size)
-    side = 400 if pixels == 160_000 else min(longest, round((pixels / ratio) ** 0.5))
-    picture = picture_of(resized(original, side), format)
-    score = TARGETS["good"]
-    quality = find_quality(picture, format, score)[1]
-    resize = {"type": "resize", "width": side, "height": side, "fit": "inside"}
-    convert = {"type": "convert", "format": format}
-    functions: list[Callable[[], object]] = [
-        lambda: encode_as(picture, format, quality),
-        lambda: encode_as(*_searched(picture, format, score)),
-        lambda: _render(original, [resize, {**convert, "quality": quality}]),
-        lambda: _render(original, [resize, {**convert, "quality": "good"}]),
-    ]
-    least = [float("inf")] * len(functions)
-    for _ in range(_CPU_ROUNDS):
-        for index, function in enumerate(functions):
-            start = time.process_time()
-            function()
-            least[index] = min(least[index], 1000 * (time.process_time() - start))
-    return least
-
-
-def _searched(
-    picture: Picture, format: FormatName, score: float
-) -> tuple[Picture, FormatName, int]:
-    picture, quality = find_quality(picture, format, score)
-    return picture, format, quality
 
 
 if __name__ == "__main__":
