@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
-from proxy.cache import sqlite
+from proxy.cache import disk_index
 from proxy.cache.config import CacheConfig
 from proxy.cache.disk import DiskStore
 from proxy.cache.disk_rows import PreparedWrite
@@ -41,10 +41,10 @@ def fill(folder: Path, entries: int) -> None:
             entry = Entry(BODY, tags=tags, cost=0.1)
             key = f"key-{number}"
             columns = PreparedWrite.wrap("rendition", (key, entry, None)).stage(table._files)
-            rowid = sqlite.upsert(
+            rowid = disk_index.upsert(
                 sql, key, columns, now=time.time(), soft_purged_at=0.0, cost=entry.cost
             )
-            sqlite.set_tags(sql, rowid, tags)
+            disk_index.set_tags(sql, rowid, tags)
     table.close()
 
 

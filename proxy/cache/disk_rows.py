@@ -3,9 +3,9 @@
 import secrets
 from typing import NamedTuple, Self
 
+from proxy.cache.disk_index import Columns
 from proxy.cache.envelope import Envelope
 from proxy.cache.files import BodyFiles
-from proxy.cache.sqlite import Columns
 from proxy.cache.store import Entry, Kind
 
 _FILE_BYTES = 32 * 1024  # bodies of this size or more are files

@@ -17,11 +17,12 @@ from pathlib import Path
 from msgspec import structs
 
 from proxy.buffers import SharedBuffer
-from proxy.cache import sqlite
+from proxy.cache import disk_index
+from proxy.cache.disk_index import Columns
 from proxy.cache.disk_rows import IN_FILE, IN_ROW, SELECT_ROW, NewEntry, PreparedWrite, Row
 from proxy.cache.envelope import CorruptEntry, Envelope
 from proxy.cache.files import BodyFiles
-from proxy.cache.sqlite import Columns, Database, Sql, StorageError, translate_errors
+from proxy.cache.sqlite import Database, Sql, StorageError, translate_errors
 from proxy.cache.store import All, ByTagPrefix, CacheStats, Entry, Kind, Selector, VerifyReport
 
 _log = logging.getLogger(__name__)
@@ -134,19 +135,19 @@ class DiskTable:
             union = tuple(dict.fromkeys((*envelope.tags, *tags)))
             head = structs.replace(envelope, tags=union).encode()
             sql("UPDATE Cache SET value = ? WHERE rowid = ?", (head + body, row.rowid))
-            sqlite.set_tags(sql, row.rowid, union)
+            disk_index.set_tags(sql, row.rowid, union)
         self._on_change(key)
 
     def purge(self, selector: Selector, *, soft: bool) -> int:
         """Remove the selected entries, or mark them as stale; return how many."""
-        tags, now = sqlite.tag_range(selector), self._clock()
+        tags, now = disk_index.tag_range(selector), self._clock()
         with translate_errors():
             with self._database.transaction() as sql:
-                sqlite.record_purge(sql, now, tags, soft=soft)
+                disk_index.record_purge(sql, now, tags, soft=soft)
                 if soft and selector == All():
-                    count = sqlite.soft_purge_all(sql, now)
+                    count = disk_index.soft_purge_all(sql, now)
             if not soft or selector != All():
-                rowids = sqlite.entries_tagged(self._database.sql, tags)
+                rowids = disk_index.entries_tagged(self._database.sql, tags)
                 count = len(rowids)
                 for start in range(0, count, _BATCH):
                     with self._database.transaction() as sql:
@@ -156,12 +157,14 @@ class DiskTable:
 
     def tags_with_prefix(self, prefix: str, limit: int) -> list[str]:
         with translate_errors():
-            return sqlite.tags_in(self._database.sql, sqlite.tag_range(ByTagPrefix(prefix)), limit)
+            return disk_index.tags_in(
+                self._database.sql, disk_index.tag_range(ByTagPrefix(prefix)), limit
+            )
 
     def record_purge(self, selector: Selector, *, soft: bool) -> None:
         """Apply the purge to entries that are being made, and to no others."""
         with translate_errors(), self._database.transaction() as sql:
-            sqlite.record_purge(sql, self._clock(), sqlite.tag_range(selector), soft=soft)
+            disk_index.record_purge(sql, self._clock(), disk_index.tag_range(selector), soft=soft)
 
     def flush(self) -> None:
         """Write what reads left to be written."""
@@ -200,13 +203,13 @@ class DiskTable:
                     damaged += self._remove(row)
                 else:
                     with self._database.transaction() as sql:
-                        retagged += sqlite.set_tags(sql, row.rowid, tags)
+                        retagged += disk_index.set_tags(sql, row.rowid, tags)
                     known.update({row.filename} if row.filename else ())
             for name in self._files.find_orphans(known, started_at - _ABANDONED_SECONDS):
                 self._files.remove(name)
                 orphans += 1
             with self._database.transaction() as sql:
-                sqlite.recount(sql)
+                disk_index.recount(sql)
         self._on_change(None)
         return VerifyReport(entries, damaged, missing, orphans, retagged)
 
@@ -264,7 +267,7 @@ class DiskTable:
         """Date a soft purge from the future now: the clock was ahead when it was made."""
         now = self._clock()
         with self._database.transaction() as sql:
-            sqlite.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
+            disk_index.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
             sql(
                 "UPDATE Cache SET soft_purged_at = ? WHERE rowid = ? AND soft_purged_at > ?",
                 (now, row.rowid, now),
@@ -317,7 +320,7 @@ class DiskTable:
                 with self._database.transaction() as sql:
                     self._write_usage(sql)
                     now = self._clock()
-                    sqlite.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
+                    disk_index.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
                     for write, one in zip(writes, columns, strict=True):
                         old, evicted = self._write_row(sql, write, one, now)
                         obsolete.append(old)
@@ -339,13 +342,15 @@ class DiskTable:
         """Return the file that no row names any more, and the keys of evicted entries."""
         soft_purged_at = 0.0
         if write.started_at is not None:
-            soft_purged_at, purged = sqlite.purges_since(sql, write.started_at, write.entry.tags)
+            soft_purged_at, purged = disk_index.purges_since(
+                sql, write.started_at, write.entry.tags
+            )
             if purged:
                 return columns.filename, []
         before = self._find_row(write.key)
         if columns.filename is not None:
             self._files.commit(columns.filename)
-        rowid = sqlite.upsert(
+        rowid = disk_index.upsert(
             sql,
             write.key,
             columns,
@@ -353,8 +358,8 @@ class DiskTable:
             soft_purged_at=soft_purged_at,
             cost=write.entry.cost,
         )
-        sqlite.set_tags(sql, rowid, write.entry.tags)
-        evicted = sqlite.select_evictions(sql, self._budget, spare=rowid, limit=_BATCH)
+        disk_index.set_tags(sql, rowid, write.entry.tags)
+        evicted = disk_index.select_evictions(sql, self._budget, spare=rowid, limit=_BATCH)
         self._delete_rows(sql, [(one.rowid, one.filename) for one in evicted])
         obsolete = before.filename if before and before.is_valid else None
         return obsolete, [one.key for one in evicted]
@@ -364,8 +369,8 @@ class DiskTable:
             used, self._used = self._used, {}
             hits, misses = self._hits, self._misses
             self._hits = self._misses = 0
-        sqlite.mark_used(sql, used, self._clock())
-        sqlite.count_reads(sql, hits=hits, misses=misses)
+        disk_index.mark_used(sql, used, self._clock())
+        disk_index.count_reads(sql, hits=hits, misses=misses)
 
     def _allocate_reserve(self) -> None:
         try:
@@ -380,7 +385,7 @@ class DiskTable:
         with translate_errors():
             self._files.release_reserve()
             self._has_reserve = False
-            evicted = sqlite.lowest_priority(self._database.sql, size, spare=0, limit=_BATCH)
+            evicted = disk_index.lowest_priority(self._database.sql, size, spare=0, limit=_BATCH)
             for one in evicted:
                 if one.filename is not None:
                     self._files.remove(one.filename)
