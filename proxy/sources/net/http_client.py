@@ -21,11 +21,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from types import SimpleNamespace
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from proxy.compat.aiohttp import Connector
+from proxy.compat.aiohttp import Connector, aiohttp
 from proxy.errors import (
     Overloaded,
     SourceError,
@@ -311,15 +309,15 @@ _ADDRESSES: ContextVar[Sequence[str]] = ContextVar("addresses")
 """Those of the request that is being sent."""
 
 
-class _ResolverAdapter(AbstractResolver):
+class _ResolverAdapter(aiohttp.abc.AbstractResolver):
     """Gives aiohttp the addresses that were found before the request."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    ) -> list[aiohttp.abc.ResolveResult]:
         del family  # both, always
         return [
-            ResolveResult(
+            aiohttp.abc.ResolveResult(
                 hostname=host,
                 host=address,
                 port=port,
