@@ -4,6 +4,7 @@
     bench/bytes.py                                  all formats: six minutes of one core
     bench/bytes.py FOLDER --photos 12 --side 800    more and larger photographs
     bench/bytes.py --formats jpeg webp --svg docs   with charts
+    bench/bytes.py --tables docs/formats.md         puts its tables in the place of those in a page
 
 Photographs are those of FOLDER (JPEG), or the demo photographs, without those that anything was
 fitted to; screenshots, art and scans are drawn. Each picture is encoded at some qualities by each
@@ -16,6 +17,7 @@ Framekeep answers first; so is the CPU time. The last columns are the encoder's 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -87,6 +89,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=480, help="longest side of photographs")
     parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
     parser.add_argument("--svg", type=Path, help="folder for charts", metavar="FOLDER")
+    parser.add_argument("--tables", type=Path, help="page with older tables", metavar="PAGE")
     options = parser.parse_args()
     kinds = _pictures(options.folder, options.photos, options.side)
     with run_sharp() as sharp:
@@ -98,7 +101,10 @@ def main() -> None:
                 kind: [_measure(image, format, encoders[format]) for image in images]
                 for kind, images in kinds.items()
             }
-            print(_table(format, measured, encoders[format]), end="\n\n", flush=True)
+            table = _table(format, measured, encoders[format])
+            print(table, end="\n\n", flush=True)
+            if options.tables is not None:
+                _replace_table(options.tables, table)
             for line in _judge(format, measured):
                 print(line)
             print(flush=True)
@@ -190,6 +196,15 @@ def _table(
             )
     head = [format, "encoder", "bytes at equal SSIMULACRA2", "at equal MS-SSIM", "CPU"]
     return markdown_table([*head, "default", "its bytes", "its median score"], rows)
+
+
+def _replace_table(page: Path, table: str) -> None:
+    """Put the table in the place of that with the same head."""
+    head = table.splitlines()[0]
+    before, after = page.read_text().split(head + "\n")
+    lines = after.splitlines(keepends=True)
+    rest = itertools.dropwhile(lambda line: line.startswith("|"), lines)
+    page.write_text(f"{before}{table.rstrip()}\n{''.join(rest)}")
 
 
 def _cell(value: float | None) -> str:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from proxy.errors import OperationNotApplicable
 from proxy.formats import FormatName
+from proxy.imaging.avif_effort import usual_effort
 from proxy.imaging.avif_sequence import encode_sequence
 from proxy.imaging.copyright.embed import embed, exif_bytes, xmp_bytes
 from proxy.imaging.copyright.notice import CopyrightNotice
@@ -57,11 +58,6 @@ FULL_CHROMA_QUALITY = 90
 
 _LOSSLESS_EFFORT = 75
 """For lossless WebP, quality is a second number for effort."""
-
-_AVIF_EFFORT = ((60_000, 3), (250_000, 2), (12_000_000, 1), (math.inf, 0))
-"""Effort by number of pixels. By `bench/efforts`, at equal SSIMULACRA2: effort 1 makes 6 % more
-bytes than effort 3 in 0.4 of its CPU time, effort 2 3 % more in 0.6, effort 0 14 % more in 0.1.
-With 8 bits effort 1 makes 3 % more bytes in three quarters of the CPU time."""
 
 _MAX_GRAPHIC_PIXELS, _GRAPHIC_EFFORT = 4_000_000, 2
 """With this effort graphics take 30 % fewer bytes than with libvips' effort 3, in half of its CPU
@@ -115,10 +111,11 @@ def choose_coding(picture: Picture, format: FormatName) -> EncoderOptions:
         return structs.replace(options, effort=_webp_effort(picture.image, options))
     if format != "avif" or picture.animation is not None:
         return options
-    is_graphic = _is_avif_graphic(picture.image, options)[1]
+    image, is_graphic = _is_avif_graphic(picture.image, options)
     if is_graphic:
         return structs.replace(options, graphic=True)
-    return structs.replace(options, graphic=False, effort=_avif_effort(picture.image, options))
+    effort = usual_effort(image) if options.effort is None else options.effort
+    return structs.replace(options, graphic=False, effort=effort)
 
 
 def _encode_jpeg(
@@ -181,7 +178,7 @@ def _encode_avif(
         image, body = _encode_with_pillow(image, "AVIF", graphic)
         if body:
             return body
-    effort = _avif_effort(image, options)
+    effort = usual_effort(image) if options.effort is None else options.effort
     return image.heifsave_buffer(
         Q=quality if effort > 1 else _at_loss(quality, _LOW_EFFORT_LOSS),
         compression="av1",
@@ -194,20 +191,13 @@ def _encode_avif(
 
 
 def _is_avif_graphic(image: pyvips.Image, options: EncoderOptions) -> tuple[pyvips.Image, bool]:
-    """The image, in memory if its pixels were looked at, and whether it is encoded as a graphic."""
-    if options.lossless or image.width * image.height > _MAX_GRAPHIC_PIXELS:
+    """The image, in memory if it is not large, and whether it is encoded as a graphic."""
+    if image.width * image.height > _MAX_GRAPHIC_PIXELS:
         return image, False
-    if options.graphic is not None:
-        return image, options.graphic
-    image = image.copy_memory()  # pixels are read twice: to measure flatness and to encode
+    image = image.copy_memory()  # pixels are read several times: to be measured and to be encoded
+    if options.lossless or options.graphic is not None:
+        return image, bool(options.graphic) and not options.lossless
     return image, flatness(sample_bands(image)) >= MIN_FLATNESS
-
-
-def _avif_effort(image: pyvips.Image, options: EncoderOptions) -> int:
-    if options.effort is not None:
-        return options.effort
-    pixels = image.width * image.height
-    return next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
 
 
 def _graphic_options(quality: int, options: EncoderOptions) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ on the picture, so `proxy.imaging.optimize` tries them all. Options that the pla
 JPEG XL has none: its highest effort makes 2 % fewer bytes at equal SSIMULACRA2.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,14 +12,10 @@ import pyvips
 from msgspec import structs
 
 from proxy.formats import FormatName
+from proxy.imaging.avif_effort import slow_effort
 from proxy.imaging.encoder_options import EncoderOptions
 from proxy.imaging.encoders import ENCODERS, FULL_CHROMA_QUALITY, SUBSAMPLE_MODES, Encoder
 from proxy.imaging.png_encoder import encode_png_slowly
-
-_AVIF_EFFORT = ((200_000, 6), (500_000, 4), (2_000_000, 3), (math.inf, 2))
-"""Effort by number of pixels: one encode takes two to three seconds of a core at most. At equal
-SSIMULACRA2, effort 6 makes 3 % fewer bytes than 4 in 2.5 times its CPU time. Effort 4 makes 5 %
-fewer than 2, in 7 times its CPU time. Effort 5 is like 4."""
 
 _PASSES, _USUAL_WEBP_QUALITY = 6, 80
 """The first pass has this quality; five more are enough to come near to a size."""
@@ -100,9 +95,7 @@ def _full_chroma_avif(
     image: pyvips.Image, frame_height: int, quality: int, options: EncoderOptions
 ) -> bytes:
     """At equal SSIMULACRA2, full color resolution makes 3 % fewer bytes, and never more."""
-    pixels = image.width * image.height
-    usual = next(effort for max_pixels, effort in _AVIF_EFFORT if pixels <= max_pixels)
-    effort = usual if options.effort is None else options.effort
+    effort = slow_effort(image) if options.effort is None else options.effort
     options = structs.replace(options, effort=effort, chroma=options.chroma or "444")
     return ENCODERS["avif"](image, frame_height, quality, options)
 

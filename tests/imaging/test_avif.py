@@ -10,6 +10,8 @@ import pyvips
 from PIL import Image, ImageDraw
 from render_helper import render_steps, step
 
+from proxy.imaging.avif_effort import smoothness
+
 PHOTO = (Path(__file__).parents[1] / "photographs" / "portrait.jpg").read_bytes()
 
 
@@ -54,6 +56,17 @@ def test_a_photograph_has_10_bits_and_a_graphic_8() -> None:
 def test_the_same_picture_gives_the_same_bytes(original: bytes) -> None:
     resize = step("resize", width=90)
     assert encode(original, resize) == encode(original, resize)
+
+
+@pytest.mark.parametrize(("sigma", "effort"), [(0.3, 2), (4.0, 3)], ids=["sharp", "smooth"])
+def test_smooth_photographs_are_worth_more_effort(sigma: float, effort: int) -> None:
+    steps = step("resize", width=300, height=210, fit="cover"), step("blur", sigma=sigma)
+    png = render_steps(PHOTO, *steps, step("convert", format="png")).body
+    assert smoothness(pictures.decode(png)) > 1.6 or effort == 2
+    files = {
+        each: render_steps(png, step("convert", format="avif", effort=each)).body for each in (2, 3)
+    }
+    assert encode(png) == files[effort] != files[5 - effort]
 
 
 def test_a_graphic_keeps_its_transparency() -> None:
