@@ -15,16 +15,14 @@ from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from proxy.api import info, thumbor_meta
-from proxy.api.http.cache_control import StaleConfig, cache_control
-from proxy.api.http.conditional import byte_range, not_modified
-from proxy.api.http.content_disposition import attachment, inline
+from proxy.api.http.cache_control import StaleConfig
 from proxy.api.http.cors import CorsPolicy
 from proxy.api.http.disconnect import ClientDisconnected, cancel_on_disconnect
 from proxy.api.http.error_page import error_body
 from proxy.api.http.headers import combine_headers
 from proxy.api.http.problems import Headers, status_of, without_descriptors
 from proxy.api.http.request_id import request_id
+from proxy.api.image_responses import ImageResponses, age_header
 from proxy.api.response_cache import (
     CachedResponse,
     ResponseCache,
@@ -32,17 +30,16 @@ from proxy.api.response_cache import (
     ResponseKey,
     response_head,
 )
-from proxy.cache.cache_tags import DEFAULT_TAG_HEADERS, TagHeader, tag_headers
+from proxy.cache.cache_tags import DEFAULT_TAG_HEADERS, TagHeader
 from proxy.cache.freshness import OriginRecord
 from proxy.cache.origin_cache import url_tags
 from proxy.errors import ImageError, InvalidLink, ProxyError, SourceError
-from proxy.formats import FORMATS
 from proxy.geometry import Size
-from proxy.image_request import ImageRequest, InfoRequest
+from proxy.image_request import ImageRequest
 from proxy.imaging.results import ImageInfo
 from proxy.links.dialect import Dialect, parse_link
 from proxy.links.fallback import Fallbacks
-from proxy.originals import CacheDirectives, OriginalRef, SourceRef, digest
+from proxy.originals import OriginalRef, SourceRef
 from proxy.render.scheduling import Priority
 from proxy.runtime.caller import Caller, Deadline, serving
 from proxy.server.request_target import EMPTY_QUERY
@@ -100,12 +97,11 @@ class ImagesEndpoint:
         self._dialect = dialect
         self._service = service
         self._deadline_seconds = deadline_seconds
-        self._stale = stale or StaleConfig()
         self._cache = cache or ResponseCache(0)
         self._fallbacks = fallbacks
         self._cors = cors or CorsPolicy()
         self._path_prefix = path_prefix
-        self._tag_headers = tag_headers
+        self._responses = ImageResponses(stale or StaleConfig(), tag_headers, now)
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -169,7 +165,7 @@ class ImagesEndpoint:
                 image_info, record = await cancel_on_disconnect(
                     receive, self._service.info(request.source, request.info.aspect_ratios)
                 )
-                return self._info_response(headers, request, image_info, record)
+                return self._responses.description(headers, request, image_info, record)
             try:
                 result = await cancel_on_disconnect(
                     receive, self._service.get_or_render(request, _priority(headers))
@@ -178,10 +174,10 @@ class ImagesEndpoint:
                 return await self._fallback_response(scope, headers, receive, request, error)
         choice = request.response_options.hint_choice
         self._remember(self._cache.key_of(target, headers, choice), request, result)
-        status, response_headers, body = self._build_response(
+        status, response_headers, body = self._responses.rendition(
             scope["method"], headers, request, result
         )
-        response_headers.append(_age(result.age))
+        response_headers.append(age_header(result.age))
         return status, response_headers, body
 
     def _parse(self, key: ResponseKey, headers: Mapping[bytes, bytes]) -> ImageRequest:
@@ -232,10 +228,10 @@ class ImagesEndpoint:
         )
         status = self._fallbacks.status or int(status_of(type(error)))
         is_ok = status == HTTPStatus.OK  # only then conditions and ranges apply
-        built_status, response_headers, body = self._build_response(
+        built_status, response_headers, body = self._responses.rendition(
             scope["method"], headers if is_ok else {}, request, result, StaleConfig(0, 0)
         )
-        response_headers += (_age(0), (b"x-fallback", error.problem_type.encode()))
+        response_headers += (age_header(0), (b"x-fallback", error.problem_type.encode()))
         return built_status if is_ok else status, response_headers, body
 
     def _caller(self, scope: Scope, request: ImageRequest) -> Caller:
@@ -251,8 +247,10 @@ class ImagesEndpoint:
         if result.is_current is None or options.expires is not None or options.debug:
             self._cache.remove(key)
             return
-        _, full, _ = self._build_response("GET", {}, request, result)
-        _, unchanged, _ = self._build_response("GET", {b"if-none-match": b"*"}, request, result)
+        _, full, _ = self._responses.rendition("GET", {}, request, result)
+        _, unchanged, _ = self._responses.rendition(
+            "GET", {b"if-none-match": b"*"}, request, result
+        )
         response = CachedResponse(
             request=request,
             result=result,
@@ -275,115 +273,6 @@ class ImagesEndpoint:
         status, head, body = cached.response_for(headers)
         return status, [*head.headers, (b"age", cached.age(self._now()))], body
 
-    def _build_response(
-        self,
-        method: str,
-        headers: Mapping[bytes, bytes],
-        request: ImageRequest,
-        result: ImageResult,
-        stale: StaleConfig | None = None,
-    ) -> tuple[int, Headers, bytes]:
-        """Return a 200, a 206 for a range, or a 304; without ``Age``."""
-        control = self._cache_control(request, result.directives, result.ttl, result.age, stale)
-        response_headers: Headers = [
-            (b"cache-control", control),
-            (b"etag", result.etag.encode()),
-            (b"x-cache", result.state.encode()),
-        ]
-        if result.optimization:
-            response_headers.append((b"x-optimization", result.optimization.encode()))
-        response_headers += tag_headers(self._tag_headers, result.tags)
-        if result.last_modified:
-            response_headers.append((b"last-modified", result.last_modified.encode("latin-1")))
-        response_headers += _selection_headers(request)
-        if not_modified(headers, result.etag, result.last_modified):
-            return 304, response_headers, b""
-
-        rendition = result.rendition
-        response_headers += (
-            (b"content-type", FORMATS[rendition.format].media_type.encode()),
-            (b"accept-ranges", b"bytes"),
-        )
-        if rendition.crop_reason:
-            response_headers.append((b"x-focus", rendition.crop_reason.encode()))
-        options = request.response_options
-        if options.filename or options.is_attachment:
-            disposition = attachment if options.is_attachment else inline
-            value = disposition(options.filename, rendition.format)
-            response_headers.append((b"content-disposition", value))
-        status, body = 200, rendition.body
-        if method == "GET" and b"range" in headers:
-            requested = byte_range(headers, len(body), result.etag, result.last_modified)
-            if requested is not None:
-                first, last = requested
-                content_range = f"bytes {first}-{last}/{len(body)}".encode()
-                response_headers.append((b"content-range", content_range))
-                status, body = 206, body[first : last + 1]
-        response_headers.append((b"content-length", str(len(body)).encode()))
-        return status, response_headers, body
-
-    def _info_response(
-        self,
-        headers: Mapping[bytes, bytes],
-        request: ImageRequest,
-        image_info: ImageInfo,
-        record: OriginRecord,
-    ) -> tuple[int, Headers, bytes]:
-        asked = request.info or InfoRequest()
-        if asked.plan is not None and isinstance(request.source, SourceRef):
-            body = thumbor_meta.body(image_info, request.source.text, asked.plan)
-        else:
-            body = info.body(image_info, asked.aspect_ratios)
-        etag = f'"{digest(body)[:32]}"'
-        age = max(0.0, self._now() - record.validated_at)
-        control = self._cache_control(request, record.metadata.directives, record.ttl, age)
-        response_headers: Headers = [
-            (b"cache-control", control),
-            _age(age),
-            (b"etag", etag.encode()),
-        ]
-        if not_modified(headers, etag, ""):
-            return 304, response_headers, b""
-        response_headers += (
-            (b"content-type", info.MEDIA_TYPE),
-            (b"content-length", str(len(body)).encode()),
-        )
-        return 200, response_headers, body
-
-    def _cache_control(
-        self,
-        request: ImageRequest,
-        directives: CacheDirectives,
-        ttl: float,
-        age: float,
-        stale: StaleConfig | None = None,
-    ) -> bytes:
-        """Return the header's value. Timings in a debug response are true only once."""
-        options = request.response_options
-        if options.debug:
-            return b"no-store"
-        expires_in = None
-        if options.expires is not None:
-            expires_in = max(0, int(age) + int(options.expires - self._now()))
-        if options.max_age is not None:
-            ttl = min(ttl, age + options.max_age)
-        return cache_control(directives, ttl, stale or self._stale, expires_in)
-
-
-def _selection_headers(request: ImageRequest) -> Headers:
-    """Say which request headers chose the response, and what they chose."""
-    varying = ["Accept"] if request.plan.negotiates_format else []
-    headers: Headers = []
-    rule = request.response_options.hint_rule
-    if rule is not None:
-        varying += rule.header_names
-        headers.append((b"x-choice", request.response_options.hint_choice.encode()))
-        if requested := rule.requested_headers:
-            headers.append((b"accept-ch", ", ".join(requested).encode()))
-    if varying:
-        headers.append((b"vary", ", ".join(varying).encode()))
-    return headers
-
 
 @contextmanager
 def _naming_source(request: ImageRequest) -> Iterator[None]:
@@ -394,10 +283,6 @@ def _naming_source(request: ImageRequest) -> Iterator[None]:
         if len(request.sources) == 1 and isinstance(request.source, SourceRef):
             error.source = request.source.text
         raise
-
-
-def _age(seconds: float) -> tuple[bytes, bytes]:
-    return b"age", str(max(0, int(seconds))).encode()
 
 
 def _priority(headers: Mapping[bytes, bytes]) -> Priority:
