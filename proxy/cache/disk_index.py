@@ -145,6 +145,22 @@ class PurgesSince(NamedTuple):
     hard: bool
 
 
+def last_purge_at(sql: Sql, now: float, latest: float) -> float:
+    """Return when the last purge was recorded, in Unix seconds; 0.0 if none is known.
+
+    Those from after ``latest`` are dated now, as `clamp_purges` does.
+    """
+    query = (
+        "SELECT CAST(MAX(COALESCE((SELECT MAX(at) FROM Purge), 0.0), COALESCE((SELECT value"
+        " FROM Settings WHERE key = 'all_soft_purged_at'), 0.0)) AS REAL)"
+    )
+    ((at,),) = sql(query).fetchall()
+    if at <= latest:
+        return float(at)
+    clamp_purges(sql, now, latest)
+    return now
+
+
 def purges_since(sql: Sql, started_at: float, tags: Sequence[str]) -> PurgesSince:
     """Look up the purges since then that select an entry with these tags."""
     texts = [tag.encode() for tag in tags]

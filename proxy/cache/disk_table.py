@@ -320,9 +320,9 @@ class DiskTable:
                 with self._database.transaction() as sql:
                     self._write_usage(sql)
                     now = self._clock()
-                    disk_index.clamp_purges(sql, now, now + _CLOCK_SKEW_SECONDS)
+                    purged_at = disk_index.last_purge_at(sql, now, now + _CLOCK_SKEW_SECONDS)
                     for write, one in zip(writes, columns, strict=True):
-                        old, evicted = self._write_row(sql, write, one, now)
+                        old, evicted = self._write_row(sql, write, one, now, purged_at)
                         obsolete.append(old)
                         changed += (write.key, *evicted)
             except BaseException:
@@ -337,11 +337,14 @@ class DiskTable:
             self._allocate_reserve()
 
     def _write_row(
-        self, sql: Sql, write: PreparedWrite, columns: Columns, now: float
+        self, sql: Sql, write: PreparedWrite, columns: Columns, now: float, purged_at: float
     ) -> tuple[str | None, list[str]]:
-        """Return the file that no row names any more, and the keys of evicted entries."""
+        """Return the file that no row names any more, and the keys of evicted entries.
+
+        ``purged_at`` is when the last purge was recorded.
+        """
         soft_purged_at = 0.0
-        if write.started_at is not None:
+        if write.started_at is not None and purged_at >= write.started_at:
             soft_purged_at, purged = disk_index.purges_since(
                 sql, write.started_at, write.entry.tags
             )

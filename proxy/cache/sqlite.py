@@ -99,16 +99,21 @@ class Database(CacheDatabase):
 
     def is_in_place(self) -> bool:
         """Whether the paths still lead to this database and its log."""
-        self._extend_shm()
-        logs = inode(self._wal), inode(self._shm)
+        logs = inode(self._wal), self._extend_shm()
         return self.inode == inode(self._path) and self._log_inodes == logs
 
-    def _extend_shm(self) -> None:
+    def _extend_shm(self) -> int | None:
+        """Restore the size of the index of the log, and return its inode."""
         # SQLite always maps this file. If something truncated it, the next access would be a
         # SIGBUS. Zeros in its place make SQLite read the log again.
-        with contextlib.suppress(OSError):
-            if self._shm.stat().st_size < _SHM_BYTES:
+        try:
+            status = self._shm.stat()
+        except OSError:
+            return None
+        if status.st_size < _SHM_BYTES:
+            with contextlib.suppress(OSError):
                 os.truncate(self._shm, _SHM_BYTES)
+        return status.st_ino
 
 
 def database_path(folder: Path) -> Path:

@@ -99,7 +99,9 @@ class LengthFilter:
             has_ended = self._line in (b"\r\n", b"\n") and self._lines > 0
             passed += self._filtered_line()
             if (has_ended and not self._is_interim) or self._lines > _MAX_LINES:
-                return bytes(passed) + data[start:], True
+                head = bytes(passed)
+                # The body in it, of up to 256 kB, is copied only if something changed.
+                return (data if head == data[:start] else head + data[start:]), True
             if has_ended:  # of an interim response, before the one that counts
                 self._lines, self._length = 0, b""
         return bytes(passed), False

@@ -30,6 +30,15 @@ def test_entries_of_one_transaction_are_all_there_and_one_of_a_key_replaces_the_
     table.close()
 
 
+def test_large_bodies_share_few_folders(tmp_path: Path) -> None:
+    table = DiskTable(tmp_path, "original", 10_000_000)
+    table.put_all([entry(str(number), os.urandom(40_000)) for number in range(50)])
+    folders = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.val")}
+    digits = "0123456789abcdef"
+    assert folders <= {f"0{first}/0{second}" for first in digits for second in digits}
+    table.close()
+
+
 def test_an_entry_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
     table = DiskTable(tmp_path, "original", 1_000_000)
     path = tmp_path / "body"
