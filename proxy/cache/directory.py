@@ -19,6 +19,9 @@ from proxy.runtime.private_folder import create_private_folder
 _COUNTERS = 4096
 _COUNTER_BYTES = 8
 _TIME = struct.Struct("!d")
+_TIME_OFFSET = _COUNTERS * _COUNTER_BYTES
+_GENERATION_OFFSET = _TIME_OFFSET + _TIME.size
+"""Where the file has the time of the last change of all entries, and after it one more counter."""
 
 
 class CacheDirectory:
@@ -95,6 +98,9 @@ class ChangeCounters:
     token *before* it reads the entry, and may serve its copy as long as the counter is the same. A
     new value is random, so two processes that change one counter together cannot cancel out.
 
+    The last counter, the generation, is changed after each of the others. While it is the same, so
+    are all: a hit reads this one, and those of its entries only after a change of any entry.
+
     The file is read with ``pread``, which takes half a microsecond. A mapping would be a SIGBUS if
     something truncated the file.
     """
@@ -107,7 +113,10 @@ class ChangeCounters:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         # Not closed by hand: the event loop may be reading while a thread replaces this object.
         weakref.finalize(self, os.close, self._descriptor)
-        self._inode = os.fstat(self._descriptor).st_ino
+        status = os.fstat(self._descriptor)
+        self._inode = status.st_ino
+        if status.st_size == _GENERATION_OFFSET:  # a file of an earlier version
+            self._change_generation()
 
     def is_in_place(self) -> bool:
         """Whether other processes that open the path get this file. Raises OSError."""
@@ -116,26 +125,42 @@ class ChangeCounters:
     def change_token(self, *keys: tuple[str, str]) -> ChangeToken | None:
         """Watch the counters of these kinds and keys; None if they cannot be read."""
         offsets = [_offset(*key) for key in keys]
-        before = self._read(offsets)
-        if any(len(value) < _COUNTER_BYTES for value in before):
+        generation = self._read(_GENERATION_OFFSET)  # first: see `unchanged`
+        before = [self._read(offset) for offset in offsets]
+        if any(len(value) < _COUNTER_BYTES for value in (generation, *before)):
             return None
-        return lambda: self._read(offsets) == before
 
-    def _read(self, offsets: list[int]) -> list[bytes]:
-        descriptor = self._descriptor
-        return [os.pread(descriptor, _COUNTER_BYTES, offset) for offset in offsets]
+        def unchanged() -> bool:
+            nonlocal generation
+            now = self._read(_GENERATION_OFFSET)
+            if now == generation:
+                return True
+            after = [self._read(offset) for offset in offsets]
+            if len(now) < _COUNTER_BYTES or after != before:
+                return False
+            generation = now  # read before the counters: a change in between is seen next time
+            return True
+
+        return unchanged
+
+    def _read(self, offset: int) -> bytes:
+        return os.pread(self._descriptor, _COUNTER_BYTES, offset)
 
     def bump(self, kind: str, key: str) -> None:
         os.pwrite(self._descriptor, os.urandom(_COUNTER_BYTES), _offset(kind, key))
+        self._change_generation()
 
     def bump_all(self, now: float) -> None:
         """``now`` is in Unix seconds."""
-        counters = os.urandom(_COUNTERS * _COUNTER_BYTES)
-        os.pwrite(self._descriptor, counters + _TIME.pack(now), 0)
+        os.pwrite(self._descriptor, os.urandom(_TIME_OFFSET) + _TIME.pack(now), 0)
+        self._change_generation()
+
+    def _change_generation(self) -> None:
+        os.pwrite(self._descriptor, os.urandom(_COUNTER_BYTES), _GENERATION_OFFSET)
 
     def all_changed_at(self) -> float:
         """When all counters were changed last, in Unix seconds; 0.0 if never."""
-        data = os.pread(self._descriptor, _TIME.size, _COUNTERS * _COUNTER_BYTES)
+        data = os.pread(self._descriptor, _TIME.size, _TIME_OFFSET)
         return float(_TIME.unpack(data)[0]) if len(data) == _TIME.size else 0.0
 
 
@@ -145,7 +170,7 @@ def _create_counters(path: Path) -> None:
     temporary = path.with_name(f"{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         with temporary.open("xb") as file:
-            file.write(os.urandom(_COUNTERS * _COUNTER_BYTES) + _TIME.pack(0.0))
+            file.write(os.urandom(_TIME_OFFSET) + _TIME.pack(0.0) + os.urandom(_COUNTER_BYTES))
         with contextlib.suppress(FileExistsError):  # another process was faster
             path.hardlink_to(temporary)
     finally:
