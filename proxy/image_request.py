@@ -75,7 +75,7 @@ class ImageRequest(Struct, frozen=True, dict=True):
     response_options: ResponseOptions = field(default_factory=ResponseOptions)
     info: InfoRequest | None = None
 
-    @property
+    @cached_property
     def sources(self) -> tuple[OriginalRef, ...]:
         """The main original, then the second images that the operations name."""
         return (self.source, *self.plan.extra_sources())

@@ -1,6 +1,7 @@
 """Plan: the ordered operations of one image request. Equal requests have equal plans."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct, structs
@@ -13,7 +14,7 @@ from proxy.operations.operation import Operation, format_operation
 from proxy.originals import SourceRef
 
 
-class Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True, dict=True):
     """Operations in the order in which they are carried out.
 
     ``accepted_formats`` are the formats beyond jpeg, png and gif that the client accepts, best
@@ -114,7 +115,7 @@ class Plan(Struct, frozen=True):
             )
         )
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         """The canonical text for cache keys: every field of every operation, defaults included."""
         steps = (format_operation(operation, with_defaults=True) for operation in self.operations)
