@@ -60,6 +60,7 @@ async def dev_server(
         env={
             **os.environ,
             **GENEROUS_TIMEOUTS,
+            "FRAMEKEEP_SERVER_WORKERS": "1",  # on a machine with more cores, too
             "FRAMEKEEP_CACHE_DIR": str(cache_dir),
             **(environment or {}),
         },

@@ -11,6 +11,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field, structs
 
+from proxy.server.config import MAX_WORKERS, workers_for
+
 DAY_SECONDS = 86_400
 _PRICED_DAYS = 30
 _GIGABYTE = 1e9
@@ -73,8 +75,14 @@ class Machines(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         float, Meta(ge=100_000, le=10**12, description="network of a node each way, such as 1.25GB")
     ] = 1.25e9
     workers: Annotated[
-        int, Meta(ge=1, le=64, description="HTTP workers of a node (FRAMEKEEP_SERVER_WORKERS)")
-    ] = 2
+        int,
+        Meta(
+            ge=0,
+            le=MAX_WORKERS,
+            description="HTTP workers of a node; 0 is one for each two cores "
+            "(FRAMEKEEP_SERVER_WORKERS)",
+        ),
+    ] = 0
     headroom: Annotated[
         float, Meta(ge=0, le=0.95, description="share of cores and network that stays free")
     ] = 0.4
@@ -269,7 +277,7 @@ def calculate(
         nodes_for_disk=nodes_for["disk"],
         nodes_for_network=nodes_for["network"],
         nodes=nodes,
-        memory_bytes_per_node=machines.workers
+        memory_bytes_per_node=workers_for(machines.cores, machines.workers)
         * (figures.worker_memory_bytes + figures.inflight_original_bytes)
         + machines.cores * figures.render_memory_bytes,
         rendition_disk_bytes=rendition_disk,

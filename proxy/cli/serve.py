@@ -18,6 +18,7 @@ from proxy.cli.parser import whole_number
 from proxy.config import Settings, load
 from proxy.render.child_process import ForkedProcess
 from proxy.render.manager import RenderProcessManager
+from proxy.server.config import MAX_WORKERS
 from proxy.server.supervisor import serve
 from proxy.smartcrop.registry import detector_imports
 from proxy.sources.net.ip_policy import is_loopback
@@ -28,7 +29,7 @@ logger = logging.getLogger("framekeep.serve")
 EXAMPLES = """\
 examples:
   framekeep serve --dev
-  FRAMEKEEP_LINKS_KEYS=$(openssl rand -hex 32) framekeep serve --host 0.0.0.0 --workers 2
+  FRAMEKEEP_LINKS_KEYS=$(openssl rand -hex 32) framekeep serve --host 0.0.0.0 --workers 4
 """
 
 _SAMPLE_LINKS = (
@@ -43,7 +44,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=whole_number(0, 65_535), help="port to listen on; 0 is any free one"
     )
-    parser.add_argument("--workers", type=whole_number(0, 512), help="number of HTTP workers")
+    parser.add_argument(
+        "--workers",
+        type=whole_number(0, MAX_WORKERS),
+        help="number of HTTP workers; 0: one for each two cores",
+    )
     parser.add_argument(
         "--dev", action="store_true", help="development mode, for this machine only"
     )

@@ -1,12 +1,11 @@
 """The settings of the render processes."""
 
-import os
-from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from proxy.errors import ConfigError
+from proxy.runtime.cores import available_cores
 
 
 class OptimizationConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,13 +147,3 @@ class RenderConfig(Struct, frozen=True, forbid_unknown_fields=True):
     def process_count(self) -> int:
         """How many render processes that makes."""
         return self.processes or available_cores()
-
-
-def available_cores() -> int:
-    """Cores that this process may use: by affinity, and by a container's share of them."""
-    usable = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
-    except (OSError, ValueError):
-        return usable
-    return usable if quota == "max" else max(1, min(usable, -(-int(quota) // int(period))))

@@ -5,9 +5,22 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from proxy.runtime.cores import available_cores
+
+MAX_WORKERS = 64
+
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,*A-Z]+")
 _DEFAULT_PORT = re.compile(r"http://.*:80|https://.*:443")
 _PATH_PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)*")
+
+
+def workers_for(cores: int, workers: int = 0) -> int:
+    """How many HTTP workers a machine has, where so many are set; 0: one for each two cores.
+
+    A miss takes two to four times as much CPU time in its render process as in its worker
+    (`bench/run --scenario avatar`), so that many never keep a core waiting.
+    """
+    return workers or min(MAX_WORKERS, -(-cores // 2))
 
 
 class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,14 +65,14 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
     workers: Annotated[
         int,
         Meta(
-            ge=1,
-            le=64,
+            ge=0,
+            le=MAX_WORKERS,
             description=(
                 "Number of HTTP worker processes. They share the cache and the render processes of "
-                "the machine."
+                "the machine. 0 means one for each two CPU cores."
             ),
         ),
-    ] = 1
+    ] = 0
 
     max_connections: Annotated[
         int,
@@ -178,3 +191,8 @@ class ServerConfig(Struct, frozen=True, forbid_unknown_fields=True):
                 )
         if "*" in self.allow_origins and len(self.allow_origins) > 1:
             raise ValueError("allow_origins: * means all origins, so it must be alone")
+
+    @property
+    def worker_count(self) -> int:
+        """How many HTTP workers that makes."""
+        return workers_for(available_cores(), self.workers)

@@ -199,7 +199,7 @@ class Supervisor:
         self._metrics_dir = render_processes.directory / "metrics"
         self._make_app = make_app
         self._on_ready = on_ready
-        self._connection_counts = ConnectionCounts(config.workers)
+        self._connection_counts = ConnectionCounts(config.worker_count)
         self._slots: dict[int, WorkerHandle] = {}
         self._workers: set[WorkerHandle] = set()
         self._background = BackgroundTasks(on_change=self._report_status)
@@ -227,7 +227,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._on_reload)
         async with self._render_processes:
             self._metrics_dir.mkdir(mode=0o700)
-            for slot in range(self._config.workers):
+            for slot in range(self._config.worker_count):
                 self._supervise_slot(slot)
             status = await self._stopped
             await self._drain()
@@ -300,8 +300,8 @@ class Supervisor:
         )
         failure = self._background.failing.get(_SLOT_TASK)
         status = OK
-        if failure is not None and ready < self._config.workers:
-            text = f"{ready} of {self._config.workers} HTTP workers running: {failure}"
+        if failure is not None and ready < self._config.worker_count:
+            text = f"{ready} of {self._config.worker_count} HTTP workers running: {failure}"
             status = ComponentStatus("degraded", text)
         if status == self._reported:
             return

@@ -11,7 +11,7 @@ import pytest
 from render_processes import next_pid, render_processes, wait_exited, wait_until
 from renderer_tasks import ALLOCATE_LARGE, ALLOCATE_SMALL, LEAK, SIZES
 
-from proxy.render.config import RenderConfig, available_cores
+from proxy.render.config import RenderConfig
 from proxy.render.process import PING
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +108,3 @@ async def test_render_processes_ignore_signals_for_their_owner() -> None:
             os.kill(manager.fork_server.pid, number)
         assert await pool.run(SIZES, 1) == [1]
         assert await next_pid(pool) == pid
-
-
-def test_at_least_one_core_is_available() -> None:
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
