@@ -134,15 +134,18 @@ async def test_a_bounded_number_of_entries_waits(
         for number in range(2049):
             await store.put("rendition", str(number), Entry(b""))
     assert "disk queue full: 2048 entries" in caplog.text
-    await store.close()
+    await store.flush()
     assert keys_on_disk(folder) == {"first", *map(str, range(2048))}
 
 
 async def test_what_is_not_written_before_the_end_is_counted(
-    store: DiskStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: DiskStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("proxy.cache.disk._CLOSE_TIMEOUT_SECONDS", 0.001)
-    with store._tables["rendition"]._lock:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        store._tables["rendition"]._lock,
+    ):
+        patch.setattr("proxy.cache.disk._CLOSE_TIMEOUT_SECONDS", 0.001)
         await store.put("rendition", "a", Entry(SMALL))
         await store.close()
     assert "cache entries not written before the end: 1" in caplog.text
