@@ -265,7 +265,7 @@ class ImageService:
             _log.info("optimization failed: %s %s", error, error.detail)
             originals, better, cost, outcome = (), None, 0.0, "failed"
         current = await self._renditions.read(request.key)
-        if current is None or not _is_same(current, first):
+        if current is None or not current.is_still(first):
             return "skipped"
         if better is None:
             await self._renditions.mark_useless(request.key, current, started_at=started_at)
@@ -386,13 +386,6 @@ class ImageService:
             raise caller.deadline.interrupted_wait() or DeadlineExceeded(
                 f"request deadline exceeded after {caller.deadline.seconds:g} s"
             ) from error
-
-
-def _is_same(current: CachedRendition, first: CachedRendition) -> bool:
-    """Whether nothing took the place of the first rendition meanwhile, and no purge marked it."""
-    return (current.etag, current.made_at) == (first.etag, first.made_at) and not (
-        current.optimization or current.soft_purged_at
-    )
 
 
 def _tags(request: ImageRequest, stored: StoredRendition) -> tuple[str, ...]:

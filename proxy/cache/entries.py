@@ -48,6 +48,12 @@ class CachedRendition(Struct, frozen=True):
     optimization: Optimization = ""
     cost: float = 0.0
 
+    def is_still(self, first: "CachedRendition") -> bool:
+        """Whether nothing has taken the place of the first rendition, and no purge marked it."""
+        return (self.etag, self.made_at) == (first.etag, first.made_at) and not (
+            self.optimization or self.soft_purged_at
+        )
+
 
 def weak_etag(
     key: str, originals: tuple[str, ...], detector_version: str, optimization: Optimization = ""
