@@ -42,6 +42,7 @@ CLIENTS = 16
 CACHED_LINKS = 24
 SPIKE_CALLERS, SPIKE_PICTURES = 500, 2000
 NEIGHBOR_SECONDS = 60
+IDLE_SECONDS = 10
 NEIGHBOR_CODE = "import time\nend = time.time() + {seconds}\nwhile time.time() < end: pass"
 
 
@@ -121,6 +122,9 @@ class Load:
         self._pause = CLIENTS / requests_per_second if requests_per_second else 0.0
         self.done = False
         self.is_shutting_down = False
+        self.is_allowed = asyncio.Event()
+        """Clients send requests while this is set."""
+        self.is_allowed.set()
         self._number = 0
 
     async def run(self) -> None:
@@ -132,6 +136,7 @@ class Load:
         shares = [kind.share for kind in self.kinds.values()]
         while not self.done:
             await asyncio.sleep(random.uniform(0, 2 * self._pause))
+            await self.is_allowed.wait()
             (kind,) = random.choices(list(self.kinds.values()), shares)
             self._number += 1
             start = time.monotonic()
@@ -186,13 +191,27 @@ async def kill_processes(pid: int, count: int, seconds: float) -> Counter[str]:
     return killed
 
 
+def memory_megabytes(pid: int) -> float:
+    return memory_bytes(pid) / 2**20
+
+
 async def watch_memory(pid: int, seconds: float) -> list[float]:
     """The memory of the process tree in megabytes, once a second."""
     samples: list[float] = []
     for _ in range(int(seconds)):
         await asyncio.sleep(1)
-        samples.append(memory_bytes(pid) / 2**20)
+        samples.append(memory_megabytes(pid))
     return samples
+
+
+async def measure_idle_memory(pid: int, load: Load) -> float:
+    """The memory of the process tree in megabytes when it has had no request for a while."""
+    load.is_allowed.clear()
+    await asyncio.sleep(IDLE_SECONDS)
+    try:
+        return memory_megabytes(pid)
+    finally:
+        load.is_allowed.set()
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -227,12 +246,15 @@ async def main(options: argparse.Namespace) -> None:
 
 
 async def soak(server: asyncio.subprocess.Process, load: Load, options: argparse.Namespace) -> None:
+    await asyncio.sleep(IDLE_SECONDS)
+    at_start = memory_megabytes(server.pid)
     running = asyncio.create_task(load.run())
     spikes: Counter[int] = Counter()
     port = int(load.server.rpartition(":")[2])
     if options.spike_minutes:
         spiking = asyncio.create_task(run_spikes(port, options.spike_minutes * 60, spikes))
     memory = await watch_memory(server.pid, options.minutes * 60)
+    idle = await measure_idle_memory(server.pid, load)
     if options.spike_minutes:
         spiking.cancel()
         print(f"Spikes: {', '.join(f'{status}: {count}' for status, count in spikes.items())}\n")
@@ -246,7 +268,10 @@ async def soak(server: asyncio.subprocess.Process, load: Load, options: argparse
         )
     early, late = memory[len(memory) // 4 : len(memory) // 2], memory[-len(memory) // 4 :]
     growth = statistics.mean(late) / statistics.mean(early) - 1
-    print(f"\nMemory: at most {max(memory):.0f} MB; from second to last quarter {growth:+.1%}.")
+    print(
+        f"\nMemory: {at_start:.0f} MB after the start, at most {max(memory):.0f} MB under load, "
+        f"{idle:.0f} MB {IDLE_SECONDS} s after it; from second to last quarter {growth:+.1%}."
+    )
 
     if options.kills:
         total_before, wrong_before = load.total, load.wrong
