@@ -5,6 +5,19 @@ from pathlib import Path
 from cache.suite import MEGABYTE
 
 from proxy.cache.config import CacheConfig
+from proxy.cache.disk import DiskStore
+from proxy.cache.store import Entry, Kind
+
+
+class PatientDiskStore(DiskStore):
+    """For tests that look at the disk: `put` waits longer than a second on a busy machine, too."""
+
+    async def put(
+        self, kind: Kind, key: str, entry: Entry, *, started_at: float | None = None
+    ) -> None:
+        """Return when the entry is written."""
+        await super().put(kind, key, entry, started_at=started_at)
+        await self.flush()
 
 
 def disk_config(folder: Path, budget: int = 64 * MEGABYTE) -> CacheConfig:

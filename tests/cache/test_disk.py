@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from cache.disk_stores import PatientDiskStore
 from cache.disk_stores import disk_config as config
 from cache.suite import MEGABYTE, CacheSuite, Clock, body_of
 
@@ -21,7 +22,7 @@ from proxy.errors import StoreUnavailable
 
 class TestDiskStore(CacheSuite):
     def make(self, folder: Path, clock: Clock, budget: int) -> Store:
-        return DiskStore(config(folder, budget), clock=clock)
+        return PatientDiskStore(config(folder, budget), clock=clock)
 
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +37,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def store(folder: Path) -> AsyncIterator[DiskStore]:
-    store = DiskStore(config(folder))
+    store = PatientDiskStore(config(folder))
     yield store
     await store.close()
 
@@ -44,7 +45,7 @@ async def store(folder: Path) -> AsyncIterator[DiskStore]:
 @pytest.fixture
 async def other(folder: Path) -> AsyncIterator[DiskStore]:
     """The store of another process, as far as this can be had in one."""
-    other = DiskStore(config(folder))
+    other = PatientDiskStore(config(folder))
     yield other
     await other.close()
 
@@ -76,7 +77,7 @@ async def found(store: Store) -> list[bytes | None]:
 async def test_entries_outlive_the_process(store: DiskStore, folder: Path) -> None:
     await put_both(store)
     await store.close()
-    again = DiskStore(config(folder))
+    again = PatientDiskStore(config(folder))
     assert await found(again) == [SMALL, LARGE, LARGE]
     await again.close()
 
@@ -290,7 +291,7 @@ async def test_a_damaged_index_is_rebuilt(
         await store.close()
     damage(folder / "rendition" / "cache.db")
     if not running:
-        store = DiskStore(config(folder))
+        store = PatientDiskStore(config(folder))
     for number in range(200):
         await store.get("rendition", str(number))
     for _ in range(2):  # the first may be the one that detects the damage
@@ -380,11 +381,11 @@ async def test_a_kind_without_a_folder_is_a_miss(store: DiskStore, folder: Path)
 async def test_an_index_of_another_version_is_rebuilt(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = DiskStore(config(folder))
+    store = PatientDiskStore(config(folder))
     await put_both(store)
     await store.close()
     in_index(folder, "PRAGMA user_version = 1")
-    again = DiskStore(config(folder))
+    again = PatientDiskStore(config(folder))
     assert await found(again) == [None, None, LARGE]
     assert "schema version 1" in caplog.text
     await put_both(again)
@@ -419,7 +420,7 @@ async def test_verify_repairs_damage(store: DiskStore, folder: Path) -> None:
 async def test_verify_removes_old_orphans(folder: Path) -> None:
     clock = Clock()
     clock.now = 4e9  # long after what the file system says
-    store = DiskStore(config(folder), clock=clock)
+    store = PatientDiskStore(config(folder), clock=clock)
     await store.put("rendition", "k", Entry(LARGE))
     (body,) = bodies(folder)
     body.with_name("orphan.val").touch()
@@ -430,7 +431,7 @@ async def test_verify_removes_old_orphans(folder: Path) -> None:
 
 
 async def test_old_staged_files_are_removed_at_the_next_start(folder: Path) -> None:
-    store = DiskStore(config(folder))
+    store = PatientDiskStore(config(folder))
     await store.put("rendition", "k", Entry(LARGE))
     old = folder / "rendition" / "staging" / "old"
     old.touch()
@@ -438,7 +439,7 @@ async def test_old_staged_files_are_removed_at_the_next_start(folder: Path) -> N
     new = old.with_name("new")
     new.touch()
     await store.close()
-    again = DiskStore(config(folder))
+    again = PatientDiskStore(config(folder))
     assert body_of(await again.get("rendition", "k")) == LARGE
     assert not old.exists()
     assert new.exists()
@@ -455,7 +456,7 @@ async def test_replaced_and_purged_bodies_leave_no_file(store: DiskStore, folder
 
 
 async def test_entries_that_are_cheap_to_remake_are_evicted_first(tmp_path: Path) -> None:
-    store = DiskStore(config(tmp_path / "cache", MEGABYTE))
+    store = PatientDiskStore(config(tmp_path / "cache", MEGABYTE))
     for number in range(5):
         await store.put("rendition", f"expensive {number}", Entry(os.urandom(100_000), cost=3.0))
     for number in range(20):
@@ -467,7 +468,7 @@ async def test_entries_that_are_cheap_to_remake_are_evicted_first(tmp_path: Path
 
 
 async def test_used_entries_stay_and_unused_ones_age(tmp_path: Path) -> None:
-    store = DiskStore(config(tmp_path / "cache", MEGABYTE))
+    store = PatientDiskStore(config(tmp_path / "cache", MEGABYTE))
     await store.put("rendition", "used", Entry(os.urandom(100_000), cost=0.1))
     await store.put("rendition", "expensive", Entry(os.urandom(100_000), cost=1.0))
     for number in range(150):
@@ -498,7 +499,7 @@ async def test_changes_reach_other_processes(store: DiskStore, other: DiskStore)
 
 
 async def test_an_eviction_is_a_change(tmp_path: Path) -> None:
-    store = DiskStore(config(tmp_path / "cache", MEGABYTE))
+    store = PatientDiskStore(config(tmp_path / "cache", MEGABYTE))
     await store.put("rendition", "first", Entry(os.urandom(600_000)))
     is_current = store.change_token(("rendition", "first"))
     assert is_current is not None
@@ -544,7 +545,7 @@ async def test_a_purge_by_a_clock_that_was_ahead_is_clamped(
     tmp_path: Path, selector: Selector, *, soft: bool
 ) -> None:
     clock = Clock()
-    store = DiskStore(config(tmp_path / "cache"), clock=clock)
+    store = PatientDiskStore(config(tmp_path / "cache"), clock=clock)
     await store.put("rendition", "old", Entry(b"old", tags=("tag:a",)))
     await store.put("rendition", "other", Entry(b"other"))
     clock.now += 86_400
