@@ -60,10 +60,12 @@ def in_index(folder: Path, statement: str, *values: object) -> None:
     connection.close()
 
 
-async def put_both(store: Store) -> None:
+async def put_both(store: DiskStore) -> None:
+    """Put a small and a large entry, and wait until they are written, however busy the disk is."""
     await store.put("rendition", "small", Entry(SMALL, tags=("tag:a",)))
     await store.put("rendition", "large", Entry(LARGE, tags=("tag:a",)))
     await store.put("original", "blob", Entry(SharedBuffer.from_bytes(LARGE), tags=("tag:a",)))
+    await store.flush()
 
 
 async def found(store: Store) -> list[bytes | None]:
