@@ -49,7 +49,7 @@ def test_every_request_is_sent_once_and_timed_in_its_group() -> None:
     ("wrong", "error"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong", "another body"),
-        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "503 Busy"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "got 503"),
         (b"HTTP/1.1 200 OK\r\n\r\nright", "without Content-Length"),
     ],
 )
