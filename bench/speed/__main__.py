@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(1, str(Path(__file__).parents[1]))
@@ -25,7 +23,7 @@ _CONNECTIONS = (1, 16)
 
 def main() -> None:
     options = _options()
-    signal.signal(signal.SIGTERM, partial(_stop, os.getpid()))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))  # and end all servers
     install()
     plan = RunPlan(
         rounds=options.rounds or (1 if options.quick else 2),
@@ -50,13 +48,6 @@ def main() -> None:
     if options.markdown:
         path = options.markdown
         path.write_text(place_report(report, path.read_text() if path.exists() else ""))
-
-
-def _stop(pid: int, *_: object) -> None:
-    """End with all servers; a process of the load generator just ends."""
-    if os.getpid() != pid:
-        os._exit(1)
-    sys.exit("bench: stopped")
 
 
 def _options() -> argparse.Namespace:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from load_generator import LoadResult, Request, WrongResponse, generate_load, get_request, send_once
+from load_generator import (
+    LoadResult,
+    Request,
+    WrongResponse,
+    generate_load,
+    get_request,
+    load_beside,
+    send_once,
+)
 from measure import (
     Bench,
     first_responses,
@@ -179,21 +186,9 @@ def _nearest_count(bench: Bench, connections: int) -> int:
 
 @contextmanager
 def _sending(server: Server, requests: Sequence[Request]) -> Iterator[None]:
-    """While the block runs, 16 connections send these requests.
-
-    They have a process of their own, so that the measurement does not wait for them.
-    """
+    """While the block runs, 16 connections send these requests, if there are any."""
     if not requests:
         yield
         return
-    load = multiprocessing.get_context("fork").Process(
-        target=generate_load,
-        args=(server.port, requests),
-        kwargs={"connections": _LOAD_CONNECTIONS},
-    )
-    load.start()
-    try:
+    with load_beside(server.port, requests, connections=_LOAD_CONNECTIONS):
         yield
-    finally:
-        load.terminate()
-        load.join()

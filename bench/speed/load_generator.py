@@ -14,13 +14,19 @@ import select
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from multiprocessing.synchronize import Event
 
 PATIENCE_SECONDS = 120
 """How long a response may take. Servers have the same patience: all run on one machine, and nothing
 shall fail only because it is slow."""
+
+_CLEAN_PROCESSES = multiprocessing.get_context("forkserver")
+"""Not forks of this process: it has threads, and a fork can hang at a lock that one of them had."""
 
 _CHUNK_BYTES = 256 * 1024
 _HEAD_END = b"\r\n\r\n"
@@ -102,19 +108,40 @@ def generate_load(
     processes = min(processes, connections)
     if processes == 1:
         return _run(port, requests, connections, seconds)
-    context = multiprocessing.get_context("fork")
-    with context.Pool(processes) as pool:
-        each = connections // processes
-        arguments = [
-            (port, requests[number::processes], each, seconds) for number in range(processes)
-        ]
-        parts = pool.starmap(_run, arguments)
+    each = connections // processes
+    shares = [requests[number::processes] for number in range(processes)]
+    running = [_pool(processes).submit(_run, port, share, each, seconds) for share in shares]
+    parts = [one.result() for one in running]
     merged = LoadResult(wall_seconds=max(part.wall_seconds for part in parts))
     for part in parts:
         merged.unexpected_bodies |= part.unexpected_bodies
         for name, values in part.groups.items():
             merged.groups[name] += values
     return merged
+
+
+@contextmanager
+def load_beside(port: int, requests: Sequence[Request], *, connections: int) -> Iterator[None]:
+    """While the block runs, a process of its own sends these requests; there must be enough."""
+    began = _CLEAN_PROCESSES.Event()
+    process = _CLEAN_PROCESSES.Process(target=_begin, args=(began, port, requests, connections))
+    process.start()
+    try:
+        began.wait(PATIENCE_SECONDS)
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _begin(began: Event, port: int, requests: Sequence[Request], connections: int) -> None:
+    began.set()
+    _run(port, requests, connections, None)
+
+
+@cache
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(processes, _CLEAN_PROCESSES)
 
 
 class _Connection:

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from load_generator import Request, WrongResponse, generate_load, get_request, send_once
+from load_generator import (
+    Request,
+    WrongResponse,
+    generate_load,
+    get_request,
+    load_beside,
+    send_once,
+)
 
 RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"
 
@@ -43,6 +50,28 @@ def test_every_request_is_sent_once_and_timed_in_its_group() -> None:
         result = generate_load(port, requests, connections=2)
 
     assert {name: len(values) for name, values in result.groups.items()} == {"a": 2, "b": 1}
+
+
+def test_processes_share_the_connections_and_the_requests() -> None:
+    with responding(RIGHT) as port:
+        requests = [Request(get_request("/", port), body=b"right")] * 7
+
+        result = generate_load(port, requests, connections=4, processes=2)
+
+        wrong = [Request(get_request("/", port), body=b"wrong")] * 2
+        with pytest.raises(WrongResponse, match="another body"):
+            generate_load(port, wrong, connections=4, processes=2)
+
+    assert [len(values) for values in result.groups.values()] == [7]
+
+
+def test_a_load_goes_on_beside_the_block() -> None:
+    with responding(RIGHT) as port:
+        endless = [Request(get_request("/", port), body=b"right")] * 100_000
+        with load_beside(port, endless, connections=2):
+            result = generate_load(port, endless[:3], connections=1)
+
+    assert len(result.groups[""]) == 3
 
 
 @pytest.mark.parametrize(
