@@ -4,11 +4,18 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from threading import RLock
+from typing import NamedTuple
 
 from proxy.errors import Overloaded
 from proxy.runtime.caller import current_caller
 
 _RETRY_AFTER_SECONDS = 5
+
+
+class _Waiter(NamedTuple):
+    size: int
+    overdraft: int
+    granted: asyncio.Future[None]
 
 
 class ByteBudget:
@@ -19,7 +26,7 @@ class ByteBudget:
         self._max_bytes = max_bytes
         self._free_bytes = max_bytes
         self._what = what
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiters: deque[_Waiter] = deque()
         self._lock = RLock()  # reentrant: a finalizer that releases may run at any time
 
     @property
@@ -34,17 +41,22 @@ class ByteBudget:
             self._free_bytes -= size
             return True
 
-    async def acquire(self, size: int) -> int:
+    async def acquire(self, size: int, *, overdraft: int = 0) -> int:
         """Wait for the bytes, or for the whole budget if they are more; returns how many it took.
 
-        Raises Overloaded at the deadline of the current caller.
+        With an ``overdraft`` it goes first, and so many bytes more than the budget may then be in
+        use. Raises Overloaded at the deadline of the current caller.
         """
         size = min(size, self._max_bytes)
         if self.try_acquire(size):
             return size
-        granted = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(size, overdraft, asyncio.get_running_loop().create_future())
+        granted = waiter.granted
         with self._lock:
-            self._waiters.append((size, granted))
+            if overdraft:
+                self._waiters.appendleft(waiter)
+            else:
+                self._waiters.append(waiter)
         self.release(0)  # what was released before the waiter was in the queue
         deadline = current_caller().deadline
         try:
@@ -56,7 +68,7 @@ class ByteBudget:
                 self.release(size)  # it was granted at the moment of the cancellation
             else:
                 with self._lock, suppress(ValueError):  # it is gone when a release granted it
-                    self._waiters.remove((size, granted))
+                    self._waiters.remove(waiter)
                 self.release(0)
             if isinstance(error, TimeoutError):
                 raise self._timeout_error() from error
@@ -67,8 +79,11 @@ class ByteBudget:
         """Give bytes back."""
         with self._lock:
             self._free_bytes += size
-            while self._waiters and self._waiters[0][0] <= self._free_bytes:
-                needed, granted = self._waiters.popleft()
+            while self._waiters:
+                needed, overdraft, granted = self._waiters[0]
+                if needed > self._free_bytes + overdraft:
+                    break
+                self._waiters.popleft()
                 self._free_bytes -= needed
                 with suppress(RuntimeError):  # the loop is closed: nobody waits
                     granted.get_loop().call_soon_threadsafe(self._grant, granted, needed)

@@ -90,7 +90,8 @@ class SourceConfig(HttpClientConfig, frozen=True, kw_only=True, forbid_unknown_f
             description=(
                 "Bytes of originals that one worker has in memory at the same time, from their "
                 "download to the end of their render. Above it, requests wait before they ask the "
-                "source. It is never less than one largest original."
+                "source. It is never less than one largest original; where sources do not say how "
+                "long originals are, it may be one largest original more."
             ),
         ),
     ] = MAX_INFLIGHT_BYTES

@@ -11,6 +11,7 @@ from proxy.buffers import Buffer, SharedBufferWriter
 from proxy.errors import Overloaded, SourceTooLarge
 from proxy.originals import Original, OriginMetadata
 from proxy.runtime.byte_budget import ByteBudget
+from proxy.runtime.caller import current_caller
 
 MAX_INFLIGHT_BYTES = 256 * 1024 * 1024
 
@@ -22,8 +23,8 @@ class DownloadBudget:
 
     ``max_bytes`` is for one original, ``max_inflight_bytes`` for all at a time, and half of that
     for those of one host, because a slow host holds them for long. A download for which there is
-    no memory waits; only an original of unknown size can be rejected on the way. One original
-    always fits.
+    no memory waits. Those of unknown size hold what has arrived while they wait for more, so one of
+    them at a time may go on with more memory than there is: that of one largest original.
     """
 
     def __init__(self, max_bytes: int, max_inflight_bytes: int = MAX_INFLIGHT_BYTES) -> None:
@@ -31,6 +32,8 @@ class DownloadBudget:
         self._host_bytes = max(max_bytes, max_inflight_bytes // 2)
         self._hosts: WeakValueDictionary[str, ByteBudget] = WeakValueDictionary()
         self.memory = ByteBudget(max(max_bytes, max_inflight_bytes), _WHAT)
+        self.turn = asyncio.Lock()
+        """Of downloads of unknown size that need more memory than is free."""
 
     async def wait_for_room(self, host: str = "") -> None:
         """Wait until there is memory, before the request: a wait would count as the source's.
@@ -52,6 +55,11 @@ class DownloadBudget:
         self._hosts[host] = share
         return (share, self.memory)
 
+    @property
+    def max_bytes(self) -> int:
+        """Of one original."""
+        return self._max_bytes
+
     def check_size(self, size: int) -> None:
         """Raise SourceTooLarge for an original of more bytes than one may have."""
         if size > self._max_bytes:
@@ -70,6 +78,7 @@ class Download:
         self._memory = memory
         self._writer = SharedBufferWriter()
         self._reserved = 0
+        self._has_turn = False
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +90,8 @@ class Download:
         trace: TracebackType | None,
     ) -> None:
         _release(self._memory, self._reserved)
+        if self._has_turn:
+            self._budget.turn.release()
 
     @property
     def size(self) -> int:
@@ -95,11 +106,35 @@ class Download:
         self._budget.check_size(size)
         await self._reserve(size)
 
-    async def _reserve(self, size: int) -> None:
+    async def add(self, chunk: Buffer) -> None:
+        """Write a chunk; where more arrives than was expected, wait for memory.
+
+        Raises SourceTooLarge, or Overloaded at the deadline of the current caller.
+        """
+        size = self.size + len(chunk)
+        self._budget.check_size(size)
+        if size > self._reserved and not self._reserve_now(size - self._reserved):
+            await self._wait_for_turn()
+            await self._reserve(size - self._reserved, overdraft=self._budget.max_bytes)
+        self._writer.write(chunk)
+
+    async def _wait_for_turn(self) -> None:
+        """Nobody else has it until the end of this download."""
+        if self._has_turn:
+            return
+        deadline = current_caller().deadline
+        try:
+            with deadline.waiting(_no_memory):
+                async with deadline.timeout():
+                    self._has_turn = await self._budget.turn.acquire()
+        except TimeoutError as error:
+            raise _no_memory() from error
+
+    async def _reserve(self, size: int, *, overdraft: int = 0) -> None:
         taken: list[ByteBudget] = []
         try:
             for budget in self._memory:
-                await budget.acquire(size)
+                await budget.acquire(size, overdraft=overdraft)
                 taken.append(budget)
         except BaseException:
             _release(taken, size)
@@ -125,10 +160,7 @@ class Download:
         size = self.size + len(chunk)
         self._budget.check_size(size)
         if size > self._reserved and not self._reserve_now(size - self._reserved):
-            raise Overloaded(
-                "no memory for an original of unknown size; try again "
-                "(FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
-            )
+            raise _no_memory()
         self._writer.write(chunk)
 
     def _reserve_now(self, size: int) -> bool:
@@ -148,6 +180,13 @@ class Download:
         weakref.finalize(body, _release, self._memory, body.size)
         self._reserved -= body.size
         return Original(body, body.digest, metadata)
+
+
+def _no_memory() -> Overloaded:
+    return Overloaded(
+        "no memory for an original of unknown size; try again "
+        "(FRAMEKEEP_SOURCES_MAX_INFLIGHT_BYTES)"
+    )
 
 
 def _release(budgets: Iterable[ByteBudget], size: int) -> None:

@@ -172,7 +172,7 @@ class HttpSource:
             if decoder is None:
                 await download.expect(announced)
                 async for chunk in response.chunks():
-                    download.write(chunk)
+                    await download.add(chunk)
             else:
                 self._downloads.check_size(announced)
                 await self._decode(response, decoder, download)
@@ -187,10 +187,10 @@ class HttpSource:
             received += len(chunk)
             self._downloads.check_size(received)
             for piece in decoder.decode(chunk):
-                download.write(piece)
+                await download.add(piece)
                 await asyncio.sleep(0)  # a few bytes may become many pieces
         for piece in decoder.finish():
-            download.write(piece)
+            await download.add(piece)
 
 
 def _conditions(validators: Validators | None) -> Headers:

@@ -93,6 +93,42 @@ async def test_an_original_of_unknown_size_is_refused_where_there_is_no_memory_f
         fourth.write(bytes(5))
 
 
+async def test_originals_of_unknown_size_take_turns_where_memory_is_short() -> None:
+    budget = DownloadBudget(10, max_inflight_bytes=15)
+    most = 0
+
+    async def receive(host: str) -> int:
+        nonlocal most
+        with budget.start(host) as one:
+            for _ in range(10):
+                await one.add(b"1")
+                await asyncio.sleep(0)  # the others go on, too
+                most = max(most, budget.memory.used_bytes)
+            return one.finish(OriginMetadata()).body.size
+
+    hosts = ["one", "other", "one", ""] * 5
+    assert await asyncio.gather(*map(receive, hosts)) == [10] * len(hosts)
+    assert 15 < most <= 25
+    gc.collect()
+    assert budget.memory.used_bytes == 0
+    assert not budget.turn.locked()
+
+
+async def test_who_waits_for_a_turn_is_refused_at_the_deadline() -> None:
+    budget = DownloadBudget(10, max_inflight_bytes=10)
+    with budget.start() as first, budget.start() as second, budget.start() as third:
+        await first.add(bytes(9))
+        await second.add(b"1")
+        await first.add(b"1")  # has the turn, and more than the budget
+        with serving(Caller("", Deadline(0.001))), pytest.raises(Overloaded, match="unknown size"):
+            await third.add(b"1")
+        with pytest.raises(SourceTooLarge):
+            await first.add(b"1")
+    with budget.start() as next_one:
+        await next_one.add(bytes(10))
+    assert budget.memory.used_bytes == 0
+
+
 async def test_who_waits_for_memory_is_refused_at_the_deadline() -> None:
     budget = DownloadBudget(10, max_inflight_bytes=10)
     first = await download(budget, 10)
